@@ -1,0 +1,289 @@
+//! What can go wrong: one message that says what happened, one hint that says
+//! what to do, one stable code for scripts, one exit code.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// The exit codes. They are promised to scripts and never change meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    Done = 0,
+    Failed = 1,
+    Usage = 2,
+    NotFound = 3,
+    Refused = 4,
+    Unconfirmed = 5,
+    WrongPassword = 6,
+    Undelivered = 74,
+    TryAgain = 75,
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// The one table behind `--help`, the man page and the README.
+    pub const TABLE: [(Self, &str); 10] = [
+        (Self::Done, "done"),
+        (Self::Failed, "failed"),
+        (Self::Usage, "the command line or a value in it is wrong"),
+        (Self::NotFound, "no such domain or user"),
+        (Self::Refused, "refused: exists, limit reached, policy"),
+        (Self::Unconfirmed, "needs confirmation, or was cancelled"),
+        (Self::WrongPassword, "wrong password"),
+        (
+            Self::Undelivered,
+            "the output could not be delivered; nothing changed",
+        ),
+        (
+            Self::TryAgain,
+            "try again: the store is busy, full, missing or unreachable",
+        ),
+        (Self::Interrupted, "interrupted; nothing changed"),
+    ];
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+#[derive(Debug, Error)]
+pub enum Error {
+    // What was asked for cannot be meant.
+    #[error("{0}")]
+    Usage(String),
+    #[error("{value} is not a valid {what}: {rule}")]
+    Invalid {
+        what: &'static str,
+        /// Already escaped: it may come from anywhere.
+        value: String,
+        rule: String,
+    },
+
+    // What was asked about does not exist, or exists already.
+    #[error("no domain {0}")]
+    DomainNotFound(String),
+    #[error("no user {0}")]
+    UserNotFound(String),
+    #[error("the domain {0} exists already")]
+    DomainExists(String),
+    #[error("the user {0} exists already")]
+    UserExists(String),
+
+    // What was asked for is against a rule.
+    #[error("{domain} has its limit of {limit} users")]
+    UserLimit { domain: String, limit: u32 },
+    #[error("{domain} still has {users} users")]
+    DomainNotEmpty { domain: String, users: u64 },
+    #[error("this password is refused: {0}")]
+    WeakPassword(String),
+    #[error("{username} has two live passwords already; the older one retires {until}")]
+    OverlapRunning { username: String, until: String },
+    #[error("no server name is set, and {0} needs one")]
+    HostNotSet(&'static str),
+    #[error("the password is right, but {username} is {status}")]
+    CannotSignIn {
+        username: String,
+        status: &'static str,
+    },
+
+    // A person has to say yes, or said no.
+    #[error("{0} needs a confirmation, and there is no terminal to ask at")]
+    NeedsConfirmation(&'static str),
+    #[error("cancelled: nothing was changed")]
+    Cancelled,
+    #[error("interrupted: nothing was changed")]
+    Interrupted,
+
+    #[error("wrong password for {0}")]
+    WrongPassword(String),
+    #[error("whether the password is right cannot be told: {0}")]
+    CannotTell(Box<Error>),
+
+    // The password would not reach anybody.
+    #[error("the new password cannot be handed over: {0}")]
+    Undeliverable(String),
+    #[error("the new password could not be handed over ({0}); nothing was changed")]
+    Undelivered(String),
+    #[error("NOT stored: the password handed over just now is not valid ({0})")]
+    NotStored(Box<Error>),
+
+    /// Whoever read our output has seen enough.
+    #[error("the output was closed")]
+    OutputClosed,
+    #[error("the output could not be written: {0}")]
+    Output(String),
+
+    // The store.
+    #[error("the store {0} is locked by another process")]
+    StoreBusy(PathBuf),
+    #[error("no space left for the store {0}")]
+    StoreFull(PathBuf),
+    #[error("there is no store at {0}")]
+    StoreMissing(PathBuf),
+    #[error("the store {path} cannot be reached: {reason}")]
+    StoreUnreachable { path: PathBuf, reason: String },
+    #[error("{path} is not a store of smtpcred: {reason}")]
+    StoreForeign { path: PathBuf, reason: String },
+    #[error("the store {path} is damaged: {reason}")]
+    StoreDamaged { path: PathBuf, reason: String },
+    #[error(
+        "the store {path} was written by a newer smtpcred (schema {found}; this program knows {known})"
+    )]
+    StoreTooNew {
+        path: PathBuf,
+        found: i64,
+        known: i64,
+    },
+    #[error("the store {path} is not safe: {reason}")]
+    StoreUnsafe { path: PathBuf, reason: String },
+
+    // This machine.
+    #[error("no home folder is known, so there is no default place for the store")]
+    NoHome,
+    #[error("this machine's clock says {0}, which cannot be")]
+    Clock(String),
+    #[error("{0}")]
+    System(String),
+}
+
+impl Error {
+    pub fn invalid(what: &'static str, value: &str, rule: impl Into<String>) -> Self {
+        Self::Invalid {
+            what,
+            value: crate::model::text::quoted(value),
+            rule: rule.into(),
+        }
+    }
+
+    /// The name scripts match on. Stable.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Usage(_) => "usage",
+            Self::Invalid { .. } => "invalid_value",
+            Self::DomainNotFound(_) => "domain_not_found",
+            Self::UserNotFound(_) => "user_not_found",
+            Self::DomainExists(_) => "domain_exists",
+            Self::UserExists(_) => "user_exists",
+            Self::UserLimit { .. } => "user_limit_reached",
+            Self::DomainNotEmpty { .. } => "domain_not_empty",
+            Self::WeakPassword(_) => "weak_password",
+            Self::OverlapRunning { .. } => "overlap_running",
+            Self::HostNotSet(_) => "host_not_set",
+            Self::CannotSignIn { .. } => "cannot_sign_in",
+            Self::NeedsConfirmation(_) => "needs_confirmation",
+            Self::Cancelled => "cancelled",
+            Self::Interrupted => "interrupted",
+            Self::WrongPassword(_) => "wrong_password",
+            Self::CannotTell(cause) => cause.code(),
+            Self::Undeliverable(_) => "undeliverable",
+            Self::Undelivered(_) => "undelivered",
+            Self::NotStored(_) => "not_stored",
+            Self::OutputClosed | Self::Output(_) => "output_failed",
+            Self::StoreBusy(_) => "store_busy",
+            Self::StoreFull(_) => "store_full",
+            Self::StoreMissing(_) => "store_missing",
+            Self::StoreUnreachable { .. } => "store_unreachable",
+            Self::StoreForeign { .. } => "store_foreign",
+            Self::StoreDamaged { .. } => "store_damaged",
+            Self::StoreTooNew { .. } => "store_too_new",
+            Self::StoreUnsafe { .. } => "store_unsafe",
+            Self::NoHome => "no_home",
+            Self::Clock(_) => "clock_wrong",
+            Self::System(_) => "failed",
+        }
+    }
+
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::OutputClosed => Exit::Done,
+            Self::Usage(_) | Self::Invalid { .. } => Exit::Usage,
+            Self::DomainNotFound(_) | Self::UserNotFound(_) => Exit::NotFound,
+            Self::DomainExists(_)
+            | Self::UserExists(_)
+            | Self::UserLimit { .. }
+            | Self::DomainNotEmpty { .. }
+            | Self::WeakPassword(_)
+            | Self::OverlapRunning { .. }
+            | Self::HostNotSet(_)
+            | Self::CannotSignIn { .. } => Exit::Refused,
+            Self::NeedsConfirmation(_) | Self::Cancelled => Exit::Unconfirmed,
+            Self::Interrupted => Exit::Interrupted,
+            Self::WrongPassword(_) => Exit::WrongPassword,
+            Self::Undeliverable(_) | Self::Undelivered(_) => Exit::Undelivered,
+            Self::NotStored(cause) => cause.exit(),
+            Self::StoreBusy(_)
+            | Self::StoreFull(_)
+            | Self::CannotTell(_)
+            | Self::StoreMissing(_)
+            | Self::StoreUnreachable { .. } => Exit::TryAgain,
+            Self::StoreForeign { .. }
+            | Self::StoreDamaged { .. }
+            | Self::StoreTooNew { .. }
+            | Self::StoreUnsafe { .. }
+            | Self::NoHome
+            | Self::Clock(_)
+            | Self::Output(_)
+            | Self::System(_) => Exit::Failed,
+        }
+    }
+
+    /// What to do about it, where there is something to do.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::DomainNotFound(domain) => format!(
+                "add it with: smtpcred domain add {domain} (or repeat `user create` with --add-domain)"
+            ),
+            Self::UserNotFound(_) => "see the users there are with: smtpcred user list".into(),
+            Self::DomainExists(domain) => {
+                format!("change it with: smtpcred domain set {domain} …")
+            }
+            Self::UserExists(user) => {
+                format!("for a new password: smtpcred user reset {user}")
+            }
+            Self::UserLimit { domain, .. } => format!(
+                "delete a user, or raise the limit: smtpcred domain set {domain} --max-users N"
+            ),
+            Self::DomainNotEmpty { domain, .. } => format!(
+                "delete them first, or all at once: smtpcred domain remove {domain} --with-users"
+            ),
+            Self::WeakPassword(_) => "leave the choice to smtpcred: it generates a strong one".into(),
+            Self::OverlapRunning { .. } => {
+                "wait until then, or reset without --overlap, which stops both at once".into()
+            }
+            Self::HostNotSet(_) => "set it once: smtpcred set-settings --host smtp.example.com".into(),
+            Self::CannotSignIn { username, status } => match *status {
+                "suspended" => format!("let it sign in again: smtpcred user resume {username}"),
+                _ => format!("extend it: smtpcred user set {username} --expires-in 180d"),
+            },
+            Self::NeedsConfirmation(_) => "repeat the command with --yes".into(),
+            Self::Undeliverable(_) => {
+                "pipe it somewhere, or write it to a new file with --output FILE; nothing was changed".into()
+            }
+            Self::StoreBusy(_) => "try again; a long lock is a backup or a hung process".into(),
+            Self::StoreFull(_) => "free some space and try again; nothing was changed".into(),
+            Self::StoreMissing(_) => {
+                "`smtpcred domain add example.com` creates it; another place: --store PATH or SMTPCRED_STORE".into()
+            }
+            Self::StoreForeign { .. } => {
+                "it was left untouched; name another place with --store PATH or SMTPCRED_STORE".into()
+            }
+            Self::StoreDamaged { .. } => {
+                "it was left untouched; restore it from a backup, and check the disk".into()
+            }
+            Self::StoreTooNew { .. } => "it was left untouched; upgrade this program".into(),
+            Self::NoHome => "name a place with --store PATH or SMTPCRED_STORE".into(),
+            Self::Clock(_) => "set the clock first: expiry and overlap depend on it".into(),
+            Self::NotStored(cause) | Self::CannotTell(cause) => return cause.hint(),
+            _ => return None,
+        };
+        Some(hint)
+    }
+}

@@ -1,0 +1,16 @@
+//! smtpcred hands out, rotates and revokes SMTP credentials.
+//!
+//! The folders are layers, and names point downwards only:
+//!
+//! ```text
+//! main -> cli -> app -> store -> model
+//! ```
+//!
+//! - `cli`: the terminal: arguments, output, prompts, the clipboard
+//! - `app`: what smtpcred does, without a terminal, SQL or a socket
+//! - `store`: every SQL statement
+//! - `model`: checked values, pure
+//! - `error`: what can go wrong, and the exit codes; named by everybody
+
+pub mod error;
+pub mod model;

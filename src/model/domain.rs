@@ -1,0 +1,15 @@
+//! A sending domain as the store knows it.
+
+use super::name::{DomainName, HostName};
+use super::time::Time;
+
+#[derive(Clone, Debug)]
+pub struct Domain {
+    pub name: DomainName,
+    /// Where it differs from the installation's.
+    pub host: Option<HostName>,
+    pub max_users: Option<u32>,
+    /// Messages a day, all users together.
+    pub daily_limit: Option<u32>,
+    pub created_at: Time,
+}

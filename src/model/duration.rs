@@ -1,0 +1,116 @@
+//! Spans of time as people write them: `45s`, `30m`, `24h`, `90d`, `2w`, `1y`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+
+/// In seconds; 1 s to 100 years. A day is 24 hours, a year 365 days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Duration(i64);
+
+const UNITS: [(char, i64); 6] = [
+    ('y', 365 * 86_400),
+    ('w', 7 * 86_400),
+    ('d', 86_400),
+    ('h', 3_600),
+    ('m', 60),
+    ('s', 1),
+];
+const MAX: i64 = 100 * 365 * 86_400;
+
+impl Duration {
+    pub const fn seconds(self) -> i64 {
+        self.0
+    }
+
+    /// An age, which may be anything a clock did.
+    pub fn between(from: i64, to: i64) -> Self {
+        Self(to.saturating_sub(from).max(0))
+    }
+}
+
+impl FromStr for Duration {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let seconds = text.char_indices().next_back().and_then(|(i, unit)| {
+            let (_, size) = UNITS.iter().find(|(u, _)| *u == unit)?;
+            let number = &text[..i];
+            // `parse` alone would take "+5".
+            if !number.bytes().all(|b| b.is_ascii_digit()) {
+                return None;
+            }
+            number.parse::<i64>().ok()?.checked_mul(*size)
+        });
+        match seconds {
+            Some(s) if (1..=MAX).contains(&s) => Ok(Self(s)),
+            _ => Err(Error::invalid(
+                "duration",
+                text,
+                "a whole number and a unit out of s m h d w y, such as 24h or 90d; up to 100y",
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Duration {
+    /// The largest unit that fits, rounded down: `3d`, `59m`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Weeks are written but not read: "13d" says more than "1w".
+        let (unit, size) = UNITS
+            .iter()
+            .find(|(u, size)| *u != 'w' && self.0 >= *size)
+            .unwrap_or(&('s', 1));
+        write!(f, "{}{unit}", self.0 / size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_people_write() {
+        for (text, seconds) in [
+            ("45s", 45),
+            ("30m", 1800),
+            ("24h", 86_400),
+            ("90d", 7_776_000),
+            ("2w", 1_209_600),
+            ("1y", 31_536_000),
+        ] {
+            assert_eq!(text.parse::<Duration>().unwrap().seconds(), seconds);
+        }
+        for bad in [
+            "",
+            "d",
+            "0d",
+            "-1d",
+            "+1d",
+            "1",
+            "1 d",
+            "1.5d",
+            "90D",
+            "9999999999999999999d",
+            "101y",
+            "1é",
+        ] {
+            assert!(bad.parse::<Duration>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn shows_the_largest_unit() {
+        for (seconds, text) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m"),
+            (86_399, "23h"),
+            (1_209_600, "14d"),
+            (31_536_000, "1y"),
+        ] {
+            assert_eq!(Duration(seconds).to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Domains, usernames and host names, folded to the one form they are stored
+//! and compared in: lower case, ASCII (IDNA, RFC 5890 to 5892).
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+
+/// A sending domain such as `example.com`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DomainName(String);
+
+/// What one application signs in as: `name@example.com`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Username {
+    whole: String,
+    at: usize,
+}
+
+/// The server applications connect to. TLS needs a name, so no addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostName(String);
+
+/// RFC 1035 §2.3.4, in octets; a name of 253 still fits with the root's dot.
+const MAX_DOMAIN: usize = 253;
+/// RFC 5321 §4.5.3.1.3: a path of 256 octets less its angle brackets.
+const MAX_USERNAME: usize = 254;
+/// RFC 5321 §4.5.3.1.1, in octets.
+const MAX_LOCAL_PART: usize = 64;
+
+const DOMAIN_RULE: &str = "two or more parts joined by dots, such as example.com; each of 1 to 63 \
+    letters, digits and inner hyphens; at most 253 characters; no trailing dot";
+const LOCAL_RULE: &str = "name@example.com, where the name starts with a letter or digit and has \
+    up to 64 of a-z 0-9 . _ + -";
+const HOST_RULE: &str =
+    "a DNS name such as smtp.example.com (TLS certificates carry names, not addresses)";
+
+impl DomainName {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for DomainName {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match fold(text) {
+            Some(name) if name.contains('.') => Ok(Self(name)),
+            _ => Err(Error::invalid("domain", text, DOMAIN_RULE)),
+        }
+    }
+}
+
+impl HostName {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for HostName {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        fold(text)
+            .map(Self)
+            .ok_or_else(|| Error::invalid("server name", text, HOST_RULE))
+    }
+}
+
+impl Username {
+    /// From parts that are known to be good, as when one is generated.
+    pub fn new(local: &str, domain: &DomainName) -> Result<Self> {
+        format!("{local}@{domain}").parse()
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.whole
+    }
+
+    pub fn local_part(&self) -> &str {
+        &self.whole[..self.at]
+    }
+
+    pub fn domain(&self) -> DomainName {
+        DomainName(self.whole[self.at + 1..].to_owned())
+    }
+}
+
+impl FromStr for Username {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let invalid = |rule: &str| Error::invalid("username", text, rule);
+        let (local, domain) = text.split_once('@').ok_or_else(|| invalid(LOCAL_RULE))?;
+        let local = local.to_ascii_lowercase();
+        let starts_well = local.starts_with(|c: char| c.is_ascii_alphanumeric());
+        let ends_well = local
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._+-".contains(&b));
+        if !starts_well || !ends_well || local.len() > MAX_LOCAL_PART {
+            return Err(invalid(LOCAL_RULE));
+        }
+        let domain: DomainName = domain.parse().map_err(|_| invalid(DOMAIN_RULE))?;
+        let whole = format!("{local}@{domain}");
+        if whole.len() > MAX_USERNAME {
+            return Err(invalid("at most 254 characters"));
+        }
+        Ok(Self {
+            at: local.len(),
+            whole,
+        })
+    }
+}
+
+/// Lower case and ASCII, or nothing where it is no host name at all.
+fn fold(text: &str) -> Option<String> {
+    // Longer than any name, before any work: IDNA is not linear.
+    if text.len() > 4 * MAX_DOMAIN || text.ends_with('.') {
+        return None;
+    }
+    let name = if text.is_ascii() && !has_punycode(text) {
+        text.to_ascii_lowercase()
+    } else {
+        idna::domain_to_ascii_strict(text).ok()?
+    };
+    let labels_good = name.split('.').all(|label| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    });
+    // A last part of digits makes an address, not a name (RFC 3696 §2).
+    let is_address = name
+        .rsplit('.')
+        .next()
+        .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    (labels_good && !is_address && name.len() <= MAX_DOMAIN).then_some(name)
+}
+
+fn has_punycode(text: &str) -> bool {
+    text.split('.').any(|label| {
+        label
+            .get(..4)
+            .is_some_and(|p| p.eq_ignore_ascii_case("xn--"))
+    })
+}
+
+impl fmt::Display for DomainName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Username {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.whole)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn domain(text: &str) -> Option<String> {
+        text.parse::<DomainName>().ok().map(|d| d.0)
+    }
+
+    #[test]
+    fn domains_fold_to_one_form() {
+        assert_eq!(domain("Example.COM").as_deref(), Some("example.com"));
+        assert_eq!(
+            domain("Bücher.example").as_deref(),
+            Some("xn--bcher-kva.example")
+        );
+        assert_eq!(
+            domain("XN--BCHER-KVA.example").as_deref(),
+            Some("xn--bcher-kva.example")
+        );
+        assert_eq!(domain("a-b.1x.museum").as_deref(), Some("a-b.1x.museum"));
+    }
+
+    #[test]
+    fn malformed_domains_are_refused() {
+        let long = format!("{}.com", "a".repeat(300));
+        let long_label = format!("{}.com", "a".repeat(64));
+        for bad in [
+            "",
+            " ",
+            ".",
+            "com",
+            "example.com.",
+            ".example.com",
+            "a..b",
+            "-a.com",
+            "a-.com",
+            "a b.com",
+            "a_b.com",
+            "a@b.com",
+            "a\"b.com",
+            "ex\u{202e}ample.com",
+            "ex\nample.com",
+            "192.0.2.1",
+            "xn--a.com",
+            "exa\u{ad}mple\u{200d}.com",
+            "a/b.com",
+            &long,
+            &long_label,
+        ] {
+            assert_eq!(domain(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn usernames() {
+        let user: Username = "Shop.Web+1@Example.com".parse().unwrap();
+        assert_eq!(user.as_str(), "shop.web+1@example.com");
+        assert_eq!(
+            (user.local_part(), user.domain().as_str()),
+            ("shop.web+1", "example.com")
+        );
+        let long = format!("{}@example.com", "a".repeat(65));
+        let longer = format!(
+            "{}@{}.com",
+            "a".repeat(64),
+            ["b".repeat(60).as_str(); 4].join(".")
+        );
+        for bad in [
+            "",
+            "@",
+            "a",
+            "a@",
+            "@example.com",
+            "a@@example.com",
+            "a@b@example.com",
+            ".a@example.com",
+            "a b@example.com",
+            "\"a\"@example.com",
+            "a\tb@example.com",
+            "é@example.com",
+            "a\u{202e}@example.com",
+            "a@example.com.",
+            " a@example.com",
+            &long,
+            &longer,
+        ] {
+            assert!(bad.parse::<Username>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_names_not_addresses() {
+        assert!("localhost".parse::<HostName>().is_ok());
+        assert!("SMTP.example.com".parse::<HostName>().is_ok());
+        for bad in [
+            "",
+            "192.0.2.1",
+            "::1",
+            "smtp.example.com:587",
+            "smtp.example.com.",
+        ] {
+            assert!(bad.parse::<HostName>().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Passwords: how one is generated, recognised and chosen.
+//!
+//! A generated one is `smtpc_`, 24 characters of base57 (139.99 bits) and 6
+//! more that are the CRC-32 of the 24: secret scanners find it by
+//! `\bsmtpc_[2-9A-HJ-NP-Za-km-z]{30}\b`, a typo shows without asking anybody,
+//! and no shell, URL or configuration file needs it quoted.
+
+use std::fmt;
+
+use zeroize::{Zeroize, Zeroizing};
+
+use super::name::Username;
+use super::{text, weak};
+use crate::error::{Error, Result};
+
+/// Fills a buffer from the operating system's random source.
+pub type Random = fn(&mut [u8]) -> Result<()>;
+
+/// No 0 O 1 I l, which people mix up.
+const BASE57: &[u8; 57] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+const PREFIX: &str = "smtpc_";
+const BODY: usize = 24;
+const CHECKSUM: usize = 6;
+/// For devices that cut long passwords: 20 of base57 are 116.7 bits.
+const SHORT: usize = 20;
+/// In bytes. NIST SP 800-63B asks for 8; this one stands on the internet.
+const MIN_CHOSEN: usize = 12;
+/// In bytes. Postfix cuts an AUTH line at 2048, and clients cut much sooner.
+const MAX_CHOSEN: usize = 256;
+
+/// A password in clear. Wiped when dropped, never printed by accident.
+pub struct Password {
+    text: Zeroizing<String>,
+    generated: bool,
+}
+
+/// How a generated password looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    #[default]
+    Full,
+    Short,
+}
+
+/// Names a password in lists and logs without telling anything about it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyId(String);
+
+impl Password {
+    pub fn generate(form: Form, random: Random) -> Result<Self> {
+        let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + BODY + CHECKSUM));
+        match form {
+            Form::Short => push_random(&mut text, SHORT, random)?,
+            Form::Full => {
+                text.push_str(PREFIX);
+                push_random(&mut text, BODY, random)?;
+                let check = crc32fast::hash(&text.as_bytes()[PREFIX.len()..]);
+                push_base57(&mut text, u64::from(check), CHECKSUM);
+            }
+        }
+        Ok(Self {
+            text,
+            generated: true,
+        })
+    }
+
+    /// Checks one that a person or a script chose.
+    pub fn chosen(mut bytes: Zeroizing<Vec<u8>>, user: &Username) -> Result<Self> {
+        let refused = |reason: &str| Err(Error::WeakPassword(reason.to_owned()));
+        let text = match String::from_utf8(std::mem::take(&mut *bytes)) {
+            Ok(text) => Zeroizing::new(text),
+            Err(error) => {
+                error.into_bytes().zeroize();
+                return refused("it is not UTF-8 text");
+            }
+        };
+        if text.len() < MIN_CHOSEN {
+            return refused("it is shorter than 12 characters");
+        }
+        if text.len() > MAX_CHOSEN {
+            return refused("it is longer than 256 bytes, which mail clients cut off");
+        }
+        if !text.chars().all(text::is_printable) {
+            return refused("it has control or invisible characters");
+        }
+        if text.starts_with(' ') || text.ends_with(' ') {
+            return refused("it begins or ends with a space");
+        }
+        if let Some(reason) = weak::reason(&text, user) {
+            return refused(reason);
+        }
+        Ok(Self {
+            text,
+            generated: false,
+        })
+    }
+
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+
+    pub const fn is_generated(&self) -> bool {
+        self.generated
+    }
+
+    /// The name of this password. A generated one names itself, so that an old
+    /// or a leaked one is recognised after its hash is gone: 47 bits of a hash
+    /// tell nothing about 117 random ones. They would about a chosen one.
+    pub fn key_id(&self, random: Random) -> Result<KeyId> {
+        if self.generated {
+            return Ok(KeyId::of_generated(self.text.as_bytes()));
+        }
+        let mut id = String::with_capacity(KeyId::LENGTH);
+        push_random(&mut id, KeyId::LENGTH, random)?;
+        Ok(KeyId(id))
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+impl KeyId {
+    const LENGTH: usize = 8;
+
+    /// What the store says, trusted to be one.
+    pub const fn stored(id: String) -> Self {
+        Self(id)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn of_generated(password: &[u8]) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("smtpcred 2026-11-20 password key id");
+        hasher.update(password);
+        let mut bytes = [0; 8];
+        hasher.finalize_xof().fill(&mut bytes);
+        hasher.zeroize();
+        let mut id = String::with_capacity(Self::LENGTH);
+        push_base57(&mut id, u64::from_le_bytes(bytes), Self::LENGTH);
+        Self(id)
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a password that was tried looks like, before any store is asked.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Generated here, and as it was generated: the key it would have.
+    Generated(KeyId),
+    /// Meant to be one of ours, but mistyped or cut.
+    Mistyped,
+    Chosen,
+}
+
+pub fn look(tried: &[u8]) -> Look {
+    let Some(rest) = tried.strip_prefix(PREFIX.as_bytes()) else {
+        let short = tried.len() == SHORT && tried.iter().all(|b| BASE57.contains(b));
+        return if short {
+            Look::Generated(KeyId::of_generated(tried))
+        } else {
+            Look::Chosen
+        };
+    };
+    if rest.len() != BODY + CHECKSUM {
+        return Look::Mistyped;
+    }
+    let (body, check) = rest.split_at(BODY);
+    let mut expected = String::with_capacity(CHECKSUM);
+    push_base57(&mut expected, u64::from(crc32fast::hash(body)), CHECKSUM);
+    if expected.as_bytes() == check {
+        Look::Generated(KeyId::of_generated(tried))
+    } else {
+        Look::Mistyped
+    }
+}
+
+/// The random end of a generated username: easy to read out, hard to mistake.
+pub fn short_name(length: usize, random: Random) -> Result<String> {
+    let mut name = String::with_capacity(length);
+    push_random(&mut name, length, random)?;
+    name.make_ascii_lowercase();
+    // Lower-casing brings back one that looks like a 1.
+    Ok(name.replace('l', "k"))
+}
+
+fn push_random(text: &mut String, count: usize, random: Random) -> Result<()> {
+    // The largest multiple of 57 in a byte: above it some characters would
+    // come more often than others.
+    const FAIR: u8 = 228;
+    let mut left = count;
+    let mut bytes = Zeroizing::new([0; 32]);
+    while left > 0 {
+        random(&mut *bytes)?;
+        for byte in bytes.iter().filter(|b| **b < FAIR).take(left) {
+            text.push(char::from(BASE57[usize::from(byte % 57)]));
+            left -= 1;
+        }
+    }
+    Ok(())
+}
+
+fn push_base57(text: &mut String, mut value: u64, digits: usize) {
+    for _ in 0..digits {
+        // The remainder is below 57, so it fits and is in the table.
+        text.push(char::from(BASE57[(value % 57) as usize]));
+        value /= 57;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it stands for a source that can fail"
+    )]
+    fn counting(bytes: &mut [u8]) -> Result<()> {
+        for (i, byte) in (0..).zip(bytes.iter_mut()) {
+            *byte = i * 7;
+        }
+        Ok(())
+    }
+
+    fn generated(form: Form) -> Password {
+        Password::generate(form, counting).unwrap()
+    }
+
+    #[test]
+    fn generated_passwords_have_the_published_form() {
+        let full = generated(Form::Full);
+        let body = full.expose().strip_prefix("smtpc_").unwrap();
+        assert_eq!(body.len(), 30);
+        assert!(body.bytes().all(|b| BASE57.contains(&b)));
+        assert_eq!(generated(Form::Short).expose().len(), 20);
+    }
+
+    #[test]
+    fn a_typo_shows_by_the_checksum() {
+        let text = generated(Form::Full).expose().to_owned();
+        let key = generated(Form::Full).key_id(counting).unwrap();
+        assert_eq!(look(text.as_bytes()), Look::Generated(key));
+        for at in 6..text.len() {
+            let mut typo = text.clone().into_bytes();
+            typo[at] = if typo[at] == b'x' { b'y' } else { b'x' };
+            assert_eq!(look(&typo), Look::Mistyped, "at {at}");
+        }
+        assert_eq!(look(&text.as_bytes()[..35]), Look::Mistyped);
+        assert_eq!(look(b"correct horse"), Look::Chosen);
+    }
+
+    #[test]
+    fn every_character_is_equally_likely() {
+        // All 256 values of a byte: each of the 57 must come exactly 4 times.
+        let fair = (0..=255u8).filter(|b| *b < 228).fold([0; 57], |mut n, b| {
+            n[usize::from(b % 57)] += 1;
+            n
+        });
+        assert!(fair.iter().all(|n| *n == 4));
+    }
+
+    #[test]
+    fn p1_nothing_prints_a_password() {
+        let password = generated(Form::Full);
+        assert!(!format!("{password:?}").contains(&password.expose()[6..]));
+    }
+
+    #[test]
+    fn chosen_passwords_are_checked() {
+        let user: Username = "shop@example.com".parse().unwrap();
+        let chosen = |text: &str| Password::chosen(Zeroizing::new(text.into()), &user);
+        assert!(chosen("vague-Otter-61-harbour").is_ok());
+        assert!(chosen("überraschend nass im Mai").is_ok());
+        for bad in [
+            "",
+            "short",
+            "tab\tin the password",
+            " leading space here",
+            "passwordpassword",
+            "shop@example.com1",
+        ] {
+            assert!(chosen(bad).is_err(), "{bad:?}");
+        }
+        assert!(chosen(&"aB3$x".repeat(60)).is_err());
+        assert!(Password::chosen(Zeroizing::new(vec![0xff; 20]), &user).is_err());
+    }
+}

@@ -1,0 +1,106 @@
+//! Text from strangers, made safe to print; labels.
+
+use std::fmt::Write as _;
+
+use crate::error::{Error, Result};
+
+/// True for what a terminal shows as itself: no control characters, no
+/// direction overrides, no line or paragraph separators, no unusual spaces.
+pub fn is_printable(c: char) -> bool {
+    // The standard library's table of printable characters is behind
+    // `escape_debug`; a leading letter keeps combining marks unescaped.
+    matches!(c, '"' | '\'' | '\\')
+        || !['a', c]
+            .iter()
+            .collect::<String>()
+            .escape_debug()
+            .any(|e| e == '\\')
+}
+
+/// The text with everything a terminal would obey spelled out, as `\u{1b}`.
+pub fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_printable(c) {
+            out.push(c);
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "{}", c.escape_unicode());
+        }
+    }
+    out
+}
+
+/// Escaped, shortened and in quotes, for an error message.
+pub fn quoted(text: &str) -> String {
+    const SHOWN: usize = 60;
+    if text.chars().count() > SHOWN {
+        let head: String = text.chars().take(SHOWN).collect();
+        return format!(
+            "'{}…' ({} characters)",
+            escaped(&head),
+            text.chars().count()
+        );
+    }
+    format!("'{}'", escaped(text))
+}
+
+/// What a user is for, in the admin's words ("WordPress"). For people only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label(String);
+
+impl Label {
+    /// In characters.
+    const MAX: usize = 100;
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for Label {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let label = text.trim_matches(' ');
+        let printable = label.chars().all(is_printable);
+        if label.is_empty() || !printable || label.chars().count() > Self::MAX {
+            return Err(Error::invalid(
+                "label",
+                text,
+                format!("one line of 1 to {} printable characters", Self::MAX),
+            ));
+        }
+        Ok(Self(label.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_what_a_terminal_obeys_and_nothing_else() {
+        assert_eq!(
+            escaped("a\x1b[2Jb\tc\u{202e}d"),
+            r"a\u{1b}[2Jb\u{9}c\u{202e}d"
+        );
+        assert_eq!(
+            escaped("Café 日本 e\u{301} 🙂 \"'\\"),
+            "Café 日本 e\u{301} 🙂 \"'\\"
+        );
+        assert_eq!(escaped("\u{2028}\u{a0}\u{7f}"), r"\u{2028}\u{a0}\u{7f}");
+    }
+
+    #[test]
+    fn labels_are_one_printable_line() {
+        assert_eq!(
+            "  Word Press ".parse::<Label>().unwrap().as_str(),
+            "Word Press"
+        );
+        for bad in ["", "  ", "a\nb", "a\x1b[0m", "a\u{202e}b", &"x".repeat(101)] {
+            assert!(bad.parse::<Label>().is_err(), "{bad:?}");
+        }
+        assert!("é".repeat(100).parse::<Label>().is_ok());
+    }
+}
