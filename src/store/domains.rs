@@ -1,0 +1,139 @@
+//! Domains.
+
+use super::engine::Row;
+use super::{Store, Tx};
+use crate::error::{Error, Result};
+use crate::model::domain::Domain;
+use crate::model::event::{Action, Fields};
+use crate::model::name::{DomainName, HostName};
+use crate::model::settings::{Limit, Setting};
+
+/// What to set; absent stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct DomainChange {
+    pub host: Option<Setting<HostName>>,
+    pub max_users: Option<Setting<Limit>>,
+    pub daily_limit: Option<Setting<Limit>>,
+}
+
+impl Store {
+    pub fn domain(&mut self, name: &DomainName) -> Result<Option<Domain>> {
+        const SQL: &str = "SELECT name, host, max_users, daily_limit, created_at
+            FROM domains WHERE name = $1";
+        let mut found = None;
+        self.engine
+            .query(SQL, &[name.as_str().into()], &mut |row| {
+                found = Some(read(row)?);
+                Ok(())
+            })?;
+        Ok(found)
+    }
+
+    /// All of them by name, each with the number of its users.
+    pub fn domains(&mut self, each: &mut dyn FnMut(Domain, u64) -> Result<()>) -> Result<()> {
+        const SQL: &str = "SELECT d.name, d.host, d.max_users, d.daily_limit, d.created_at,
+                (SELECT count(*) FROM users u WHERE u.domain = d.name)
+            FROM domains d ORDER BY d.name";
+        self.engine.query(SQL, &[], &mut |row| {
+            each(read(row)?, row.int(5)?.unsigned_abs())
+        })
+    }
+
+    /// Up to `limit` names that begin so, for completion.
+    pub fn domain_names(&mut self, prefix: &str, limit: u32) -> Result<Vec<String>> {
+        const SQL: &str = "SELECT name FROM domains
+            WHERE name >= $1 AND name < $2 ORDER BY name LIMIT $3";
+        self.names(SQL, prefix, limit)
+    }
+
+    pub fn user_count(&mut self, domain: &DomainName) -> Result<u64> {
+        const SQL: &str = "SELECT count(*) FROM users WHERE domain = $1";
+        let mut count = 0;
+        self.engine
+            .query(SQL, &[domain.as_str().into()], &mut |row| {
+                count = row.int(0)?.unsigned_abs();
+                Ok(())
+            })?;
+        Ok(count)
+    }
+}
+
+fn read(row: &dyn Row) -> Result<Domain> {
+    Ok(Domain {
+        name: row.parsed(0)?,
+        host: row.opt_parsed(1)?,
+        max_users: row.opt_limit(2)?,
+        daily_limit: row.opt_limit(3)?,
+        created_at: row.time(4)?,
+    })
+}
+
+impl Tx<'_> {
+    pub fn add_domain(&mut self, name: &DomainName, change: &DomainChange) -> Result<()> {
+        const SQL: &str = "INSERT INTO domains (name, created_at) VALUES ($1, $2)
+            ON CONFLICT DO NOTHING";
+        let at = self.stamp.at;
+        if self.execute(SQL, &[name.as_str().into(), at.into()])? == 0 {
+            return Err(Error::DomainExists(name.to_string()));
+        }
+        self.update_domain(name, change)?;
+        self.event(Action::DomainAdd, Some(name), None, &change.fields())
+    }
+
+    pub fn set_domain(&mut self, name: &DomainName, change: &DomainChange) -> Result<()> {
+        self.update_domain(name, change)?;
+        self.event(Action::DomainSet, Some(name), None, &change.fields())
+    }
+
+    /// The users have to be gone before: see [`Tx::delete_user`].
+    pub fn remove_domain(&mut self, name: &DomainName) -> Result<()> {
+        const SQL: &str = "DELETE FROM domains WHERE name = $1";
+        self.execute(SQL, &[name.as_str().into()])?;
+        self.event(Action::DomainRemove, Some(name), None, &Fields::default())
+    }
+
+    fn update_domain(&mut self, name: &DomainName, change: &DomainChange) -> Result<()> {
+        const HOST: &str = "UPDATE domains SET host = $2 WHERE name = $1";
+        const MAX_USERS: &str = "UPDATE domains SET max_users = $2 WHERE name = $1";
+        const DAILY_LIMIT: &str = "UPDATE domains SET daily_limit = $2 WHERE name = $1";
+        let name = name.as_str();
+        if let Some(host) = &change.host {
+            let host = host.as_ref().value().map(HostName::as_str);
+            self.execute(HOST, &[name.into(), host.into()])?;
+        }
+        for (sql, limit) in [
+            (MAX_USERS, &change.max_users),
+            (DAILY_LIMIT, &change.daily_limit),
+        ] {
+            if let Some(limit) = limit {
+                self.execute(
+                    sql,
+                    &[name.into(), limit.as_ref().value().map(|l| l.get()).into()],
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl DomainChange {
+    pub fn is_empty(&self) -> bool {
+        self.fields().is_empty()
+    }
+
+    fn fields(&self) -> Fields {
+        let limit = |setting: &Option<Setting<Limit>>| {
+            setting
+                .as_ref()
+                .map(|s| s.as_ref().value().map(|l| l.get()))
+        };
+        let host = self.host.as_ref();
+        Fields::default()
+            .with_some(
+                "host",
+                host.map(|h| h.as_ref().value().map(HostName::as_str)),
+            )
+            .with_some("max_users", limit(&self.max_users))
+            .with_some("daily_limit", limit(&self.daily_limit))
+    }
+}

@@ -1,0 +1,116 @@
+//! The boundary behind which a database engine stands.
+//!
+//! Statements are written once, in the subset both SQLite and PostgreSQL
+//! speak, with `$1` for arguments; an engine says only how to run them. What
+//! that subset leaves out: booleans, `lower()`, `LIKE`, `now()`, `FOR UPDATE`.
+//! Names are folded before they come here, times are seconds since 1970.
+
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::model::text::quoted;
+use crate::model::time::Time;
+
+#[derive(Clone, Copy, Debug)]
+pub enum Arg<'a> {
+    Null,
+    Int(i64),
+    Text(&'a str),
+}
+
+/// One row of an answer; columns count from 0. A column of another type than
+/// asked for means a damaged store.
+pub trait Row {
+    fn int(&self, column: usize) -> Result<i64>;
+    fn opt_int(&self, column: usize) -> Result<Option<i64>>;
+    fn text(&self, column: usize) -> Result<&str>;
+    fn opt_text(&self, column: usize) -> Result<Option<&str>>;
+
+    /// The error for a value that no program of ours wrote.
+    fn damaged(&self, reason: &str) -> Error;
+}
+
+/// What the values of the program are read with.
+impl dyn Row + '_ {
+    pub fn time(&self, column: usize) -> Result<Time> {
+        self.int(column).map(Time::from_epoch)
+    }
+
+    pub fn opt_time(&self, column: usize) -> Result<Option<Time>> {
+        Ok(self.opt_int(column)?.map(Time::from_epoch))
+    }
+
+    pub fn opt_limit(&self, column: usize) -> Result<Option<u32>> {
+        self.opt_int(column)?
+            .map(|n| u32::try_from(n).map_err(|_| self.damaged("a limit is out of range")))
+            .transpose()
+    }
+
+    pub fn parsed<T: FromStr>(&self, column: usize) -> Result<T> {
+        self.opt_parsed(column)?
+            .ok_or_else(|| self.damaged("a name is missing"))
+    }
+
+    pub fn opt_parsed<T: FromStr>(&self, column: usize) -> Result<Option<T>> {
+        self.opt_text(column)?
+            .map(|text| {
+                text.parse()
+                    .map_err(|_| self.damaged(&format!("{} is no valid name", quoted(text))))
+            })
+            .transpose()
+    }
+}
+
+pub type Each<'a> = dyn FnMut(&dyn Row) -> Result<()> + 'a;
+
+pub trait Engine {
+    /// Begins a change. Waits for other writers, for some seconds at most.
+    fn begin(&mut self) -> Result<()>;
+
+    /// Writes all of the change that can be written without committing it, so
+    /// that a full disk shows here, while nothing has been handed over yet.
+    fn flush(&mut self) -> Result<()>;
+
+    fn commit(&mut self) -> Result<()>;
+
+    fn rollback(&mut self);
+
+    /// Takes what was deleted out of every file of the store, as far as other
+    /// processes let it.
+    fn scrub(&mut self);
+
+    /// Runs a statement, and says how many rows it changed.
+    fn execute(&mut self, sql: &'static str, args: &[Arg]) -> Result<usize>;
+
+    fn query(&mut self, sql: &'static str, args: &[Arg], each: &mut Each) -> Result<()>;
+}
+
+impl From<i64> for Arg<'_> {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<u32> for Arg<'_> {
+    fn from(value: u32) -> Self {
+        Self::Int(value.into())
+    }
+}
+
+impl From<Time> for Arg<'_> {
+    fn from(value: Time) -> Self {
+        Self::Int(value.epoch())
+    }
+}
+
+impl<'a> From<&'a str> for Arg<'a> {
+    fn from(value: &'a str) -> Self {
+        Self::Text(value)
+    }
+}
+
+impl<'a, T: Into<Arg<'a>>> From<Option<T>> for Arg<'a> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}

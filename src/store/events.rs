@@ -1,0 +1,82 @@
+//! The audit trail.
+
+use super::engine::Arg;
+use super::{Store, Tx};
+use crate::error::Result;
+use crate::model::event::{Action, Event, Fields};
+use crate::model::name::{DomainName, Username};
+use crate::model::time::Time;
+
+#[derive(Clone, Debug, Default)]
+pub struct EventFilter {
+    pub domain: Option<DomainName>,
+    pub username: Option<Username>,
+    pub since: Option<Time>,
+}
+
+impl Store {
+    /// Oldest first, in constant memory.
+    pub fn events(
+        &mut self,
+        filter: &EventFilter,
+        each: &mut dyn FnMut(Event) -> Result<()>,
+    ) -> Result<()> {
+        const SQL: &str = "SELECT id, at, actor, run_as, host, action, domain, username, fields
+            FROM events
+            WHERE ($1 IS NULL OR domain = $1) AND ($2 IS NULL OR username = $2) AND at >= $3
+            ORDER BY id";
+        let args = [
+            filter.domain.as_ref().map(DomainName::as_str).into(),
+            filter.username.as_ref().map(Username::as_str).into(),
+            filter.since.map_or(Arg::Int(i64::MIN), Into::into),
+        ];
+        self.engine.query(SQL, &args, &mut |row| {
+            let owned = |text: Option<&str>| text.map(str::to_owned);
+            let fields = serde_json::from_str(row.text(8)?)
+                .map_err(|_| row.damaged("an event is no JSON"))?;
+            each(Event {
+                id: row.int(0)?,
+                at: row.time(1)?,
+                actor: row.text(2)?.to_owned(),
+                run_as: owned(row.opt_text(3)?),
+                host: row.text(4)?.to_owned(),
+                action: row.text(5)?.to_owned(),
+                domain: owned(row.opt_text(6)?),
+                username: owned(row.opt_text(7)?),
+                fields,
+            })
+        })
+    }
+}
+
+impl Tx<'_> {
+    /// Every method that changes something ends with this.
+    pub(super) fn event(
+        &mut self,
+        action: Action,
+        domain: Option<&DomainName>,
+        username: Option<&Username>,
+        fields: &Fields,
+    ) -> Result<()> {
+        const SQL: &str = "INSERT INTO events
+            (at, actor, run_as, host, action, domain, username, fields)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        let fields = fields.to_json();
+        let actor = self.stamp.actor.clone();
+        let args = [
+            self.stamp.at.into(),
+            actor.name.as_str().into(),
+            actor.run_as.as_deref().into(),
+            actor.host.as_str().into(),
+            action.name().into(),
+            domain.map(DomainName::as_str).into(),
+            username.map(Username::as_str).into(),
+            fields.as_str().into(),
+        ];
+        self.execute(SQL, &args).map(|_| ())
+    }
+
+    pub(super) fn execute(&mut self, sql: &'static str, args: &[Arg]) -> Result<usize> {
+        self.store.engine.execute(sql, args)
+    }
+}

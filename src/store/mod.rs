@@ -1,0 +1,120 @@
+//! The store: every SQL statement of the program, and the only way to change
+//! anything: a [`Tx`], which writes the event of each change beside it.
+
+mod domains;
+mod engine;
+mod events;
+mod passwords;
+mod settings;
+mod sqlite;
+mod users;
+
+use std::path::PathBuf;
+
+use engine::Engine;
+
+pub use domains::DomainChange;
+pub use events::EventFilter;
+pub use passwords::{NewPassword, OldPasswords, StoredHash};
+pub use settings::SettingsChange;
+pub use users::{NewUser, UserChange};
+
+use crate::error::{Error, Result};
+use crate::model::event::Stamp;
+
+/// Where a store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location(pub PathBuf);
+
+/// What a command needs the store for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It must be there.
+    Existing,
+    /// It is made where there is none.
+    Create,
+}
+
+pub struct Store {
+    engine: Box<dyn Engine>,
+    /// What the admin should know about it.
+    pub warnings: Vec<String>,
+}
+
+impl Store {
+    pub fn open(location: &Location, access: Access) -> Result<Self> {
+        if location.0.to_str().is_some_and(|l| l.contains("://")) {
+            return Err(Error::Usage(
+                "the store has to be a file: this version knows no other kind".into(),
+            ));
+        }
+        let (engine, warnings) = sqlite::open(&location.0, access)?;
+        Ok(Self {
+            engine: Box::new(engine),
+            warnings,
+        })
+    }
+
+    /// What a statement finds from `prefix` on. A prefix is a range, because
+    /// LIKE means different things to different engines.
+    fn names(&mut self, sql: &'static str, prefix: &str, limit: u32) -> Result<Vec<String>> {
+        let end = format!("{prefix}\u{10ffff}");
+        let mut names = Vec::new();
+        let args = [prefix.into(), end.as_str().into(), limit.into()];
+        self.engine.query(sql, &args, &mut |row| {
+            names.push(row.text(0)?.to_owned());
+            Ok(())
+        })?;
+        Ok(names)
+    }
+
+    /// Begins a change. Dropped without [`Tx::commit`], nothing happened.
+    pub fn begin(&mut self, stamp: Stamp) -> Result<Tx<'_>> {
+        self.engine.begin()?;
+        Ok(Tx {
+            store: self,
+            stamp,
+            scrub: false,
+            open: true,
+        })
+    }
+}
+
+/// A change under way. No other process can change the store meanwhile, so it
+/// must not wait for a person.
+pub struct Tx<'a> {
+    store: &'a mut Store,
+    stamp: Stamp,
+    /// A hash was deleted.
+    scrub: bool,
+    open: bool,
+}
+
+impl Tx<'_> {
+    /// To read what is true now, this change included.
+    pub fn store(&mut self) -> &mut Store {
+        self.store
+    }
+
+    /// Finds most of what could make the commit fail, before it.
+    pub fn flush(&mut self) -> Result<()> {
+        self.store.engine.flush()
+    }
+
+    pub fn commit(mut self) -> Result<()> {
+        self.store.engine.commit()?;
+        self.open = false;
+        if self.scrub {
+            self.store.engine.scrub();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Tx<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            self.store.engine.rollback();
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The installation's settings: one row for each that differs from its default.
+
+use super::{Store, Tx};
+use crate::error::Result;
+use crate::model::event::{Action, Fields};
+use crate::model::hash::Cost;
+use crate::model::name::HostName;
+use crate::model::settings::{Ports, Setting, Settings};
+
+/// What to set; absent stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct SettingsChange {
+    pub host: Option<Setting<HostName>>,
+    pub ports: Option<Ports>,
+    pub argon2: Option<Cost>,
+}
+
+const HOST: &str = "host";
+const PORTS: &str = "ports";
+const ARGON2: &str = "argon2";
+
+impl Store {
+    pub fn settings(&mut self) -> Result<Settings> {
+        const SQL: &str = "SELECT name, value FROM settings";
+        let mut settings = Settings::default();
+        self.engine.query(SQL, &[], &mut |row| {
+            match row.text(0)? {
+                HOST => settings.host = Some(row.parsed(1)?),
+                PORTS => settings.ports = row.parsed(1)?,
+                ARGON2 => settings.argon2 = row.parsed(1)?,
+                // Of a later version that kept the schema.
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(settings)
+    }
+}
+
+impl Tx<'_> {
+    pub fn set_settings(&mut self, change: &SettingsChange) -> Result<()> {
+        let host = change
+            .host
+            .as_ref()
+            .map(|h| h.as_ref().value().map(ToString::to_string));
+        let rows = [
+            (HOST, host),
+            (PORTS, change.ports.map(|p| Some(p.to_string()))),
+            (ARGON2, change.argon2.map(|c| Some(c.to_string()))),
+        ];
+        let mut fields = Fields::default();
+        for (name, value) in rows {
+            if let Some(value) = value {
+                self.put(name, value.as_deref())?;
+                fields = fields.with(name, value);
+            }
+        }
+        self.event(Action::SettingsSet, None, None, &fields)
+    }
+
+    fn put(&mut self, name: &str, value: Option<&str>) -> Result<()> {
+        const SET: &str = "INSERT INTO settings (name, value) VALUES ($1, $2)
+            ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+        const UNSET: &str = "DELETE FROM settings WHERE name = $1";
+        match value {
+            Some(value) => self.execute(SET, &[name.into(), value.into()])?,
+            None => self.execute(UNSET, &[name.into()])?,
+        };
+        Ok(())
+    }
+}

@@ -1,0 +1,172 @@
+//! SQLite behind the store.
+
+mod busy;
+mod open;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Connection, ErrorCode, ToSql, params_from_iter};
+
+pub use self::open::open;
+use super::engine::{Arg, Each, Engine, Row};
+use crate::error::{Error, Result};
+
+pub struct Sqlite {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Engine for Sqlite {
+    fn begin(&mut self) -> Result<()> {
+        // IMMEDIATE: a transaction that reads first and writes later cannot
+        // wait for another writer, it can only fail.
+        self.batch("BEGIN IMMEDIATE")
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.connection
+            .cache_flush()
+            .map_err(|e| translated(&self.path, &e))
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        self.batch("COMMIT")
+    }
+
+    fn rollback(&mut self) {
+        // Fails where SQLite has rolled back by itself, which is as good.
+        let _ = self.connection.execute_batch("ROLLBACK");
+    }
+
+    fn scrub(&mut self) {
+        // `secure_delete` has overwritten the row; older copies of its page
+        // are in the write-ahead log until it is emptied. Where a reader is in
+        // the way, the next one to close the store does it.
+        let _ = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    }
+
+    fn execute(&mut self, sql: &'static str, args: &[Arg]) -> Result<usize> {
+        self.prepared(sql)?
+            .execute(params_from_iter(args))
+            .map_err(|e| translated(&self.path, &e))
+    }
+
+    fn query(&mut self, sql: &'static str, args: &[Arg], each: &mut Each) -> Result<()> {
+        let mut statement = self.prepared(sql)?;
+        let mut rows = statement
+            .query(params_from_iter(args))
+            .map_err(|e| translated(&self.path, &e))?;
+        loop {
+            match rows.next() {
+                Ok(Some(row)) => each(&SqliteRow {
+                    row,
+                    path: &self.path,
+                })?,
+                Ok(None) => return Ok(()),
+                Err(e) => return Err(translated(&self.path, &e)),
+            }
+        }
+    }
+}
+
+impl Sqlite {
+    fn batch(&self, sql: &str) -> Result<()> {
+        self.connection
+            .execute_batch(sql)
+            .map_err(|e| translated(&self.path, &e))
+    }
+
+    fn prepared(&self, sql: &str) -> Result<CachedStatement<'_>> {
+        // In SQLite `$2` is a name, numbered by where it first stands; `?2` is
+        // the second argument, as `$2` is in PostgreSQL.
+        self.connection
+            .prepare_cached(&sql.replace('$', "?"))
+            .map_err(|e| translated(&self.path, &e))
+    }
+}
+
+impl ToSql for Arg<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Int(value) => ValueRef::Integer(*value),
+            Self::Text(value) => ValueRef::Text(value.as_bytes()),
+        }))
+    }
+}
+
+struct SqliteRow<'a> {
+    row: &'a rusqlite::Row<'a>,
+    path: &'a Path,
+}
+
+impl SqliteRow<'_> {
+    fn value(&self, column: usize) -> Result<ValueRef<'_>> {
+        self.row
+            .get_ref(column)
+            .map_err(|e| translated(self.path, &e))
+    }
+
+    fn mismatch(&self, column: usize) -> Error {
+        self.damaged(&format!("column {column} has a value of the wrong type"))
+    }
+}
+
+impl Row for SqliteRow<'_> {
+    fn int(&self, column: usize) -> Result<i64> {
+        self.opt_int(column)?.ok_or_else(|| self.mismatch(column))
+    }
+
+    fn opt_int(&self, column: usize) -> Result<Option<i64>> {
+        match self.value(column)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Integer(value) => Ok(Some(value)),
+            _ => Err(self.mismatch(column)),
+        }
+    }
+
+    fn text(&self, column: usize) -> Result<&str> {
+        self.opt_text(column)?.ok_or_else(|| self.mismatch(column))
+    }
+
+    fn opt_text(&self, column: usize) -> Result<Option<&str>> {
+        match self.value(column)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Text(value) => std::str::from_utf8(value)
+                .map(Some)
+                .map_err(|_| self.mismatch(column)),
+            _ => Err(self.mismatch(column)),
+        }
+    }
+
+    fn damaged(&self, reason: &str) -> Error {
+        Error::StoreDamaged {
+            path: self.path.to_owned(),
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+/// What SQLite says, in the words of the store. The statements are known to be
+/// right, so an SQL error means that the file is not as it was made.
+fn translated(path: &Path, error: &rusqlite::Error) -> Error {
+    let path = path.to_owned();
+    let reason = error.to_string();
+    let rusqlite::Error::SqliteFailure(failure, _) = error else {
+        return Error::StoreDamaged { path, reason };
+    };
+    match failure.code {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Error::StoreBusy(path),
+        ErrorCode::DiskFull => Error::StoreFull(path),
+        ErrorCode::CannotOpen
+        | ErrorCode::PermissionDenied
+        | ErrorCode::ReadOnly
+        | ErrorCode::SystemIoFailure
+        | ErrorCode::FileLockingProtocolFailed
+        | ErrorCode::OutOfMemory => Error::StoreUnreachable { path, reason },
+        _ => Error::StoreDamaged { path, reason },
+    }
+}

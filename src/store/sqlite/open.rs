@@ -1,0 +1,276 @@
+//! Opening the file: is it ours, is it whole, is it safe? Whatever is wrong is
+//! found before SQLite may touch it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{Sqlite, busy, translated};
+use crate::error::{Error, Result};
+use crate::store::Access;
+
+/// "SMTP" in ASCII, in the header's application id: file(1) and we know it by
+/// that. <https://www.sqlite.org/fileformat.html#the_database_header>
+const APPLICATION_ID: i32 = 0x534d_5450;
+
+/// Each brings a store from one version to the next. Never changed once
+/// released, only added to.
+const MIGRATIONS: [&str; 1] = [include_str!("0001.sql")];
+#[allow(clippy::cast_possible_wrap, reason = "a handful")]
+const SCHEMA: i64 = MIGRATIONS.len() as i64;
+
+/// For every connection. `secure_delete`: an erased hash is overwritten.
+/// `cell_size_check`: damage is found when a page is read, not later.
+const PRAGMAS: &str = "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;
+    PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA synchronous = FULL;";
+
+/// Opens the store, and says what the admin should know about it.
+pub fn open(path: &Path, access: Access) -> Result<(Sqlite, Vec<String>)> {
+    let path = std::path::absolute(path).map_err(|e| unreachable_(path, &e))?;
+    if !path.exists() && access == Access::Create {
+        create(&path)?;
+    }
+    let warnings = check_rights(&path)?;
+    let state = inspect(&path)?;
+    if state == State::Empty && access != Access::Create {
+        return Err(Error::StoreMissing(path));
+    }
+
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let failed = |e: &rusqlite::Error| translated(&path, e);
+    let mut connection = Connection::open_with_flags(&path, flags).map_err(|e| failed(&e))?;
+    // Before anything else: from here on every statement may meet a lock.
+    connection
+        .busy_handler(Some(busy::handler()))
+        .map_err(|e| failed(&e))?;
+    connection.execute_batch(PRAGMAS).map_err(|e| failed(&e))?;
+    let mut store = Sqlite { connection, path };
+    store.migrate()?;
+    if state != State::Wal {
+        store.use_wal()?;
+    }
+    Ok((store, warnings))
+}
+
+impl Sqlite {
+    fn migrate(&mut self) -> Result<()> {
+        if self.version()? == SCHEMA {
+            return Ok(());
+        }
+        self.batch("BEGIN IMMEDIATE")?;
+        let migrated = self.migrate_in_transaction();
+        if migrated.is_err() {
+            // Fails where SQLite has rolled back by itself, which is as good.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+        migrated
+    }
+
+    fn migrate_in_transaction(&self) -> Result<()> {
+        // Read again: another process may have been first.
+        let found = self.version()?;
+        let steps = usize::try_from(found)
+            .ok()
+            .and_then(|n| MIGRATIONS.get(n..));
+        let Some(steps) = steps else {
+            return Err(too_new(&self.path, found));
+        };
+        if found == 0 {
+            self.batch(&format!("PRAGMA application_id = {APPLICATION_ID}"))?;
+        }
+        for step in steps {
+            self.batch(step)?;
+        }
+        self.batch(&format!("PRAGMA user_version = {SCHEMA}; COMMIT"))
+    }
+
+    fn version(&self) -> Result<i64> {
+        self.connection
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .map_err(|e| translated(&self.path, &e))
+    }
+
+    /// Readers and a writer side by side. Only after the schema, so that the
+    /// file itself carries our mark from its first page on.
+    fn use_wal(&self) -> Result<()> {
+        self.batch("PRAGMA journal_mode = WAL")
+    }
+}
+
+fn create(path: &Path) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|e| unreachable_(folder, &e))?;
+    }
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    match made {
+        Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(unreachable_(path, &e)),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a store that strangers can write; names one that they can read.
+fn check_rights(path: &Path) -> Result<Vec<String>> {
+    const OTHERS_WRITE: u32 = 0o002;
+    const OTHERS_READ: u32 = 0o004;
+    const STICKY: u32 = 0o1000;
+
+    let file = match fs::metadata(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            return Err(Error::StoreMissing(path.to_owned()));
+        }
+        found => found.map_err(|e| unreachable_(path, &e))?,
+    };
+    if !file.is_file() {
+        let kind = file.file_type();
+        let what = if kind.is_dir() {
+            "it is a folder"
+        } else if kind.is_fifo() || kind.is_socket() {
+            "it is a pipe or a socket"
+        } else {
+            "it is a device"
+        };
+        return Err(foreign(path, what));
+    }
+    let unsafe_ = |reason: String| {
+        Err(Error::StoreUnsafe {
+            path: path.to_owned(),
+            reason,
+        })
+    };
+    if file.mode() & OTHERS_WRITE != 0 {
+        return unsafe_(format!(
+            "everybody can write it (mode {:04o}); chmod o-rwx {}",
+            file.mode() & 0o7777,
+            path.display()
+        ));
+    }
+    // Where the file really is, should the path be a link.
+    let real = fs::canonicalize(path).map_err(|e| unreachable_(path, &e))?;
+    if let Some(folder) = real.parent() {
+        let mode = fs::metadata(folder)
+            .map_err(|e| unreachable_(folder, &e))?
+            .mode();
+        if mode & OTHERS_WRITE != 0 && mode & STICKY == 0 {
+            return unsafe_(format!(
+                "everybody can replace files in its folder; chmod o-w {}",
+                folder.display()
+            ));
+        }
+    }
+    if file.mode() & OTHERS_READ != 0 {
+        return Ok(vec![format!(
+            "everybody on this machine can read the hashes in {0}; chmod o-rwx {0}",
+            path.display()
+        )]);
+    }
+    Ok(Vec::new())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Empty,
+    Rollback,
+    Wal,
+}
+
+/// Reads the header as bytes: opening a stranger's file with SQLite could
+/// already change it.
+fn inspect(path: &Path) -> Result<State> {
+    const HEADER: usize = 100;
+    const WAL: u8 = 2;
+    let mut header = [0; HEADER];
+    let mut file = File::open(path).map_err(|e| unreachable_(path, &e))?;
+    let mut filled = 0;
+    while filled < HEADER {
+        match file.read(&mut header[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(unreachable_(path, &e)),
+        }
+    }
+    if filled == 0 {
+        return Ok(State::Empty);
+    }
+    let being_made = beside(path, "-journal").exists();
+    if !header.starts_with(b"SQLite format 3\0") {
+        if being_made && header.iter().all(|b| *b == 0) {
+            return Ok(State::Rollback);
+        }
+        return Err(foreign(path, "it is no SQLite file"));
+    }
+    if filled < HEADER {
+        return Err(damaged(path, "it ends within its header"));
+    }
+    let number = |at: usize| -> u32 {
+        u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+    };
+    if number(68) != APPLICATION_ID as u32 {
+        return Err(foreign(path, "it is another program's SQLite file"));
+    }
+    if i64::from(number(60)) > SCHEMA {
+        return Err(too_new(path, number(60).into()));
+    }
+    // Where no journal is left, the header tells the file's length. The order
+    // matters: a process that grows the file removes its journal afterwards.
+    let at_rest = !being_made && !beside(path, "-wal").exists();
+    let page_size = match number(16) >> 16 {
+        1 => 65_536,
+        size => u64::from(size),
+    };
+    let length = file.metadata().map_err(|e| unreachable_(path, &e))?.len();
+    if at_rest && number(24) == number(92) && length < u64::from(number(28)) * page_size {
+        return Err(damaged(path, "its end is missing"));
+    }
+    Ok(if header[18] == WAL && header[19] == WAL {
+        State::Wal
+    } else {
+        State::Rollback
+    })
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn unreachable_(path: &Path, error: &std::io::Error) -> Error {
+    Error::StoreUnreachable {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    }
+}
+
+fn foreign(path: &Path, reason: &str) -> Error {
+    Error::StoreForeign {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+fn damaged(path: &Path, reason: &str) -> Error {
+    Error::StoreDamaged {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+fn too_new(path: &Path, found: i64) -> Error {
+    Error::StoreTooNew {
+        path: path.to_owned(),
+        found,
+        known: SCHEMA,
+    }
+}

@@ -1,0 +1,245 @@
+//! Users, with what is known of their passwords.
+
+use super::engine::{Arg, Row};
+use super::{NewPassword, Store, Tx};
+use crate::error::{Error, Result};
+use crate::model::event::{Action, Fields};
+use crate::model::name::{DomainName, Username};
+use crate::model::password::KeyId;
+use crate::model::settings::{Limit, Setting};
+use crate::model::text::Label;
+use crate::model::time::Time;
+use crate::model::user::{Connection, Key, User};
+
+#[derive(Debug)]
+pub struct NewUser<'a> {
+    pub username: &'a Username,
+    pub label: Option<&'a Label>,
+    pub daily_limit: Option<Limit>,
+    pub expires_at: Option<Time>,
+}
+
+/// What to set; absent stays as it is.
+#[derive(Debug, Default)]
+pub struct UserChange {
+    pub label: Option<Setting<Label>>,
+    pub daily_limit: Option<Setting<Limit>>,
+    pub expires_at: Option<Setting<Time>>,
+}
+
+/// One row for each password; `users` folds them. Shared by all that read
+/// users, so that there is one place that knows the columns.
+macro_rules! select_users {
+    ($rest:literal) => {
+        concat!(
+            "SELECT u.username, u.label, u.daily_limit, u.expires_at, u.suspended_at, u.created_at,
+                p.key_id, p.created_at, p.retires_at, CASE WHEN p.hash IS NULL THEN 1 ELSE 0 END,
+                l.seen_at, l.address
+            FROM users u
+            LEFT JOIN passwords p ON p.username = u.username
+            LEFT JOIN last_connections l ON l.username = p.username AND l.key_id = p.key_id ",
+            $rest
+        )
+    };
+}
+
+impl Store {
+    pub fn user(&mut self, username: &Username) -> Result<Option<User>> {
+        const SQL: &str = select_users!("WHERE u.username = $1");
+        let mut found = None;
+        self.fold(SQL, &[username.as_str().into()], &mut |user| {
+            found = Some(user);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// All of them, or those of a domain, by name; in constant memory.
+    pub fn users(
+        &mut self,
+        domain: Option<&DomainName>,
+        each: &mut dyn FnMut(User) -> Result<()>,
+    ) -> Result<()> {
+        const ALL: &str = select_users!("ORDER BY u.username");
+        const OF_DOMAIN: &str = select_users!("WHERE u.domain = $1 ORDER BY u.username");
+        match domain {
+            None => self.fold(ALL, &[], each),
+            Some(domain) => self.fold(OF_DOMAIN, &[domain.as_str().into()], each),
+        }
+    }
+
+    /// Up to `limit` names that begin so, for completion.
+    pub fn usernames(&mut self, prefix: &str, limit: u32) -> Result<Vec<String>> {
+        const SQL: &str = "SELECT username FROM users
+            WHERE username >= $1 AND username < $2 ORDER BY username LIMIT $3";
+        self.names(SQL, prefix, limit)
+    }
+
+    fn fold(
+        &mut self,
+        sql: &'static str,
+        args: &[Arg],
+        each: &mut dyn FnMut(User) -> Result<()>,
+    ) -> Result<()> {
+        let mut current: Option<User> = None;
+        self.engine.query(sql, args, &mut |row| {
+            let name = row.text(0)?;
+            if current
+                .as_ref()
+                .is_none_or(|user| user.username.as_str() != name)
+                && let Some(done) = current.replace(read_user(row)?)
+            {
+                each(sorted(done))?;
+            }
+            if let (Some(user), Some(key)) = (&mut current, read_key(row)?) {
+                user.keys.push(key);
+            }
+            Ok(())
+        })?;
+        match current {
+            Some(last) => each(sorted(last)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn read_user(row: &dyn Row) -> Result<User> {
+    Ok(User {
+        username: row.parsed(0)?,
+        label: row.opt_text(1)?.map(str::to_owned),
+        daily_limit: row.opt_limit(2)?,
+        expires_at: row.opt_time(3)?,
+        suspended_at: row.opt_time(4)?,
+        created_at: row.time(5)?,
+        keys: Vec::with_capacity(1),
+    })
+}
+
+fn read_key(row: &dyn Row) -> Result<Option<Key>> {
+    let Some(id) = row.opt_text(6)? else {
+        return Ok(None);
+    };
+    let last_connection = match row.opt_time(10)? {
+        Some(at) => Some(Connection {
+            at,
+            address: row.opt_text(11)?.map(str::to_owned),
+        }),
+        None => None,
+    };
+    Ok(Some(Key {
+        id: KeyId::stored(id.to_owned()),
+        created_at: row.time(7)?,
+        retires_at: row.opt_time(8)?,
+        erased: row.int(9)? != 0,
+        last_connection,
+    }))
+}
+
+/// The store keeps passwords by key; age is what counts, and of two made in
+/// the same second the one that lives on is the newer.
+fn sorted(mut user: User) -> User {
+    user.keys
+        .sort_by_key(|key| (key.created_at, !key.erased, key.retires_at.is_none()));
+    user
+}
+
+impl Tx<'_> {
+    pub fn add_user(&mut self, user: &NewUser, password: &NewPassword) -> Result<()> {
+        const SQL: &str = "INSERT INTO users
+            (username, domain, label, daily_limit, expires_at, created_at)
+            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+        let domain = user.username.domain();
+        let label = user.label.map(Label::as_str);
+        let daily_limit = user.daily_limit.map(Limit::get);
+        let args = [
+            user.username.as_str().into(),
+            domain.as_str().into(),
+            label.into(),
+            daily_limit.into(),
+            user.expires_at.into(),
+            self.stamp.at.into(),
+        ];
+        if self.execute(SQL, &args)? == 0 {
+            return Err(Error::UserExists(user.username.to_string()));
+        }
+        self.insert_password(user.username, password)?;
+        let fields = Fields::default()
+            .with("key", password.key.as_str())
+            .with_some("label", label)
+            .with_some("daily_limit", daily_limit)
+            .with_some("expires_at", user.expires_at.map(|at| at.to_string()));
+        self.event(
+            Action::UserCreate,
+            Some(&domain),
+            Some(user.username),
+            &fields,
+        )
+    }
+
+    pub fn set_user(&mut self, username: &Username, change: &UserChange) -> Result<()> {
+        const LABEL: &str = "UPDATE users SET label = $2 WHERE username = $1";
+        const DAILY_LIMIT: &str = "UPDATE users SET daily_limit = $2 WHERE username = $1";
+        const EXPIRES: &str = "UPDATE users SET expires_at = $2 WHERE username = $1";
+        let name = username.as_str().into();
+        let mut fields = Fields::default();
+        if let Some(label) = &change.label {
+            let label = label.as_ref().value().map(Label::as_str);
+            self.execute(LABEL, &[name, label.into()])?;
+            fields = fields.with("label", label);
+        }
+        if let Some(limit) = &change.daily_limit {
+            let limit = limit.as_ref().value().map(|l| l.get());
+            self.execute(DAILY_LIMIT, &[name, limit.into()])?;
+            fields = fields.with("daily_limit", limit);
+        }
+        if let Some(expires) = &change.expires_at {
+            let at = expires.as_ref().value().copied();
+            self.execute(EXPIRES, &[name, at.into()])?;
+            fields = fields.with("expires_at", at.map(|at| at.to_string()));
+        }
+        self.event(
+            Action::UserSet,
+            Some(&username.domain()),
+            Some(username),
+            &fields,
+        )
+    }
+
+    pub fn suspend_user(&mut self, username: &Username) -> Result<()> {
+        let at = self.stamp.at;
+        self.set_suspended(username, Some(at), Action::UserSuspend)
+    }
+
+    pub fn resume_user(&mut self, username: &Username) -> Result<()> {
+        self.set_suspended(username, None, Action::UserResume)
+    }
+
+    fn set_suspended(
+        &mut self,
+        username: &Username,
+        at: Option<Time>,
+        action: Action,
+    ) -> Result<()> {
+        const SQL: &str = "UPDATE users SET suspended_at = $2 WHERE username = $1";
+        self.execute(SQL, &[username.as_str().into(), at.into()])?;
+        self.event(
+            action,
+            Some(&username.domain()),
+            Some(username),
+            &Fields::default(),
+        )
+    }
+
+    /// Its hashes are gone with it; its events stay.
+    pub fn delete_user(&mut self, username: &Username) -> Result<()> {
+        const SQL: &str = "DELETE FROM users WHERE username = $1";
+        self.execute(SQL, &[username.as_str().into()])?;
+        self.scrub = true;
+        self.event(
+            Action::UserDelete,
+            Some(&username.domain()),
+            Some(username),
+            &Fields::default(),
+        )
+    }
+}
