@@ -12,6 +12,7 @@
 //! - `model`: checked values, pure
 //! - `error`: what can go wrong, and the exit codes; named by everybody
 
+pub mod app;
 pub mod error;
 pub mod model;
 pub mod store;

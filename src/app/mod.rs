@@ -1,0 +1,70 @@
+//! What smtpcred does: the rules, in terms of the model and the store. No
+//! terminal, no SQL, no socket.
+
+pub mod audit;
+pub mod credential;
+pub mod domains;
+pub mod settings;
+pub mod sign_in;
+pub mod users;
+
+use crate::error::{Error, Result};
+use crate::model::actor::Actor;
+use crate::model::domain::Domain;
+use crate::model::event::Stamp;
+use crate::model::hash::Hasher;
+use crate::model::name::{DomainName, Username};
+use crate::model::password::Random;
+use crate::model::time::Time;
+use crate::model::user::User;
+use crate::store::{Store, Tx};
+
+/// What the rules need of the world around them, passed in as values.
+#[derive(Clone, Copy)]
+pub struct World {
+    pub now: fn() -> Time,
+    pub random: Random,
+    pub actor: fn() -> Actor,
+}
+
+pub struct App {
+    pub store: Store,
+    world: World,
+    hasher: Hasher,
+}
+
+impl App {
+    pub fn new(store: Store, world: World) -> Self {
+        Self {
+            store,
+            world,
+            hasher: Hasher::default(),
+        }
+    }
+
+    pub fn now(&self) -> Time {
+        (self.world.now)()
+    }
+
+    /// Begins a change, as of now and by whoever runs this.
+    fn begin(&mut self) -> Result<Tx<'_>> {
+        let stamp = Stamp {
+            at: self.now().plausible()?,
+            actor: (self.world.actor)(),
+        };
+        self.store.begin(stamp)
+    }
+}
+
+/// What is asked for by name has to be there.
+pub(crate) fn need_domain(store: &mut Store, name: &DomainName) -> Result<Domain> {
+    store
+        .domain(name)?
+        .ok_or_else(|| Error::DomainNotFound(name.to_string()))
+}
+
+pub(crate) fn need_user(store: &mut Store, name: &Username) -> Result<User> {
+    store
+        .user(name)?
+        .ok_or_else(|| Error::UserNotFound(name.to_string()))
+}

@@ -1,0 +1,82 @@
+//! Checking a password. Three outcomes: right, wrong, cannot tell; the last is
+//! an error and never "wrong" (promise 4).
+
+use super::App;
+use crate::error::{Error, Result};
+use crate::model::hash::Hash;
+use crate::model::name::Username;
+use crate::model::password::{KeyId, Look, look};
+use crate::model::user::Status;
+use crate::store::StoredHash;
+
+#[derive(Debug)]
+pub enum Verdict {
+    Right { key: KeyId, status: Status },
+    Wrong(Why),
+}
+
+/// What the admin may know about a wrong password, and no stranger.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Why {
+    Unknown,
+    /// A generated password that was mistyped or cut off.
+    Mistyped,
+    /// One this user had before.
+    Stopped(KeyId),
+}
+
+impl App {
+    pub fn verify(&mut self, username: &Username, password: &[u8]) -> Result<Verdict> {
+        // Expiry and retirement cannot be told by a clock that is wrong.
+        let now = self.now().plausible()?;
+        let cost = self.store.settings()?.argon2;
+        let Some(user) = self.store.user(username)? else {
+            // Costs what a known user costs (promise 9).
+            self.hasher.pretend(password, cost)?;
+            return Err(Error::UserNotFound(username.to_string()));
+        };
+        let mut hashes = self.store.hashes(username)?;
+        hashes.retain(|hash| hash.retires_at.is_none_or(|at| now < at));
+        if hashes.is_empty() {
+            self.hasher.pretend(password, cost)?;
+        }
+        for stored in hashes {
+            let hash = readable(username, &stored)?;
+            if self.hasher.verify(password, &hash)? {
+                if hash.is_cheaper_than(cost) {
+                    // The answer stands whether or not this works; the next
+                    // right password tries again.
+                    let _ = self.rehash(username, &stored, password);
+                }
+                return Ok(Verdict::Right {
+                    key: stored.key,
+                    status: user.status(now),
+                });
+            }
+        }
+        Ok(Verdict::Wrong(match look(password) {
+            Look::Mistyped => Why::Mistyped,
+            Look::Generated(key) if user.keys.iter().any(|k| k.id == key) => Why::Stopped(key),
+            Look::Generated(_) | Look::Chosen => Why::Unknown,
+        }))
+    }
+
+    /// The costs were raised since: now that the password is known, its hash
+    /// can follow.
+    fn rehash(&mut self, username: &Username, stored: &StoredHash, password: &[u8]) -> Result<()> {
+        let cost = self.store.settings()?.argon2;
+        let hash = self.hasher.hash(password, cost, self.world.random)?;
+        let mut tx = self.begin()?;
+        tx.rehash(username, &stored.key, &stored.hash, &hash)?;
+        tx.commit()
+    }
+}
+
+fn readable(username: &Username, stored: &StoredHash) -> Result<Hash> {
+    Hash::stored(&stored.hash).ok_or_else(|| {
+        Error::System(format!(
+            "the stored hash {} of {username} is damaged, or asks for more than the caps allow",
+            stored.key
+        ))
+    })
+}

@@ -1,0 +1,136 @@
+//! Users, their passwords aside.
+
+use super::{App, need_domain, need_user};
+use crate::error::{Error, Result};
+use crate::model::domain::Domain;
+use crate::model::duration::Duration;
+use crate::model::name::{DomainName, Username};
+use crate::model::settings::{Limit, Setting};
+use crate::model::text::Label;
+use crate::model::time::Time;
+use crate::model::user::{Status, User};
+use crate::store::{Store, UserChange};
+
+/// What may be said of a user when it is created.
+#[derive(Debug, Default)]
+pub struct UserRequest {
+    pub label: Option<Label>,
+    pub daily_limit: Option<Limit>,
+    pub expires_in: Option<Duration>,
+}
+
+/// What to set; absent stays as it is.
+#[derive(Debug, Default)]
+pub struct UserUpdate {
+    pub label: Option<Setting<Label>>,
+    pub daily_limit: Option<Setting<Limit>>,
+    pub expires_in: Option<Setting<Duration>>,
+}
+
+/// Which users a list is about: all that match everything given.
+#[derive(Debug, Default)]
+pub struct UserFilter {
+    pub domain: Option<DomainName>,
+    pub status: Option<Status>,
+    /// No connection for so long.
+    pub stale: Option<Duration>,
+    pub never_used: bool,
+}
+
+impl UserFilter {
+    fn matches(&self, user: &User, now: Time) -> bool {
+        let last = user.last_connection();
+        // One that never connected is stale from its creation on.
+        let last_sign_of_life = last.map_or(user.created_at, |connection| connection.at);
+        self.status.is_none_or(|status| user.status(now) == status)
+            && self
+                .stale
+                .is_none_or(|age| now.since(last_sign_of_life) >= age)
+            && (!self.never_used || last.is_none())
+    }
+}
+
+impl App {
+    pub fn list_users(
+        &mut self,
+        filter: &UserFilter,
+        each: &mut dyn FnMut(User) -> Result<()>,
+    ) -> Result<()> {
+        let now = self.now();
+        if let Some(domain) = &filter.domain {
+            need_domain(&mut self.store, domain)?;
+        }
+        self.store.users(filter.domain.as_ref(), &mut |user| {
+            if filter.matches(&user, now) {
+                each(user)
+            } else {
+                Ok(())
+            }
+        })
+    }
+
+    pub fn user(&mut self, username: &Username) -> Result<User> {
+        need_user(&mut self.store, username)
+    }
+
+    pub fn set_user(&mut self, username: &Username, update: UserUpdate) -> Result<User> {
+        let now = self.now();
+        let change = UserChange {
+            label: update.label,
+            daily_limit: update.daily_limit,
+            expires_at: update.expires_in.map(|setting| match setting {
+                Setting::None => Setting::None,
+                Setting::Some(duration) => Setting::Some(now.plus(duration)),
+            }),
+        };
+        let mut tx = self.begin()?;
+        need_user(tx.store(), username)?;
+        tx.set_user(username, &change)?;
+        tx.commit()?;
+        self.user(username)
+    }
+
+    /// Says whether anything changed.
+    pub fn suspend_user(&mut self, username: &Username) -> Result<(User, bool)> {
+        self.switch_user(username, true)
+    }
+
+    /// Says whether anything changed.
+    pub fn resume_user(&mut self, username: &Username) -> Result<(User, bool)> {
+        self.switch_user(username, false)
+    }
+
+    fn switch_user(&mut self, username: &Username, suspend: bool) -> Result<(User, bool)> {
+        let mut tx = self.begin()?;
+        let user = need_user(tx.store(), username)?;
+        if user.suspended_at.is_some() == suspend {
+            return Ok((user, false));
+        }
+        if suspend {
+            tx.suspend_user(username)?;
+        } else {
+            tx.resume_user(username)?;
+        }
+        tx.commit()?;
+        Ok((self.user(username)?, true))
+    }
+
+    /// Returns the user as it was.
+    pub fn delete_user(&mut self, username: &Username) -> Result<User> {
+        let mut tx = self.begin()?;
+        let user = need_user(tx.store(), username)?;
+        tx.delete_user(username)?;
+        tx.commit()?;
+        Ok(user)
+    }
+}
+
+pub(super) fn limit_reached(store: &mut Store, domain: &Domain) -> Result<()> {
+    match domain.max_users {
+        Some(limit) if store.user_count(&domain.name)? >= limit.into() => Err(Error::UserLimit {
+            domain: domain.name.to_string(),
+            limit,
+        }),
+        _ => Ok(()),
+    }
+}
