@@ -13,6 +13,7 @@
 //! - `error`: what can go wrong, and the exit codes; named by everybody
 
 pub mod app;
+pub mod cli;
 pub mod error;
 pub mod model;
 pub mod store;

@@ -1,0 +1,105 @@
+//! `smtpcred audit …`
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use super::output::Record;
+use super::{Context, complete, help};
+use crate::model::duration::Duration;
+use crate::model::event::Event;
+use crate::model::name::{DomainName, Username};
+use crate::store::{Access, EventFilter};
+
+/// Who changed what, and when
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    List(List),
+}
+
+/// List the events, oldest first
+#[derive(Debug, Args)]
+#[command(after_long_help = help::AUDIT_LIST)]
+pub struct List {
+    /// Only those about one domain and its users
+    #[arg(long, value_name = "DOMAIN", add = complete::domains())]
+    domain: Option<DomainName>,
+
+    /// Only those about one user
+    #[arg(long, value_name = "USERNAME", add = complete::usernames())]
+    user: Option<Username>,
+
+    /// Only those of the last 7d, 24h, …
+    #[arg(long, value_name = "DURATION")]
+    since: Option<Duration>,
+}
+
+impl Command {
+    pub fn run(self, context: &mut Context) -> Result<()> {
+        match self {
+            Self::List(list) => list.run(context),
+        }
+    }
+}
+
+impl List {
+    fn run(self, context: &mut Context) -> Result<()> {
+        let mut app = context.app(Access::Existing)?;
+        let filter = EventFilter {
+            domain: self.domain,
+            username: self.user,
+            since: None,
+        };
+        let mut list = context.out.list::<Event>();
+        app.list_events(filter, self.since, &mut |event| list.push(&event))?;
+        Ok(list.end("no such events")?)
+    }
+}
+
+impl Record for Event {
+    const COLUMNS: &'static [&'static str] = &["Time", "Who", "Action", "About", "Set"];
+
+    fn cells(&self) -> Vec<String> {
+        let who = match &self.run_as {
+            Some(run_as) => format!("{} as {run_as}", self.actor),
+            None => self.actor.clone(),
+        };
+        let about = self.username.as_ref().or(self.domain.as_ref());
+        let set = self
+            .fields
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| {
+                let value = value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned);
+                format!("{name}={value}")
+            });
+        vec![
+            self.at.to_string(),
+            who,
+            self.action.clone(),
+            about.cloned().unwrap_or_default(),
+            set.collect::<Vec<_>>().join(" "),
+        ]
+    }
+
+    const FIELDS: &'static [&'static str] = &[
+        "id", "at", "actor", "run_as", "host", "action", "domain", "username", "fields",
+    ];
+
+    fn fields(&self) -> Vec<String> {
+        let owned = |text: &Option<String>| text.clone().unwrap_or_default();
+        vec![
+            self.id.to_string(),
+            self.at.to_string(),
+            self.actor.clone(),
+            owned(&self.run_as),
+            self.host.clone(),
+            self.action.clone(),
+            owned(&self.domain),
+            owned(&self.username),
+            self.fields.to_string(),
+        ]
+    }
+}

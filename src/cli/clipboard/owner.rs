@@ -1,0 +1,109 @@
+//! The process that owns the desktop's clipboard: started by `desktop`, told
+//! the text on stdin, gone after a while and the text with it.
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::RawFd;
+use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::Duration as StdDuration;
+
+use arboard::{Clipboard, SetExtLinux as _};
+use clap::Args;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result};
+use crate::model::duration::Duration;
+
+/// The answer when the text is in the clipboard; anything else is a reason.
+pub const COPIED: &str = "copied";
+
+#[derive(Debug, Args)]
+pub struct Owner {
+    timeout: Duration,
+}
+
+impl Owner {
+    pub fn run(&self) -> Result<()> {
+        close_inherited();
+        // Out of the terminal's session: closing the window must not end it
+        // before it has cleared the clipboard. Fails only for a group leader,
+        // which nobody started by hand needs to be.
+        let _ = nix::unistd::setsid();
+
+        let mut text = Zeroizing::new(String::with_capacity(4096));
+        io::stdin()
+            .take(4096)
+            .read_to_string(&mut text)
+            .map_err(|e| Error::System(e.to_string()))?;
+        let owned = own(&text);
+        let answer = match &owned {
+            Ok(_) => COPIED.to_owned(),
+            Err(e) => e.to_string(),
+        };
+        // Who asked may have given up; the clipboard is cleared all the same.
+        let _ = writeln!(io::stdout(), "{}", answer.replace('\n', " "));
+        if let Ok(mut clipboard) = owned {
+            self.wait()?;
+            clear_if_ours(&mut clipboard, &text);
+            // Released by drop, never by exiting: some desktops publish for
+            // ever what a killed owner had.
+        }
+        Ok(())
+    }
+
+    /// Until it is time, or a signal says so.
+    fn wait(&self) -> Result<()> {
+        let failed = |e: io::Error| Error::System(e.to_string());
+        let (mut wake, sender) = UnixStream::pair().map_err(failed)?;
+        for signal in [SIGHUP, SIGINT, SIGTERM] {
+            let sender = sender.try_clone().map_err(failed)?;
+            signal_hook::low_level::pipe::register(signal, sender).map_err(failed)?;
+        }
+        wake.set_read_timeout(Some(StdDuration::from_secs(
+            self.timeout.seconds().unsigned_abs(),
+        )))
+        .map_err(failed)?;
+        // A byte or the timeout: both mean that it is time.
+        let _ = wake.read(&mut [0]);
+        Ok(())
+    }
+}
+
+fn own(text: &str) -> std::result::Result<Clipboard, arboard::Error> {
+    let mut clipboard = Clipboard::new()?;
+    clipboard.set().exclude_from_history().text(text)?;
+    Ok(clipboard)
+}
+
+/// Twice: a clipboard manager may put back what was cleared.
+fn clear_if_ours(clipboard: &mut Clipboard, text: &str) {
+    const MANAGERS_NEED: StdDuration = StdDuration::from_millis(300);
+    for _ in 0..2 {
+        let ours = clipboard
+            .get_text()
+            .is_ok_and(|now| Zeroizing::new(now).as_str() == text);
+        if ours {
+            // If the desktop is gone, so is its clipboard.
+            let _ = clipboard.clear();
+        }
+        thread::sleep(MANAGERS_NEED);
+    }
+}
+
+/// Whatever the shell had open: a lock held, or a pipe kept open, for as long
+/// as the clipboard is would hang whoever waits for it.
+fn close_inherited() {
+    const STANDARD: RawFd = 2;
+    let open: Vec<RawFd> = fs::read_dir("/proc/self/fd")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|fd| *fd > STANDARD)
+        .collect();
+    for fd in open {
+        // The one that listed them is closed by now.
+        let _ = nix::unistd::close(fd);
+    }
+}

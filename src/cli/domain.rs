@@ -1,0 +1,251 @@
+//! `smtpcred domain …`
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::output::Record;
+use super::{Context, complete, help, prompt};
+use crate::app::App;
+use crate::error::Error;
+use crate::model::domain::Domain;
+use crate::model::name::{DomainName, HostName};
+use crate::model::settings::{Limit, Setting};
+use crate::model::time::Time;
+use crate::store::{Access, DomainChange};
+
+/// Sending domains, which own users
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Add(Add),
+    List(List),
+    Show(Show),
+    Set(Set),
+    Remove(Remove),
+}
+
+/// Add a sending domain
+#[derive(Debug, Args)]
+#[command(after_long_help = help::DOMAIN_ADD)]
+pub struct Add {
+    /// Such as example.com; names in other scripts are stored in their ASCII form
+    #[arg(value_name = "DOMAIN")]
+    name: DomainName,
+    #[command(flatten)]
+    change: Change,
+}
+
+/// List the domains
+#[derive(Debug, Args)]
+#[command(after_long_help = help::DOMAIN_LIST)]
+pub struct List {}
+
+/// Show one domain
+#[derive(Debug, Args)]
+#[command(after_long_help = help::DOMAIN_SHOW)]
+pub struct Show {
+    #[arg(value_name = "DOMAIN", add = complete::domains())]
+    name: DomainName,
+}
+
+/// Change a domain's limits or server
+#[derive(Debug, Args)]
+#[command(after_long_help = help::DOMAIN_SET)]
+pub struct Set {
+    #[arg(value_name = "DOMAIN", add = complete::domains())]
+    name: DomainName,
+    #[command(flatten)]
+    change: Change,
+}
+
+/// Remove a domain
+///
+/// Refused while it has users, unless --with-users is given. Asks for the name to be typed, or for
+/// --yes. There is no way back: the hashes are erased, the events stay.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::DOMAIN_REMOVE)]
+pub struct Remove {
+    #[arg(value_name = "DOMAIN", add = complete::domains())]
+    name: DomainName,
+
+    /// Delete its users with it
+    #[arg(long)]
+    with_users: bool,
+}
+
+#[derive(Debug, Args)]
+struct Change {
+    /// How many users it may have, or none
+    #[arg(long, value_name = "N")]
+    max_users: Option<Setting<Limit>>,
+
+    /// How many messages a day its users may send together, or none
+    #[arg(long, value_name = "N")]
+    daily_limit: Option<Setting<Limit>>,
+
+    /// The server its applications connect to, or none for the installation's
+    #[arg(long, value_name = "HOST")]
+    host: Option<Setting<HostName>>,
+}
+
+impl From<Change> for DomainChange {
+    fn from(change: Change) -> Self {
+        Self {
+            host: change.host,
+            max_users: change.max_users,
+            daily_limit: change.daily_limit,
+        }
+    }
+}
+
+impl Command {
+    pub fn run(self, context: &mut Context) -> Result<()> {
+        match self {
+            Self::Add(add) => add.run(context),
+            Self::List(_) => list(context),
+            Self::Show(show) => show.run(context),
+            Self::Set(set) => set.run(context),
+            Self::Remove(remove) => remove.run(context),
+        }
+    }
+}
+
+impl Add {
+    fn run(self, context: &mut Context) -> Result<()> {
+        let mut app = context.app(Access::Create)?;
+        let domain = app.add_domain(&self.name, &self.change.into())?;
+        context
+            .out
+            .note(&format!("added the domain {}", domain.name));
+        Ok(context.out.result(&DomainRecord::new(domain, 0))?)
+    }
+}
+
+fn list(context: &mut Context) -> Result<()> {
+    let mut app = context.app(Access::Existing)?;
+    let mut list = context.out.list::<DomainRecord>();
+    app.list_domains(&mut |domain, users| list.push(&DomainRecord::new(domain, users)))?;
+    Ok(list.end("no domains yet: smtpcred domain add example.com")?)
+}
+
+impl Show {
+    fn run(self, context: &mut Context) -> Result<()> {
+        let mut app = context.app(Access::Existing)?;
+        let record = record(&mut app, &self.name)?;
+        Ok(context.out.one(&record)?)
+    }
+}
+
+impl Set {
+    fn run(self, context: &mut Context) -> Result<()> {
+        let change = DomainChange::from(self.change);
+        if change.is_empty() {
+            let flags = "nothing to set: give --max-users, --daily-limit or --host";
+            return Err(Error::Usage(flags.into()).into());
+        }
+        let mut app = context.app(Access::Existing)?;
+        app.set_domain(&self.name, &change)?;
+        context
+            .out
+            .note(&format!("changed the domain {}", self.name));
+        let record = record(&mut app, &self.name)?;
+        Ok(context.out.result(&record)?)
+    }
+}
+
+impl Remove {
+    fn run(self, context: &mut Context) -> Result<()> {
+        let mut app = context.app(Access::Existing)?;
+        let (domain, users) = app.domain(&self.name)?;
+        if users > 0 && !self.with_users {
+            let domain = domain.name.to_string();
+            return Err(Error::DomainNotEmpty { domain, users }.into());
+        }
+        let consequence = format!(
+            "removing {} deletes its {users} users; their passwords stop at once, and there is no way back",
+            domain.name
+        );
+        prompt::confirm(
+            context,
+            "removing a domain",
+            &consequence,
+            domain.name.as_str(),
+        )?;
+        let (domain, users) = app.remove_domain(&self.name, self.with_users)?;
+        context.out.note(&format!(
+            "removed the domain {} and its {users} users",
+            domain.name
+        ));
+        Ok(context.out.result(&DomainRecord::new(domain, users))?)
+    }
+}
+
+fn record(app: &mut App, name: &DomainName) -> Result<DomainRecord, Error> {
+    let (domain, users) = app.domain(name)?;
+    Ok(DomainRecord::new(domain, users))
+}
+
+#[derive(Serialize)]
+struct DomainRecord {
+    domain: String,
+    users: u64,
+    max_users: Option<u32>,
+    daily_limit: Option<u32>,
+    host: Option<String>,
+    created_at: Time,
+}
+
+impl DomainRecord {
+    fn new(domain: Domain, users: u64) -> Self {
+        Self {
+            domain: domain.name.to_string(),
+            users,
+            max_users: domain.max_users,
+            daily_limit: domain.daily_limit,
+            host: domain.host.map(|host| host.to_string()),
+            created_at: domain.created_at,
+        }
+    }
+}
+
+impl Record for DomainRecord {
+    const COLUMNS: &'static [&'static str] =
+        &["Domain", "Users", "Daily limit", "Server", "Created"];
+
+    fn cells(&self) -> Vec<String> {
+        let limit = |limit: Option<u32>| limit.map_or("none".to_owned(), |n| n.to_string());
+        vec![
+            self.domain.clone(),
+            match self.max_users {
+                Some(max) => format!("{} of {max}", self.users),
+                None => self.users.to_string(),
+            },
+            limit(self.daily_limit),
+            self.host
+                .clone()
+                .unwrap_or_else(|| "the installation's".into()),
+            self.created_at.to_string(),
+        ]
+    }
+
+    const FIELDS: &'static [&'static str] = &[
+        "domain",
+        "users",
+        "max_users",
+        "daily_limit",
+        "host",
+        "created_at",
+    ];
+
+    fn fields(&self) -> Vec<String> {
+        let number = |n: Option<u32>| n.map_or(String::new(), |n| n.to_string());
+        vec![
+            self.domain.clone(),
+            self.users.to_string(),
+            number(self.max_users),
+            number(self.daily_limit),
+            self.host.clone().unwrap_or_default(),
+            self.created_at.to_string(),
+        ]
+    }
+}

@@ -1,0 +1,121 @@
+//! Writes `completions/` and `man/`: a test compares them with what is
+//! committed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Command};
+use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, roman};
+
+/// Write the completions and man pages below a folder
+#[derive(Debug, Args)]
+pub struct Generate {
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+}
+
+impl Generate {
+    pub fn run(&self, command: &Command) -> Result<()> {
+        let completions = self.dir.join("completions");
+        let man = self.dir.join("man");
+        for folder in [&completions, &man] {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        let shells: [(&dyn EnvCompleter, &str); 3] = [
+            (&Bash, "smtpcred.bash"),
+            (&Zsh, "_smtpcred"),
+            (&Fish, "smtpcred.fish"),
+        ];
+        for (shell, file) in shells {
+            let mut script = Vec::new();
+            shell.write_registration(
+                "COMPLETE",
+                "smtpcred",
+                "smtpcred",
+                "smtpcred",
+                &mut script,
+            )?;
+            write(&completions.join(file), &script)?;
+        }
+        let mut command = command.clone().disable_help_subcommand(true);
+        command.build();
+        pages(&command, &man)
+    }
+}
+
+/// A page for a command, and for each below it.
+fn pages(command: &Command, folder: &Path) -> Result<()> {
+    if command.is_hide_set() {
+        return Ok(());
+    }
+    let name = command
+        .get_display_name()
+        .unwrap_or_else(|| command.get_name());
+    write(&folder.join(format!("{name}.1")), &page(command, name)?)?;
+    command
+        .get_subcommands()
+        .try_for_each(|below| pages(below, folder))
+}
+
+fn page(command: &Command, name: &str) -> Result<Vec<u8>> {
+    let man = Man::new(command.clone().name(name.to_owned()))
+        .title(name.to_uppercase())
+        .section("1")
+        .source(concat!("smtpcred ", env!("CARGO_PKG_VERSION")))
+        .manual("smtpcred manual");
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    if command.get_arguments().any(|arg| !arg.is_hide_set()) {
+        man.render_options_section(&mut page)?;
+    }
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut page)?;
+    }
+    if let Some(help) = command.get_after_long_help() {
+        sections(&help.to_string()).to_writer(&mut page)?;
+    }
+    if name != "smtpcred" {
+        let mut roff = Roff::default();
+        roff.control("SH", ["SEE ALSO"])
+            .text([roman("smtpcred(1)")]);
+        roff.to_writer(&mut page)?;
+    }
+    Ok(page)
+}
+
+/// The sections of the help text, kept line by line.
+fn sections(help: &str) -> Roff {
+    let mut roff = Roff::default();
+    let mut open = false;
+    for line in help.lines() {
+        match line.strip_suffix(':') {
+            Some(heading) if !line.starts_with(' ') => {
+                if open {
+                    roff.control("fi", []);
+                }
+                roff.control("SH", [heading.to_uppercase().as_str()])
+                    .control("nf", []);
+                open = true;
+            }
+            _ if line.is_empty() => {}
+            _ => {
+                roff.text([roman(line.strip_prefix("  ").unwrap_or(line))]);
+            }
+        }
+    }
+    if open {
+        roff.control("fi", []);
+    }
+    roff
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}

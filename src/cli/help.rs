@@ -1,0 +1,216 @@
+//! What `--help` says below the options, and the man pages say after them:
+//! examples, JSON, exit codes. A heading is a line without indentation.
+
+pub const SEE_LONG: &str = "Examples, files and exit codes: smtpcred --help";
+
+pub const TOP: &str = "\
+Examples:
+  smtpcred user create shop@example.com --add-domain     a domain, a user, a password shown once
+  smtpcred set-settings --host smtp.example.com          what applications connect to
+  smtpcred user list                                     who has a password, and since when
+  smtpcred user reset shop@example.com --overlap 24h     a new password, without an outage
+  printf %s \"$PW\" | smtpcred verify shop@example.com     exit code 0 if it is right
+
+Output:
+  stdout carries what was asked for and nothing else; everything said about it goes to stderr.
+  With --json every command prints one document, whose names never change; times are RFC 3339 in
+  UTC. Errors are then {\"error\": {\"code\": …, \"message\": …, \"hint\": …}} on stderr. Without a
+  terminal nothing is ever asked: a missing answer is an error that names the flag.
+
+Exit codes:
+    0  done
+    1  failed
+    2  the command line or a value in it is wrong
+    3  no such domain or user
+    4  refused: exists, limit reached, policy
+    5  needs confirmation, or was cancelled
+    6  wrong password
+   74  the output could not be delivered; nothing changed
+   75  try again: the store is busy, full, missing or unreachable
+  130  interrupted; nothing changed
+
+Files:
+  /var/lib/smtpcred/smtpcred.db                          the store, for root
+  ~/.local/share/smtpcred/smtpcred.db                    the store, for everybody else
+
+Environment:
+  SMTPCRED_STORE    the store's file, as --store
+  NO_COLOR          no colours";
+
+pub const DOMAIN_ADD: &str = "\
+Examples:
+  smtpcred domain add example.com
+  smtpcred domain add example.com --max-users 15 --daily-limit 1500
+  smtpcred domain add bücher.example --host smtp.example.com     stored as xn--bcher-kva.example
+
+JSON:
+  {domain, users, max_users, daily_limit, host, created_at}; what is not set is null.";
+
+pub const DOMAIN_LIST: &str = "\
+Examples:
+  smtpcred domain list
+  smtpcred domain list --json | jq -r '.[].domain'
+
+JSON:
+  A list of what `domain show` prints.";
+
+pub const DOMAIN_SHOW: &str = "\
+Examples:
+  smtpcred domain show example.com
+
+JSON:
+  {domain, users, max_users, daily_limit, host, created_at}; what is not set is null.";
+
+pub const DOMAIN_SET: &str = "\
+Examples:
+  smtpcred domain set example.com --max-users 10
+  smtpcred domain set example.com --host smtp.example.com --daily-limit none
+
+JSON:
+  The domain, as `domain show` prints it.";
+
+pub const DOMAIN_REMOVE: &str = "\
+Examples:
+  smtpcred domain remove example.com                     asks for the name to be typed
+  smtpcred domain remove example.com --with-users --yes  for scripts; there is no way back
+
+JSON:
+  The domain as it was.";
+
+pub const USER_CREATE: &str = "\
+Examples:
+  smtpcred user create shop@example.com --add-domain
+  smtpcred user create --domain example.com --label \"WordPress\"      wordpress-7kq3@example.com
+  smtpcred user create crm@example.com --expires-in 180d --output /root/crm.password
+  smtpcred user create app@example.com --reveal env >> app.env
+  smtpcred user create app@example.com --reveal k8s | kubectl apply -f -
+  pass show crm | smtpcred user create crm@example.com --password-stdin
+
+JSON:
+  {username, password, key_id, host, ports: [{port, encryption, recommended}], auth, expires_at}.
+  With --output, or a password of your own: the user, as `user list` prints it.
+
+A password of your own:
+  12 to 256 characters, and not one that is guessed first. It is printed only with --reveal or
+  --output: you know it already.
+
+Where it may go:
+  Refused before anything is changed, with exit code 74: stdout that is closed or /dev/null, the
+  system's journal, a file that exists.";
+
+pub const USER_RESET: &str = "\
+Examples:
+  smtpcred user reset shop@example.com                   the old password stops at once
+  smtpcred user reset shop@example.com --overlap 24h     both work until tomorrow
+  smtpcred user reset shop@example.com --reveal raw | systemd-creds encrypt --name=smtp - smtp.cred
+
+JSON:
+  As of `user create`.";
+
+pub const USER_LIST: &str = "\
+Examples:
+  smtpcred user list
+  smtpcred user list --domain example.com --status suspended
+  smtpcred user list --stale 90d --never-used
+  smtpcred user list --json | jq -r '.[] | select(.password_age_seconds > 15552000) | .username'
+
+JSON:
+  A list of {username, domain, label, status, keys: [{id, created_at, retires_at,
+  last_connection}], password_created_at, password_age_seconds, last_connection: {at, address},
+  daily_limit, expires_at, suspended_at, created_at}. The keys are those that work, oldest first;
+  what is not set is null; status is active, overlap, suspended or expired.";
+
+pub const USER_SHOW: &str = "\
+Examples:
+  smtpcred user show shop@example.com
+
+JSON:
+  As in `user list`, and old_keys: the passwords that have stopped.";
+
+pub const USER_SET: &str = "\
+Examples:
+  smtpcred user set shop@example.com --label \"Shop, new server\"
+  smtpcred user set shop@example.com --expires-in 180d --daily-limit 500
+  smtpcred user set shop@example.com --expires-in none
+
+JSON:
+  The user, as `user list` prints it.";
+
+pub const USER_SUSPEND: &str = "\
+Examples:
+  smtpcred user suspend shop@example.com
+
+JSON:
+  The user, as `user list` prints it.";
+
+pub const USER_RESUME: &str = "\
+Examples:
+  smtpcred user resume shop@example.com
+
+JSON:
+  The user, as `user list` prints it.";
+
+pub const USER_DELETE: &str = "\
+Examples:
+  smtpcred user delete shop@example.com                  asks for the username to be typed
+  smtpcred user delete shop@example.com --yes            for scripts; there is no way back
+
+JSON:
+  The user as it was.";
+
+pub const SHOW_SETTINGS: &str = "\
+Examples:
+  smtpcred show-settings                                 of the installation
+  smtpcred show-settings example.com                     of a domain
+  smtpcred show-settings shop@example.com --json         of a user
+
+JSON:
+  {username, host, ports: [{port, encryption, recommended}], auth}; encryption is starttls or tls.
+  Of the installation also argon2.";
+
+pub const SET_SETTINGS: &str = "\
+Examples:
+  smtpcred set-settings --host smtp.example.com
+  smtpcred set-settings --ports 587,465
+  smtpcred set-settings --argon2 m=47104,t=1,p=1
+
+JSON:
+  {host, ports, argon2}.
+
+Argon2id:
+  The least is OWASP's minimum: m=47104,t=1 or m=19456,t=2 or m=12288,t=3 or m=9216,t=4 or
+  m=7168,t=5. The most is m=1048576 (1 GiB), t=16, p=16. The default is m=19456,t=2,p=1.";
+
+pub const VERIFY: &str = "\
+Examples:
+  smtpcred verify shop@example.com                       asks for it, unseen
+  smtpcred verify shop@example.com < /root/shop.password
+  printf %s \"$PW\" | smtpcred verify shop@example.com --quiet && echo right
+
+JSON:
+  {username, key_id} if it is right; else an error: wrong_password, user_not_found,
+  cannot_sign_in, or why it cannot be told.";
+
+pub const AUDIT_LIST: &str = "\
+Examples:
+  smtpcred audit list --since 7d
+  smtpcred audit list --user shop@example.com --json
+
+JSON:
+  A list of {id, at, actor, run_as, host, action, domain, username, fields}. The actor is the
+  person, also behind sudo; run_as is whom the program ran as, where that is another. The actions
+  are domain.add, domain.set, domain.remove, user.create, user.set, user.reset, user.suspend,
+  user.resume, user.delete, password.rehash and settings.set.";
+
+#[cfg(test)]
+mod tests {
+    use crate::error::Exit;
+
+    #[test]
+    fn the_help_lists_every_exit_code() {
+        for (exit, meaning) in Exit::TABLE {
+            let line = format!("{:>5}  {meaning}\n", exit as u8);
+            assert!(super::TOP.contains(&line), "{line}");
+        }
+    }
+}

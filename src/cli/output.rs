@@ -1,0 +1,421 @@
+//! The only place that prints.
+//!
+//! stdout carries what was asked for, and nothing else: a table for people, or
+//! one JSON or CSV document. Everything said about it goes to stderr. A secret
+//! is printed by `reveal`, never here. Text from strangers is escaped before
+//! it reaches a terminal.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use clap::builder::styling::{AnsiColor, Style, Styles};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::error::{Error, Exit, Result};
+use crate::model::text;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    #[default]
+    Table,
+    Json,
+    Csv,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Color {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// In bytes.
+const BUFFER: usize = 64 * 1024;
+
+const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+const CYAN: Style = AnsiColor::Cyan.on_default();
+pub const STYLES: Styles = Styles::styled()
+    .header(Style::new().bold())
+    .usage(Style::new().bold())
+    .literal(CYAN)
+    .error(RED);
+
+/// Something a command answers with.
+pub trait Record: Serialize {
+    /// For people.
+    const COLUMNS: &'static [&'static str];
+    fn cells(&self) -> Vec<String>;
+
+    /// For programs: the columns of CSV. Stable, as the names in JSON are.
+    const FIELDS: &'static [&'static str];
+    fn fields(&self) -> Vec<String>;
+
+    /// One of it, for people: a name and a value on each line.
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        Self::COLUMNS.iter().copied().zip(self.cells()).collect()
+    }
+}
+
+pub struct Output {
+    format: Format,
+    quiet: bool,
+    color: bool,
+    stdout: io::BufWriter<io::Stdout>,
+}
+
+impl Output {
+    pub fn new(format: Format, quiet: bool, color: Color) -> Self {
+        Self {
+            format,
+            quiet,
+            color: wants_color(color),
+            stdout: io::BufWriter::with_capacity(BUFFER, io::stdout()),
+        }
+    }
+
+    pub const fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Says on stderr what was done.
+    pub fn note(&self, message: &str) {
+        if !self.quiet {
+            say(&text::escaped(message));
+        }
+    }
+
+    pub fn warn(&self, message: &str) {
+        say(&format!(
+            "{} {}",
+            self.painted(YELLOW, "warning:"),
+            text::escaped(message)
+        ));
+    }
+
+    /// One thing that was asked for.
+    pub fn one<R: Record>(&mut self, record: &R) -> Result<()> {
+        match self.format {
+            Format::Table => {
+                let lines = record.lines();
+                let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+                for (name, value) in lines {
+                    for (i, part) in value.split('\n').enumerate() {
+                        let name = if i == 0 { name } else { "" };
+                        let line = format!("{name:width$}  {}", text::escaped(part));
+                        self.line(line.trim_end())?;
+                    }
+                }
+                Ok(())
+            }
+            Format::Json => {
+                serde_json::to_writer_pretty(&mut self.stdout, record).map_err(json_failed)?;
+                self.line("")
+            }
+            Format::Csv => {
+                let mut csv = Csv::begin(R::FIELDS)?;
+                csv.row(&record.fields())?;
+                csv.end()
+            }
+        }
+    }
+
+    /// What a command that changed something made of it: for programs. People
+    /// were told by [`Output::note`].
+    pub fn result<R: Record>(&mut self, record: &R) -> Result<()> {
+        match self.format {
+            Format::Table => Ok(()),
+            Format::Json | Format::Csv => self.one(record),
+        }
+    }
+
+    /// Any number of them, in constant memory.
+    pub fn list<R: Record>(&mut self) -> List<'_> {
+        List {
+            out: self,
+            columns: R::COLUMNS,
+            fields: R::FIELDS,
+            rows: Vec::new(),
+            widths: None,
+            csv: None,
+            count: 0,
+        }
+    }
+
+    pub fn finish(&mut self) -> Result<()> {
+        self.stdout.flush().map_err(|e| write_failed(&e))
+    }
+
+    /// Prints what went wrong, and says what to exit with.
+    pub fn failure(&mut self, error: &anyhow::Error) -> Exit {
+        let known = error.downcast_ref::<Error>();
+        if matches!(known, Some(Error::OutputClosed)) {
+            return Exit::Done;
+        }
+        // What was printed so far comes first, if anybody still reads it.
+        let _ = self.stdout.flush();
+        let (code, exit) = known.map_or(("failed", Exit::Failed), |e| (e.code(), e.exit()));
+        let hint = known.and_then(Error::hint);
+        print_error(
+            self.format,
+            self.color,
+            code,
+            &format!("{error:#}"),
+            hint.as_deref(),
+        );
+        exit
+    }
+
+    fn painted(&self, style: Style, word: &str) -> String {
+        if self.color {
+            format!("{style}{word}{style:#}")
+        } else {
+            word.to_owned()
+        }
+    }
+
+    fn line(&mut self, line: &str) -> Result<()> {
+        writeln!(self.stdout, "{line}").map_err(|e| write_failed(&e))
+    }
+}
+
+pub struct List<'a> {
+    out: &'a mut Output,
+    columns: &'static [&'static str],
+    fields: &'static [&'static str],
+    /// Of a table: kept until it is known to be small enough to lay out whole.
+    rows: Vec<Vec<String>>,
+    /// Of a table too large for that.
+    widths: Option<Vec<usize>>,
+    csv: Option<Csv>,
+    count: u64,
+}
+
+impl List<'_> {
+    /// A table with more rows is printed as it comes, in columns as wide as
+    /// these first rows need: laying out a million took gigabytes.
+    const LAID_OUT: usize = 1000;
+
+    pub fn push<R: Record>(&mut self, record: &R) -> Result<()> {
+        self.count += 1;
+        let first = self.count == 1;
+        match self.out.format {
+            Format::Table => {
+                let cells = record.cells().iter().map(|c| text::escaped(c)).collect();
+                self.push_cells(cells)
+            }
+            Format::Json => {
+                let start: &[u8] = if first { b"[\n" } else { b",\n" };
+                self.out
+                    .stdout
+                    .write_all(start)
+                    .map_err(|e| write_failed(&e))?;
+                serde_json::to_writer(&mut self.out.stdout, record).map_err(json_failed)
+            }
+            Format::Csv => {
+                let csv = match &mut self.csv {
+                    Some(csv) => csv,
+                    none => none.insert(Csv::begin(self.fields)?),
+                };
+                csv.row(&record.fields())
+            }
+        }
+    }
+
+    /// Ends the list; `none` is for people when there was nothing.
+    pub fn end(mut self, none: &str) -> Result<()> {
+        match self.out.format {
+            Format::Table if self.count == 0 => self.out.note(none),
+            Format::Table if self.widths.is_none() => {
+                let table = laid_out(self.columns, std::mem::take(&mut self.rows));
+                for line in table.lines() {
+                    self.out.line(line.trim_end())?;
+                }
+            }
+            Format::Table => {}
+            Format::Json if self.count == 0 => self.out.line("[]")?,
+            Format::Json => self.out.line("\n]")?,
+            Format::Csv => match self.csv {
+                Some(csv) => csv.end()?,
+                None => Csv::begin(self.fields)?.end()?,
+            },
+        }
+        Ok(())
+    }
+
+    fn push_cells(&mut self, cells: Vec<String>) -> Result<()> {
+        if let Some(widths) = &self.widths {
+            let line = fixed_width(widths, &cells);
+            return self.out.line(&line);
+        }
+        self.rows.push(cells);
+        if self.rows.len() <= Self::LAID_OUT {
+            return Ok(());
+        }
+        let header: Vec<String> = self.columns.iter().map(|c| c.to_uppercase()).collect();
+        let widths: Vec<usize> = (0..header.len())
+            .map(|i| {
+                let cells = self
+                    .rows
+                    .iter()
+                    .chain([&header])
+                    .filter_map(|row| row.get(i));
+                cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+            })
+            .collect();
+        for row in [header].iter().chain(&std::mem::take(&mut self.rows)) {
+            self.out.line(&fixed_width(&widths, row))?;
+        }
+        self.widths = Some(widths);
+        Ok(())
+    }
+}
+
+/// CSV (RFC 4180, with plain line feeds) on stdout.
+struct Csv(csv::Writer<io::Stdout>);
+
+impl Csv {
+    fn begin(fields: &[&str]) -> Result<Self> {
+        let mut csv = Self(
+            csv::WriterBuilder::new()
+                .buffer_capacity(BUFFER)
+                .from_writer(io::stdout()),
+        );
+        csv.row(fields)?;
+        Ok(csv)
+    }
+
+    fn row<T: AsRef<[u8]>>(&mut self, fields: &[T]) -> Result<()> {
+        self.0
+            .write_record(fields)
+            .map_err(|e| write_failed(&e.into()))
+    }
+
+    fn end(mut self) -> Result<()> {
+        self.0.flush().map_err(|e| write_failed(&e))
+    }
+}
+
+fn fixed_width(widths: &[usize], cells: &[String]) -> String {
+    let mut line = String::new();
+    for (cell, width) in cells.iter().zip(widths) {
+        let pad = width.saturating_sub(cell.chars().count()) + 2;
+        line.push_str(cell);
+        line.extend(std::iter::repeat_n(' ', pad));
+    }
+    line.truncate(line.trim_end().len());
+    line
+}
+
+fn laid_out(columns: &[&str], rows: Vec<Vec<String>>) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(columns.iter().map(|c| c.to_uppercase()))
+        .add_rows(rows);
+    let width = io::stdout()
+        .is_terminal()
+        .then(terminal_size::terminal_size)
+        .flatten();
+    match width {
+        Some((width, _)) => table.set_width(width.0),
+        None => table.set_content_arrangement(ContentArrangement::Disabled),
+    };
+    for (i, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 2));
+        // Names are copied from the screen: never broken over lines.
+        if i == 0 {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    table
+}
+
+/// What clap found wrong with the command line, in the form asked for.
+pub fn usage(error: &clap::Error) -> Exit {
+    use clap::error::ErrorKind;
+    use std::error::Error as _;
+
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        // A reader that has seen enough is no failure.
+        let _ = error.print();
+        return Exit::Done;
+    }
+    let args: Vec<String> = std::env::args().collect();
+    let json = args.iter().any(|a| a == "--json" || a == "--format=json")
+        || args.windows(2).any(|w| w == ["--format", "json"]);
+    let ours = error.source().and_then(|e| e.downcast_ref::<Error>());
+    match (ours, json) {
+        (Some(ours), _) => {
+            let format = if json { Format::Json } else { Format::Table };
+            let color = wants_color(Color::Auto);
+            print_error(
+                format,
+                color,
+                ours.code(),
+                &ours.to_string(),
+                ours.hint().as_deref(),
+            );
+        }
+        (None, true) => {
+            let message = error.to_string();
+            let message = message.trim_start_matches("error: ").trim_end();
+            print_error(Format::Json, false, "usage", message, None);
+        }
+        // With its colours and its tips.
+        (None, false) => drop(error.print()),
+    }
+    Exit::Usage
+}
+
+fn print_error(format: Format, color: bool, code: &str, message: &str, hint: Option<&str>) {
+    if format == Format::Json {
+        let error = json!({"error": {"code": code, "message": message, "hint": hint}});
+        return say(&error.to_string());
+    }
+    let (red, cyan) = if color {
+        (RED, CYAN)
+    } else {
+        (Style::new(), Style::new())
+    };
+    say(&format!("{red}error:{red:#} {}", text::escaped(message)));
+    if let Some(hint) = hint {
+        say(&format!("{cyan}hint:{cyan:#} {}", text::escaped(hint)));
+    }
+}
+
+fn wants_color(color: Color) -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => {
+            io::stderr().is_terminal()
+                && !set("NO_COLOR")
+                && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+        }
+    }
+}
+
+/// Where stderr is gone there is nobody to tell.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+fn write_failed(error: &io::Error) -> Error {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        Error::OutputClosed
+    } else {
+        Error::Output(error.to_string())
+    }
+}
+
+fn json_failed(error: serde_json::Error) -> Error {
+    write_failed(&error.into())
+}

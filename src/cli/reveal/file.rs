@@ -1,0 +1,99 @@
+//! The password in a new file that only its owner can read.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::Way;
+use super::render::{Reveal, render};
+use crate::app::credential::{Credential, Handover};
+use crate::cli::output::Output;
+use crate::error::{Error, Result};
+
+pub struct ToFile {
+    path: PathBuf,
+    reveal: Reveal,
+    bytes: Zeroizing<Vec<u8>>,
+    made: bool,
+}
+
+impl ToFile {
+    pub fn new(path: &Path, reveal: Reveal) -> Result<Self> {
+        // Without following a link, wherever it points.
+        if fs::symlink_metadata(path).is_ok() {
+            return Err(exists(path));
+        }
+        let folder = folder_of(path);
+        if !folder.is_dir() {
+            return Err(Error::Undeliverable(format!(
+                "there is no folder {}",
+                folder.display()
+            )));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            reveal,
+            bytes: Zeroizing::default(),
+            made: false,
+        })
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&self.path)?;
+        self.made = true;
+        file.write_all(&self.bytes)?;
+        file.sync_all()?;
+        // The name has to outlast a power cut as well.
+        File::open(folder_of(&self.path))?.sync_all()
+    }
+}
+
+impl Handover for ToFile {
+    fn prepare(&mut self, credential: Credential) -> Result<()> {
+        self.bytes = render(self.reveal, &credential)?;
+        Ok(())
+    }
+
+    fn deliver(&mut self) -> Result<()> {
+        let written = self.write();
+        self.bytes = Zeroizing::default();
+        written.map_err(|e| match e.kind() {
+            io::ErrorKind::AlreadyExists => exists(&self.path),
+            _ => Error::Undelivered(format!("{}: {e}", self.path.display())),
+        })
+    }
+
+    fn withdraw(&mut self) {
+        if self.made {
+            // What is left would be a password that does not work.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Way for ToFile {
+    fn finish(&mut self, out: &Output) {
+        out.note(&format!("the password is in {}", self.path.display()));
+    }
+}
+
+fn exists(path: &Path) -> Error {
+    Error::Undeliverable(format!(
+        "{} exists already, and files are never overwritten",
+        path.display()
+    ))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}

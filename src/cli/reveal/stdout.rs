@@ -1,0 +1,166 @@
+//! The password on stdout: into a pipe, a redirected file, or a terminal if
+//! that was asked for.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use zeroize::Zeroizing;
+
+use super::Way;
+use super::render::{Reveal, render};
+use crate::app::credential::{Credential, Handover};
+use crate::cli::clipboard::{Clipboard, CopyArgs};
+use crate::cli::output::Output;
+use crate::error::{Error, Result};
+
+pub struct ToStdout {
+    reveal: Reveal,
+    copy: CopyArgs,
+    stdout: File,
+    bytes: Zeroizing<Vec<u8>>,
+    /// A file that others can read.
+    readable: bool,
+    clipboard: Option<Clipboard>,
+}
+
+/// How long a reader may take while the store is locked.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl ToStdout {
+    pub fn new(reveal: Reveal, copy: CopyArgs) -> Result<Self> {
+        const OTHERS_READ: u32 = 0o044;
+        let refused = |reason: &str| Error::Undeliverable(reason.to_owned());
+        // A file of our own: std's buffer would keep a copy.
+        let stdout = io::stdout()
+            .as_fd()
+            .try_clone_to_owned()
+            .map(File::from)
+            .map_err(|e| refused(&format!("stdout is closed ({e})")))?;
+        let meta = stdout
+            .metadata()
+            .map_err(|e| refused(&format!("stdout is closed ({e})")))?;
+        if meta.file_type().is_char_device() && is_dev_null(meta.rdev()) {
+            // Where stdout was closed, the runtime has opened /dev/null there.
+            return Err(refused("stdout is closed or /dev/null"));
+        }
+        if journal() == Some((meta.dev(), meta.ino())) {
+            return Err(refused(
+                "stdout is the system's journal, which keeps what it is told",
+            ));
+        }
+        // The shell made the file, before this program ran.
+        let readable = meta.is_file() && meta.mode() & OTHERS_READ != 0;
+        Ok(Self {
+            reveal,
+            copy,
+            stdout,
+            bytes: Zeroizing::default(),
+            readable,
+            clipboard: None,
+        })
+    }
+
+    fn write_all(&mut self) -> io::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut rest = &self.bytes[..];
+        while !rest.is_empty() {
+            wait_for_room(&self.stdout, Some(deadline))?;
+            match self.stdout.write(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(n) => rest = &rest[n..],
+                Err(e) if matches!(e.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        match self.stdout.sync_all() {
+            // Pipes and terminals have nothing to sync.
+            Err(e) if self.stdout.metadata()?.is_file() => Err(e),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Handover for ToStdout {
+    fn prepare(&mut self, credential: Credential) -> Result<()> {
+        self.bytes = render(self.reveal, &credential)?;
+        // Beside a pipe or a file nobody looks at a clipboard unless asked.
+        if self.copy.is_explicit() {
+            self.clipboard = Some(self.copy.clipboard(credential.password));
+        }
+        // A slow reader is waited for here, where nothing is locked.
+        wait_for_room(&self.stdout, None).map_err(|e| Error::Undelivered(e.to_string()))
+    }
+
+    fn deliver(&mut self) -> Result<()> {
+        let written = self
+            .write_all()
+            .map_err(|e| Error::Undelivered(e.to_string()));
+        self.bytes = Zeroizing::default();
+        written
+    }
+
+    fn withdraw(&mut self) {}
+}
+
+impl Way for ToStdout {
+    fn finish(&mut self, out: &Output) {
+        if self.readable {
+            out.warn("others can read the file on stdout; --output FILE makes one they cannot");
+        }
+        if let Some(mut clipboard) = self.clipboard.take() {
+            out.note(&format!("clipboard: {}", clipboard.copy()));
+        }
+    }
+}
+
+/// Until something can be written, or the reader is gone.
+fn wait_for_room(stdout: &File, deadline: Option<Instant>) -> io::Result<()> {
+    if stdout.is_terminal() {
+        return Ok(());
+    }
+    loop {
+        let timeout = match deadline {
+            None => PollTimeout::NONE,
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Err(io::Error::new(ErrorKind::TimedOut, "nobody reads it"));
+                }
+                PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+            }
+        };
+        let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::POLLOUT)];
+        match poll(&mut fds, timeout) {
+            Err(nix::errno::Errno::EINTR) | Ok(0) => {}
+            Err(e) => return Err(e.into()),
+            Ok(_) => {
+                let gone = fds[0]
+                    .revents()
+                    .is_some_and(|r| r.intersects(PollFlags::POLLERR));
+                return if gone {
+                    Err(io::Error::new(
+                        ErrorKind::BrokenPipe,
+                        "nobody reads stdout any more",
+                    ))
+                } else {
+                    Ok(())
+                };
+            }
+        }
+    }
+}
+
+fn is_dev_null(device: u64) -> bool {
+    std::fs::metadata("/dev/null").is_ok_and(|null| null.rdev() == device)
+}
+
+/// Device and inode of the journal's socket: see systemd.exec(5).
+fn journal() -> Option<(u64, u64)> {
+    let stream = std::env::var("JOURNAL_STREAM").ok()?;
+    let (device, inode) = stream.split_once(':')?;
+    Some((device.parse().ok()?, inode.parse().ok()?))
+}

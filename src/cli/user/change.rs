@@ -1,0 +1,124 @@
+//! `smtpcred user set`, `suspend`, `resume` and `delete`
+
+use anyhow::Result;
+use clap::Args;
+
+use super::record::UserRecord;
+use crate::app::users::UserUpdate;
+use crate::cli::{Context, complete, help, prompt};
+use crate::model::duration::Duration;
+use crate::model::name::Username;
+use crate::model::settings::{Limit, Setting};
+use crate::model::text::Label;
+use crate::store::Access;
+
+/// Change a user's label, limit or expiry
+#[derive(Debug, Args)]
+#[command(after_long_help = help::USER_SET)]
+#[group(required = true, multiple = true, id = "changes", args = ["label", "daily_limit", "expires_in"])]
+pub struct Set {
+    #[arg(value_name = "USERNAME", add = complete::usernames())]
+    username: Username,
+
+    /// What it is for, in your words; or none
+    #[arg(long, value_name = "TEXT")]
+    label: Option<Setting<Label>>,
+
+    /// How many messages a day it may send, or none
+    #[arg(long, value_name = "N")]
+    daily_limit: Option<Setting<Limit>>,
+
+    /// Stop it from signing in after this time from now, or none
+    #[arg(long, value_name = "DURATION")]
+    expires_in: Option<Setting<Duration>>,
+}
+
+/// Stop a user from signing in, and keep it
+#[derive(Debug, Args)]
+#[command(after_long_help = help::USER_SUSPEND)]
+pub struct Suspend {
+    #[arg(value_name = "USERNAME", add = complete::usernames())]
+    username: Username,
+}
+
+/// Let a suspended user sign in again, with the password it had
+#[derive(Debug, Args)]
+#[command(after_long_help = help::USER_RESUME)]
+pub struct Resume {
+    #[arg(value_name = "USERNAME", add = complete::usernames())]
+    username: Username,
+}
+
+/// Delete a user, for ever
+///
+/// Its hashes are erased at once, and there is no way back; the events stay. Asks for the username
+/// to be typed, or for --yes. If you are not sure: `user suspend` stops it and keeps it, `user
+/// reset` gives it a new password.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::USER_DELETE)]
+pub struct Delete {
+    #[arg(value_name = "USERNAME", add = complete::usernames())]
+    username: Username,
+}
+
+impl Set {
+    pub fn run(self, context: &mut Context) -> Result<()> {
+        let mut app = context.app(Access::Existing)?;
+        let update = UserUpdate {
+            label: self.label,
+            daily_limit: self.daily_limit,
+            expires_in: self.expires_in,
+        };
+        let user = app.set_user(&self.username, update)?;
+        context.out.note(&format!("changed {}", user.username));
+        Ok(context.out.result(&UserRecord::new(&user, app.now()))?)
+    }
+}
+
+impl Suspend {
+    pub fn run(self, context: &mut Context) -> Result<()> {
+        let mut app = context.app(Access::Existing)?;
+        let (user, changed) = app.suspend_user(&self.username)?;
+        context.out.note(&if changed {
+            format!("suspended {}: it cannot sign in any more", user.username)
+        } else {
+            format!("{} was suspended already", user.username)
+        });
+        Ok(context.out.result(&UserRecord::new(&user, app.now()))?)
+    }
+}
+
+impl Resume {
+    pub fn run(self, context: &mut Context) -> Result<()> {
+        let mut app = context.app(Access::Existing)?;
+        let (user, changed) = app.resume_user(&self.username)?;
+        context.out.note(&if changed {
+            format!("resumed {}: it can sign in again", user.username)
+        } else {
+            format!("{} was not suspended", user.username)
+        });
+        Ok(context.out.result(&UserRecord::new(&user, app.now()))?)
+    }
+}
+
+impl Delete {
+    pub fn run(self, context: &mut Context) -> Result<()> {
+        let mut app = context.app(Access::Existing)?;
+        let user = app.user(&self.username)?;
+        let consequence = format!(
+            "deleting {} cannot be undone; `user suspend` would stop it and keep it",
+            user.username
+        );
+        prompt::confirm(
+            context,
+            "deleting a user",
+            &consequence,
+            user.username.as_str(),
+        )?;
+        let user = app.delete_user(&self.username)?;
+        context
+            .out
+            .note(&format!("deleted {}; its hashes are erased", user.username));
+        Ok(context.out.result(&UserRecord::new(&user, app.now()))?)
+    }
+}

@@ -1,0 +1,99 @@
+//! `smtpcred user create`
+
+use anyhow::Result;
+use clap::Args;
+
+use super::record::UserRecord;
+use crate::app::credential::{CreateRequest, Name};
+use crate::app::users::UserRequest;
+use crate::cli::password_input::PasswordArgs;
+use crate::cli::reveal::RevealArgs;
+use crate::cli::{Context, complete, help};
+use crate::error::Error;
+use crate::model::duration::Duration;
+use crate::model::name::{DomainName, Username};
+use crate::model::settings::Limit;
+use crate::model::text::Label;
+use crate::store::Access;
+
+/// Create a user, and show its password once
+///
+/// On a terminal the password is shown in a panel and copied to the clipboard; it works from the
+/// moment you say that you have saved it. In a pipe or a script it is printed with a newline and
+/// nothing else, and the user exists only if it could be printed in full.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::USER_CREATE)]
+pub struct Create {
+    /// What the application signs in as, such as shop@example.com
+    #[arg(value_name = "USERNAME", required_unless_present = "domain")]
+    username: Option<Username>,
+
+    /// Generate the username in this domain, from --label
+    #[arg(long, value_name = "DOMAIN", conflicts_with = "username", add = complete::domains())]
+    domain: Option<DomainName>,
+
+    /// What it is for, in your words: "WordPress"
+    #[arg(long, value_name = "TEXT")]
+    label: Option<Label>,
+
+    /// Add the domain, if it is not there yet
+    #[arg(long)]
+    add_domain: bool,
+
+    /// Stop it from signing in after this time
+    #[arg(long, value_name = "DURATION")]
+    expires_in: Option<Duration>,
+
+    /// How many messages a day it may send
+    #[arg(long, value_name = "N")]
+    daily_limit: Option<Limit>,
+
+    #[command(flatten)]
+    password: PasswordArgs,
+
+    #[command(flatten)]
+    reveal: RevealArgs,
+}
+
+impl Create {
+    pub fn run(self, context: &mut Context) -> Result<()> {
+        let chosen = self.password.is_chosen();
+        let mut way = self.reveal.handover(context.out.format(), chosen)?;
+        let access = if self.add_domain {
+            Access::Create
+        } else {
+            Access::Existing
+        };
+        let mut app = context.app(access)?;
+
+        let request = CreateRequest {
+            name: match (self.username, self.domain) {
+                (Some(username), _) => Name::Chosen(username),
+                (None, Some(domain)) => Name::Generated(domain, self.label.clone()),
+                // clap has seen to it.
+                (None, None) => {
+                    return Err(Error::Usage("give a username or --domain".into()).into());
+                }
+            },
+            add_domain: self.add_domain,
+            user: UserRequest {
+                label: self.label,
+                daily_limit: self.daily_limit,
+                expires_in: self.expires_in,
+            },
+        };
+        let username = app.plan_user(&request)?;
+        let password = self.password.password(&username)?;
+        let user = app.create_user(&username, &request, password, &mut *way)?;
+
+        let key = user.newest_key().map(|key| format!(" (key {})", key.id));
+        context
+            .out
+            .note(&format!("created {username}{}", key.unwrap_or_default()));
+        way.finish(&context.out);
+        if self.reveal.leaves_stdout(chosen) {
+            context.out.result(&UserRecord::new(&user, app.now()))?;
+        }
+        Ok(())
+    }
+}

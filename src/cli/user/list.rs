@@ -1,0 +1,65 @@
+//! `smtpcred user list` and `show`
+
+use anyhow::Result;
+use clap::Args;
+
+use super::record::{UserDetail, UserRecord};
+use crate::app::users::UserFilter;
+use crate::cli::{Context, complete, help};
+use crate::model::duration::Duration;
+use crate::model::name::{DomainName, Username};
+use crate::model::user::Status;
+use crate::store::Access;
+
+/// List the users
+#[derive(Debug, Args)]
+#[command(after_long_help = help::USER_LIST)]
+pub struct List {
+    /// Only those of one domain
+    #[arg(long, value_name = "DOMAIN", add = complete::domains())]
+    domain: Option<DomainName>,
+
+    /// Only active, suspended, expired or overlap ones
+    #[arg(long, value_name = "STATUS")]
+    status: Option<Status>,
+
+    /// Only those that have not connected for this long
+    #[arg(long, value_name = "DURATION")]
+    stale: Option<Duration>,
+
+    /// Only those that have never connected
+    #[arg(long)]
+    never_used: bool,
+}
+
+/// Show one user
+#[derive(Debug, Args)]
+#[command(after_long_help = help::USER_SHOW)]
+pub struct Show {
+    #[arg(value_name = "USERNAME", add = complete::usernames())]
+    username: Username,
+}
+
+impl List {
+    pub fn run(self, context: &mut Context) -> Result<()> {
+        let mut app = context.app(Access::Existing)?;
+        let now = app.now();
+        let filter = UserFilter {
+            domain: self.domain,
+            status: self.status,
+            stale: self.stale,
+            never_used: self.never_used,
+        };
+        let mut list = context.out.list::<UserRecord>();
+        app.list_users(&filter, &mut |user| list.push(&UserRecord::new(&user, now)))?;
+        Ok(list.end("no such users")?)
+    }
+}
+
+impl Show {
+    pub fn run(self, context: &mut Context) -> Result<()> {
+        let mut app = context.app(Access::Existing)?;
+        let user = app.user(&self.username)?;
+        Ok(context.out.one(&UserDetail::new(&user, app.now()))?)
+    }
+}
