@@ -1,0 +1,137 @@
+//! What the tests share: a store of their own, and the program run against it
+//! as a shell would, with nothing else in its environment.
+
+// Each test file uses a part of it.
+#![allow(dead_code)]
+
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// The program under test, as cargo built it.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_smtpcred");
+
+/// A place with a store in it; gone when dropped.
+pub struct Sandbox {
+    pub folder: TempDir,
+}
+
+/// What came out of one run.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Run {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Sandbox {
+    /// No store yet.
+    pub fn empty() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+        }
+    }
+
+    /// A store with the domain example.com.
+    pub fn new() -> Self {
+        let sandbox = Self::empty();
+        sandbox.ok(&["domain", "add", "example.com"]);
+        sandbox
+    }
+
+    pub fn store(&self) -> PathBuf {
+        self.folder.path().join("data/smtpcred.db")
+    }
+
+    /// The program with these arguments, stdin empty, not run yet.
+    pub fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command
+            .args(args)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.folder.path())
+            .env("SMTPCRED_STORE", self.store())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub fn run<S: AsRef<OsStr>>(&self, args: &[S]) -> Run {
+        finished(self.command(args).output().expect("the program runs"))
+    }
+
+    pub fn run_with_stdin<S: AsRef<OsStr>>(&self, args: &[S], stdin: &[u8]) -> Run {
+        let mut child = self
+            .command(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program runs");
+        // A program that exits early does not read it.
+        let _ = child.stdin.take().expect("a pipe").write_all(stdin);
+        finished(child.wait_with_output().expect("the program ends"))
+    }
+
+    /// Must succeed; returns stdout.
+    pub fn ok<S: AsRef<OsStr> + std::fmt::Debug>(&self, args: &[S]) -> String {
+        let run = self.run(args);
+        assert_eq!(run.code, 0, "{args:?}: {}", run.stderr);
+        run.stdout
+    }
+
+    /// Creates a user and returns its password.
+    pub fn create(&self, username: &str) -> String {
+        let stdout = self.ok(&["user", "create", username, "--quiet"]);
+        stdout.strip_suffix('\n').expect("a newline").to_owned()
+    }
+
+    /// The exit code of `verify`.
+    pub fn verify(&self, username: &str, password: &str) -> i32 {
+        self.run_with_stdin(&["verify", username], password.as_bytes()).code
+    }
+
+    pub fn json(&self, args: &[&str]) -> serde_json::Value {
+        let stdout = self.ok(&[args, &["--json"]].concat());
+        serde_json::from_str(&stdout).expect("one JSON document")
+    }
+}
+
+pub fn finished(output: Output) -> Run {
+    use std::os::unix::process::ExitStatusExt as _;
+    let status = output.status;
+    Run {
+        // A signal is no exit code; tests that expect one look for 1000 + it.
+        code: status.code().unwrap_or_else(|| 1000 + status.signal().unwrap_or(0)),
+        stdout: String::from_utf8(output.stdout).expect("UTF-8 on stdout"),
+        stderr: String::from_utf8(output.stderr).expect("UTF-8 on stderr"),
+    }
+}
+
+/// Waits for something to become true, and fails loudly if it does not.
+pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Ends with its test, whatever happens.
+pub struct Server(pub Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
