@@ -12,6 +12,18 @@
 //! - `model`: checked values, pure
 //! - `error`: what can go wrong, and the exit codes; named by everybody
 
+// One module prints, one place exits, nothing that input can cause panics.
+// (Tests may.)
+#![warn(
+    clippy::dbg_macro,
+    clippy::exit,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::todo,
+    clippy::unwrap_used
+)]
+
 pub mod app;
 pub mod cli;
 pub mod error;

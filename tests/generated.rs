@@ -34,7 +34,10 @@ fn completions_and_man_pages_are_in_step() {
             "run: cargo run -- generate ."
         );
         for (name, text) in &fresh {
-            assert!(kept[name] == *text, "{folder}/{name} is stale; run: cargo run -- generate .");
+            assert!(
+                kept[name] == *text,
+                "{folder}/{name} is stale; run: cargo run -- generate ."
+            );
         }
     }
 }
@@ -49,7 +52,11 @@ fn man_pages_are_sound() {
             .arg(man.join(name))
             .output()
             .expect("mandoc is installed");
-        assert!(lint.status.success(), "{name}: {}", String::from_utf8_lossy(&lint.stdout));
+        assert!(
+            lint.status.success(),
+            "{name}: {}",
+            String::from_utf8_lossy(&lint.stdout)
+        );
     }
 }
 
@@ -63,7 +70,10 @@ fn completed(shell: &str, args: &[&str], sandbox: &Sandbox) -> String {
         .env("PATH", path)
         .env("HOME", sandbox.folder.path())
         .env("SMTPCRED_STORE", sandbox.store())
-        .env("SCRIPTS", Path::new(env!("CARGO_MANIFEST_DIR")).join("completions"))
+        .env(
+            "SCRIPTS",
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("completions"),
+        )
         .current_dir(sandbox.folder.path())
         .output()
         .unwrap_or_else(|e| panic!("{shell} is installed: {e}"));
@@ -92,7 +102,10 @@ fn bash_completes_commands_and_users() {
         COMP_WORDS=(smtpcred show-s); COMP_CWORD=1
         _clap_complete_smtpcred smtpcred show-s smtpcred; printf '%s\n' "${COMPREPLY[@]}""#;
     let said = completed("bash", &["--norc", "-c", script], &sandbox);
-    assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["shop@example.com", "show-settings"]);
+    assert_eq!(
+        said.split_whitespace().collect::<Vec<_>>(),
+        ["shop@example.com", "show-settings"]
+    );
 }
 
 #[test]
@@ -112,6 +125,9 @@ fn zsh_loads_the_completion() {
         fpath=("$SCRIPTS" $fpath); autoload -Uz compinit; compinit -u -d "$HOME/zcompdump"
         print -r -- $_comps[smtpcred]; autoload +X _smtpcred && print loaded"#;
     let said = completed("zsh", &["-f", "-c", script], &sandbox);
-    assert!(said.contains("_smtpcred") || said.contains("_clap"), "{said}");
+    assert!(
+        said.contains("_smtpcred") || said.contains("_clap"),
+        "{said}"
+    );
     assert!(said.contains("loaded"), "{said}");
 }

@@ -30,7 +30,10 @@ fn named(source: &str) -> Vec<&'static str> {
         .filter(|layer| {
             ["crate::", "smtpcred::"].iter().any(|root| {
                 code.match_indices(&format!("{root}{layer}"))
-                    .any(|(at, text)| !code[at + text.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+                    .any(|(at, text)| {
+                        !code[at + text.len()..]
+                            .starts_with(|c: char| c.is_alphanumeric() || c == '_')
+                    })
             }) || code.contains(&format!("crate::{{{layer}")) // use crate::{app, …}
         })
         .collect()
@@ -50,7 +53,11 @@ fn names_point_downwards() {
         };
         for layer in named(&fs::read_to_string(&path).unwrap()) {
             let theirs = LAYERS.iter().position(|l| *l == layer).unwrap();
-            assert!(theirs >= level, "{} names {layer}, which is above it", below.display());
+            assert!(
+                theirs >= level,
+                "{} names {layer}, which is above it",
+                below.display()
+            );
         }
     }
 }
@@ -60,7 +67,10 @@ fn sql_stands_in_the_store_and_nowhere_else() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut all = Vec::new();
     files(&src, &mut all);
-    for path in all.iter().filter(|path| !path.starts_with(src.join("store"))) {
+    for path in all
+        .iter()
+        .filter(|path| !path.starts_with(src.join("store")))
+    {
         let source = fs::read_to_string(path).unwrap();
         for word in ["rusqlite", "SELECT ", "INSERT INTO", "DELETE FROM"] {
             assert!(!source.contains(word), "{} has {word}", path.display());
@@ -75,14 +85,26 @@ fn only_output_reveal_and_the_terminal_print() {
     files(&src, &mut all);
     for path in all {
         let source = fs::read_to_string(&path).unwrap();
-        let printer = ["cli/output.rs", "cli/reveal/stdout.rs", "cli/prompt.rs", "cli/clipboard/owner.rs"]
-            .iter()
-            .any(|name| path.ends_with(name));
-        let prints = ["io::stdout()", "io::stderr()", "println!", "eprintln!", "Stdout"]
-            .iter()
-            .any(|word| source.contains(word));
+        let printer = [
+            "cli/output.rs",
+            "cli/reveal/stdout.rs",
+            "cli/prompt.rs",
+            "cli/clipboard/owner.rs",
+        ]
+        .iter()
+        .any(|name| path.ends_with(name));
+        let prints = [
+            "io::stdout()",
+            "io::stderr()",
+            "println!",
+            "eprintln!",
+            "Stdout",
+        ]
+        .iter()
+        .any(|word| source.contains(word));
         // Whether a stream is a terminal may be asked anywhere.
-        let asks_only = source.matches("io::stdout()").count() == source.matches("io::stdout().is_terminal()").count();
+        let asks_only = source.matches("io::stdout()").count()
+            == source.matches("io::stdout().is_terminal()").count();
         assert!(printer || !prints || asks_only, "{} prints", path.display());
     }
 }

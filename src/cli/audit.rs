@@ -29,7 +29,7 @@ pub struct List {
     user: Option<Username>,
 
     /// Only those of the last 7d, 24h, …
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     since: Option<Duration>,
 }
 

@@ -76,11 +76,11 @@ pub struct Remove {
 #[derive(Debug, Args)]
 struct Change {
     /// How many users it may have, or none
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     max_users: Option<Setting<Limit>>,
 
     /// How many messages a day its users may send together, or none
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     daily_limit: Option<Setting<Limit>>,
 
     /// The server its applications connect to, or none for the installation's

@@ -54,7 +54,13 @@ pub struct Globals {
     /// The store's file
     ///
     /// By default the user's data folder, and /var/lib/smtpcred/smtpcred.db for root.
-    #[arg(long, global = true, env = "SMTPCRED_STORE", value_name = "PATH")]
+    #[arg(
+        long,
+        global = true,
+        env = "SMTPCRED_STORE",
+        hide_env_values = true,
+        value_name = "PATH"
+    )]
     store: Option<PathBuf>,
 
     /// How to print what was asked for

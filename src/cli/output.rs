@@ -290,7 +290,10 @@ impl Csv {
     fn row<T: AsRef<[u8]>>(&mut self, fields: &[T]) -> Result<()> {
         self.0
             .write_record(fields)
-            .map_err(|e| write_failed(&e.into()))
+            .map_err(|error| match error.into_kind() {
+                csv::ErrorKind::Io(error) => write_failed(&error),
+                other => Error::Output(format!("{other:?}")),
+            })
     }
 
     fn end(mut self) -> Result<()> {
@@ -347,29 +350,32 @@ pub fn usage(error: &clap::Error) -> Exit {
         let _ = error.print();
         return Exit::Done;
     }
-    let args: Vec<String> = std::env::args().collect();
+    let args: Vec<String> = std::env::args_os()
+        .map(|arg| arg.to_string_lossy().into_owned())
+        .collect();
     let json = args.iter().any(|a| a == "--json" || a == "--format=json")
         || args.windows(2).any(|w| w == ["--format", "json"]);
-    let ours = error.source().and_then(|e| e.downcast_ref::<Error>());
-    match (ours, json) {
-        (Some(ours), _) => {
-            let format = if json { Format::Json } else { Format::Table };
-            let color = wants_color(Color::Auto);
-            print_error(
-                format,
-                color,
-                ours.code(),
-                &ours.to_string(),
-                ours.hint().as_deref(),
-            );
-        }
-        (None, true) => {
-            let message = error.to_string();
-            let message = message.trim_start_matches("error: ").trim_end();
-            print_error(Format::Json, false, "usage", message, None);
-        }
+    let format = if json { Format::Json } else { Format::Table };
+    let color = wants_color(Color::Auto);
+    if let Some(ours) = error.source().and_then(|e| e.downcast_ref::<Error>()) {
+        let hint = ours.hint();
+        print_error(
+            format,
+            color,
+            ours.code(),
+            &ours.to_string(),
+            hint.as_deref(),
+        );
+    } else if json || !args.iter().all(|arg| arg.chars().all(text::is_printable)) {
+        // clap's first paragraph says what is wrong; it repeats arguments as
+        // they are, so they must not reach a terminal by its printing.
+        let rendered = error.to_string();
+        let message = rendered.split("\n\n").next().unwrap_or_default();
+        let message = message.trim_start_matches("error: ").replace("\n ", "");
+        print_error(format, color, "usage", &message, Some("see --help"));
+    } else {
         // With its colours and its tips.
-        (None, false) => drop(error.print()),
+        let _ = error.print();
     }
     Exit::Usage
 }

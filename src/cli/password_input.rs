@@ -37,8 +37,15 @@ pub struct PasswordArgs {
 }
 
 impl PasswordArgs {
-    pub const fn is_chosen(&self) -> bool {
-        self.password_stdin || self.password_file.is_some() || self.choose_password
+    /// Whether somebody chooses it; refused early where nobody can.
+    pub fn is_chosen(&self) -> Result<bool> {
+        if self.choose_password && !prompt::person_present() {
+            return Err(Error::Usage(
+                "--choose-password needs a terminal; use --password-stdin or --password-file"
+                    .into(),
+            ));
+        }
+        Ok(self.password_stdin || self.password_file.is_some() || self.choose_password)
     }
 
     pub fn password(&self, user: &Username) -> Result<Password> {
@@ -47,12 +54,6 @@ impl PasswordArgs {
         } else if let Some(path) = &self.password_file {
             Password::chosen(from_file(path)?, user)
         } else if self.choose_password {
-            if !prompt::person_present() {
-                return Err(Error::Usage(
-                    "--choose-password needs a terminal; use --password-stdin or --password-file"
-                        .into(),
-                ));
-            }
             Password::chosen(prompt::new_password()?, user)
         } else {
             let form = if self.short_password {

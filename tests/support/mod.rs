@@ -93,7 +93,8 @@ impl Sandbox {
 
     /// The exit code of `verify`.
     pub fn verify(&self, username: &str, password: &str) -> i32 {
-        self.run_with_stdin(&["verify", username], password.as_bytes()).code
+        self.run_with_stdin(&["verify", username], password.as_bytes())
+            .code
     }
 
     pub fn json(&self, args: &[&str]) -> serde_json::Value {
@@ -107,7 +108,9 @@ pub fn finished(output: Output) -> Run {
     let status = output.status;
     Run {
         // A signal is no exit code; tests that expect one look for 1000 + it.
-        code: status.code().unwrap_or_else(|| 1000 + status.signal().unwrap_or(0)),
+        code: status
+            .code()
+            .unwrap_or_else(|| 1000 + status.signal().unwrap_or(0)),
         stdout: String::from_utf8(output.stdout).expect("UTF-8 on stdout"),
         stderr: String::from_utf8(output.stderr).expect("UTF-8 on stderr"),
     }

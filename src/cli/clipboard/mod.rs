@@ -38,7 +38,12 @@ pub struct CopyArgs {
     copy: Option<Copy>,
 
     /// How long it stays in the desktop's clipboard
-    #[arg(long, value_name = "DURATION", default_value = "45s")]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "45s",
+        allow_hyphen_values = true
+    )]
     copy_timeout: Duration,
 }
 

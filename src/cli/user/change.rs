@@ -25,11 +25,11 @@ pub struct Set {
     label: Option<Setting<Label>>,
 
     /// How many messages a day it may send, or none
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     daily_limit: Option<Setting<Limit>>,
 
     /// Stop it from signing in after this time from now, or none
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     expires_in: Option<Setting<Duration>>,
 }
 

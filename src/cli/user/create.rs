@@ -25,7 +25,7 @@ use crate::store::Access;
 #[command(after_long_help = help::USER_CREATE)]
 pub struct Create {
     /// What the application signs in as, such as shop@example.com
-    #[arg(value_name = "USERNAME", required_unless_present = "domain")]
+    #[arg(value_name = "USERNAME")]
     username: Option<Username>,
 
     /// Generate the username in this domain, from --label
@@ -41,11 +41,11 @@ pub struct Create {
     add_domain: bool,
 
     /// Stop it from signing in after this time
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     expires_in: Option<Duration>,
 
     /// How many messages a day it may send
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
     daily_limit: Option<Limit>,
 
     #[command(flatten)]
@@ -57,7 +57,15 @@ pub struct Create {
 
 impl Create {
     pub fn run(self, context: &mut Context) -> Result<()> {
-        let chosen = self.password.is_chosen();
+        let name = match (self.username, self.domain) {
+            (Some(username), _) => Name::Chosen(username),
+            (None, Some(domain)) => Name::Generated(domain, self.label.clone()),
+            (None, None) => {
+                let give = "give a username such as shop@example.com, or --domain example.com";
+                return Err(Error::Usage(give.into()).into());
+            }
+        };
+        let chosen = self.password.is_chosen()?;
         let mut way = self.reveal.handover(context.out.format(), chosen)?;
         let access = if self.add_domain {
             Access::Create
@@ -67,14 +75,7 @@ impl Create {
         let mut app = context.app(access)?;
 
         let request = CreateRequest {
-            name: match (self.username, self.domain) {
-                (Some(username), _) => Name::Chosen(username),
-                (None, Some(domain)) => Name::Generated(domain, self.label.clone()),
-                // clap has seen to it.
-                (None, None) => {
-                    return Err(Error::Usage("give a username or --domain".into()).into());
-                }
-            },
+            name,
             add_domain: self.add_domain,
             user: UserRequest {
                 label: self.label,

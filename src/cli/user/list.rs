@@ -24,7 +24,7 @@ pub struct List {
     status: Option<Status>,
 
     /// Only those that have not connected for this long
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     stale: Option<Duration>,
 
     /// Only those that have never connected

@@ -22,7 +22,7 @@ pub struct Reset {
     username: Username,
 
     /// Let the old password work for this long beside the new one
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     overlap: Option<Duration>,
 
     #[command(flatten)]
@@ -34,7 +34,7 @@ pub struct Reset {
 
 impl Reset {
     pub fn run(self, context: &mut Context) -> Result<()> {
-        let chosen = self.password.is_chosen();
+        let chosen = self.password.is_chosen()?;
         let mut way = self.reveal.handover(context.out.format(), chosen)?;
         let mut app = context.app(Access::Existing)?;
         app.plan_reset(&self.username, self.overlap)?;

@@ -1,0 +1,203 @@
+//! Transcripts of every command in every format, compared to the letter.
+//!
+//! `tests/golden/*.txt` read as a terminal would show them: `$ ` before what is
+//! typed (to a real shell), stdout as it is, `! ` before each line of stderr,
+//! `? ` before an exit code that is not 0. What differs from run to run is
+//! written as `[PASSWORD]`, `[KEY-ID]`, `YYYY-MM-DD` and the like, as wide as it
+//! was. After a change that is meant: `UPDATE_GOLDEN=1 cargo test --test golden`.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use regex::Regex;
+
+mod support;
+use support::{PROGRAM, Run, Sandbox, finished};
+
+fn shell(sandbox: &Sandbox, line: &str) -> Run {
+    let bin = Path::new(PROGRAM).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new("sh");
+    let output = command
+        .args(["-c", line])
+        .env_clear()
+        .env("PATH", path)
+        .env("HOME", sandbox.folder.path())
+        .env("SMTPCRED_STORE", sandbox.store())
+        .current_dir(sandbox.folder.path())
+        .stdin(std::process::Stdio::null())
+        .output();
+    finished(output.expect("a shell"))
+}
+
+/// Takes out what no two runs share.
+struct Mask {
+    keys: BTreeSet<String>,
+    patterns: Vec<(Regex, &'static str)>,
+    folder: String,
+}
+
+impl Mask {
+    fn new(sandbox: &Sandbox) -> Self {
+        let base57 = "[2-9A-HJ-NP-Za-km-z]";
+        let patterns = [
+            (format!(r"\bsmtpc_{base57}{{30}}\b"), "[PASSWORD]"),
+            (
+                r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ".into(),
+                "YYYY-MM-DDThh:mm:ssZ",
+            ),
+            (r"\b20\d\d-\d\d-\d\d\b".into(), "YYYY-MM-DD"),
+            // A slow machine may take some seconds between two lines.
+            (r"\b\ds\b".into(), "0s"),
+            (
+                r#""password_age_seconds":( ?)\d+"#.into(),
+                r#""password_age_seconds":${1}0"#,
+            ),
+            (r"-[2-9a-km-z]{4}@".into(), "-xxxx@"),
+            (
+                r#""actor":"[^"]*","run_as":[^,]*,"host":"[^"]*""#.into(),
+                r#""actor":"…","run_as":…,"host":"…""#,
+            ),
+        ];
+        Self {
+            keys: BTreeSet::new(),
+            patterns: patterns
+                .into_iter()
+                .map(|(pattern, mask)| (Regex::new(&pattern).unwrap(), mask))
+                .collect(),
+            folder: sandbox.folder.path().display().to_string(),
+        }
+    }
+
+    /// Learns the key ids there are, for they look like nothing special.
+    fn learn(&mut self, sandbox: &Sandbox) {
+        let Ok(store) = rusqlite::Connection::open_with_flags(
+            sandbox.store(),
+            rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
+        ) else {
+            return;
+        };
+        let mut keys = store.prepare("SELECT key_id FROM passwords").unwrap();
+        let found = keys.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        self.keys.extend(found.map(Result::unwrap));
+    }
+
+    fn apply(&self, text: &str) -> String {
+        let mut text = text.replace(&self.folder, "[FOLDER]");
+        for key in &self.keys {
+            text = text.replace(key, "[KEY-ID]");
+        }
+        for (pattern, mask) in &self.patterns {
+            text = pattern.replace_all(&text, *mask).into_owned();
+        }
+        text
+    }
+}
+
+/// Runs what a transcript types, and writes down what came of it.
+fn replay(transcript: &str) -> String {
+    let sandbox = Sandbox::empty();
+    let mut mask = Mask::new(&sandbox);
+    let mut fresh = String::new();
+    for line in transcript.lines() {
+        if line.starts_with('#') {
+            writeln!(fresh, "{line}").unwrap();
+        }
+        let Some(typed) = line.strip_prefix("$ ") else {
+            continue;
+        };
+        let run = shell(&sandbox, typed);
+        mask.learn(&sandbox);
+        writeln!(fresh, "$ {typed}").unwrap();
+        fresh.push_str(&mask.apply(&run.stdout));
+        if !run.stdout.is_empty() && !run.stdout.ends_with('\n') {
+            fresh.push_str("[NO NEWLINE]\n");
+        }
+        for said in mask.apply(&run.stderr).lines() {
+            writeln!(fresh, "! {said}").unwrap();
+        }
+        if run.code != 0 {
+            writeln!(fresh, "? {}", run.code).unwrap();
+        }
+    }
+    fresh
+}
+
+#[test]
+fn every_command_says_what_it_said() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut transcripts: Vec<PathBuf> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    transcripts.sort();
+    assert!(transcripts.len() >= 8, "the transcripts were not found");
+    let mut stale = Vec::new();
+    for path in transcripts {
+        let kept = fs::read_to_string(&path).unwrap();
+        let fresh = replay(&kept);
+        if fresh == kept {
+            continue;
+        }
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&path, fresh).unwrap();
+            continue;
+        }
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let (line, (was, is)) = (1..)
+            .zip(
+                kept.lines()
+                    .chain(["(end)"])
+                    .zip(fresh.lines().chain(["(end)"])),
+            )
+            .find(|(_, (was, is))| was != is)
+            .unwrap();
+        stale.push(format!("{name}:{line}\n  was: {was}\n  is:  {is}"));
+    }
+    assert!(
+        stale.is_empty(),
+        "transcripts differ:\n{}",
+        stale.join("\n")
+    );
+}
+
+/// Every command that can be typed is in some transcript, in every format.
+#[test]
+fn no_command_is_left_out() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let typed: Vec<String> = fs::read_dir(folder.join("golden"))
+        .unwrap()
+        .flat_map(|entry| {
+            let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+            text.lines()
+                .filter_map(|line| line.strip_prefix("$ ").map(str::to_owned))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    let pages = fs::read_dir(folder.join("../man")).unwrap();
+    for page in pages {
+        let page = page.unwrap().file_name().into_string().unwrap();
+        let command = page.trim_end_matches(".1").replacen('-', " ", 1);
+        let command = match command.strip_prefix("smtpcred ") {
+            Some(rest) if rest.contains("settings") => format!("smtpcred {rest}"),
+            Some(rest) => format!("smtpcred {}", rest.replacen('-', " ", 1)),
+            None => continue,
+        };
+        if matches!(
+            command.as_str(),
+            "smtpcred domain" | "smtpcred user" | "smtpcred audit"
+        ) {
+            continue;
+        }
+        for format in ["", "--json", "--format csv"] {
+            assert!(
+                typed.iter().any(|line| line.contains(&command)
+                    && (line.contains(format) && (!format.is_empty() || !line.contains("--json")))),
+                "no transcript of: {command} {format}"
+            );
+        }
+    }
+}
