@@ -152,14 +152,6 @@ pub enum Error {
 }
 
 impl Error {
-    pub fn invalid(what: &'static str, value: &str, rule: impl Into<String>) -> Self {
-        Self::Invalid {
-            what,
-            value: crate::model::text::quoted(value),
-            rule: rule.into(),
-        }
-    }
-
     /// The name scripts match on. Stable.
     #[must_use]
     pub const fn code(&self) -> &'static str {

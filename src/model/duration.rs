@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::text::invalid;
 use crate::error::{Error, Result};
 
 /// In seconds; 1 s to 100 years. A day is 24 hours, a year 365 days.
@@ -45,7 +46,7 @@ impl FromStr for Duration {
         });
         match seconds {
             Some(s) if (1..=MAX).contains(&s) => Ok(Self(s)),
-            _ => Err(Error::invalid(
+            _ => Err(invalid(
                 "duration",
                 text,
                 "a whole number and a unit out of s m h d w y, such as 24h or 90d; up to 100y",

@@ -8,6 +8,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use subtle::ConstantTimeEq;
 
 use super::password::Random;
+use super::text::invalid;
 use crate::error::{Error, Result};
 
 /// What one hash costs. Memory in KiB, passes, lanes.
@@ -79,7 +80,7 @@ impl FromStr for Cost {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let invalid = |rule: &str| Error::invalid("Argon2 setting", text, rule);
+        let invalid = |rule: &str| invalid("Argon2 setting", text, rule);
         let mut numbers = [None; 3];
         for part in text.split(',') {
             let slot = match part.split_at_checked(2) {

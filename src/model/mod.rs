@@ -6,6 +6,7 @@ pub mod domain;
 pub mod duration;
 pub mod event;
 pub mod hash;
+pub mod label;
 pub mod name;
 pub mod password;
 pub mod settings;

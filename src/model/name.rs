@@ -4,6 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::text::invalid;
 use crate::error::{Error, Result};
 
 /// A sending domain such as `example.com`.
@@ -47,7 +48,7 @@ impl FromStr for DomainName {
     fn from_str(text: &str) -> Result<Self> {
         match fold(text) {
             Some(name) if name.contains('.') => Ok(Self(name)),
-            _ => Err(Error::invalid("domain", text, DOMAIN_RULE)),
+            _ => Err(invalid("domain", text, DOMAIN_RULE)),
         }
     }
 }
@@ -64,7 +65,7 @@ impl FromStr for HostName {
     fn from_str(text: &str) -> Result<Self> {
         fold(text)
             .map(Self)
-            .ok_or_else(|| Error::invalid("server name", text, HOST_RULE))
+            .ok_or_else(|| invalid("server name", text, HOST_RULE))
     }
 }
 
@@ -91,7 +92,7 @@ impl FromStr for Username {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let invalid = |rule: &str| Error::invalid("username", text, rule);
+        let invalid = |rule: &str| invalid("username", text, rule);
         let (local, domain) = text.split_once('@').ok_or_else(|| invalid(LOCAL_RULE))?;
         let local = local.to_ascii_lowercase();
         let starts_well = local.starts_with(|c: char| c.is_ascii_alphanumeric());

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use super::hash::Cost;
 use super::name::HostName;
+use super::text::invalid;
 use crate::error::{Error, Result};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -92,7 +93,7 @@ impl FromStr for Ports {
             match PORTS.iter().position(|p| p.number.to_string() == part) {
                 Some(i) => offered[i] = true,
                 None => {
-                    return Err(Error::invalid(
+                    return Err(invalid(
                         "list of ports",
                         text,
                         "some of 587,465,2525,25, with commas",
@@ -184,7 +185,7 @@ impl FromStr for Limit {
         match text.parse::<u32>() {
             // "+5" parses, and is not how anybody writes a limit.
             Ok(n) if (1..=Self::MAX).contains(&n) && !text.starts_with('+') => Ok(Self(n)),
-            _ => Err(Error::invalid(
+            _ => Err(invalid(
                 "limit",
                 text,
                 "a whole number from 1 to 1000000000, or none",

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use super::name::Username;
 use super::password::KeyId;
+use super::text::invalid;
 use super::time::Time;
 use crate::error::{Error, Result};
 
@@ -71,7 +72,7 @@ impl FromStr for Status {
         Self::ALL
             .into_iter()
             .find(|s| s.name() == text)
-            .ok_or_else(|| Error::invalid("status", text, "active, suspended, expired or overlap"))
+            .ok_or_else(|| invalid("status", text, "active, suspended, expired or overlap"))
     }
 }
 

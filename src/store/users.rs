@@ -4,10 +4,10 @@ use super::engine::{Arg, Row};
 use super::{NewPassword, Store, Tx};
 use crate::error::{Error, Result};
 use crate::model::event::{Action, Fields};
+use crate::model::label::Label;
 use crate::model::name::{DomainName, Username};
 use crate::model::password::KeyId;
 use crate::model::settings::{Limit, Setting};
-use crate::model::text::Label;
 use crate::model::time::Time;
 use crate::model::user::{Connection, Key, User};
 

@@ -7,9 +7,9 @@ use super::record::UserRecord;
 use crate::app::users::UserUpdate;
 use crate::cli::{Context, complete, help, prompt};
 use crate::model::duration::Duration;
+use crate::model::label::Label;
 use crate::model::name::Username;
 use crate::model::settings::{Limit, Setting};
-use crate::model::text::Label;
 use crate::store::Access;
 
 /// Change a user's label, limit or expiry

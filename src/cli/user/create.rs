@@ -11,9 +11,9 @@ use crate::cli::reveal::RevealArgs;
 use crate::cli::{Context, complete, help};
 use crate::error::Error;
 use crate::model::duration::Duration;
+use crate::model::label::Label;
 use crate::model::name::{DomainName, Username};
 use crate::model::settings::Limit;
-use crate::model::text::Label;
 use crate::store::Access;
 
 /// Create a user, and show its password once
