@@ -264,6 +264,9 @@ impl Error {
             Self::StoreMissing(_) => {
                 "`smtpcred domain add example.com` creates it; another place: --store PATH or SMTPCRED_STORE".into()
             }
+            Self::StoreUnreachable { .. } => {
+                "its owner, or root by sudo, can read and write it; is its disk there and well?".into()
+            }
             Self::StoreForeign { .. } => {
                 "it was left untouched; name another place with --store PATH or SMTPCRED_STORE".into()
             }

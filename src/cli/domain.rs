@@ -44,6 +44,7 @@ pub struct List {}
 #[derive(Debug, Args)]
 #[command(after_long_help = help::DOMAIN_SHOW)]
 pub struct Show {
+    /// Which domain
     #[arg(value_name = "DOMAIN", add = complete::domains())]
     name: DomainName,
 }
@@ -52,6 +53,7 @@ pub struct Show {
 #[derive(Debug, Args)]
 #[command(after_long_help = help::DOMAIN_SET)]
 pub struct Set {
+    /// Which domain
     #[arg(value_name = "DOMAIN", add = complete::domains())]
     name: DomainName,
     #[command(flatten)]
@@ -65,6 +67,7 @@ pub struct Set {
 #[derive(Debug, Args)]
 #[command(after_long_help = help::DOMAIN_REMOVE)]
 pub struct Remove {
+    /// Which domain
     #[arg(value_name = "DOMAIN", add = complete::domains())]
     name: DomainName,
 

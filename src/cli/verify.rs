@@ -20,6 +20,7 @@ use crate::store::Access;
 #[derive(Debug, Args)]
 #[command(after_long_help = help::VERIFY)]
 pub struct Verify {
+    /// Which user
     #[arg(value_name = "USERNAME", add = complete::usernames())]
     username: Username,
 }

@@ -17,6 +17,7 @@ use crate::store::Access;
 #[command(after_long_help = help::USER_SET)]
 #[group(required = true, multiple = true, id = "changes", args = ["label", "daily_limit", "expires_in"])]
 pub struct Set {
+    /// Which user
     #[arg(value_name = "USERNAME", add = complete::usernames())]
     username: Username,
 
@@ -37,6 +38,7 @@ pub struct Set {
 #[derive(Debug, Args)]
 #[command(after_long_help = help::USER_SUSPEND)]
 pub struct Suspend {
+    /// Which user
     #[arg(value_name = "USERNAME", add = complete::usernames())]
     username: Username,
 }
@@ -45,6 +47,7 @@ pub struct Suspend {
 #[derive(Debug, Args)]
 #[command(after_long_help = help::USER_RESUME)]
 pub struct Resume {
+    /// Which user
     #[arg(value_name = "USERNAME", add = complete::usernames())]
     username: Username,
 }
@@ -57,6 +60,7 @@ pub struct Resume {
 #[derive(Debug, Args)]
 #[command(after_long_help = help::USER_DELETE)]
 pub struct Delete {
+    /// Which user
     #[arg(value_name = "USERNAME", add = complete::usernames())]
     username: Username,
 }

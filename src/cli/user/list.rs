@@ -36,6 +36,7 @@ pub struct List {
 #[derive(Debug, Args)]
 #[command(after_long_help = help::USER_SHOW)]
 pub struct Show {
+    /// Which user
     #[arg(value_name = "USERNAME", add = complete::usernames())]
     username: Username,
 }

@@ -18,6 +18,7 @@ use crate::store::Access;
 #[derive(Debug, Args)]
 #[command(after_long_help = help::USER_RESET)]
 pub struct Reset {
+    /// Which user
     #[arg(value_name = "USERNAME", add = complete::usernames())]
     username: Username,
 
