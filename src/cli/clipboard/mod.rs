@@ -3,7 +3,7 @@
 //! and "copied" is said only when it was.
 
 mod choose;
-#[cfg(feature = "clipboard")]
+#[cfg_attr(not(feature = "clipboard"), path = "no_desktop.rs")]
 mod desktop;
 mod environment;
 #[cfg(feature = "clipboard")]
@@ -52,20 +52,25 @@ impl CopyArgs {
         self.copy.is_some_and(|copy| copy != Copy::Never)
     }
 
-    pub fn clipboard(&self, password: Password) -> Clipboard {
+    /// Copies it, and says in the answer what became of that.
+    pub fn copy(&self, password: &Password) -> Clipboard {
         let copy = self.copy.unwrap_or_default();
-        let env = environment::read();
-        let plan = choose(&env, copy);
-        // A desktop that does not answer leaves the terminal to try.
-        let fallback = (copy == Copy::Auto).then(|| choose(&env, Copy::Terminal));
-        Clipboard {
-            plan,
-            fallback,
-            env,
-            timeout: self.copy_timeout,
-            password: Some(password),
+        let mut clipboard = Clipboard {
+            env: environment::read(),
             holder: Holder::Nobody,
+            outcome: Outcome::Sent,
+        };
+        let plan = choose(&clipboard.env, copy);
+        clipboard.outcome = clipboard.carry_out(plan, self.copy_timeout, password);
+        // A desktop that does not answer leaves the terminal to try.
+        if copy == Copy::Auto && plan == Plan::Desktop && clipboard.holder.is_nobody() {
+            let plan = choose(&clipboard.env, Copy::Terminal);
+            let outcome = clipboard.carry_out(plan, self.copy_timeout, password);
+            if outcome == Outcome::Sent {
+                clipboard.outcome = outcome;
+            }
         }
+        clipboard
     }
 }
 
@@ -93,41 +98,26 @@ impl fmt::Display for Outcome {
 }
 
 pub struct Clipboard {
-    plan: Plan,
-    fallback: Option<Plan>,
     env: environment::Env,
-    timeout: Duration,
-    password: Option<Password>,
     holder: Holder,
+    pub outcome: Outcome,
 }
 
 /// Who has the password now, besides us.
 enum Holder {
     Nobody,
-    #[cfg(feature = "clipboard")]
     Desktop(desktop::OwnerProcess),
     Terminal(Terminal),
 }
 
-impl Clipboard {
-    /// Copies it, once; it is not kept here any longer.
-    pub fn copy(&mut self) -> Outcome {
-        let Some(password) = self.password.take() else {
-            return Outcome::NotCopied("it was copied before".into());
-        };
-        let outcome = self.carry_out(self.plan, &password);
-        match (&outcome, self.fallback.take()) {
-            (Outcome::NotCopied(_), Some(plan @ Plan::Terminal(_))) if plan != self.plan => {
-                match self.carry_out(plan, &password) {
-                    Outcome::NotCopied(_) => outcome,
-                    sent => sent,
-                }
-            }
-            _ => outcome,
-        }
+impl Holder {
+    const fn is_nobody(&self) -> bool {
+        matches!(self, Self::Nobody)
     }
+}
 
-    fn carry_out(&mut self, plan: Plan, password: &Password) -> Outcome {
+impl Clipboard {
+    fn carry_out(&mut self, plan: Plan, timeout: Duration, password: &Password) -> Outcome {
         match plan {
             Plan::Nothing(reason) => Outcome::NotCopied(reason.to_owned()),
             Plan::Terminal(terminal) => {
@@ -139,22 +129,15 @@ impl Clipboard {
                     Err(e) => Outcome::NotCopied(e.to_string()),
                 }
             }
-            #[cfg(feature = "clipboard")]
-            Plan::Desktop => {
-                match desktop::OwnerProcess::start(&self.env, self.timeout, password) {
-                    Ok(owner) => {
-                        self.holder = Holder::Desktop(owner);
-                        Outcome::Copied {
-                            cleared_in: self.timeout,
-                        }
+            Plan::Desktop => match desktop::OwnerProcess::start(&self.env, timeout, password) {
+                Ok(owner) => {
+                    self.holder = Holder::Desktop(owner);
+                    Outcome::Copied {
+                        cleared_in: timeout,
                     }
-                    Err(reason) => Outcome::NotCopied(reason),
                 }
-            }
-            #[cfg(not(feature = "clipboard"))]
-            Plan::Desktop => {
-                Outcome::NotCopied("this smtpcred was built without the desktop's clipboard".into())
-            }
+                Err(reason) => Outcome::NotCopied(reason),
+            },
         }
     }
 
@@ -170,7 +153,6 @@ impl Clipboard {
     pub fn clear(&mut self) {
         match std::mem::replace(&mut self.holder, Holder::Nobody) {
             Holder::Nobody => {}
-            #[cfg(feature = "clipboard")]
             Holder::Desktop(owner) => owner.stop(),
             // No answer comes from a terminal, so no failure either.
             Holder::Terminal(terminal) => drop(terminal::send(terminal, &self.env, b" ")),

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::Way;
 use crate::app::credential::{Credential, Handover};
-use crate::cli::clipboard::{Clipboard, CopyArgs};
+use crate::cli::clipboard::{Clipboard, CopyArgs, Outcome};
 use crate::cli::output::Output;
 use crate::cli::tty::{CTRL_C, Tty};
 use crate::error::{Error, Result};
@@ -34,16 +34,11 @@ impl Panel {
 
     fn show(&mut self, credential: Credential) -> Result<()> {
         let mut screen = Screen::open().map_err(|e| unusable(&e))?;
-        let lines = lines(&credential);
+        let clipboard = self.clipboard.insert(self.copy.copy(&credential.password));
+        let lines = lines(&credential, &clipboard.outcome);
+        drop(credential);
         screen
             .draw(&lines)
-            .map_err(|e| Error::Undelivered(e.to_string()))?;
-        let clipboard = self
-            .clipboard
-            .insert(self.copy.clipboard(credential.password));
-        let outcome = clipboard.copy();
-        screen
-            .status(&lines, &outcome.to_string())
             .map_err(|e| Error::Undelivered(e.to_string()))?;
         loop {
             match screen.tty.key()? {
@@ -85,11 +80,45 @@ fn unusable(error: &io::Error) -> Error {
     Error::Undeliverable(format!("the terminal cannot be used: {error}"))
 }
 
-/// What is shown. The important lines come with `true`: a small window shows
-/// only them.
-type Lines = Vec<(bool, Zeroizing<String>)>;
+/// A line of the panel. A small window shows the ones that matter most.
+struct Line {
+    matters: Matters,
+    text: Zeroizing<String>,
+}
 
-fn lines(credential: &Credential) -> Lines {
+/// From most to least.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Matters {
+    Password,
+    Username,
+    Question,
+    Clipboard,
+    Title,
+    Rest,
+}
+
+const BY_HOW_MUCH: [Matters; 6] = [
+    Matters::Password,
+    Matters::Username,
+    Matters::Question,
+    Matters::Clipboard,
+    Matters::Title,
+    Matters::Rest,
+];
+
+impl Line {
+    fn new(matters: Matters, text: String) -> Self {
+        let text = Zeroizing::new(text);
+        Self { matters, text }
+    }
+
+    /// How many rows it takes; a terminal wraps what is too long.
+    fn rows(&self, columns: usize) -> usize {
+        self.text.chars().count().div_ceil(columns.max(1)).max(1)
+    }
+}
+
+fn lines(credential: &Credential, clipboard: &Outcome) -> Vec<Line> {
     let connection = &credential.connection;
     let host = connection.host.as_ref().map_or_else(
         || "not set yet: smtpcred set-settings --host smtp.example.com".to_owned(),
@@ -99,77 +128,90 @@ fn lines(credential: &Credential) -> Lines {
         .ports
         .offered()
         .map(|port| {
-            let mark = if port == connection.ports.recommended() {
-                ", recommended"
-            } else {
-                ""
-            };
+            let recommended = port == connection.ports.recommended();
+            let mark = if recommended { ", recommended" } else { "" };
             format!("{} ({}{mark})", port.number, port.encryption.name())
         })
         .collect();
     // Long enough for all of it, so that it never moves and leaves a copy.
-    let mut password = Zeroizing::new(String::with_capacity(512));
+    let mut password = String::with_capacity(512);
     password.push_str("  Password   ");
     password.push_str(credential.password.expose());
 
-    let mut lines: Lines = Vec::new();
-    let mut add = |important, text: String| lines.push((important, Zeroizing::new(text)));
-    add(
-        true,
-        format!(
-            "  {} {}: shown once",
-            credential.occasion, credential.username
-        ),
+    let title = format!(
+        "  {} {}: shown once",
+        credential.occasion, credential.username
     );
-    add(false, String::new());
-    add(false, format!("  Server     {host}"));
+    let rest = |text: String| Line::new(Matters::Rest, text);
+    let mut lines = vec![
+        Line::new(Matters::Title, title),
+        rest(String::new()),
+        rest(format!("  Server     {host}")),
+    ];
     for (i, pair) in ports.chunks(2).enumerate() {
         let name = if i == 0 { "Ports" } else { "" };
-        add(false, format!("  {name:<10} {}", pair.join("  ")));
+        lines.push(rest(format!("  {name:<10} {}", pair.join("  "))));
     }
-    add(
-        false,
-        format!("  Sign-in    {} (over TLS only)", MECHANISMS.join(" or ")),
-    );
-    add(true, format!("  Username   {}", credential.username));
-    lines.push((true, password));
-    let mut add = |important, text: String| lines.push((important, Zeroizing::new(text)));
-    add(
-        false,
-        format!(
+    let mechanisms = MECHANISMS.join(" or ");
+    lines.extend([
+        rest(format!("  Sign-in    {mechanisms} (over TLS only)")),
+        Line::new(
+            Matters::Username,
+            format!("  Username   {}", credential.username),
+        ),
+        Line::new(Matters::Password, password),
+        rest(format!(
             "  Key        {} (its name in lists; not secret)",
             credential.key
-        ),
-    );
+        )),
+    ]);
     if let Some(at) = credential.expires_at {
-        add(false, format!("  Expires    {at}"));
+        lines.push(rest(format!("  Expires    {at}")));
     }
-    add(true, "  Clipboard  …".to_owned());
-    add(false, String::new());
-    add(
-        false,
-        "  Only a hash of it is kept: nobody can show it again.".to_owned(),
-    );
-    add(
-        true,
-        "  Saved it? Enter: it works from then on. Ctrl-C: nothing is changed.".to_owned(),
-    );
+    lines.extend([
+        Line::new(Matters::Clipboard, format!("  Clipboard  {clipboard}")),
+        rest(String::new()),
+        rest("  Only a hash of it is kept: nobody can show it again.".to_owned()),
+        Line::new(
+            Matters::Question,
+            "  Saved it? Enter: it works from then on. Ctrl-C: nothing is changed.".to_owned(),
+        ),
+    ]);
     lines
+}
+
+/// As many as fit, the ones that matter most.
+fn fitting(lines: &[Line], (rows, columns): (usize, usize)) -> Vec<&Line> {
+    let with = |least: Matters| lines.iter().filter(move |line| line.matters <= least);
+    let fits =
+        |least: &&Matters| with(**least).map(|line| line.rows(columns)).sum::<usize>() <= rows;
+    let least = BY_HOW_MUCH.iter().rev().find(fits);
+    with(*least.unwrap_or(&Matters::Password)).collect()
 }
 
 /// The terminal with the panel on it. Dropped, every line is overwritten and
 /// the screen is as it was.
 struct Screen {
     tty: Tty,
+    /// It has no alternate screen, and cannot take back what it shows.
+    dumb: bool,
 }
 
 impl Screen {
     fn open() -> io::Result<Self> {
-        let mut tty = Tty::open()?;
-        // Alternate screen, cursor hidden.
-        tty.write(b"\x1b[?1049h\x1b[?25l")?;
-        let mut screen = Self { tty };
-        screen.erase()?;
+        let mut screen = Self {
+            tty: Tty::open()?,
+            dumb: std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb"),
+        };
+        if !screen.dumb {
+            // Alternate screen, cursor hidden. Where there is no alternate
+            // screen, what was there scrolls up and is kept.
+            let rows = screen.tty.size().0;
+            let scrolled = "\n".repeat(rows);
+            let enter = format!("\x1b[?1049h\x1b[?25l\x1b[{rows};1H{scrolled}");
+            screen.tty.write(enter.as_bytes())?;
+            screen.erase()?;
+        }
         Ok(screen)
     }
 
@@ -183,38 +225,34 @@ impl Screen {
         self.tty.write(b"\x1b[1;1H")
     }
 
-    fn draw(&mut self, lines: &Lines) -> io::Result<()> {
-        for (row, (_, text)) in (1..).zip(self.fitting(lines)) {
-            self.tty.write(format!("\x1b[{row};1H\x1b[2K").as_bytes())?;
-            self.tty.write(text.as_bytes())?;
+    fn draw(&mut self, lines: &[Line]) -> io::Result<()> {
+        if self.dumb {
+            for line in lines {
+                self.tty.write(line.text.as_bytes())?;
+                self.tty.write(b"\n")?;
+            }
+            return Ok(());
+        }
+        let size = self.tty.size();
+        let mut row = 1;
+        for line in fitting(lines, size) {
+            self.tty.write(format!("\x1b[{row};1H").as_bytes())?;
+            self.tty.write(line.text.as_bytes())?;
+            row += line.rows(size.1);
         }
         Ok(())
-    }
-
-    /// Says what became of the clipboard, on its line.
-    fn status(&mut self, lines: &Lines, outcome: &str) -> io::Result<()> {
-        let at = self
-            .fitting(lines)
-            .iter()
-            .position(|(_, text)| text.starts_with("  Clipboard"));
-        let Some(row) = at else { return Ok(()) };
-        self.tty
-            .write(format!("\x1b[{};1H\x1b[2K  Clipboard  {outcome}", row + 1).as_bytes())
-    }
-
-    fn fitting<'a>(&self, lines: &'a Lines) -> Vec<&'a (bool, Zeroizing<String>)> {
-        let small = self.tty.size().0 < lines.len();
-        lines
-            .iter()
-            .filter(|(important, _)| *important || !small)
-            .collect()
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
         // The terminal may be gone, and everything on it.
-        let _ = self.erase();
-        let _ = self.tty.write(b"\x1b[?25h\x1b[?1049l");
+        let _ = if self.dumb {
+            self.tty
+                .write(b"This terminal cannot hide the password again: clear it yourself.\n")
+        } else {
+            self.erase()
+                .and_then(|()| self.tty.write(b"\x1b[?25h\x1b[?1049l"))
+        };
     }
 }

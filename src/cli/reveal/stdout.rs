@@ -13,9 +13,10 @@ use zeroize::Zeroizing;
 use super::Way;
 use super::render::{Reveal, render};
 use crate::app::credential::{Credential, Handover};
-use crate::cli::clipboard::{Clipboard, CopyArgs};
+use crate::cli::clipboard::CopyArgs;
 use crate::cli::output::Output;
 use crate::error::{Error, Result};
+use crate::model::password::Password;
 
 pub struct ToStdout {
     reveal: Reveal,
@@ -24,7 +25,7 @@ pub struct ToStdout {
     bytes: Zeroizing<Vec<u8>>,
     /// A file that others can read.
     readable: bool,
-    clipboard: Option<Clipboard>,
+    to_copy: Option<Password>,
 }
 
 /// How long a reader may take while the store is locked.
@@ -60,7 +61,7 @@ impl ToStdout {
             stdout,
             bytes: Zeroizing::default(),
             readable,
-            clipboard: None,
+            to_copy: None,
         })
     }
 
@@ -89,7 +90,7 @@ impl Handover for ToStdout {
         self.bytes = render(self.reveal, &credential)?;
         // Beside a pipe or a file nobody looks at a clipboard unless asked.
         if self.copy.is_explicit() {
-            self.clipboard = Some(self.copy.clipboard(credential.password));
+            self.to_copy = Some(credential.password);
         }
         // A slow reader is waited for here, where nothing is locked.
         wait_for_room(&self.stdout, None).map_err(|e| Error::Undelivered(e.to_string()))
@@ -111,8 +112,8 @@ impl Way for ToStdout {
         if self.readable {
             out.warn("others can read the file on stdout; --output FILE makes one they cannot");
         }
-        if let Some(mut clipboard) = self.clipboard.take() {
-            out.note(&format!("clipboard: {}", clipboard.copy()));
+        if let Some(password) = self.to_copy.take() {
+            out.note(&format!("clipboard: {}", self.copy.copy(&password).outcome));
         }
     }
 }
