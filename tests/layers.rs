@@ -87,6 +87,7 @@ fn only_output_reveal_and_the_terminal_print() {
         let source = fs::read_to_string(&path).unwrap();
         let printer = [
             "cli/output.rs",
+            "cli/list.rs",
             "cli/reveal/stdout.rs",
             "cli/prompt.rs",
             "cli/clipboard/owner.rs",

@@ -7,6 +7,7 @@ mod complete;
 mod domain;
 mod generate;
 mod help;
+mod list;
 mod machine;
 mod output;
 mod password_input;

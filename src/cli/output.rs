@@ -8,10 +8,10 @@
 use std::io::{self, IsTerminal as _, Write};
 
 use clap::builder::styling::{AnsiColor, Style, Styles};
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
 use serde_json::json;
 
+use super::list::{Csv, List};
 use crate::error::{Error, Exit, Result};
 use crate::model::text;
 
@@ -32,7 +32,7 @@ pub enum Color {
 }
 
 /// In bytes.
-const BUFFER: usize = 64 * 1024;
+pub(super) const BUFFER: usize = 64 * 1024;
 
 const RED: Style = AnsiColor::Red.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
@@ -63,7 +63,7 @@ pub struct Output {
     format: Format,
     quiet: bool,
     color: bool,
-    stdout: io::BufWriter<io::Stdout>,
+    pub(super) stdout: io::BufWriter<io::Stdout>,
 }
 
 impl Output {
@@ -133,15 +133,7 @@ impl Output {
 
     /// Any number of them, in constant memory.
     pub fn list<R: Record>(&mut self) -> List<'_> {
-        List {
-            out: self,
-            columns: R::COLUMNS,
-            fields: R::FIELDS,
-            rows: Vec::new(),
-            widths: None,
-            csv: None,
-            count: 0,
-        }
+        List::new::<R>(self)
     }
 
     pub fn finish(&mut self) -> Result<()> {
@@ -176,165 +168,9 @@ impl Output {
         }
     }
 
-    fn line(&mut self, line: &str) -> Result<()> {
+    pub(super) fn line(&mut self, line: &str) -> Result<()> {
         writeln!(self.stdout, "{line}").map_err(|e| write_failed(&e))
     }
-}
-
-pub struct List<'a> {
-    out: &'a mut Output,
-    columns: &'static [&'static str],
-    fields: &'static [&'static str],
-    /// Of a table: kept until it is known to be small enough to lay out whole.
-    rows: Vec<Vec<String>>,
-    /// Of a table too large for that.
-    widths: Option<Vec<usize>>,
-    csv: Option<Csv>,
-    count: u64,
-}
-
-impl List<'_> {
-    /// A table with more rows is printed as it comes, in columns as wide as
-    /// these first rows need: laying out a million took gigabytes.
-    const LAID_OUT: usize = 1000;
-
-    pub fn push<R: Record>(&mut self, record: &R) -> Result<()> {
-        self.count += 1;
-        let first = self.count == 1;
-        match self.out.format {
-            Format::Table => {
-                let cells = record.cells().iter().map(|c| text::escaped(c)).collect();
-                self.push_cells(cells)
-            }
-            Format::Json => {
-                let start: &[u8] = if first { b"[\n" } else { b",\n" };
-                self.out
-                    .stdout
-                    .write_all(start)
-                    .map_err(|e| write_failed(&e))?;
-                serde_json::to_writer(&mut self.out.stdout, record).map_err(json_failed)
-            }
-            Format::Csv => {
-                let csv = match &mut self.csv {
-                    Some(csv) => csv,
-                    none => none.insert(Csv::begin(self.fields)?),
-                };
-                csv.row(&record.fields())
-            }
-        }
-    }
-
-    /// Ends the list; `none` is for people when there was nothing.
-    pub fn end(mut self, none: &str) -> Result<()> {
-        match self.out.format {
-            Format::Table if self.count == 0 => self.out.note(none),
-            Format::Table if self.widths.is_none() => {
-                let table = laid_out(self.columns, std::mem::take(&mut self.rows));
-                for line in table.lines() {
-                    self.out.line(line.trim_end())?;
-                }
-            }
-            Format::Table => {}
-            Format::Json if self.count == 0 => self.out.line("[]")?,
-            Format::Json => self.out.line("\n]")?,
-            Format::Csv => match self.csv {
-                Some(csv) => csv.end()?,
-                None => Csv::begin(self.fields)?.end()?,
-            },
-        }
-        Ok(())
-    }
-
-    fn push_cells(&mut self, cells: Vec<String>) -> Result<()> {
-        if let Some(widths) = &self.widths {
-            let line = fixed_width(widths, &cells);
-            return self.out.line(&line);
-        }
-        self.rows.push(cells);
-        if self.rows.len() <= Self::LAID_OUT {
-            return Ok(());
-        }
-        let header: Vec<String> = self.columns.iter().map(|c| c.to_uppercase()).collect();
-        let widths: Vec<usize> = (0..header.len())
-            .map(|i| {
-                let cells = self
-                    .rows
-                    .iter()
-                    .chain([&header])
-                    .filter_map(|row| row.get(i));
-                cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-            })
-            .collect();
-        for row in [header].iter().chain(&std::mem::take(&mut self.rows)) {
-            self.out.line(&fixed_width(&widths, row))?;
-        }
-        self.widths = Some(widths);
-        Ok(())
-    }
-}
-
-/// CSV (RFC 4180, with plain line feeds) on stdout.
-struct Csv(csv::Writer<io::Stdout>);
-
-impl Csv {
-    fn begin(fields: &[&str]) -> Result<Self> {
-        let mut csv = Self(
-            csv::WriterBuilder::new()
-                .buffer_capacity(BUFFER)
-                .from_writer(io::stdout()),
-        );
-        csv.row(fields)?;
-        Ok(csv)
-    }
-
-    fn row<T: AsRef<[u8]>>(&mut self, fields: &[T]) -> Result<()> {
-        self.0
-            .write_record(fields)
-            .map_err(|error| match error.into_kind() {
-                csv::ErrorKind::Io(error) => write_failed(&error),
-                other => Error::Output(format!("{other:?}")),
-            })
-    }
-
-    fn end(mut self) -> Result<()> {
-        self.0.flush().map_err(|e| write_failed(&e))
-    }
-}
-
-fn fixed_width(widths: &[usize], cells: &[String]) -> String {
-    let mut line = String::new();
-    for (cell, width) in cells.iter().zip(widths) {
-        let pad = width.saturating_sub(cell.chars().count()) + 2;
-        line.push_str(cell);
-        line.extend(std::iter::repeat_n(' ', pad));
-    }
-    line.truncate(line.trim_end().len());
-    line
-}
-
-fn laid_out(columns: &[&str], rows: Vec<Vec<String>>) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(columns.iter().map(|c| c.to_uppercase()))
-        .add_rows(rows);
-    let width = io::stdout()
-        .is_terminal()
-        .then(terminal_size::terminal_size)
-        .flatten();
-    match width {
-        Some((width, _)) => table.set_width(width.0),
-        None => table.set_content_arrangement(ContentArrangement::Disabled),
-    };
-    for (i, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
-        // Names are copied from the screen: never broken over lines.
-        if i == 0 {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
-    }
-    table
 }
 
 /// What clap found wrong with the command line, in the form asked for.
@@ -414,7 +250,7 @@ fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-fn write_failed(error: &io::Error) -> Error {
+pub(super) fn write_failed(error: &io::Error) -> Error {
     if error.kind() == io::ErrorKind::BrokenPipe {
         Error::OutputClosed
     } else {
@@ -422,6 +258,6 @@ fn write_failed(error: &io::Error) -> Error {
     }
 }
 
-fn json_failed(error: serde_json::Error) -> Error {
+pub(super) fn json_failed(error: serde_json::Error) -> Error {
     write_failed(&error.into())
 }
