@@ -1,8 +1,9 @@
 //! Where a password comes from. Never from the command line or the
 //! environment, which other users of the machine can read.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _, Read};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -80,7 +81,11 @@ fn from_stdin(what: &str) -> Result<Zeroizing<Vec<u8>>> {
             "{what} has to come through a pipe or from a file on stdin"
         )));
     }
-    let password = read_line(&mut io::stdin().lock())
+    // A file of our own: std's buffer would keep a copy.
+    let password = io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .and_then(|stdin| read_line(&mut File::from(stdin)))
         .map_err(|e| Error::Usage(format!("{what} cannot be read from stdin: {e}")))?;
     if password.is_empty() {
         return Err(Error::Usage("there is no password on stdin".into()));

@@ -1,18 +1,18 @@
 //! Questions to a person. Without one at stdin and stderr nothing is ever
 //! asked: a script gets an error that names the flag (promise 8).
 
-use std::io::{self, IsTerminal as _, Write as _};
-use std::thread;
+use std::io::{self, IsTerminal as _};
+use std::sync::Arc;
 
 use dialoguer::Input;
 use dialoguer::console::Term;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-use signal_hook::iterator::Signals;
+use signal_hook::{SigId, flag};
 use zeroize::Zeroizing;
 
 use super::Context;
 use super::tty::{CTRL_C, CTRL_D, Tty};
-use crate::error::{Error, Exit, Result};
+use crate::error::{Error, Result};
 
 pub fn person_present() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
@@ -27,12 +27,19 @@ pub fn confirm(context: &Context, what: &'static str, consequence: &str, name: &
         return Err(Error::NeedsConfirmation(what));
     }
     context.out.warn(consequence);
-    let _guard = ExitOnSignal::new();
+    let _signals = Caught::new();
+    let terminal = Term::stderr();
     let typed: String = Input::new()
         .with_prompt(format!("Type {name} to go on"))
         .allow_empty(true)
-        .interact_on(&Term::stderr())
-        .map_err(|_| Error::Cancelled)?;
+        .interact_text_on(&terminal)
+        .map_err(|_| {
+            // dialoguer hides it while it waits, and leaves it so. Where the
+            // terminal is gone there is none to show.
+            let _ = terminal.show_cursor();
+            let _ = terminal.write_line("");
+            Error::Interrupted
+        })?;
     if typed.trim() == name {
         Ok(())
     } else {
@@ -84,33 +91,25 @@ pub fn hidden(prompt: &str) -> Result<Zeroizing<Vec<u8>>> {
     outcome.map(|()| line)
 }
 
-/// While a question waits, a signal shows the cursor again and exits as
-/// interrupted: nothing has been changed before an answer.
-struct ExitOnSignal(Option<signal_hook::iterator::Handle>);
+/// While a question waits, a signal interrupts it instead of ending the
+/// program with the terminal as it then is.
+struct Caught(Vec<SigId>);
 
-impl ExitOnSignal {
+impl Caught {
     fn new() -> Self {
-        let Ok(mut signals) = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM]) else {
-            return Self(None);
-        };
-        let handle = signals.handle();
-        thread::spawn(move || {
-            if signals.forever().next().is_some() {
-                // If stderr is gone there is no cursor to show.
-                let _ = Term::stderr().show_cursor();
-                let _ = writeln!(io::stderr(), "\n{}", Error::Interrupted);
-                // The main thread is blocked in the question.
-                std::process::exit(Exit::Interrupted as i32);
-            }
-        });
-        Self(Some(handle))
+        let signals = [SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter();
+        Self(
+            signals
+                .filter_map(|signal| flag::register(signal, Arc::default()).ok())
+                .collect(),
+        )
     }
 }
 
-impl Drop for ExitOnSignal {
+impl Drop for Caught {
     fn drop(&mut self) {
-        if let Some(handle) = &self.0 {
-            handle.close();
+        for id in self.0.drain(..) {
+            signal_hook::low_level::unregister(id);
         }
     }
 }

@@ -5,11 +5,16 @@
 #![allow(dead_code)]
 
 use std::ffi::OsStr;
-use std::io::Write as _;
+use std::fs::OpenOptions;
+use std::io::{PipeWriter, Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::OFlag;
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 /// The program under test, as cargo built it.
@@ -49,7 +54,12 @@ impl Sandbox {
 
     /// The program with these arguments, stdin empty, not run yet.
     pub fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
-        let mut command = Command::new(PROGRAM);
+        self.other_command(PROGRAM, args)
+    }
+
+    /// The same for another program, such as one that runs ours.
+    pub fn other_command<S: AsRef<OsStr>>(&self, program: &str, args: &[S]) -> Command {
+        let mut command = Command::new(program);
         command
             .args(args)
             .env_clear()
@@ -97,6 +107,21 @@ impl Sandbox {
             .code
     }
 
+    /// The program, waiting for the lock that the connection holds: it has
+    /// looked at all it looks at before it changes something.
+    pub fn at_lock(&self, args: &[&str], stdout: impl Into<Stdio>) -> (Server, Connection) {
+        let store = Connection::open(self.store()).expect("a store");
+        store.execute_batch("BEGIN IMMEDIATE").expect("its lock");
+        let child = self
+            .command(args)
+            .stdout(stdout)
+            .stderr(Stdio::piped())
+            .spawn();
+        let waiting = Server(child.expect("the program runs"));
+        wait_at_lock(&waiting.0);
+        (waiting, store)
+    }
+
     pub fn json(&self, args: &[&str]) -> serde_json::Value {
         let stdout = self.ok(&[args, &["--json"]].concat());
         serde_json::from_str(&stdout).expect("one JSON document")
@@ -125,6 +150,60 @@ pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
         }
         assert!(Instant::now() < deadline, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// How a program ended that might have hung; then it is killed. For little
+/// output: nobody reads it until the end.
+pub fn ended(mut running: Server) -> Run {
+    let (stdout, stderr) = (running.0.stdout.take(), running.0.stderr.take());
+    let status = wait_for("the program to end", || running.0.try_wait().expect("ours"));
+    let mut output = Output {
+        status,
+        stdout: Vec::new(),
+        stderr: Vec::new(),
+    };
+    if let Some(mut stdout) = stdout {
+        stdout.read_to_end(&mut output.stdout).expect("its stdout");
+    }
+    if let Some(mut stderr) = stderr {
+        stderr.read_to_end(&mut output.stderr).expect("its stderr");
+    }
+    finished(output)
+}
+
+/// Waits until this process does nothing but try to lock the store: then it
+/// sleeps a thousand times a second, and before that only a few times in all.
+pub fn wait_at_lock(child: &Child) {
+    const TRIES: u64 = 200;
+    wait_for("the program to want the lock", || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+        let sleeps = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        (sleeps.trim().parse::<u64>().ok()? > TRIES).then_some(())
+    });
+}
+
+/// Waits until another process holds the lock that this connection had.
+pub fn wait_for_holder(store: &Connection) {
+    store.busy_timeout(Duration::ZERO).expect("no waiting");
+    wait_for("somebody to lock the store", || {
+        let free = store.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok();
+        (!free).then_some(())
+    });
+}
+
+/// Fills a pipe, so that nobody can write to it before somebody reads.
+pub fn fill(pipe: &PipeWriter) {
+    // Opened anew: only this end must not wait, and not whoever shares it.
+    let mut own = OpenOptions::new()
+        .write(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(format!("/proc/self/fd/{}", pipe.as_raw_fd()))
+        .expect("a pipe");
+    for size in [4096, 1] {
+        while own.write(&vec![b'.'; size]).is_ok() {}
     }
 }
 

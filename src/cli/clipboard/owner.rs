@@ -6,7 +6,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::RawFd;
 use std::os::unix::net::UnixStream;
 use std::thread;
-use std::time::Duration as StdDuration;
+use std::time::{Duration as StdDuration, Instant};
 
 use arboard::{Clipboard, SetExtLinux as _};
 use clap::Args;
@@ -45,7 +45,7 @@ impl Owner {
         // Who asked may have given up; the clipboard is cleared all the same.
         let _ = writeln!(io::stdout(), "{}", answer.replace('\n', " "));
         if let Ok(mut clipboard) = owned {
-            self.wait()?;
+            self.wait(&mut clipboard, &text)?;
             clear_if_ours(&mut clipboard, &text);
             // Released by drop, never by exiting: some desktops publish for
             // ever what a killed owner had.
@@ -53,21 +53,36 @@ impl Owner {
         Ok(())
     }
 
-    /// Until it is time, or a signal says so.
-    fn wait(&self) -> Result<()> {
+    /// Until it is time, a signal says so, or the clipboard is not ours any
+    /// more: then the text need not be kept here either.
+    fn wait(&self, clipboard: &mut Clipboard, text: &str) -> Result<()> {
+        const LOOK_EVERY: StdDuration = StdDuration::from_secs(2);
         let failed = |e: io::Error| Error::System(e.to_string());
         let (mut wake, sender) = UnixStream::pair().map_err(failed)?;
         for signal in [SIGHUP, SIGINT, SIGTERM] {
             let sender = sender.try_clone().map_err(failed)?;
             signal_hook::low_level::pipe::register(signal, sender).map_err(failed)?;
         }
-        wake.set_read_timeout(Some(StdDuration::from_secs(
-            self.timeout.seconds().unsigned_abs(),
-        )))
-        .map_err(failed)?;
-        // A byte or the timeout: both mean that it is time.
-        let _ = wake.read(&mut [0]);
-        Ok(())
+        let until = Instant::now() + StdDuration::from_secs(self.timeout.seconds().unsigned_abs());
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            wake.set_read_timeout(Some(left.min(LOOK_EVERY)))
+                .map_err(failed)?;
+            if wake.read(&mut [0]).is_ok() || is_lost(clipboard, text) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Somebody else copied something, or the desktop is gone.
+fn is_lost(clipboard: &mut Clipboard, text: &str) -> bool {
+    match clipboard.get_text() {
+        Ok(now) => Zeroizing::new(now).as_str() != text,
+        Err(e) => !matches!(e, arboard::Error::ClipboardOccupied),
     }
 }
 

@@ -180,13 +180,15 @@ fn lines(credential: &Credential, clipboard: &Outcome) -> Vec<Line> {
     lines
 }
 
-/// As many as fit, the ones that matter most.
-fn fitting(lines: &[Line], (rows, columns): (usize, usize)) -> Vec<&Line> {
-    let with = |least: Matters| lines.iter().filter(move |line| line.matters <= least);
-    let fits =
-        |least: &&Matters| with(**least).map(|line| line.rows(columns)).sum::<usize>() <= rows;
-    let least = BY_HOW_MUCH.iter().rev().find(fits);
-    with(*least.unwrap_or(&Matters::Password)).collect()
+/// As many as fit, the ones that matter most; none if not even the password
+/// does: half of one would look like a whole one.
+fn fitting(lines: &[Line], (rows, columns): (usize, usize)) -> Option<Vec<&Line>> {
+    BY_HOW_MUCH.into_iter().rev().find_map(|least| {
+        let chosen = lines.iter().filter(|line| line.matters <= least);
+        let chosen: Vec<_> = chosen.collect();
+        let taken: usize = chosen.iter().map(|line| line.rows(columns)).sum();
+        (taken <= rows).then_some(chosen)
+    })
 }
 
 /// The terminal with the panel on it. Dropped, every line is overwritten and
@@ -235,7 +237,10 @@ impl Screen {
         }
         let size = self.tty.size();
         let mut row = 1;
-        for line in fitting(lines, size) {
+        let Some(fitting) = fitting(lines, size) else {
+            return Err(io::Error::other("this window is too small to show it"));
+        };
+        for line in fitting {
             self.tty.write(format!("\x1b[{row};1H").as_bytes())?;
             self.tty.write(line.text.as_bytes())?;
             row += line.rows(size.1);

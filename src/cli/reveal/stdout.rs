@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::Way;
 use super::render::{Reveal, render};
 use crate::app::credential::{Credential, Handover};
-use crate::cli::clipboard::CopyArgs;
+use crate::cli::clipboard::{CopyArgs, Outcome};
 use crate::cli::output::Output;
 use crate::error::{Error, Result};
 use crate::model::password::Password;
@@ -113,7 +113,14 @@ impl Way for ToStdout {
             out.warn("others can read the file on stdout; --output FILE makes one they cannot");
         }
         if let Some(password) = self.to_copy.take() {
-            out.note(&format!("clipboard: {}", self.copy.copy(&password).outcome));
+            let outcome = self.copy.copy(&password).outcome;
+            // A panel clears it when it closes; here nobody knows when.
+            let stays = if outcome == Outcome::Sent {
+                "; it stays there"
+            } else {
+                ""
+            };
+            out.note(&format!("clipboard: {outcome}{stays}"));
         }
     }
 }

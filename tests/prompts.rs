@@ -1,0 +1,254 @@
+//! Questions at a terminal: hidden passwords, and names typed before something
+//! that cannot be undone. And no question where nobody can answer.
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+mod support;
+use support::{Sandbox, wait_for};
+
+#[path = "support/pty.rs"]
+mod pty;
+use pty::{CTRL_C, CTRL_D, ENTER, Ended, NORMAL, Pty};
+
+const USER: &str = "shop@example.com";
+const CHOSEN: &str = "vague-Otter-61-harbour";
+const DELETE: &[&str] = &["user", "delete", USER];
+const REMOVE: &[&str] = &["domain", "remove", "example.com"];
+const CREATE: &[&str] = &["user", "create", USER, "--choose-password"];
+const RESET: &[&str] = &["user", "reset", USER, "--choose-password"];
+
+fn history(sandbox: &Sandbox) -> Value {
+    sandbox.json(&["audit", "list"])
+}
+
+fn said(ended: &Ended) -> String {
+    ended.screen().screen().contents()
+}
+
+/// Answers a hidden prompt, once it is there and nothing is echoed.
+fn answer(pty: &mut Pty, prompt: &str, keys: &str) {
+    pty.see(prompt);
+    assert!(!pty.modes().echo);
+    pty.press(keys);
+}
+
+#[test]
+fn p2_a_chosen_password_is_asked_twice_and_not_echoed() {
+    let sandbox = Sandbox::new();
+    let mut pty = Pty::run(&sandbox.command(CREATE));
+    // Corrected on the way: backspace takes a whole character, Ctrl-U all.
+    answer(
+        &mut pty,
+        "New password:",
+        "wrong\x15vaguer\x7fé\x7f-Otter-61-harbour\r",
+    );
+    answer(&mut pty, "The same again:", &format!("{CHOSEN}\r"));
+    let ended = pty.end();
+    assert_eq!(ended.code, 0, "{}", said(&ended));
+    assert_eq!(ended.modes, NORMAL);
+    let everything = String::from_utf8_lossy(&ended.printed).into_owned();
+    assert!(!pty::tells(&everything, CHOSEN), "{everything}");
+    assert!(everything.contains("created shop@example.com"));
+    assert_eq!(sandbox.verify(USER, CHOSEN), 0);
+}
+
+#[test]
+fn p2_two_different_ones_change_nothing() {
+    let sandbox = Sandbox::new();
+    let old = sandbox.create(USER);
+    let before = history(&sandbox);
+    let mut pty = Pty::run(&sandbox.command(RESET));
+    answer(&mut pty, "New password:", &format!("{CHOSEN}\r"));
+    answer(&mut pty, "The same again:", "vague-Otter-61-harbor\r");
+    let ended = pty.end();
+    assert_eq!(ended.code, 2);
+    assert_eq!(ended.modes, NORMAL);
+    assert!(said(&ended).contains("the two passwords differ"));
+    assert_eq!(history(&sandbox), before);
+    assert_eq!(sandbox.verify(USER, &old), 0);
+}
+
+#[test]
+fn p2_leaving_the_hidden_prompt_changes_nothing() {
+    type Leave = fn(&mut Pty);
+    let ways: [(i32, Leave); 4] = [
+        (130, |pty| pty.press(CTRL_C)),
+        (130, |pty| pty.signal(Signal::SIGTERM)),
+        (130, |pty| pty.signal(Signal::SIGHUP)),
+        (5, |pty| pty.press(CTRL_D)),
+    ];
+    for (code, leave) in ways {
+        for second in [false, true] {
+            let sandbox = Sandbox::new();
+            let old = sandbox.create(USER);
+            let before = history(&sandbox);
+            let mut pty = Pty::run(&sandbox.command(RESET));
+            if second {
+                answer(&mut pty, "New password:", &format!("{CHOSEN}\r"));
+                answer(&mut pty, "The same again:", "");
+            } else {
+                answer(&mut pty, "New password:", "");
+            }
+            leave(&mut pty);
+            let ended = pty.end();
+            assert_eq!(ended.code, code, "{}", said(&ended));
+            assert_eq!(ended.modes, NORMAL);
+            assert!(said(&ended).contains("nothing was changed"));
+            assert_eq!(history(&sandbox), before);
+            assert_eq!(sandbox.verify(USER, &old), 0);
+        }
+    }
+}
+
+#[test]
+fn verify_asks_without_echo() {
+    let sandbox = Sandbox::new();
+    let password = sandbox.create(USER);
+    for (typed, code) in [(password.as_str(), 0), ("smtpc_wrong", 6)] {
+        let mut pty = Pty::run(&sandbox.command(&["verify", USER]));
+        answer(&mut pty, "Password:", &format!("{typed}\r"));
+        let ended = pty.end();
+        assert_eq!(ended.code, code);
+        assert_eq!(ended.modes, NORMAL);
+        let everything = String::from_utf8_lossy(&ended.printed).into_owned();
+        assert!(!pty::tells(&everything, typed), "{everything}");
+    }
+}
+
+#[test]
+fn what_was_typed_ahead_answers_no_hidden_prompt() {
+    let sandbox = Sandbox::new();
+    let password = sandbox.create(USER);
+    let mut pty = Pty::open(24, 80);
+    pty.press("something else\r");
+    pty.start(&sandbox.command(&["verify", USER]));
+    answer(&mut pty, "Password:", &format!("{password}\r"));
+    assert_eq!(pty.end().code, 0);
+}
+
+#[test]
+fn the_name_typed_right_deletes() {
+    for (args, name) in [(DELETE, USER), (REMOVE, "example.com")] {
+        let sandbox = Sandbox::new();
+        if args == DELETE {
+            sandbox.create(USER);
+        }
+        let mut pty = Pty::run(&sandbox.command(args));
+        let asked = pty.see(&format!("Type {name}"));
+        assert!(asked.contains("warning:"), "{asked}");
+        pty.press(&format!("{name}\r"));
+        let ended = pty.end();
+        assert_eq!(ended.code, 0, "{}", said(&ended));
+        assert_eq!(ended.modes, NORMAL);
+        assert_eq!(sandbox.json(&["user", "list"]), json!([]));
+    }
+    let sandbox = Sandbox::new();
+    sandbox.create(USER);
+    let mut pty = Pty::run(&sandbox.command(&[REMOVE, &["--with-users"]].concat()));
+    pty.see("Type example.com");
+    pty.press("example.com\r");
+    assert_eq!(pty.end().code, 0);
+    assert_eq!(sandbox.json(&["domain", "list"]), json!([]));
+}
+
+#[test]
+fn the_name_typed_wrong_deletes_nothing() {
+    let sandbox = Sandbox::new();
+    let password = sandbox.create(USER);
+    let before = history(&sandbox);
+    for typed in ["y", "yes", "", "SHOP@example.com", "shop@example.co"] {
+        let mut pty = Pty::run(&sandbox.command(DELETE));
+        pty.see("Type shop@example.com");
+        pty.press(typed);
+        pty.press(ENTER);
+        let ended = pty.end();
+        assert_eq!(ended.code, 5, "{typed}: {}", said(&ended));
+        assert!(said(&ended).contains("cancelled: nothing was changed"));
+    }
+    assert_eq!(history(&sandbox), before);
+    assert_eq!(sandbox.verify(USER, &password), 0);
+}
+
+#[test]
+fn leaving_the_question_deletes_nothing() {
+    type Leave = fn(&mut Pty);
+    let ways: [(i32, Leave); 5] = [
+        (130, |pty| pty.press(CTRL_C)),
+        (130, |pty| pty.signal(Signal::SIGINT)),
+        (130, |pty| pty.signal(Signal::SIGTERM)),
+        (130, |pty| pty.signal(Signal::SIGHUP)),
+        // It is taken for a letter, which makes the name a wrong one.
+        (5, |pty| {
+            pty.press(CTRL_D);
+            pty.press(ENTER);
+        }),
+    ];
+    let sandbox = Sandbox::new();
+    sandbox.create(USER);
+    let before = history(&sandbox);
+    for (way, (code, leave)) in ways.into_iter().enumerate() {
+        // More than once: two threads must not race for the exit code.
+        for _ in 0..8 {
+            let mut pty = Pty::run(&sandbox.command(DELETE));
+            pty.see("Type shop@example.com");
+            // It waits for a key now.
+            wait_for("raw mode", || (!pty.modes().echo).then_some(()));
+            leave(&mut pty);
+            let ended = pty.end();
+            assert_eq!(ended.code, code, "way {way}: {}", said(&ended));
+            assert_eq!(ended.modes, NORMAL, "way {way}");
+            assert!(!ended.screen().screen().hide_cursor());
+            let said = said(&ended);
+            let messages = said.matches("nothing was changed").count();
+            assert_eq!(messages, 1, "way {way}: {said}");
+        }
+    }
+    assert_eq!(history(&sandbox), before);
+}
+
+#[test]
+fn p8_without_a_person_nothing_is_asked() {
+    let sandbox = Sandbox::new();
+    sandbox.create(USER);
+    let before = history(&sandbox);
+    for (args, code, flag) in [
+        (DELETE, 5, "--yes"),
+        (
+            &["domain", "remove", "example.com", "--with-users"],
+            5,
+            "--yes",
+        ),
+        (RESET, 2, "--password-stdin"),
+        (&["user", "reset", USER, "--password-stdin"], 2, "stdin"),
+        (&["verify", USER], 2, "stdin"),
+    ] {
+        // From /dev/null, and from a pipe with a yes in it.
+        let run = sandbox.run(args);
+        assert_eq!(run.code, code, "{args:?}: {}", run.stderr);
+        assert!(run.stderr.contains(flag), "{}", run.stderr);
+        assert_eq!(run.stdout, "");
+        if code == 5 {
+            let run = sandbox.run_with_stdin(args, b"y\nshop@example.com\nexample.com\n");
+            assert_eq!(run.code, code, "{}", run.stderr);
+        }
+        // At a terminal whose keyboard is not ours: stdin closed or elsewhere.
+        for closed in ["<&-", "</dev/null", "2>/dev/null"] {
+            let script = format!("\"$0\" \"$@\" {closed}");
+            let mut shell = std::process::Command::new("sh");
+            shell.args(["-c", &script, support::PROGRAM]).args(args);
+            for (name, value) in sandbox.command(args).get_envs() {
+                if let Some(value) = value {
+                    shell.env(name, value);
+                }
+            }
+            let pty = Pty::run(&shell);
+            let ended = pty.end();
+            assert_eq!(ended.code, code, "{args:?} {closed}: {}", said(&ended));
+            if !closed.starts_with('2') {
+                assert!(said(&ended).contains(flag), "{}", said(&ended));
+            }
+        }
+    }
+    assert_eq!(history(&sandbox), before);
+}
