@@ -30,16 +30,22 @@ impl App {
         // Expiry and retirement cannot be told by a clock that is wrong.
         let now = self.now().plausible()?;
         let cost = self.store.settings()?.argon2;
-        let Some(user) = self.store.user(username)? else {
+        let user = self.store.user(username)?;
+        let mut hashes = self.store.hashes(username)?;
+        // Every user has a password that does not retire, and every password a
+        // user. Anything else is damage, and no reason to say "wrong".
+        let whole = user.is_some() == hashes.iter().any(|hash| hash.retires_at.is_none());
+        if !whole {
+            return Err(Error::System(format!(
+                "what the store has of {username} does not fit together"
+            )));
+        }
+        let Some(user) = user else {
             // Costs what a known user costs (promise 9).
             self.hasher.pretend(password, cost)?;
             return Err(Error::UserNotFound(username.to_string()));
         };
-        let mut hashes = self.store.hashes(username)?;
         hashes.retain(|hash| hash.retires_at.is_none_or(|at| now < at));
-        if hashes.is_empty() {
-            self.hasher.pretend(password, cost)?;
-        }
         for stored in hashes {
             let hash = readable(username, &stored)?;
             if self.hasher.verify(password, &hash)? {

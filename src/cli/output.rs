@@ -217,6 +217,9 @@ pub fn usage(error: &clap::Error) -> Exit {
 }
 
 fn print_error(format: Format, color: bool, code: &str, message: &str, hint: Option<&str>) {
+    // Messages are for people, also inside JSON.
+    let message = text::escaped(message);
+    let hint = hint.map(text::escaped);
     if format == Format::Json {
         let error = json!({"error": {"code": code, "message": message, "hint": hint}});
         return say(&error.to_string());
@@ -226,9 +229,9 @@ fn print_error(format: Format, color: bool, code: &str, message: &str, hint: Opt
     } else {
         (Style::new(), Style::new())
     };
-    say(&format!("{red}error:{red:#} {}", text::escaped(message)));
+    say(&format!("{red}error:{red:#} {message}"));
     if let Some(hint) = hint {
-        say(&format!("{cyan}hint:{cyan:#} {}", text::escaped(hint)));
+        say(&format!("{cyan}hint:{cyan:#} {hint}"));
     }
 }
 

@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use zeroize::Zeroizing;
 
 use super::{machine, prompt};
@@ -99,9 +99,12 @@ fn from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
         |reason: String| Error::Usage(format!("the password file {} {reason}", path.display()));
     let mut file = OpenOptions::new()
         .read(true)
-        // A FIFO without a writer would wait for ever.
+        // Opening a FIFO that nobody writes to would wait for ever …
         .custom_flags(OFlag::O_NONBLOCK.bits())
         .open(path)
+        .map_err(|e| refused(format!("cannot be read: {e}")))?;
+    // … and reading one that somebody writes to has to wait.
+    fcntl(&file, FcntlArg::F_SETFL(OFlag::empty()))
         .map_err(|e| refused(format!("cannot be read: {e}")))?;
     let meta = file
         .metadata()

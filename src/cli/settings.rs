@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::output::Record;
 use super::{Context, complete, help};
+use crate::error::Error;
 use crate::model::hash::Cost;
 use crate::model::name::HostName;
 use crate::model::settings::{MECHANISMS, Port, Ports, Setting, Settings};
@@ -25,7 +26,6 @@ pub struct Show {
 /// Change the installation's settings
 #[derive(Debug, Args)]
 #[command(after_long_help = help::SET_SETTINGS)]
-#[group(required = true, multiple = true, id = "changes", args = ["host", "ports", "argon2"])]
 pub struct Set {
     /// The server applications connect to, or none
     #[arg(long, value_name = "HOST")]
@@ -77,6 +77,10 @@ impl Show {
 
 impl Set {
     pub fn run(self, context: &mut Context) -> Result<()> {
+        if self.host.is_none() && self.ports.is_none() && self.argon2.is_none() {
+            let give = "nothing to set: give --host, --ports or --argon2";
+            return Err(Error::Usage(give.into()).into());
+        }
         let mut app = context.app(Access::Create)?;
         let change = SettingsChange {
             host: self.host,

@@ -173,9 +173,9 @@ pub fn ended(mut running: Server) -> Run {
 }
 
 /// Waits until this process does nothing but try to lock the store: then it
-/// sleeps a thousand times a second, and before that only a few times in all.
+/// sleeps and wakes all the time, and before that only a few times in all.
 pub fn wait_at_lock(child: &Child) {
-    const TRIES: u64 = 200;
+    const TRIES: u64 = 40;
     wait_for("the program to want the lock", || {
         let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
         let sleeps = status

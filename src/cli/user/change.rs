@@ -6,6 +6,7 @@ use clap::Args;
 use super::record::UserRecord;
 use crate::app::users::UserUpdate;
 use crate::cli::{Context, complete, help, prompt};
+use crate::error::Error;
 use crate::model::duration::Duration;
 use crate::model::label::Label;
 use crate::model::name::Username;
@@ -15,7 +16,6 @@ use crate::store::Access;
 /// Change a user's label, limit or expiry
 #[derive(Debug, Args)]
 #[command(after_long_help = help::USER_SET)]
-#[group(required = true, multiple = true, id = "changes", args = ["label", "daily_limit", "expires_in"])]
 pub struct Set {
     /// Which user
     #[arg(value_name = "USERNAME", add = complete::usernames())]
@@ -67,6 +67,10 @@ pub struct Delete {
 
 impl Set {
     pub fn run(self, context: &mut Context) -> Result<()> {
+        if self.label.is_none() && self.daily_limit.is_none() && self.expires_in.is_none() {
+            let give = "nothing to set: give --label, --daily-limit or --expires-in";
+            return Err(Error::Usage(give.into()).into());
+        }
         let mut app = context.app(Access::Existing)?;
         let update = UserUpdate {
             label: self.label,

@@ -164,6 +164,12 @@ fn translated(path: &Path, error: &rusqlite::Error) -> Error {
     match failure.code {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Error::StoreBusy(path),
         ErrorCode::DiskFull => Error::StoreFull(path),
+        // The index of the write-ahead log could not grow.
+        ErrorCode::SystemIoFailure
+            if failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE =>
+        {
+            Error::StoreFull(path)
+        }
         ErrorCode::CannotOpen
         | ErrorCode::PermissionDenied
         | ErrorCode::ReadOnly

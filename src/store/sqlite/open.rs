@@ -96,7 +96,15 @@ impl Sqlite {
     /// Readers and a writer side by side. Only after the schema, so that the
     /// file itself carries our mark from its first page on.
     fn use_wal(&self) -> Result<()> {
-        self.batch("PRAGMA journal_mode = WAL")
+        // SQLite does not call the busy handler for this one.
+        let mut go_on = busy::handler();
+        let mut asked = 0;
+        loop {
+            match self.batch("PRAGMA journal_mode = WAL") {
+                Err(Error::StoreBusy(_)) if go_on(asked) => asked += 1,
+                outcome => return outcome,
+            }
+        }
     }
 }
 
