@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
+use unicode_width::UnicodeWidthStr as _;
 
 use super::output::{BUFFER, Format, Output, Record, json_failed, write_failed};
 use crate::error::{Error, Result};
@@ -67,13 +68,14 @@ impl List<'_> {
     pub fn end(mut self, none: &str) -> Result<()> {
         match self.out.format() {
             Format::Table if self.count == 0 => self.out.note(none),
-            Format::Table if self.widths.is_none() => {
+            Format::Table if self.widths.is_some() => {}
+            Format::Table if !io::stdout().is_terminal() => self.begin_columns()?,
+            Format::Table => {
                 let table = laid_out(self.columns, std::mem::take(&mut self.rows));
                 for line in table.lines() {
                     self.out.line(line.trim_end())?;
                 }
             }
-            Format::Table => {}
             Format::Json if self.count == 0 => self.out.line("[]")?,
             Format::Json => self.out.line("\n]")?,
             Format::Csv => match self.csv {
@@ -93,6 +95,11 @@ impl List<'_> {
         if self.rows.len() <= Self::LAID_OUT {
             return Ok(());
         }
+        self.begin_columns()
+    }
+
+    /// Prints what was kept, in columns as wide as it needs.
+    fn begin_columns(&mut self) -> Result<()> {
         let header: Vec<String> = self.columns.iter().map(|c| c.to_uppercase()).collect();
         let widths: Vec<usize> = (0..header.len())
             .map(|i| {
@@ -101,7 +108,7 @@ impl List<'_> {
                     .iter()
                     .chain([&header])
                     .filter_map(|row| row.get(i));
-                cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+                cells.map(|cell| cell.width()).max().unwrap_or(0)
             })
             .collect();
         for row in [header].iter().chain(&std::mem::take(&mut self.rows)) {
@@ -143,7 +150,7 @@ impl Csv {
 fn fixed_width(widths: &[usize], cells: &[String]) -> String {
     let mut line = String::new();
     for (cell, width) in cells.iter().zip(widths) {
-        let pad = width.saturating_sub(cell.chars().count()) + 2;
+        let pad = width.saturating_sub(cell.width()) + 2;
         line.push_str(cell);
         line.extend(std::iter::repeat_n(' ', pad));
     }
@@ -151,6 +158,7 @@ fn fixed_width(widths: &[usize], cells: &[String]) -> String {
     line
 }
 
+/// Broken over lines where the terminal is too narrow.
 fn laid_out(columns: &[&str], rows: Vec<Vec<String>>) -> Table {
     let mut table = Table::new();
     table
@@ -158,11 +166,7 @@ fn laid_out(columns: &[&str], rows: Vec<Vec<String>>) -> Table {
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(columns.iter().map(|c| c.to_uppercase()))
         .add_rows(rows);
-    let width = io::stdout()
-        .is_terminal()
-        .then(terminal_size::terminal_size)
-        .flatten();
-    match width {
+    match terminal_size::terminal_size() {
         Some((width, _)) => table.set_width(width.0),
         None => table.set_content_arrangement(ContentArrangement::Disabled),
     };

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::app::App;
 use crate::error::{Error, Exit};
@@ -146,7 +146,7 @@ impl Globals {
 pub fn main() -> ExitCode {
     machine::harden();
     complete::answer_shell();
-    match Cli::try_parse() {
+    match parsed() {
         Ok(cli) => {
             let out = Output::new(cli.globals.format(), cli.globals.quiet, cli.globals.color);
             let mut context = Context {
@@ -160,6 +160,19 @@ pub fn main() -> ExitCode {
         }
         Err(error) => output::usage(&error).into(),
     }
+}
+
+fn parsed() -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    let cli = command
+        .try_get_matches_from_mut(std::env::args_os())
+        .and_then(|mut matches| {
+            Cli::from_arg_matches_mut(&mut matches).map_err(|e| e.format(&mut command))
+        });
+    // Kept until the process ends: taking its tree of commands apart costs
+    // more than reading the arguments did.
+    std::mem::forget(command);
+    cli
 }
 
 fn run(command: Command, context: &mut Context) -> Result<()> {

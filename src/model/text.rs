@@ -7,14 +7,16 @@ use crate::error::Error;
 /// True for what a terminal shows as itself: no control characters, no
 /// direction overrides, no line or paragraph separators, no unusual spaces.
 pub fn is_printable(c: char) -> bool {
+    if c.is_ascii() {
+        return !c.is_ascii_control();
+    }
     // The standard library's table of printable characters is behind
     // `escape_debug`; a leading letter keeps combining marks unescaped.
-    matches!(c, '"' | '\'' | '\\')
-        || !['a', c]
-            .iter()
-            .collect::<String>()
-            .escape_debug()
-            .any(|e| e == '\\')
+    !['a', c]
+        .iter()
+        .collect::<String>()
+        .escape_debug()
+        .any(|e| e == '\\')
 }
 
 /// The text with everything a terminal would obey spelled out, as `\u{1b}`.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::{Timestamp, tz::Offset};
 use serde::{Serialize, Serializer};
 
 use super::duration::Duration;
@@ -36,6 +37,28 @@ impl Time {
         Self(self.0.saturating_add(duration.seconds()))
     }
 
+    /// Into a buffer and not through a formatter: a list of a million users
+    /// has four million of these. Nothing before the year 0 and after 9999:
+    /// only a damaged store says so.
+    fn rfc_3339(self, text: &mut [u8; 20]) -> Option<&str> {
+        let time = Offset::UTC.to_datetime(Timestamp::from_second(self.0).ok()?);
+        *text = *b"0000-00-00T00:00:00Z";
+        for (at, two_digits) in [
+            (0, time.year() / 100),
+            (2, time.year() % 100),
+            (5, time.month().into()),
+            (8, time.day().into()),
+            (11, time.hour().into()),
+            (14, time.minute().into()),
+            (17, time.second().into()),
+        ] {
+            let two_digits = u8::try_from(two_digits).ok()?;
+            text[at] += two_digits / 10;
+            text[at + 1] += two_digits % 10;
+        }
+        std::str::from_utf8(text).ok()
+    }
+
     pub fn since(self, earlier: Self) -> Duration {
         Duration::between(earlier.0, self.0)
     }
@@ -43,17 +66,19 @@ impl Time {
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_second(self.0) {
-            Ok(time) => time.fmt(f),
-            // Beyond the year 9999: only a damaged store says so.
-            Err(_) => write!(f, "@{}", self.0),
+        match self.rfc_3339(&mut [0; 20]) {
+            Some(text) => f.write_str(text),
+            None => write!(f, "@{}", self.0),
         }
     }
 }
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        match self.rfc_3339(&mut [0; 20]) {
+            Some(text) => serializer.serialize_str(text),
+            None => serializer.collect_str(self),
+        }
     }
 }
 
@@ -64,6 +89,14 @@ mod tests {
     #[test]
     fn prints_rfc_3339() {
         assert_eq!(Time(1_800_000_000).to_string(), "2027-01-15T08:00:00Z");
+        assert_eq!(Time(-1).to_string(), "1969-12-31T23:59:59Z");
+        assert_eq!(Time(1_709_251_199).to_string(), "2024-02-29T23:59:59Z");
+        assert_eq!(Time(253_402_207_200).to_string(), "9999-12-30T22:00:00Z");
+        assert_eq!(
+            Time(-99_999_999_999).to_string(),
+            "@-99999999999",
+            "before the year 0"
+        );
         assert_eq!(Time(i64::MAX).to_string(), format!("@{}", i64::MAX));
     }
 
