@@ -107,6 +107,8 @@ pub enum Error {
     // The password would not reach anybody.
     #[error("the new password cannot be handed over: {0}")]
     Undeliverable(String),
+    #[error("{0} exists already, and files are never overwritten")]
+    OutputExists(PathBuf),
     #[error("the new password could not be handed over ({0}); nothing was changed")]
     Undelivered(String),
     #[error("NOT stored: the password handed over just now is not valid ({0})")]
@@ -129,6 +131,8 @@ pub enum Error {
     StoreUnreachable { path: PathBuf, reason: String },
     #[error("{path} is not a store of smtpcred: {reason}")]
     StoreForeign { path: PathBuf, reason: String },
+    #[error("{0}")]
+    Inconsistent(String),
     #[error("the store {path} is damaged: {reason}")]
     StoreDamaged { path: PathBuf, reason: String },
     #[error(
@@ -174,6 +178,7 @@ impl Error {
             Self::WrongPassword(_) => "wrong_password",
             Self::CannotTell(cause) => cause.code(),
             Self::Undeliverable(_) => "undeliverable",
+            Self::OutputExists(_) => "output_exists",
             Self::Undelivered(_) => "undelivered",
             Self::NotStored(_) => "not_stored",
             Self::OutputClosed | Self::Output(_) => "output_failed",
@@ -182,7 +187,7 @@ impl Error {
             Self::StoreMissing(_) => "store_missing",
             Self::StoreUnreachable { .. } => "store_unreachable",
             Self::StoreForeign { .. } => "store_foreign",
-            Self::StoreDamaged { .. } => "store_damaged",
+            Self::StoreDamaged { .. } | Self::Inconsistent(_) => "store_damaged",
             Self::StoreTooNew { .. } => "store_too_new",
             Self::StoreUnsafe { .. } => "store_unsafe",
             Self::NoHome => "no_home",
@@ -208,7 +213,9 @@ impl Error {
             Self::NeedsConfirmation(_) | Self::Cancelled => Exit::Unconfirmed,
             Self::Interrupted => Exit::Interrupted,
             Self::WrongPassword(_) => Exit::WrongPassword,
-            Self::Undeliverable(_) | Self::Undelivered(_) => Exit::Undelivered,
+            Self::Undeliverable(_) | Self::OutputExists(_) | Self::Undelivered(_) => {
+                Exit::Undelivered
+            }
             Self::NotStored(cause) => cause.exit(),
             Self::StoreBusy(_)
             | Self::StoreFull(_)
@@ -217,6 +224,7 @@ impl Error {
             | Self::StoreUnreachable { .. } => Exit::TryAgain,
             Self::StoreForeign { .. }
             | Self::StoreDamaged { .. }
+            | Self::Inconsistent(_)
             | Self::StoreTooNew { .. }
             | Self::StoreUnsafe { .. }
             | Self::NoHome
@@ -259,6 +267,10 @@ impl Error {
             Self::Undeliverable(_) => {
                 "pipe it somewhere, or write it to a new file with --output FILE; nothing was changed".into()
             }
+            Self::OutputExists(_) => "choose another name; nothing was changed".into(),
+            Self::Undelivered(_) => {
+                "make room or mend the way it went, and repeat the command".into()
+            }
             Self::StoreBusy(_) => "try again; a long lock is a backup or a hung process".into(),
             Self::StoreFull(_) => "free some space and try again; nothing was changed".into(),
             Self::StoreMissing(_) => {
@@ -270,8 +282,8 @@ impl Error {
             Self::StoreForeign { .. } => {
                 "it was left untouched; name another place with --store PATH or SMTPCRED_STORE".into()
             }
-            Self::StoreDamaged { .. } => {
-                "it was left untouched; restore it from a backup, and check the disk".into()
+            Self::StoreDamaged { .. } | Self::Inconsistent(_) => {
+                "restore the store from a backup, and check the disk".into()
             }
             Self::StoreTooNew { .. } => "it was left untouched; upgrade this program".into(),
             Self::NoHome => "name a place with --store PATH or SMTPCRED_STORE".into(),

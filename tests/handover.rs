@@ -182,7 +182,12 @@ fn p2_an_output_file_never_replaces_anything() {
         ("missing/x", |_| ()),
     ];
     for (name, make) in makes {
-        nothing_changes("undeliverable", |sandbox, args| {
+        let code = if name == "missing/x" {
+            "undeliverable"
+        } else {
+            "output_exists"
+        };
+        nothing_changes(code, |sandbox, args| {
             let path = sandbox.folder.path().join(name);
             if fs::symlink_metadata(&path).is_err() {
                 make(&path);
@@ -195,7 +200,7 @@ fn p2_an_output_file_never_replaces_anything() {
         });
     }
     // It appears between the first look and the delivery.
-    nothing_changes("undeliverable", |sandbox, args| {
+    nothing_changes("output_exists", |sandbox, args| {
         let args = [args, &["--output", "late"]].concat();
         let (running, store) = sandbox.at_lock(&args, Stdio::piped());
         let late = sandbox.folder.path().join("late");

@@ -302,6 +302,10 @@ fn what_is_not_committed_did_not_happen(store: &mut Store, open: &dyn Fn() -> St
         tx.store().domain(&c).unwrap().is_some(),
         "a change sees itself"
     );
+    assert!(
+        matches!(open().begin_now(stamp(250)), Err(Error::StoreBusy(_))),
+        "others cannot change anything meanwhile"
+    );
     assert!(open().domain(&c).unwrap().is_none(), "others do not see it");
     drop(tx);
     assert!(store.domain(&c).unwrap().is_none());

@@ -48,11 +48,15 @@ impl App {
 
     /// Begins a change, as of now and by whoever runs this.
     fn begin(&mut self) -> Result<Tx<'_>> {
-        let stamp = Stamp {
+        let stamp = self.stamp()?;
+        self.store.begin(stamp)
+    }
+
+    fn stamp(&self) -> Result<Stamp> {
+        Ok(Stamp {
             at: self.now().plausible()?,
             actor: (self.world.actor)(),
-        };
-        self.store.begin(stamp)
+        })
     }
 }
 

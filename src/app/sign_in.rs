@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::model::hash::Hash;
 use crate::model::name::Username;
 use crate::model::password::{KeyId, Look, look};
-use crate::model::user::Status;
+use crate::model::user::{Status, User};
 use crate::store::StoredHash;
 
 #[derive(Debug)]
@@ -30,16 +30,7 @@ impl App {
         // Expiry and retirement cannot be told by a clock that is wrong.
         let now = self.now().plausible()?;
         let cost = self.store.settings()?.argon2;
-        let user = self.store.user(username)?;
-        let mut hashes = self.store.hashes(username)?;
-        // Every user has a password that does not retire, and every password a
-        // user. Anything else is damage, and no reason to say "wrong".
-        let whole = user.is_some() == hashes.iter().any(|hash| hash.retires_at.is_none());
-        if !whole {
-            return Err(Error::System(format!(
-                "what the store has of {username} does not fit together"
-            )));
-        }
+        let (user, mut hashes) = self.read(username)?;
         let Some(user) = user else {
             // Costs what a known user costs (promise 9).
             self.hasher.pretend(password, cost)?;
@@ -67,12 +58,31 @@ impl App {
         }))
     }
 
+    /// A user and its hashes, which have to fit together: every user has a
+    /// password that does not retire, and every password a user. Anything else
+    /// is damage, and no reason to say "wrong".
+    fn read(&mut self, username: &Username) -> Result<(Option<User>, Vec<StoredHash>)> {
+        // Twice: between the two statements somebody may change the user.
+        for _ in 0..2 {
+            let user = self.store.user(username)?;
+            let hashes = self.store.hashes(username)?;
+            if user.is_some() == hashes.iter().any(|hash| hash.retires_at.is_none()) {
+                return Ok((user, hashes));
+            }
+        }
+        Err(Error::Inconsistent(format!(
+            "what the store has of {username} does not fit together"
+        )))
+    }
+
     /// The costs were raised since: now that the password is known, its hash
     /// can follow.
     fn rehash(&mut self, username: &Username, stored: &StoredHash, password: &[u8]) -> Result<()> {
         let cost = self.store.settings()?.argon2;
         let hash = self.hasher.hash(password, cost, self.world.random)?;
-        let mut tx = self.begin()?;
+        // Nobody waits for this one.
+        let stamp = self.stamp()?;
+        let mut tx = self.store.begin_now(stamp)?;
         tx.rehash(username, &stored.key, &stored.hash, &hash)?;
         tx.commit()
     }
@@ -80,7 +90,7 @@ impl App {
 
 fn readable(username: &Username, stored: &StoredHash) -> Result<Hash> {
     Hash::stored(&stored.hash).ok_or_else(|| {
-        Error::System(format!(
+        Error::Inconsistent(format!(
             "the stored hash {} of {username} is damaged, or asks for more than the caps allow",
             stored.key
         ))

@@ -88,11 +88,12 @@ impl Output {
     }
 
     pub fn warn(&self, message: &str) {
-        say(&format!(
-            "{} {}",
-            self.painted(YELLOW, "warning:"),
-            text::escaped(message)
-        ));
+        let message = text::escaped(message);
+        // Whoever parses stderr finds an error behind it.
+        if self.format == Format::Json {
+            return say(&json!({"warning": message}).to_string());
+        }
+        say(&format!("{} {message}", self.painted(YELLOW, "warning:")));
     }
 
     /// One thing that was asked for.

@@ -55,7 +55,7 @@ impl dyn Row + '_ {
         self.opt_text(column)?
             .map(|text| {
                 text.parse()
-                    .map_err(|_| self.damaged(&format!("{} is no valid name", quoted(text))))
+                    .map_err(|_| self.damaged(&format!("{} is not valid", quoted(text))))
             })
             .transpose()
     }
@@ -66,6 +66,9 @@ pub type Each<'a> = dyn FnMut(&dyn Row) -> Result<()> + 'a;
 pub trait Engine {
     /// Begins a change. Waits for other writers, for some seconds at most.
     fn begin(&mut self) -> Result<()>;
+
+    /// Begins a change, or fails as busy at once.
+    fn begin_now(&mut self) -> Result<()>;
 
     /// Writes all of the change that can be written without committing it, so
     /// that a full disk shows here, while nothing has been handed over yet.

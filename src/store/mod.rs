@@ -71,12 +71,14 @@ impl Store {
     /// Begins a change. Dropped without [`Tx::commit`], nothing happened.
     pub fn begin(&mut self, stamp: Stamp) -> Result<Tx<'_>> {
         self.engine.begin()?;
-        Ok(Tx {
-            store: self,
-            stamp,
-            scrub: false,
-            open: true,
-        })
+        Ok(Tx::new(self, stamp))
+    }
+
+    /// For what can as well be done another time: fails at once where another
+    /// change is under way.
+    pub fn begin_now(&mut self, stamp: Stamp) -> Result<Tx<'_>> {
+        self.engine.begin_now()?;
+        Ok(Tx::new(self, stamp))
     }
 }
 
@@ -88,6 +90,17 @@ pub struct Tx<'a> {
     /// A hash was deleted.
     scrub: bool,
     open: bool,
+}
+
+impl<'a> Tx<'a> {
+    const fn new(store: &'a mut Store, stamp: Stamp) -> Self {
+        Self {
+            store,
+            stamp,
+            scrub: false,
+            open: true,
+        }
+    }
 }
 
 impl Tx<'_> {

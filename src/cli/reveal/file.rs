@@ -24,7 +24,7 @@ impl ToFile {
     pub fn new(path: &Path, reveal: Reveal) -> Result<Self> {
         // Without following a link, wherever it points.
         if fs::symlink_metadata(path).is_ok() {
-            return Err(exists(path));
+            return Err(Error::OutputExists(path.to_owned()));
         }
         let folder = folder_of(path);
         if !folder.is_dir() {
@@ -65,7 +65,7 @@ impl Handover for ToFile {
         let written = self.write();
         self.bytes = Zeroizing::default();
         written.map_err(|e| match e.kind() {
-            io::ErrorKind::AlreadyExists => exists(&self.path),
+            io::ErrorKind::AlreadyExists => Error::OutputExists(self.path.clone()),
             _ => Error::Undelivered(format!("{}: {e}", self.path.display())),
         })
     }
@@ -82,13 +82,6 @@ impl Way for ToFile {
     fn finish(&mut self, out: &Output) {
         out.note(&format!("the password is in {}", self.path.display()));
     }
-}
-
-fn exists(path: &Path) -> Error {
-    Error::Undeliverable(format!(
-        "{} exists already, and files are never overwritten",
-        path.display()
-    ))
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -93,13 +93,13 @@ impl Handover for ToStdout {
             self.to_copy = Some(credential.password);
         }
         // A slow reader is waited for here, where nothing is locked.
-        wait_for_room(&self.stdout, None).map_err(|e| Error::Undelivered(e.to_string()))
+        wait_for_room(&self.stdout, None).map_err(|e| Error::Undelivered(format!("stdout: {e}")))
     }
 
     fn deliver(&mut self) -> Result<()> {
         let written = self
             .write_all()
-            .map_err(|e| Error::Undelivered(e.to_string()));
+            .map_err(|e| Error::Undelivered(format!("stdout: {e}")));
         self.bytes = Zeroizing::default();
         written
     }

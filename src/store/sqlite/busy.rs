@@ -9,12 +9,8 @@ use std::time::{Duration, Instant};
 
 /// Longer than any transaction of ours; a lock that outlasts it is a backup
 /// tool or a hung process.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(30);
 const YIELDS: u32 = 3;
-/// So many short sleeps, and who still waits is one of many: a hundred that
-/// look every half millisecond take the processor from the one that works.
-const SHORT: u32 = 60;
-const LONGER: u64 = 8;
 
 /// Told how often it was asked for the same lock; says whether to go on.
 pub fn handler() -> impl FnMut(i32) -> bool + Send + 'static {
@@ -32,12 +28,16 @@ pub fn handler() -> impl FnMut(i32) -> bool + Send + 'static {
         if since.elapsed() > PATIENCE {
             return false;
         }
+        // The longer it has waited, the more there are who wait: a hundred that
+        // ask a thousand times a second leave the holder no processor.
+        let longest = (since.elapsed().as_micros() / 16).clamp(600, 20_000);
         // xorshift: uneven is all it has to be.
         dice ^= dice << 13;
         dice ^= dice >> 17;
         dice ^= dice << 5;
-        let factor = if asked < SHORT { 1 } else { LONGER };
-        thread::sleep(Duration::from_micros(u64::from(200 + dice % 600) * factor));
+        let share = u128::from(dice) * longest / u128::from(u32::MAX);
+        let micros = u64::try_from(share).unwrap_or(0);
+        thread::sleep(Duration::from_micros(200 + micros));
         true
     }
 }

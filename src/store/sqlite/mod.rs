@@ -24,6 +24,10 @@ impl Engine for Sqlite {
         self.batch("BEGIN IMMEDIATE")
     }
 
+    fn begin_now(&mut self) -> Result<()> {
+        self.without_waiting(|this| this.batch("BEGIN IMMEDIATE"))
+    }
+
     fn flush(&mut self) -> Result<()> {
         self.connection
             .cache_flush()
@@ -44,11 +48,7 @@ impl Engine for Sqlite {
         // are in the write-ahead log until it is emptied. Where a reader is in
         // the way this is not waited for: the next change does it, or the last
         // process to close the store.
-        let _ = self.connection.busy_handler(None::<fn(i32) -> bool>);
-        let _ = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        let _ = self.connection.busy_handler(Some(busy::handler()));
+        let _ = self.without_waiting(|this| this.batch("PRAGMA wal_checkpoint(TRUNCATE)"));
     }
 
     fn execute(&mut self, sql: &'static str, args: &[Arg]) -> Result<usize> {
@@ -80,6 +80,18 @@ impl Sqlite {
         self.connection
             .execute_batch(sql)
             .map_err(|e| translated(&self.path, &e))
+    }
+
+    fn without_waiting(&mut self, run: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
+        let failed = |e: rusqlite::Error| translated(&self.path, &e);
+        self.connection
+            .busy_handler(None::<fn(i32) -> bool>)
+            .map_err(failed)?;
+        let outcome = run(self);
+        self.connection
+            .busy_handler(Some(busy::handler()))
+            .map_err(|e| translated(&self.path, &e))?;
+        outcome
     }
 
     fn prepared(&self, sql: &str) -> Result<CachedStatement<'_>> {

@@ -135,7 +135,11 @@ fn check_rights(path: &Path) -> Result<Vec<String>> {
 
     let file = match fs::metadata(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => {
-            return Err(Error::StoreMissing(path.to_owned()));
+            return Err(if path.is_symlink() {
+                foreign(path, "it is a link to nothing")
+            } else {
+                Error::StoreMissing(path.to_owned())
+            });
         }
         found => found.map_err(|e| unreachable_(path, &e))?,
     };
