@@ -23,7 +23,8 @@ impl Store {
     ) -> Result<()> {
         const SQL: &str = "SELECT id, at, actor, run_as, host, action, domain, username, fields
             FROM events
-            WHERE ($1 IS NULL OR domain = $1) AND ($2 IS NULL OR username = $2) AND at >= $3
+            WHERE (CAST($1 AS TEXT) IS NULL OR domain = $1)
+                AND (CAST($2 AS TEXT) IS NULL OR username = $2) AND at >= $3
             ORDER BY id";
         let args = [
             filter.domain.as_ref().map(DomainName::as_str).into(),
