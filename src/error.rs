@@ -18,6 +18,7 @@ pub enum Exit {
     Refused = 4,
     Unconfirmed = 5,
     WrongPassword = 6,
+    Attention = 7,
     Undelivered = 74,
     TryAgain = 75,
     Interrupted = 130,
@@ -25,7 +26,7 @@ pub enum Exit {
 
 impl Exit {
     /// The one table behind `--help`, the man page and the README.
-    pub const TABLE: [(Self, &str); 10] = [
+    pub const TABLE: [(Self, &str); 11] = [
         (Self::Done, "done"),
         (Self::Failed, "failed"),
         (Self::Usage, "the command line or a value in it is wrong"),
@@ -33,6 +34,7 @@ impl Exit {
         (Self::Refused, "refused: exists, limit reached, policy"),
         (Self::Unconfirmed, "needs confirmation, or was cancelled"),
         (Self::WrongPassword, "wrong password"),
+        (Self::Attention, "something to look at"),
         (
             Self::Undelivered,
             "the output could not be delivered; nothing changed",
@@ -127,6 +129,8 @@ pub enum Error {
     StoreFull(PathBuf),
     #[error("there is no store at {0}")]
     StoreMissing(PathBuf),
+    #[error("the store {0} was replaced by another one")]
+    StoreReplaced(PathBuf),
     #[error("the store {path} cannot be reached: {reason}")]
     StoreUnreachable { path: PathBuf, reason: String },
     #[error("{path} is not a store of smtpcred: {reason}")]
@@ -145,6 +149,16 @@ pub enum Error {
     },
     #[error("the store {path} is not safe: {reason}")]
     StoreUnsafe { path: PathBuf, reason: String },
+
+    /// Of `serve`: one it cannot listen on.
+    #[error("{0}")]
+    Socket(String),
+    #[error("smtpcred serve should not run as root")]
+    RunsAsRoot,
+
+    /// Of a mail server's configuration: how many things.
+    #[error("{0} things in the mail server's configuration are not as they should be")]
+    Differs(usize),
 
     // This machine.
     #[error("no home folder is known, so there is no default place for the store")]
@@ -185,11 +199,15 @@ impl Error {
             Self::StoreBusy(_) => "store_busy",
             Self::StoreFull(_) => "store_full",
             Self::StoreMissing(_) => "store_missing",
+            Self::StoreReplaced(_) => "store_replaced",
             Self::StoreUnreachable { .. } => "store_unreachable",
             Self::StoreForeign { .. } => "store_foreign",
             Self::StoreDamaged { .. } | Self::Inconsistent(_) => "store_damaged",
             Self::StoreTooNew { .. } => "store_too_new",
             Self::StoreUnsafe { .. } => "store_unsafe",
+            Self::Differs(_) => "differs",
+            Self::Socket(_) => "socket",
+            Self::RunsAsRoot => "runs_as_root",
             Self::NoHome => "no_home",
             Self::Clock(_) => "clock_wrong",
             Self::System(_) => "failed",
@@ -209,9 +227,11 @@ impl Error {
             | Self::WeakPassword(_)
             | Self::OverlapRunning { .. }
             | Self::HostNotSet(_)
+            | Self::RunsAsRoot
             | Self::CannotSignIn { .. } => Exit::Refused,
             Self::NeedsConfirmation(_) | Self::Cancelled => Exit::Unconfirmed,
             Self::Interrupted => Exit::Interrupted,
+            Self::Differs(_) => Exit::Attention,
             Self::WrongPassword(_) => Exit::WrongPassword,
             Self::Undeliverable(_) | Self::OutputExists(_) | Self::Undelivered(_) => {
                 Exit::Undelivered
@@ -221,12 +241,14 @@ impl Error {
             | Self::StoreFull(_)
             | Self::CannotTell(_)
             | Self::StoreMissing(_)
+            | Self::StoreReplaced(_)
             | Self::StoreUnreachable { .. } => Exit::TryAgain,
             Self::StoreForeign { .. }
             | Self::StoreDamaged { .. }
             | Self::Inconsistent(_)
             | Self::StoreTooNew { .. }
             | Self::StoreUnsafe { .. }
+            | Self::Socket(_)
             | Self::NoHome
             | Self::Clock(_)
             | Self::Output(_)
@@ -286,6 +308,15 @@ impl Error {
                 "restore the store from a backup, and check the disk".into()
             }
             Self::StoreTooNew { .. } => "it was left untouched; upgrade this program".into(),
+            Self::Differs(_) => {
+                "see what it should be with the same command without --check".into()
+            }
+            Self::RunsAsRoot => {
+                "give it a user of its own (dist/smtpcred.service does), or say --allow-root".into()
+            }
+            Self::Socket(_) => {
+                "see that its folder exists and is yours to write, and that no other serve is running".into()
+            }
             Self::NoHome => "name a place with --store PATH or SMTPCRED_STORE".into(),
             Self::Clock(_) => "set the clock first: expiry and overlap depend on it".into(),
             Self::NotStored(cause) | Self::CannotTell(cause) => return cause.hint(),

@@ -20,6 +20,9 @@ pub enum Action {
     UserDelete,
     PasswordRehash,
     SettingsSet,
+    /// Of four fifths of a limit, and of all of it.
+    LimitNear,
+    LimitReached,
 }
 
 impl Action {
@@ -36,6 +39,8 @@ impl Action {
             Self::UserDelete => "user.delete",
             Self::PasswordRehash => "password.rehash",
             Self::SettingsSet => "settings.set",
+            Self::LimitNear => "limit.near",
+            Self::LimitReached => "limit.reached",
         }
     }
 }

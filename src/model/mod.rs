@@ -2,15 +2,21 @@
 //! disk, no terminal.
 
 pub mod actor;
+pub mod day;
 pub mod domain;
 pub mod duration;
 pub mod event;
 pub mod hash;
 pub mod label;
+pub mod limits;
 pub mod name;
 pub mod password;
+pub mod refusal;
+pub mod sender;
 pub mod settings;
+pub mod tally;
 pub mod text;
 pub mod time;
+pub mod usage;
 pub mod user;
 pub mod weak;

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 pub struct DomainName(String);
 
 /// What one application signs in as: `name@example.com`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Username {
     whole: String,
     at: usize,

@@ -43,7 +43,7 @@ pub enum Form {
 }
 
 /// Names a password in lists and logs without telling anything about it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(String);
 
 impl Password {

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use super::duration::Duration;
 use crate::error::{Error, Result};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(i64);
 
 /// 2020-01-01: older than this program, so no clock that works says less.
