@@ -7,6 +7,7 @@
 //! ```
 //!
 //! - `cli`: the terminal: arguments, output, prompts, the clipboard
+//! - `protocol`: what mail servers say, lines to meaning, pure
 //! - `app`: what smtpcred does, without a terminal, SQL or a socket
 //! - `store`: every SQL statement
 //! - `model`: checked values, pure
@@ -28,4 +29,5 @@ pub mod app;
 pub mod cli;
 pub mod error;
 pub mod model;
+pub mod protocol;
 pub mod store;

@@ -1,0 +1,170 @@
+//! Postfix's access policy protocol
+//! (<https://www.postfix.org/SMTPD_POLICY_README.html>), which Exim speaks
+//! through `${readsocket}`.
+
+use std::net::IpAddr;
+
+/// Gathers a request from its lines.
+#[derive(Debug, Default)]
+pub struct Reader {
+    request: Option<Box<Request>>,
+    size: usize,
+}
+
+/// What is asked, as far as we look at it. What is absent is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    pub request: String,
+    pub state: State,
+    /// Names one message while it is on its way in; empty before MAIL FROM.
+    pub instance: String,
+    pub sender: String,
+    pub recipient: String,
+    /// At END-OF-MESSAGE: how many were accepted.
+    pub recipient_count: u32,
+    /// In bytes, at END-OF-MESSAGE.
+    pub size: u64,
+    /// Who signed in; empty if nobody did.
+    pub username: String,
+    pub address: Option<IpAddr>,
+}
+
+/// Where in the SMTP session we are asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    Mail,
+    Rcpt,
+    Data,
+    EndOfMessage,
+    /// CONNECT, EHLO, VRFY and what may come.
+    #[default]
+    Other,
+}
+
+/// What the mail server is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing against it. Never OK, which would skip what comes after us.
+    Dunno,
+    /// An SMTP reply code, an enhanced one (RFC 3463), and words.
+    Refuse { code: &'static str, text: String },
+}
+
+/// In bytes, of one line without its line feed, and of a whole request.
+pub const MAX_LINE: usize = 32 * 1024;
+const MAX_REQUEST: usize = 64 * 1024;
+
+impl Reader {
+    /// Takes a line without its line feed; returns a request with its last. An
+    /// error says why the connection cannot go on.
+    pub fn line(&mut self, line: &[u8]) -> Result<Option<Box<Request>>, &'static str> {
+        self.size += line.len() + 1;
+        if self.size > MAX_REQUEST {
+            return Err("a request is too large");
+        }
+        if line.is_empty() {
+            self.size = 0;
+            // An empty line on its own asks for nothing.
+            return Ok(self.request.take());
+        }
+        // At the first one: a sender may have more of them.
+        let Some(at) = line.iter().position(|byte| *byte == b'=') else {
+            return Err("a line is no name=value");
+        };
+        let value = String::from_utf8_lossy(&line[at + 1..]);
+        let request = self.request.get_or_insert_default();
+        match &line[..at] {
+            b"request" => request.request = value.into_owned(),
+            b"protocol_state" => request.state = State::named(&value),
+            b"instance" => request.instance = value.into_owned(),
+            b"sender" => request.sender = value.into_owned(),
+            b"recipient" => request.recipient = value.into_owned(),
+            b"recipient_count" => request.recipient_count = value.parse().unwrap_or(0),
+            b"size" => request.size = value.parse().unwrap_or(0),
+            b"sasl_username" => request.username = value.into_owned(),
+            b"client_address" => request.address = value.parse().ok(),
+            _ => {}
+        }
+        Ok(None)
+    }
+}
+
+impl State {
+    fn named(name: &str) -> Self {
+        match name {
+            "MAIL" => Self::Mail,
+            "RCPT" => Self::Rcpt,
+            "DATA" => Self::Data,
+            "END-OF-MESSAGE" => Self::EndOfMessage,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Action {
+    /// Never empty, and never of a number alone: Postfix takes the one for
+    /// "permit", and adds what was in its memory to the other.
+    pub fn to_reply(&self) -> String {
+        match self {
+            Self::Dunno => "action=DUNNO\n\n".to_owned(),
+            Self::Refuse { code, text } => {
+                let text: String = text
+                    .chars()
+                    .map(|c| if c.is_ascii_graphic() { c } else { ' ' })
+                    .collect();
+                format!("action={code} {text}\n\n")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<Request>, &'static str> {
+        let mut reader = Reader::default();
+        let mut requests = Vec::new();
+        for line in text.split_terminator('\n') {
+            if let Some(request) = reader.line(line.as_bytes())? {
+                requests.push(*request);
+            }
+        }
+        Ok(requests)
+    }
+
+    #[test]
+    fn a_value_may_have_an_equals_sign() {
+        let found =
+            read("request=smtpd_access_policy\nprotocol_state=RCPT\nsender=a=b=c@x\nsize=\n\n");
+        let found = found.unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            (found[0].sender.as_str(), found[0].state),
+            ("a=b=c@x", State::Rcpt)
+        );
+    }
+
+    #[test]
+    fn nothing_of_a_request_stays_for_the_next() {
+        let found = read("sender=a@x\n\n\n\nrecipient=b@x\n\n").unwrap();
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[1].sender, "");
+    }
+
+    #[test]
+    fn what_is_no_attribute_or_too_much_ends_it() {
+        assert!(read("GET / HTTP/1.1\n").is_err());
+        assert!(read(&format!("a={}\n", "x".repeat(MAX_REQUEST))).is_err());
+        assert!(read(&"a=b\n".repeat(MAX_REQUEST)).is_err());
+    }
+
+    #[test]
+    fn a_reply_is_one_line_and_an_empty_one() {
+        let refuse = Action::Refuse {
+            code: "450 4.7.1",
+            text: "no\r\naction=OK é".into(),
+        };
+        assert_eq!(refuse.to_reply(), "action=450 4.7.1 no  action=OK  \n\n");
+    }
+}
