@@ -4,9 +4,11 @@
 //!
 //! ```text
 //! main -> cli -> app -> store -> model
+//!         cli -> serve -> app, protocol
 //! ```
 //!
 //! - `cli`: the terminal: arguments, output, prompts, the clipboard
+//! - `serve`: sockets and threads around the protocols and `app`
 //! - `protocol`: what mail servers say, lines to meaning, pure
 //! - `app`: what smtpcred does, without a terminal, SQL or a socket
 //! - `store`: every SQL statement
@@ -30,4 +32,5 @@ pub mod cli;
 pub mod error;
 pub mod model;
 pub mod protocol;
+pub mod serve;
 pub mod store;

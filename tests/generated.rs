@@ -104,7 +104,7 @@ fn bash_completes_commands_and_users() {
     let said = completed("bash", &["--norc", "-c", script], &sandbox);
     assert_eq!(
         said.split_whitespace().collect::<Vec<_>>(),
-        ["shop@example.com", "show-settings"]
+        ["shop@example.com", "show-settings", "show-server-config"]
     );
 }
 

@@ -2,7 +2,8 @@
 //!
 //! `tests/golden/*.txt` read as a terminal would show them: `$ ` before what is
 //! typed (to a real shell), stdout as it is, `! ` before each line of stderr,
-//! `? ` before an exit code that is not 0. What differs from run to run is
+//! `? ` before an exit code that is not 0. `% ` is no command but SQL, for what
+//! only a running relay writes. What differs from run to run is
 //! written as `[PASSWORD]`, `[KEY-ID]`, `YYYY-MM-DD` and the like, as wide as it
 //! was. After a change that is meant: `UPDATE_GOLDEN=1 cargo test --test golden`.
 
@@ -106,6 +107,11 @@ fn replay(transcript: &str) -> String {
         if line.starts_with('#') {
             writeln!(fresh, "{line}").unwrap();
         }
+        if let Some(sql) = line.strip_prefix("% ") {
+            let store = rusqlite::Connection::open(sandbox.store()).unwrap();
+            store.execute_batch(sql).unwrap();
+            writeln!(fresh, "{line}").unwrap();
+        }
         let Some(typed) = line.strip_prefix("$ ") else {
             continue;
         };
@@ -182,13 +188,16 @@ fn no_command_is_left_out() {
         let page = page.unwrap().file_name().into_string().unwrap();
         let command = page.trim_end_matches(".1").replacen('-', " ", 1);
         let command = match command.strip_prefix("smtpcred ") {
-            Some(rest) if rest.contains("settings") => format!("smtpcred {rest}"),
+            Some(rest) if rest.contains("settings") || rest.contains("server") => {
+                format!("smtpcred {rest}")
+            }
             Some(rest) => format!("smtpcred {}", rest.replacen('-', " ", 1)),
             None => continue,
         };
         if matches!(
             command.as_str(),
-            "smtpcred domain" | "smtpcred user" | "smtpcred audit"
+            // The last one does not end by itself.
+            "smtpcred domain" | "smtpcred user" | "smtpcred audit" | "smtpcred serve"
         ) {
             continue;
         }

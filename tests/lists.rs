@@ -66,7 +66,7 @@ fn stale_and_never_used_go_by_the_last_connection() {
 
     let show = sandbox.ok(&["user", "show", "busy@example.com"]);
     assert!(
-        show.contains("Last connection  2d ago from 192.0.2.7\n"),
+        show.contains("Last connection   2d ago from 192.0.2.7\n"),
         "{show}"
     );
     assert!(

@@ -103,6 +103,7 @@ impl App {
                 label: request.label.as_ref(),
                 daily_limit: request.daily_limit,
                 expires_at,
+                sending: &request.sending,
             };
             tx.add_user(&user, &new)
         })?;

@@ -4,8 +4,10 @@
 pub mod audit;
 pub mod credential;
 pub mod domains;
+pub mod relay;
 pub mod settings;
 pub mod sign_in;
+pub mod usage;
 pub mod users;
 
 use crate::error::{Error, Result};

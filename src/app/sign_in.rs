@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use crate::model::hash::Hash;
 use crate::model::name::Username;
 use crate::model::password::{KeyId, Look, look};
-use crate::model::user::{Status, User};
-use crate::store::StoredHash;
+use crate::model::user::{Status, status};
+use crate::store::{SignInRow, Store, StoredHash};
 
 #[derive(Debug)]
 pub enum Verdict {
@@ -30,13 +30,15 @@ impl App {
         // Expiry and retirement cannot be told by a clock that is wrong.
         let now = self.now().plausible()?;
         let cost = self.store.settings()?.argon2;
-        let (user, mut hashes) = self.read(username)?;
-        let Some(user) = user else {
+        let Some(mut row) = read(&mut self.store, username)? else {
             // Costs what a known user costs (promise 9).
             self.hasher.pretend(password, cost)?;
             return Err(Error::UserNotFound(username.to_string()));
         };
-        hashes.retain(|hash| hash.retires_at.is_none_or(|at| now < at));
+        let hashes = std::mem::take(&mut row.hashes);
+        let live = |hash: &StoredHash| hash.retires_at.is_none_or(|at| now < at);
+        let hashes: Vec<_> = hashes.into_iter().filter(live).collect();
+        let live = hashes.len();
         for stored in hashes {
             let hash = readable(username, &stored)?;
             if self.hasher.verify(password, &hash)? {
@@ -47,32 +49,20 @@ impl App {
                 }
                 return Ok(Verdict::Right {
                     key: stored.key,
-                    status: user.status(now),
+                    status: status(row.suspended_at, row.expires_at, live, now),
                 });
             }
         }
         Ok(Verdict::Wrong(match look(password) {
             Look::Mistyped => Why::Mistyped,
-            Look::Generated(key) if user.keys.iter().any(|k| k.id == key) => Why::Stopped(key),
+            Look::Generated(key) if self.had(username, &key)? => Why::Stopped(key),
             Look::Generated(_) | Look::Chosen => Why::Unknown,
         }))
     }
 
-    /// A user and its hashes, which have to fit together: every user has a
-    /// password that does not retire, and every password a user. Anything else
-    /// is damage, and no reason to say "wrong".
-    fn read(&mut self, username: &Username) -> Result<(Option<User>, Vec<StoredHash>)> {
-        // Twice: between the two statements somebody may change the user.
-        for _ in 0..2 {
-            let user = self.store.user(username)?;
-            let hashes = self.store.hashes(username)?;
-            if user.is_some() == hashes.iter().any(|hash| hash.retires_at.is_none()) {
-                return Ok((user, hashes));
-            }
-        }
-        Err(Error::Inconsistent(format!(
-            "what the store has of {username} does not fit together"
-        )))
+    fn had(&mut self, username: &Username, key: &KeyId) -> Result<bool> {
+        let user = self.store.user(username)?;
+        Ok(user.is_some_and(|user| user.keys.iter().any(|k| k.id == *key)))
     }
 
     /// The costs were raised since: now that the password is known, its hash
@@ -88,7 +78,26 @@ impl App {
     }
 }
 
-fn readable(username: &Username, stored: &StoredHash) -> Result<Hash> {
+/// What is stored of a user has to fit together: it has a password that does
+/// not retire, and no password is without its user. Anything else is damage,
+/// and no reason to say "wrong".
+pub(super) fn read(store: &mut Store, username: &Username) -> Result<Option<SignInRow>> {
+    // Twice: between the two statements a user may have been created.
+    for _ in 0..2 {
+        match store.sign_in_row(username)? {
+            Some(row) if row.hashes.iter().any(|hash| hash.retires_at.is_none()) => {
+                return Ok(Some(row));
+            }
+            None if store.hashes(username)?.is_empty() => return Ok(None),
+            _ => {}
+        }
+    }
+    Err(Error::Inconsistent(format!(
+        "what the store has of {username} does not fit together"
+    )))
+}
+
+pub(super) fn readable(username: &Username, stored: &StoredHash) -> Result<Hash> {
     Hash::stored(&stored.hash).ok_or_else(|| {
         Error::Inconsistent(format!(
             "the stored hash {} of {username} is damaged, or asks for more than the caps allow",

@@ -9,7 +9,7 @@ use crate::model::name::{DomainName, Username};
 use crate::model::settings::{Limit, Setting};
 use crate::model::time::Time;
 use crate::model::user::{Status, User};
-use crate::store::{Store, UserChange};
+use crate::store::{SendingChange, Store, UserChange};
 
 /// What may be said of a user when it is created.
 #[derive(Debug, Default)]
@@ -17,6 +17,7 @@ pub struct UserRequest {
     pub label: Option<Label>,
     pub daily_limit: Option<Limit>,
     pub expires_in: Option<Duration>,
+    pub sending: SendingChange,
 }
 
 /// What to set; absent stays as it is.
@@ -25,6 +26,7 @@ pub struct UserUpdate {
     pub label: Option<Setting<Label>>,
     pub daily_limit: Option<Setting<Limit>>,
     pub expires_in: Option<Setting<Duration>>,
+    pub sending: SendingChange,
 }
 
 /// Which users a list is about: all that match everything given.
@@ -82,6 +84,7 @@ impl App {
                 Setting::None => Setting::None,
                 Setting::Some(duration) => Setting::Some(now.plus(duration)),
             }),
+            sending: update.sending,
         };
         let mut tx = self.begin()?;
         need_user(tx.store(), username)?;

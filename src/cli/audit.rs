@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use super::output::Record;
+use super::user::record::RefusalRecord;
 use super::{Context, complete, help};
 use crate::model::duration::Duration;
 use crate::model::event::Event;
@@ -14,6 +15,7 @@ use crate::store::{Access, EventFilter};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     List(List),
+    Failures(Failures),
 }
 
 /// List the events, oldest first
@@ -33,10 +35,26 @@ pub struct List {
     since: Option<Duration>,
 }
 
+/// List the sign-ins that were refused, the latest first
+///
+/// Counted by user, address and reason, and kept for 30 days.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::AUDIT_FAILURES)]
+pub struct Failures {
+    /// Only those of one user
+    #[arg(long, value_name = "USERNAME", add = complete::usernames())]
+    user: Option<Username>,
+
+    /// Only those of the last 7d, 24h, …
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    since: Option<Duration>,
+}
+
 impl Command {
     pub fn run(self, context: &mut Context) -> Result<()> {
         match self {
             Self::List(list) => list.run(context),
+            Self::Failures(failures) => failures.run(context),
         }
     }
 }
@@ -52,6 +70,17 @@ impl List {
         let mut list = context.out.list::<Event>();
         app.list_events(filter, self.since, &mut |event| list.push(&event))?;
         Ok(list.end("no such events")?)
+    }
+}
+
+impl Failures {
+    fn run(self, context: &mut Context) -> Result<()> {
+        let mut app = context.app(Access::Existing)?;
+        let mut list = context.out.list::<RefusalRecord>();
+        app.list_refusals(self.user.as_ref(), self.since, &mut |refusals| {
+            list.push(&RefusalRecord::new(&refusals))
+        })?;
+        Ok(list.end("no sign-ins were refused")?)
     }
 }
 

@@ -1,14 +1,20 @@
 //! `smtpcred domain …`
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::output::Record;
+use super::sending::LimitArgs;
+use super::settings::named;
 use super::{Context, complete, help, prompt};
 use crate::app::App;
+use crate::app::usage::DomainDetail;
 use crate::error::Error;
 use crate::model::domain::Domain;
+use crate::model::limits::OnLimit;
 use crate::model::name::{DomainName, HostName};
 use crate::model::settings::{Limit, Setting};
 use crate::model::time::Time;
@@ -82,9 +88,8 @@ struct Change {
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     max_users: Option<Setting<Limit>>,
 
-    /// How many messages a day its users may send together, or none
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
-    daily_limit: Option<Setting<Limit>>,
+    #[command(flatten)]
+    limits: LimitArgs,
 
     /// The server its applications connect to, or none for the installation's
     #[arg(long, value_name = "HOST")]
@@ -93,10 +98,12 @@ struct Change {
 
 impl From<Change> for DomainChange {
     fn from(change: Change) -> Self {
+        let (daily_limit, sending) = change.limits.split();
         Self {
             host: change.host,
             max_users: change.max_users,
-            daily_limit: change.daily_limit,
+            daily_limit,
+            sending,
         }
     }
 }
@@ -134,8 +141,8 @@ fn list(context: &mut Context) -> Result<()> {
 impl Show {
     fn run(self, context: &mut Context) -> Result<()> {
         let mut app = context.app(Access::Existing)?;
-        let record = record(&mut app, &self.name)?;
-        Ok(context.out.one(&record)?)
+        let detail = app.domain_detail(&self.name)?;
+        Ok(context.out.one(&DomainWhole::new(detail))?)
     }
 }
 
@@ -143,7 +150,8 @@ impl Set {
     fn run(self, context: &mut Context) -> Result<()> {
         let change = DomainChange::from(self.change);
         if change.is_empty() {
-            let flags = "nothing to set: give --max-users, --daily-limit or --host";
+            let flags =
+                "nothing to set: give --max-users, --host, --daily-limit, --limit or --on-limit";
             return Err(Error::Usage(flags.into()).into());
         }
         let mut app = context.app(Access::Existing)?;
@@ -208,6 +216,59 @@ impl DomainRecord {
             host: domain.host.map(|host| host.to_string()),
             created_at: domain.created_at,
         }
+    }
+}
+
+/// A domain with its limits.
+#[derive(Serialize)]
+struct DomainWhole {
+    #[serde(flatten)]
+    domain: DomainRecord,
+    limits: BTreeMap<String, u32>,
+    on_limit: Option<&'static str>,
+}
+
+impl DomainWhole {
+    fn new(detail: DomainDetail) -> Self {
+        Self {
+            domain: DomainRecord::new(detail.domain, detail.users),
+            limits: named(&detail.limits),
+            on_limit: detail.on_limit.map(OnLimit::name),
+        }
+    }
+}
+
+impl Record for DomainWhole {
+    const COLUMNS: &'static [&'static str] = DomainRecord::COLUMNS;
+
+    fn cells(&self) -> Vec<String> {
+        self.domain.cells()
+    }
+
+    const FIELDS: &'static [&'static str] = DomainRecord::FIELDS;
+
+    fn fields(&self) -> Vec<String> {
+        self.domain.fields()
+    }
+
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let mut lines: Vec<_> = Self::COLUMNS.iter().copied().zip(self.cells()).collect();
+        let others: Vec<_> = self
+            .limits
+            .iter()
+            .map(|(kind, most)| format!("{most} {kind}"))
+            .collect();
+        let others = if others.is_empty() {
+            "none".into()
+        } else {
+            others.join("\n")
+        };
+        lines.push(("Other limits", others));
+        lines.push((
+            "Over a limit",
+            self.on_limit.unwrap_or("as the installation").to_owned(),
+        ));
+        lines
     }
 }
 

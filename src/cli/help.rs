@@ -25,6 +25,7 @@ Exit codes:
     4  refused: exists, limit reached, policy
     5  needs confirmation, or was cancelled
     6  wrong password
+    7  something to look at
    74  the output could not be delivered; nothing changed
    75  try again: the store is busy, full, missing or unreachable
   130  interrupted; nothing changed
@@ -190,6 +191,58 @@ Examples:
 JSON:
   {username, key_id} if it is right; else an error: wrong_password, user_not_found,
   cannot_sign_in, or why it cannot be told.";
+
+pub const SHOW_SERVER_CONFIG: &str = "\
+Examples:
+  smtpcred show-server-config postfix
+  smtpcred show-server-config postfix --check
+  smtpcred show-server-config exim --auth /run/smtpcred/auth --policy /run/smtpcred/policy
+  smtpcred show-server-config dovecot
+
+JSON:
+  {text}; with --check a list of {place, wanted, found, good}, and exit code 7 where something
+  differs.";
+
+pub const USAGE: &str = "\
+Examples:
+  smtpcred usage                                         of the last 30 days, by user
+  smtpcred usage --by day --since 7d
+  smtpcred usage --by domain --since 1y --json
+
+JSON:
+  A list of {name, messages, recipients, bytes, refusals}; the name is a username, a domain or a
+  date. Kept for 400 days. A day is one of UTC, or of the zone in `set-settings --day`. Refusals are
+  messages that a limit or a foreign sender kept back.";
+
+pub const AUDIT_FAILURES: &str = "\
+Examples:
+  smtpcred audit failures --since 24h
+  smtpcred audit failures --user shop@example.com --json
+
+JSON:
+  A list of {username, address, reason, count, first_at, last_at}. The reasons are those of
+  `smtpcred serve`. A name that may be a password typed into the wrong field is not kept.";
+
+pub const SERVE: &str = "\
+Examples:
+  smtpcred serve --auth /var/spool/postfix/smtpcred/auth,group=postfix \\
+                 --policy /var/spool/postfix/smtpcred/policy,group=postfix
+  smtpcred serve --auth /run/smtpcred/auth,mode=0666 --listen 127.0.0.1:10040
+
+Sockets:
+  Made anew under their names, with the mode 0660 unless said otherwise. Given by systemd's socket
+  activation (FileDescriptorName=auth or policy) they are used instead of the flags.
+
+Log:
+  One line each on stderr. A sign-in that was refused:
+    sign-in refused: address=203.0.113.9 reason=wrong-password user=shop@example.com
+  The reasons: unknown-user, wrong-password, mistyped (a generated password that is not whole),
+  old-password (one this user had), suspended, expired, no-tls, malformed. The client learns none
+  of them.
+
+Where it cannot tell:
+  A store that is locked, missing or damaged, or too much to do: the connection is closed, and the
+  mail server puts its client off (454 or 435 for a sign-in, 451 for a message). Never \"wrong\".";
 
 pub const AUDIT_LIST: &str = "\
 Examples:

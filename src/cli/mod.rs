@@ -13,8 +13,12 @@ mod output;
 mod password_input;
 mod prompt;
 mod reveal;
+mod sending;
+mod serve;
+mod server_config;
 mod settings;
 mod tty;
+mod usage;
 mod user;
 mod verify;
 
@@ -100,6 +104,9 @@ enum Command {
     ShowSettings(settings::Show),
     SetSettings(settings::Set),
     Verify(verify::Verify),
+    ShowServerConfig(server_config::ShowServerConfig),
+    Usage(usage::Usage),
+    Serve(serve::Serve),
     #[command(subcommand)]
     Audit(audit::Command),
     #[command(hide = true)]
@@ -182,6 +189,9 @@ fn run(command: Command, context: &mut Context) -> Result<()> {
         Command::ShowSettings(show) => show.run(context)?,
         Command::SetSettings(set) => set.run(context)?,
         Command::Verify(verify) => verify.run(context)?,
+        Command::ShowServerConfig(show) => show.run(context)?,
+        Command::Usage(usage) => usage.run(context)?,
+        Command::Serve(serve) => serve.run(context)?,
         Command::Audit(command) => command.run(context)?,
         Command::Generate(generate) => generate.run(&Cli::command())?,
         #[cfg(feature = "clipboard")]

@@ -132,6 +132,17 @@ impl Output {
         }
     }
 
+    /// Text to be pasted, as it is.
+    pub fn text(&mut self, text: &str) -> Result<()> {
+        match self.format {
+            Format::Table => {
+                let text = text.trim_end();
+                self.line(text)
+            }
+            Format::Json | Format::Csv => self.one(&super::server_config::Text::new(text)),
+        }
+    }
+
     /// Any number of them, in constant memory.
     pub fn list<R: Record>(&mut self) -> List<'_> {
         List::new::<R>(self)
@@ -250,7 +261,7 @@ fn wants_color(color: Color) -> bool {
 }
 
 /// Where stderr is gone there is nobody to tell.
-fn say(line: &str) {
+pub(super) fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 

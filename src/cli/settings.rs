@@ -1,13 +1,18 @@
 //! `smtpcred show-settings` and `set-settings`
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
 use super::output::Record;
+use super::sending::LimitArgs;
 use super::{Context, complete, help};
 use crate::error::Error;
+use crate::model::day::Day;
 use crate::model::hash::Cost;
+use crate::model::limits::{Kind, LimitSetting, Limits};
 use crate::model::name::HostName;
 use crate::model::settings::{MECHANISMS, Port, Ports, Setting, Settings};
 use crate::store::{Access, SettingsChange};
@@ -40,16 +45,36 @@ pub struct Set {
     /// Older, cheaper hashes are made again when their password is next verified.
     #[arg(long, value_name = "m=…,t=…,p=…")]
     argon2: Option<Cost>,
+
+    /// When a limit of a day begins anew: rolling (the last 24 hours count), or at midnight in a
+    /// time zone such as Europe/Berlin
+    #[arg(long, value_name = "ZONE")]
+    day: Option<Day>,
+
+    /// Let passwords come over connections without TLS: yes or no
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no)]
+    allow_insecure: Option<bool>,
+
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+fn yes_or_no(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("yes or no"),
+    }
 }
 
 impl Show {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let mut app = context.app(Access::Existing)?;
         let mut username = None;
-        let mut argon2 = None;
+        let mut installation = None;
         let connection = match self.name {
             None => {
-                argon2 = Some(app.settings()?.argon2.to_string());
+                installation = Some(Installation::new(&app.settings()?));
                 app.connection(None)?
             }
             Some(name) if name.contains('@') => {
@@ -69,7 +94,7 @@ impl Show {
             host: connection.host.map(|host| host.to_string()),
             ports: PortRecord::all(connection.ports),
             auth: MECHANISMS,
-            argon2,
+            installation,
         };
         Ok(context.out.one(&record)?)
     }
@@ -77,8 +102,19 @@ impl Show {
 
 impl Set {
     pub fn run(self, context: &mut Context) -> Result<()> {
-        if self.host.is_none() && self.ports.is_none() && self.argon2.is_none() {
-            let give = "nothing to set: give --host, --ports or --argon2";
+        let (daily_limit, mut sending) = self.limits.split();
+        if let Some(most) = daily_limit {
+            let kind = Kind::MESSAGES_A_DAY;
+            sending.limits.push(LimitSetting { kind, most });
+        }
+        let nothing = self.host.is_none()
+            && self.ports.is_none()
+            && self.argon2.is_none()
+            && self.day.is_none()
+            && self.allow_insecure.is_none()
+            && sending.is_empty();
+        if nothing {
+            let give = "nothing to set: give --host, --ports, --argon2, --day, --allow-insecure, --daily-limit, --limit or --on-limit";
             return Err(Error::Usage(give.into()).into());
         }
         let mut app = context.app(Access::Create)?;
@@ -86,6 +122,9 @@ impl Set {
             host: self.host,
             ports: self.ports,
             argon2: self.argon2,
+            allow_insecure: self.allow_insecure,
+            day: self.day,
+            sending,
         };
         let settings = app.set_settings(&change)?;
         context.out.note("changed the settings");
@@ -99,9 +138,38 @@ struct ConnectionRecord {
     host: Option<String>,
     ports: Vec<PortRecord>,
     auth: [&'static str; 2],
-    /// Of the installation: what a new hash costs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    argon2: Option<String>,
+    #[serde(flatten)]
+    installation: Option<Installation>,
+}
+
+/// What no application has to know.
+#[derive(Serialize)]
+struct Installation {
+    argon2: String,
+    day: String,
+    allow_insecure: bool,
+    limits: BTreeMap<String, u32>,
+    on_limit: &'static str,
+}
+
+impl Installation {
+    fn new(settings: &Settings) -> Self {
+        Self {
+            argon2: settings.argon2.to_string(),
+            day: settings.day.to_string(),
+            allow_insecure: settings.allow_insecure,
+            limits: named(&settings.limits),
+            on_limit: settings.on_limit.unwrap_or_default().name(),
+        }
+    }
+
+    fn limits_cell(&self) -> String {
+        if self.limits.is_empty() {
+            return "none".into();
+        }
+        let limits = limits_in_a_row(&self.limits);
+        format!("{limits}, all users together; a day is {}", self.day)
+    }
 }
 
 /// A port as it is printed.
@@ -135,22 +203,44 @@ impl PortRecord {
 }
 
 impl Record for ConnectionRecord {
-    const COLUMNS: &'static [&'static str] =
-        &["Server", "Ports", "Sign-in", "Username", "Password", "Hash"];
+    const COLUMNS: &'static [&'static str] = &[
+        "Server",
+        "Ports",
+        "Sign-in",
+        "Username",
+        "Password",
+        "Hash",
+        "Limits",
+        "Over a limit",
+    ];
 
     fn cells(&self) -> Vec<String> {
         let ports: Vec<_> = self.ports.iter().map(|port| port.text.as_str()).collect();
         let cells = [
             self.host.clone().unwrap_or_else(|| "not set".into()),
             ports.join("\n"),
-            format!("{}, over TLS only", self.auth.join(" or ")),
+            match &self.installation {
+                Some(installation) if installation.allow_insecure => {
+                    format!("{}, also without TLS", self.auth.join(" or "))
+                }
+                _ => format!("{}, over TLS only", self.auth.join(" or ")),
+            },
             self.username
                 .clone()
                 .unwrap_or_else(|| "as given by `user create`".into()),
             "shown once, by `user create` and `user reset`".to_owned(),
         ];
-        let hash = self.argon2.as_ref().map(|cost| format!("Argon2id {cost}"));
-        cells.into_iter().chain(hash).collect()
+        let more = self.installation.as_ref().map(|installation| {
+            [
+                format!("Argon2id {}", installation.argon2),
+                installation.limits_cell(),
+                installation.on_limit.to_owned(),
+            ]
+        });
+        cells
+            .into_iter()
+            .chain(more.into_iter().flatten())
+            .collect()
     }
 
     const FIELDS: &'static [&'static str] =
@@ -177,7 +267,8 @@ impl Record for ConnectionRecord {
 struct SettingsRecord {
     host: Option<String>,
     ports: Vec<u16>,
-    argon2: String,
+    #[serde(flatten)]
+    installation: Installation,
 }
 
 impl SettingsRecord {
@@ -185,9 +276,23 @@ impl SettingsRecord {
         Self {
             host: settings.host.as_ref().map(ToString::to_string),
             ports: settings.ports.offered().map(|port| port.number).collect(),
-            argon2: settings.argon2.to_string(),
+            installation: Installation::new(settings),
         }
     }
+}
+
+/// Limits as they are printed: by the names they are set by.
+pub fn named(limits: &Limits) -> BTreeMap<String, u32> {
+    let named = limits.iter().map(|(kind, most)| (kind.to_string(), most));
+    named.collect()
+}
+
+fn limits_in_a_row(limits: &BTreeMap<String, u32>) -> String {
+    let all: Vec<_> = limits
+        .iter()
+        .map(|(kind, most)| format!("{kind}={most}"))
+        .collect();
+    all.join(" ")
 }
 
 impl Record for SettingsRecord {
@@ -197,14 +302,26 @@ impl Record for SettingsRecord {
         self.fields()
     }
 
-    const FIELDS: &'static [&'static str] = &["host", "ports", "argon2"];
+    const FIELDS: &'static [&'static str] = &[
+        "host",
+        "ports",
+        "argon2",
+        "day",
+        "allow_insecure",
+        "limits",
+        "on_limit",
+    ];
 
     fn fields(&self) -> Vec<String> {
         let ports: Vec<_> = self.ports.iter().map(ToString::to_string).collect();
         vec![
             self.host.clone().unwrap_or_default(),
             ports.join(" "),
-            self.argon2.clone(),
+            self.installation.argon2.clone(),
+            self.installation.day.clone(),
+            self.installation.allow_insecure.to_string(),
+            limits_in_a_row(&self.installation.limits),
+            self.installation.on_limit.to_owned(),
         ]
     }
 }

@@ -4,7 +4,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::day::Day;
 use super::hash::Cost;
+use super::limits::{Limits, OnLimit};
 use super::name::HostName;
 use super::text::invalid;
 use crate::error::{Error, Result};
@@ -14,6 +16,13 @@ pub struct Settings {
     pub host: Option<HostName>,
     pub ports: Ports,
     pub argon2: Cost,
+    /// Passwords may come over connections that are not encrypted.
+    pub allow_insecure: bool,
+    /// When a limit of a day begins anew.
+    pub day: Day,
+    /// Of all users together.
+    pub limits: Limits,
+    pub on_limit: Option<OnLimit>,
 }
 
 /// How a connection is encrypted: at once (RFC 8314 §3.3), or after STARTTLS

@@ -1,7 +1,7 @@
 //! Domains.
 
 use super::engine::Row;
-use super::{Store, Tx};
+use super::{Owner, SendingChange, Store, Tx};
 use crate::error::{Error, Result};
 use crate::model::domain::Domain;
 use crate::model::event::{Action, Fields};
@@ -14,6 +14,7 @@ pub struct DomainChange {
     pub host: Option<Setting<HostName>>,
     pub max_users: Option<Setting<Limit>>,
     pub daily_limit: Option<Setting<Limit>>,
+    pub sending: SendingChange,
 }
 
 impl Store {
@@ -76,27 +77,28 @@ impl Tx<'_> {
         if self.execute(SQL, &[name.as_str().into(), at.into()])? == 0 {
             return Err(Error::DomainExists(name.to_string()));
         }
-        self.update_domain(name, change)?;
-        self.event(Action::DomainAdd, Some(name), None, &change.fields())
+        let fields = self.update_domain(name, change)?;
+        self.event(Action::DomainAdd, Some(name), None, &fields)
     }
 
     pub fn set_domain(&mut self, name: &DomainName, change: &DomainChange) -> Result<()> {
-        self.update_domain(name, change)?;
-        self.event(Action::DomainSet, Some(name), None, &change.fields())
+        let fields = self.update_domain(name, change)?;
+        self.event(Action::DomainSet, Some(name), None, &fields)
     }
 
     /// The users have to be gone before: see [`Tx::delete_user`].
     pub fn remove_domain(&mut self, name: &DomainName) -> Result<()> {
         const SQL: &str = "DELETE FROM domains WHERE name = $1";
         self.execute(SQL, &[name.as_str().into()])?;
+        self.forget_limits(Owner::domain(name))?;
         self.event(Action::DomainRemove, Some(name), None, &Fields::default())
     }
 
-    fn update_domain(&mut self, name: &DomainName, change: &DomainChange) -> Result<()> {
+    fn update_domain(&mut self, domain: &DomainName, change: &DomainChange) -> Result<Fields> {
         const HOST: &str = "UPDATE domains SET host = $2 WHERE name = $1";
         const MAX_USERS: &str = "UPDATE domains SET max_users = $2 WHERE name = $1";
         const DAILY_LIMIT: &str = "UPDATE domains SET daily_limit = $2 WHERE name = $1";
-        let name = name.as_str();
+        let name = domain.as_str();
         if let Some(host) = &change.host {
             let host = host.as_ref().value().map(HostName::as_str);
             self.execute(HOST, &[name.into(), host.into()])?;
@@ -112,13 +114,19 @@ impl Tx<'_> {
                 )?;
             }
         }
-        Ok(())
+        self.change_sending(Owner::domain(domain), &change.sending, change.fields())
+    }
+}
+
+impl SendingChange {
+    pub fn is_empty(&self) -> bool {
+        self.senders.is_none() && self.limits.is_empty() && self.on_limit.is_none()
     }
 }
 
 impl DomainChange {
     pub fn is_empty(&self) -> bool {
-        self.fields().is_empty()
+        self.fields().is_empty() && self.sending.is_empty()
     }
 
     fn fields(&self) -> Fields {

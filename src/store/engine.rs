@@ -37,7 +37,11 @@ impl dyn Row + '_ {
     }
 
     pub fn opt_time(&self, column: usize) -> Result<Option<Time>> {
-        Ok(self.opt_int(column)?.map(Time::from_epoch))
+        let time = self.opt_int(column)?.map(Time::from_epoch);
+        // No clock that we believe says less.
+        time.map(Time::plausible)
+            .transpose()
+            .map_err(|_| self.damaged("a time cannot be"))
     }
 
     pub fn opt_limit(&self, column: usize) -> Result<Option<u32>> {
@@ -64,6 +68,10 @@ impl dyn Row + '_ {
 pub type Each<'a> = dyn FnMut(&dyn Row) -> Result<()> + 'a;
 
 pub trait Engine {
+    /// Another number than before if another connection changed anything. Fails
+    /// where the location names another store by now.
+    fn version(&mut self) -> Result<i64>;
+
     /// Begins a change. Waits for other writers, for some seconds at most.
     fn begin(&mut self) -> Result<()>;
 

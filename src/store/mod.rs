@@ -5,18 +5,25 @@ mod domains;
 mod engine;
 mod events;
 mod passwords;
+mod sending;
 mod settings;
+mod sign_ins;
 mod sqlite;
+mod usage;
 mod users;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use engine::Engine;
 
 pub use domains::DomainChange;
 pub use events::EventFilter;
 pub use passwords::{NewPassword, OldPasswords, StoredHash};
+pub use sending::{Owner, SendingChange, SendingRules};
 pub use settings::SettingsChange;
+pub use sign_ins::{Seen, SignInRow};
+pub use usage::Sent;
 pub use users::{NewUser, UserChange};
 
 use crate::error::{Error, Result};
@@ -35,6 +42,10 @@ pub enum Access {
     Create,
 }
 
+/// Of a command. Longer than any transaction of ours; a lock that outlasts it is
+/// a backup tool or a hung process.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 pub struct Store {
     engine: Box<dyn Engine>,
     /// What the admin should know about it.
@@ -43,16 +54,28 @@ pub struct Store {
 
 impl Store {
     pub fn open(location: &Location, access: Access) -> Result<Self> {
+        Self::open_within(location, access, PATIENCE)
+    }
+
+    /// Opens the store, and waits so long at most for others that have it locked,
+    /// then and later.
+    pub fn open_within(location: &Location, access: Access, patience: Duration) -> Result<Self> {
         if location.0.to_str().is_some_and(|l| l.contains("://")) {
             return Err(Error::Usage(
                 "the store has to be a file: this version knows no other kind".into(),
             ));
         }
-        let (engine, warnings) = sqlite::open(&location.0, access)?;
+        let (engine, warnings) = sqlite::open(&location.0, access, patience)?;
         Ok(Self {
             engine: Box::new(engine),
             warnings,
         })
+    }
+
+    /// Another number than last time if anybody else changed anything, and an
+    /// error if this is not the store any more that its location names.
+    pub fn version(&mut self) -> Result<i64> {
+        self.engine.version()
     }
 
     /// What a statement finds from `prefix` on. A prefix is a range, because

@@ -1,7 +1,8 @@
 //! The installation's settings: one row for each that differs from its default.
 
-use super::{Store, Tx};
+use super::{Owner, SendingChange, Store, Tx};
 use crate::error::Result;
+use crate::model::day::Day;
 use crate::model::event::{Action, Fields};
 use crate::model::hash::Cost;
 use crate::model::name::HostName;
@@ -13,11 +14,18 @@ pub struct SettingsChange {
     pub host: Option<Setting<HostName>>,
     pub ports: Option<Ports>,
     pub argon2: Option<Cost>,
+    pub allow_insecure: Option<bool>,
+    pub day: Option<Day>,
+    pub sending: SendingChange,
 }
 
 const HOST: &str = "host";
 const PORTS: &str = "ports";
 const ARGON2: &str = "argon2";
+const ALLOW_INSECURE: &str = "allow_insecure";
+const DAY: &str = "day";
+pub(super) const ON_LIMIT: &str = "on_limit";
+const YES: &str = "yes";
 
 impl Store {
     pub fn settings(&mut self) -> Result<Settings> {
@@ -28,11 +36,17 @@ impl Store {
                 HOST => settings.host = Some(row.parsed(1)?),
                 PORTS => settings.ports = row.parsed(1)?,
                 ARGON2 => settings.argon2 = row.parsed(1)?,
+                ALLOW_INSECURE => settings.allow_insecure = row.text(1)? == YES,
+                // A zone that this machine does not know must not keep anybody
+                // from signing in; the last 24 hours are never less strict.
+                DAY => settings.day = row.parsed(1).unwrap_or_default(),
+                ON_LIMIT => settings.on_limit = Some(row.parsed(1)?),
                 // Of a later version that kept the schema.
                 _ => {}
             }
             Ok(())
         })?;
+        settings.limits = self.limits(Owner::INSTALLATION)?;
         Ok(settings)
     }
 }
@@ -47,6 +61,11 @@ impl Tx<'_> {
             (HOST, host),
             (PORTS, change.ports.map(|p| Some(p.to_string()))),
             (ARGON2, change.argon2.map(|c| Some(c.to_string()))),
+            (
+                ALLOW_INSECURE,
+                change.allow_insecure.map(|yes| yes.then(|| YES.to_owned())),
+            ),
+            (DAY, change.day.as_ref().map(|day| Some(day.to_string()))),
         ];
         let mut fields = Fields::default();
         for (name, value) in rows {
@@ -55,10 +74,11 @@ impl Tx<'_> {
                 fields = fields.with(name, value);
             }
         }
+        let fields = self.change_sending(Owner::INSTALLATION, &change.sending, fields)?;
         self.event(Action::SettingsSet, None, None, &fields)
     }
 
-    fn put(&mut self, name: &str, value: Option<&str>) -> Result<()> {
+    pub(super) fn put(&mut self, name: &str, value: Option<&str>) -> Result<()> {
         const SET: &str = "INSERT INTO settings (name, value) VALUES ($1, $2)
             ON CONFLICT (name) DO UPDATE SET value = excluded.value";
         const UNSET: &str = "DELETE FROM settings WHERE name = $1";

@@ -1,7 +1,7 @@
 //! Users, with what is known of their passwords.
 
 use super::engine::{Arg, Row};
-use super::{NewPassword, Store, Tx};
+use super::{NewPassword, Owner, SendingChange, Store, Tx};
 use crate::error::{Error, Result};
 use crate::model::event::{Action, Fields};
 use crate::model::label::Label;
@@ -17,6 +17,7 @@ pub struct NewUser<'a> {
     pub label: Option<&'a Label>,
     pub daily_limit: Option<Limit>,
     pub expires_at: Option<Time>,
+    pub sending: &'a SendingChange,
 }
 
 /// What to set; absent stays as it is.
@@ -25,6 +26,7 @@ pub struct UserChange {
     pub label: Option<Setting<Label>>,
     pub daily_limit: Option<Setting<Limit>>,
     pub expires_at: Option<Setting<Time>>,
+    pub sending: SendingChange,
 }
 
 /// One row for each password; `users` folds them. Shared by all that read
@@ -168,6 +170,7 @@ impl Tx<'_> {
             .with_some("label", label)
             .with_some("daily_limit", daily_limit)
             .with_some("expires_at", user.expires_at.map(|at| at.to_string()));
+        let fields = self.change_sending(Owner::user(user.username), user.sending, fields)?;
         self.event(
             Action::UserCreate,
             Some(&domain),
@@ -197,6 +200,7 @@ impl Tx<'_> {
             self.execute(EXPIRES, &[name, at.into()])?;
             fields = fields.with("expires_at", at.map(|at| at.to_string()));
         }
+        let fields = self.change_sending(Owner::user(username), &change.sending, fields)?;
         self.event(
             Action::UserSet,
             Some(&username.domain()),
@@ -234,6 +238,7 @@ impl Tx<'_> {
     pub fn delete_user(&mut self, username: &Username) -> Result<()> {
         const SQL: &str = "DELETE FROM users WHERE username = $1";
         self.execute(SQL, &[username.as_str().into()])?;
+        self.forget_limits(Owner::user(username))?;
         self.scrub = true;
         self.event(
             Action::UserDelete,

@@ -143,7 +143,7 @@ pub fn finished(output: Output) -> Run {
 
 /// Waits for something to become true, and fails loudly if it does not.
 pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(120);
     loop {
         if let Some(found) = probe() {
             return found;

@@ -5,15 +5,16 @@ use clap::Args;
 
 use super::record::UserRecord;
 use crate::app::users::UserUpdate;
+use crate::cli::sending::{LimitArgs, SenderArgs};
 use crate::cli::{Context, complete, help, prompt};
 use crate::error::Error;
 use crate::model::duration::Duration;
 use crate::model::label::Label;
 use crate::model::name::Username;
-use crate::model::settings::{Limit, Setting};
+use crate::model::settings::Setting;
 use crate::store::Access;
 
-/// Change a user's label, limit or expiry
+/// Change a user's label, senders, limits or expiry
 #[derive(Debug, Args)]
 #[command(after_long_help = help::USER_SET)]
 pub struct Set {
@@ -25,9 +26,11 @@ pub struct Set {
     #[arg(long, value_name = "TEXT")]
     label: Option<Setting<Label>>,
 
-    /// How many messages a day it may send, or none
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
-    daily_limit: Option<Setting<Limit>>,
+    #[command(flatten)]
+    senders: SenderArgs,
+
+    #[command(flatten)]
+    limits: LimitArgs,
 
     /// Stop it from signing in after this time from now, or none
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
@@ -67,15 +70,22 @@ pub struct Delete {
 
 impl Set {
     pub fn run(self, context: &mut Context) -> Result<()> {
-        if self.label.is_none() && self.daily_limit.is_none() && self.expires_in.is_none() {
-            let give = "nothing to set: give --label, --daily-limit or --expires-in";
+        let (daily_limit, mut sending) = self.limits.split();
+        sending.senders = self.senders.senders()?;
+        let nothing = self.label.is_none()
+            && self.expires_in.is_none()
+            && daily_limit.is_none()
+            && sending.is_empty();
+        if nothing {
+            let give = "nothing to set: give --label, --expires-in, --sender, --daily-limit, --limit or --on-limit";
             return Err(Error::Usage(give.into()).into());
         }
         let mut app = context.app(Access::Existing)?;
         let update = UserUpdate {
             label: self.label,
-            daily_limit: self.daily_limit,
+            daily_limit,
             expires_in: self.expires_in,
+            sending,
         };
         let user = app.set_user(&self.username, update)?;
         context.out.note(&format!("changed {}", user.username));

@@ -8,12 +8,13 @@ use crate::app::credential::{CreateRequest, Name};
 use crate::app::users::UserRequest;
 use crate::cli::password_input::PasswordArgs;
 use crate::cli::reveal::RevealArgs;
+use crate::cli::sending::{LimitArgs, SenderArgs};
 use crate::cli::{Context, complete, help};
 use crate::error::Error;
 use crate::model::duration::Duration;
 use crate::model::label::Label;
 use crate::model::name::{DomainName, Username};
-use crate::model::settings::Limit;
+use crate::model::settings::Setting;
 use crate::store::Access;
 
 /// Create a user, and show its password once
@@ -44,9 +45,11 @@ pub struct Create {
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     expires_in: Option<Duration>,
 
-    /// How many messages a day it may send
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
-    daily_limit: Option<Limit>,
+    #[command(flatten)]
+    senders: SenderArgs,
+
+    #[command(flatten)]
+    limits: LimitArgs,
 
     #[command(flatten)]
     password: PasswordArgs,
@@ -74,13 +77,16 @@ impl Create {
         };
         let mut app = context.app(access)?;
 
+        let (daily_limit, mut sending) = self.limits.split();
+        sending.senders = self.senders.senders()?;
         let request = CreateRequest {
             name,
             add_domain: self.add_domain,
             user: UserRequest {
                 label: self.label,
-                daily_limit: self.daily_limit,
+                daily_limit: daily_limit.and_then(Setting::value),
                 expires_in: self.expires_in,
+                sending,
             },
         };
         let username = app.plan_user(&request)?;

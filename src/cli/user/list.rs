@@ -60,7 +60,7 @@ impl List {
 impl Show {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let mut app = context.app(Access::Existing)?;
-        let user = app.user(&self.username)?;
-        Ok(context.out.one(&UserDetail::new(&user, app.now()))?)
+        let detail = app.user_detail(&self.username)?;
+        Ok(context.out.one(&UserDetail::new(&detail, app.now()))?)
     }
 }

@@ -3,7 +3,7 @@
 mod change;
 mod create;
 mod list;
-mod record;
+pub mod record;
 mod reset;
 
 use anyhow::Result;

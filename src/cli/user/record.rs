@@ -1,8 +1,15 @@
 //! A user as it is printed.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
+use crate::app::usage::Detail;
 use crate::cli::output::Record;
+use crate::cli::settings::named;
+use crate::model::limits::Kind;
+use crate::model::refusal::Refusals;
+use crate::model::sender::Sender;
 use crate::model::time::Time;
 use crate::model::user::{Connection, Key, Status, User};
 
@@ -157,21 +164,67 @@ impl Record for UserRecord<'_> {
     }
 }
 
-/// A user with the passwords it had.
+/// Of what there may be many: the latest few say enough to a person.
+const SHOWN: usize = 5;
+
+/// A user with the passwords it had, and all else that is known of it.
 #[derive(Serialize)]
 pub struct UserDetail<'a> {
     #[serde(flatten)]
     user: UserRecord<'a>,
     old_keys: Vec<KeyRecord<'a>>,
+    /// Empty: every address of its domain.
+    senders: Vec<&'a str>,
+    /// Its own, messages a day aside.
+    limits: BTreeMap<String, u32>,
+    /// Its own, its domain's or the installation's.
+    on_limit: &'static str,
+    refused_sign_ins: Vec<RefusalRecord<'a>>,
 }
 
 impl<'a> UserDetail<'a> {
-    pub fn new(user: &'a User, now: Time) -> Self {
+    pub fn new(detail: &'a Detail, now: Time) -> Self {
+        let user = &detail.user;
         let old = user.keys.iter().filter(|key| !key.is_live(now));
+        let mut limits = named(&detail.rules.limits[0]);
+        limits.remove(&Kind::MESSAGES_A_DAY.to_string());
         Self {
             user: UserRecord::new(user, now),
             old_keys: old.map(KeyRecord::new).collect(),
+            senders: detail.rules.senders.iter().map(Sender::as_str).collect(),
+            limits,
+            on_limit: detail.rules.on_limit().name(),
+            refused_sign_ins: detail.refusals.iter().map(RefusalRecord::new).collect(),
         }
+    }
+
+    fn sending_lines(&self) -> [(&'static str, String); 3] {
+        let user = &self.user;
+        let daily = user.daily_limit.map(|n| format!("{n} messages a day"));
+        let others = self
+            .limits
+            .iter()
+            .map(|(kind, most)| format!("{most} {kind}"));
+        let limits: Vec<_> = daily.into_iter().chain(others).collect();
+        let senders = if self.senders.is_empty() {
+            format!("every address of {}", user.domain)
+        } else {
+            self.senders.join("\n")
+        };
+        let or_none = |lines: Vec<String>| {
+            if lines.is_empty() {
+                "none".to_owned()
+            } else {
+                lines.join("\n")
+            }
+        };
+        let refused = self.refused_sign_ins.iter().take(SHOWN);
+        let refused = refused.map(|refusal| refusal.text(user.now)).collect();
+        [
+            ("Sends as", senders),
+            ("Limits", or_none(limits)),
+            ("Refused sign-ins", or_none(refused)),
+        ]
     }
 
     fn key_line(&self, key: &KeyRecord, until: &str) -> String {
@@ -201,8 +254,6 @@ impl Record for UserDetail<'_> {
     }
 
     fn lines(&self) -> Vec<(&'static str, String)> {
-        // The latest few say enough to a person.
-        const SHOWN: usize = 5;
         let user = &self.user;
         let keys: Vec<_> = user
             .keys
@@ -236,14 +287,76 @@ impl Record for UserDetail<'_> {
         let last = user.last_connection.map(|last| last.text(user.now));
         lines.extend([
             ("Last connection", last.unwrap_or_else(|| "never".into())),
-            (
-                "Daily limit",
-                user.daily_limit
-                    .map_or("none".to_owned(), |n| format!("{n} messages")),
-            ),
             ("Expires", expires),
             ("Created", user.created_at.to_string()),
         ]);
+        lines.extend(self.sending_lines());
         lines
+    }
+}
+
+/// Sign-ins that were refused, as they are printed.
+#[derive(Serialize)]
+pub struct RefusalRecord<'a> {
+    username: &'a str,
+    address: &'a str,
+    reason: &'static str,
+    count: i64,
+    first_at: Time,
+    last_at: Time,
+}
+
+impl<'a> RefusalRecord<'a> {
+    pub fn new(refusals: &'a Refusals) -> Self {
+        Self {
+            username: &refusals.username,
+            address: &refusals.address,
+            reason: refusals.reason.name(),
+            count: refusals.count,
+            first_at: refusals.first_at,
+            last_at: refusals.last_at,
+        }
+    }
+
+    fn text(&self, now: Time) -> String {
+        let ago = now.since(self.last_at);
+        let (reason, count, address) = (self.reason, self.count, self.address);
+        let times = if count == 1 {
+            "once".to_owned()
+        } else {
+            format!("{count} times")
+        };
+        format!("{reason}, {times} from {address}, last {ago} ago")
+    }
+}
+
+impl Record for RefusalRecord<'_> {
+    const COLUMNS: &'static [&'static str] =
+        &["Last", "Username", "Address", "Reason", "Count", "First"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.last_at.to_string(),
+            self.username.to_owned(),
+            self.address.to_owned(),
+            self.reason.to_owned(),
+            self.count.to_string(),
+            self.first_at.to_string(),
+        ]
+    }
+
+    const FIELDS: &'static [&'static str] = &[
+        "username", "address", "reason", "count", "first_at", "last_at",
+    ];
+
+    fn fields(&self) -> Vec<String> {
+        vec![
+            self.username.to_owned(),
+            self.address.to_owned(),
+            self.reason.to_owned(),
+            self.count.to_string(),
+            self.first_at.to_string(),
+            self.last_at.to_string(),
+        ]
     }
 }

@@ -7,13 +7,10 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Longer than any transaction of ours; a lock that outlasts it is a backup
-/// tool or a hung process.
-const PATIENCE: Duration = Duration::from_secs(30);
 const YIELDS: u32 = 3;
 
 /// Told how often it was asked for the same lock; says whether to go on.
-pub fn handler() -> impl FnMut(i32) -> bool + Send + 'static {
+pub fn handler(patience: Duration) -> impl FnMut(i32) -> bool + Send + 'static {
     let mut since = Instant::now();
     let mut dice = std::process::id() | 1;
     move |asked| {
@@ -25,7 +22,7 @@ pub fn handler() -> impl FnMut(i32) -> bool + Send + 'static {
             thread::yield_now();
             return true;
         }
-        if since.elapsed() > PATIENCE {
+        if since.elapsed() > patience {
             return false;
         }
         // The longer it has waited, the more there are who wait: a hundred that

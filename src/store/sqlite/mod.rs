@@ -1,13 +1,19 @@
 //! SQLite behind the store.
 
 mod busy;
+mod held;
 mod open;
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ErrorCode, ToSql, params_from_iter};
 
+use self::held::Held;
 pub use self::open::open;
 use super::engine::{Arg, Each, Engine, Row};
 use crate::error::{Error, Result};
@@ -15,9 +21,31 @@ use crate::error::{Error, Result};
 pub struct Sqlite {
     connection: Connection,
     path: PathBuf,
+    patience: Duration,
+    /// Last: it is let go of after the connection is closed.
+    file: Held,
 }
 
 impl Engine for Sqlite {
+    fn version(&mut self) -> Result<i64> {
+        match fs::metadata(&self.path) {
+            Ok(file) if (file.dev(), file.ino()) == self.file.id() => {}
+            found => {
+                // Closing it must not touch the log of whatever has its name.
+                let _ = self
+                    .connection
+                    .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+                return Err(match found {
+                    Ok(_) => Error::StoreReplaced(self.path.clone()),
+                    Err(_) => Error::StoreMissing(self.path.clone()),
+                });
+            }
+        }
+        self.prepared("PRAGMA data_version")?
+            .query_row([], |row| row.get(0))
+            .map_err(|e| translated(&self.path, &e))
+    }
+
     fn begin(&mut self) -> Result<()> {
         // IMMEDIATE: a transaction that reads first and writes later cannot
         // wait for another writer, it can only fail.
@@ -89,7 +117,7 @@ impl Sqlite {
             .map_err(failed)?;
         let outcome = run(self);
         self.connection
-            .busy_handler(Some(busy::handler()))
+            .busy_handler(Some(busy::handler(self.patience)))
             .map_err(|e| translated(&self.path, &e))?;
         outcome
     }

@@ -2,12 +2,15 @@
 //! found before SQLite may touch it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Read};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use nix::unistd::Uid;
 use rusqlite::{Connection, OpenFlags};
 
+use super::held::Held;
 use super::{Sqlite, busy, translated};
 use crate::error::{Error, Result};
 use crate::store::Access;
@@ -18,7 +21,7 @@ const APPLICATION_ID: i32 = 0x534d_5450;
 
 /// Each brings a store from one version to the next. Never changed once
 /// released, only added to.
-const MIGRATIONS: [&str; 1] = [include_str!("0001.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("0001.sql"), include_str!("0002.sql")];
 #[allow(clippy::cast_possible_wrap, reason = "a handful")]
 const SCHEMA: i64 = MIGRATIONS.len() as i64;
 
@@ -28,13 +31,14 @@ const PRAGMAS: &str = "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;
     PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA synchronous = FULL;";
 
 /// Opens the store, and says what the admin should know about it.
-pub fn open(path: &Path, access: Access) -> Result<(Sqlite, Vec<String>)> {
+pub fn open(path: &Path, access: Access, patience: Duration) -> Result<(Sqlite, Vec<String>)> {
     let path = std::path::absolute(path).map_err(|e| unreachable_(path, &e))?;
     if !path.exists() && access == Access::Create {
         create(&path)?;
     }
     let warnings = check_rights(&path)?;
-    let state = inspect(&path)?;
+    let file = Held::open(&path).map_err(|e| unreachable_(&path, &e))?;
+    let state = inspect(&path, &file)?;
     if state == State::Empty && access != Access::Create {
         return Err(Error::StoreMissing(path));
     }
@@ -44,10 +48,15 @@ pub fn open(path: &Path, access: Access) -> Result<(Sqlite, Vec<String>)> {
     let mut connection = Connection::open_with_flags(&path, flags).map_err(|e| failed(&e))?;
     // Before anything else: from here on every statement may meet a lock.
     connection
-        .busy_handler(Some(busy::handler()))
+        .busy_handler(Some(busy::handler(patience)))
         .map_err(|e| failed(&e))?;
     connection.execute_batch(PRAGMAS).map_err(|e| failed(&e))?;
-    let mut store = Sqlite { connection, path };
+    let mut store = Sqlite {
+        connection,
+        path,
+        patience,
+        file,
+    };
     store.migrate()?;
     if state != State::Wal {
         store.use_wal()?;
@@ -97,7 +106,7 @@ impl Sqlite {
     /// file itself carries our mark from its first page on.
     fn use_wal(&self) -> Result<()> {
         // SQLite does not call the busy handler for this one.
-        let mut go_on = busy::handler();
+        let mut go_on = busy::handler(self.patience);
         let mut asked = 0;
         loop {
             match self.batch("PRAGMA journal_mode = WAL") {
@@ -122,9 +131,24 @@ fn create(path: &Path) -> Result<()> {
         .mode(0o600)
         .open(path);
     match made {
-        Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(unreachable_(path, &e)),
-        _ => Ok(()),
+        Ok(file) => give_to_owner(path, &file),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(unreachable_(path, &e)),
     }
+}
+
+/// Made by root in the folder of another user, it is for that user: the relay
+/// that runs as it could not read it otherwise.
+fn give_to_owner(path: &Path, file: &File) -> Result<()> {
+    let failed = |e: io::Error| unreachable_(path, &e);
+    let Some(folder) = path.parent() else {
+        return Ok(());
+    };
+    let folder = fs::metadata(folder).map_err(failed)?;
+    if Uid::effective().is_root() && folder.uid() != 0 {
+        fchown(file, Some(folder.uid()), Some(folder.gid())).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Refuses a store that strangers can write; names one that they can read.
@@ -198,20 +222,11 @@ enum State {
 
 /// Reads the header as bytes: opening a stranger's file with SQLite could
 /// already change it.
-fn inspect(path: &Path) -> Result<State> {
+fn inspect(path: &Path, file: &Held) -> Result<State> {
     const HEADER: usize = 100;
     const WAL: u8 = 2;
     let mut header = [0; HEADER];
-    let mut file = File::open(path).map_err(|e| unreachable_(path, &e))?;
-    let mut filled = 0;
-    while filled < HEADER {
-        match file.read(&mut header[filled..]) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) => return Err(unreachable_(path, &e)),
-        }
-    }
+    let (filled, length) = file.read(&mut header).map_err(|e| unreachable_(path, &e))?;
     if filled == 0 {
         return Ok(State::Empty);
     }
@@ -241,7 +256,6 @@ fn inspect(path: &Path) -> Result<State> {
         1 => 65_536,
         size => u64::from(size),
     };
-    let length = file.metadata().map_err(|e| unreachable_(path, &e))?.len();
     if at_rest && number(24) == number(92) && length < u64::from(number(28)) * page_size {
         return Err(damaged(path, "its end is missing"));
     }
@@ -258,7 +272,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn unreachable_(path: &Path, error: &std::io::Error) -> Error {
+fn unreachable_(path: &Path, error: &io::Error) -> Error {
     Error::StoreUnreachable {
         path: path.to_owned(),
         reason: error.to_string(),

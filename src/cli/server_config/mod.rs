@@ -1,0 +1,131 @@
+//! `smtpcred show-server-config`: what to paste into a mail server. The texts
+//! are beside this file, one for each.
+
+mod check;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use self::check::Finding;
+use super::output::{Format, Record};
+use super::{Context, help};
+use crate::error::Error;
+use crate::model::hash::Cost;
+use crate::store::Access;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Server {
+    Postfix,
+    Exim,
+    Dovecot,
+}
+
+/// Show what to paste into the mail server
+///
+/// For Postfix and Exim, which ask `smtpcred serve`; or for Dovecot, which reads the store itself.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::SHOW_SERVER_CONFIG)]
+pub struct ShowServerConfig {
+    /// Which mail server
+    #[arg(value_enum, value_name = "SERVER")]
+    server: Server,
+
+    /// The socket for sign-ins; for a chrooted Postfix, relative to its queue directory
+    #[arg(long, value_name = "SOCKET")]
+    auth: Option<String>,
+
+    /// The socket of the policy service
+    #[arg(long, value_name = "SOCKET")]
+    policy: Option<String>,
+
+    /// Compare with the configuration that the server has; exits with 7 if it differs
+    #[arg(long)]
+    check: bool,
+
+    /// The configuration to compare with: Postfix's folder, Exim's or Dovecot's file
+    #[arg(long, value_name = "PATH", requires = "check")]
+    config: Option<PathBuf>,
+}
+
+impl ShowServerConfig {
+    pub fn run(self, context: &mut Context) -> Result<()> {
+        let (auth, policy) = match self.server {
+            Server::Postfix => ("smtpcred/auth", "smtpcred/policy"),
+            Server::Exim | Server::Dovecot => ("/run/smtpcred/auth", "/run/smtpcred/policy"),
+        };
+        let sockets = Sockets {
+            auth: self.auth.unwrap_or_else(|| auth.to_owned()),
+            policy: self.policy.unwrap_or_else(|| policy.to_owned()),
+        };
+        let store = std::path::absolute(context.globals.location()?.0).unwrap_or_default();
+        let store = store.display().to_string();
+        if !self.check {
+            let text = match self.server {
+                Server::Postfix => include_str!("postfix.txt"),
+                Server::Exim => include_str!("exim.txt"),
+                Server::Dovecot => include_str!("dovecot.txt"),
+            };
+            // It can be shown before there is a store.
+            let cost = context
+                .app(Access::Existing)
+                .and_then(|mut app| app.settings())
+                .map_or_else(|_| Cost::default(), |settings| settings.argon2);
+            let text = text
+                .replace("{auth}", &sockets.auth)
+                .replace("{policy}", &sockets.policy)
+                .replace("{store}", &store)
+                .replace("{argon2}", &cost.to_string());
+            return Ok(context.out.text(&text)?);
+        }
+        let findings = check::check(self.server, self.config.as_deref(), &sockets, &store)?;
+        let wrong = findings.iter().filter(|finding| !finding.good).count();
+        let mut list = context.out.list::<Finding>();
+        for finding in &findings {
+            list.push(finding)?;
+        }
+        list.end("nothing to compare")?;
+        if wrong > 0 {
+            return Err(Error::Differs(wrong).into());
+        }
+        if context.out.format() == Format::Table {
+            context
+                .out
+                .note("the mail server is set up as it should be");
+        }
+        Ok(())
+    }
+}
+
+pub struct Sockets {
+    pub auth: String,
+    pub policy: String,
+}
+
+/// The text as it is printed to programs.
+#[derive(Serialize)]
+pub struct Text<'a> {
+    text: &'a str,
+}
+
+impl<'a> Text<'a> {
+    pub const fn new(text: &'a str) -> Self {
+        Self { text }
+    }
+}
+
+impl Record for Text<'_> {
+    const COLUMNS: &'static [&'static str] = Self::FIELDS;
+
+    fn cells(&self) -> Vec<String> {
+        self.fields()
+    }
+
+    const FIELDS: &'static [&'static str] = &["text"];
+
+    fn fields(&self) -> Vec<String> {
+        vec![self.text.to_owned()]
+    }
+}

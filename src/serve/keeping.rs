@@ -1,0 +1,170 @@
+//! The one thread that writes to the store, so that nobody waits for a disk.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+
+use mio::Waker;
+
+use super::log::{Level, Log};
+use crate::app::World;
+use crate::app::relay::keeper::Keeper;
+use crate::app::relay::{Found, Opener, Reservation, Reserved, Upgrade};
+use crate::error::{Error, Result};
+use crate::model::hash::Hash;
+
+enum Task {
+    Reserve(usize, Reservation, Found),
+    Note(Found),
+    Upgrade(Upgrade, Hash),
+}
+
+pub struct Keeping {
+    tasks: Sender<Task>,
+    done: Receiver<(usize, Result<Reserved>)>,
+    thread: JoinHandle<()>,
+}
+
+impl Keeping {
+    pub fn start(open: Opener, world: World, waker: Arc<Waker>, log: Log) -> Self {
+        let (tasks, queue) = channel();
+        let (sender, done) = channel();
+        let thread = thread::spawn(move || {
+            let mut work = Work {
+                keeper: Keeper::new(open, world),
+                done: sender,
+                log,
+                failing: false,
+            };
+            while let Some(wanted) = work.gather(&queue) {
+                if !wanted.is_empty() {
+                    work.reserve(wanted);
+                    // Gone only once the whole program ends.
+                    let _ = waker.wake();
+                }
+            }
+        });
+        Self {
+            tasks,
+            done,
+            thread,
+        }
+    }
+
+    /// The answer comes with `done`, under the same number.
+    pub fn reserve(&self, number: usize, wanted: Reservation, found: Found) {
+        let _ = self.tasks.send(Task::Reserve(number, wanted, found));
+    }
+
+    pub fn note(&self, found: Found) {
+        let _ = self.tasks.send(Task::Note(found));
+    }
+
+    pub fn upgrade(&self, upgrade: Upgrade, hash: Hash) {
+        let _ = self.tasks.send(Task::Upgrade(upgrade, hash));
+    }
+
+    pub fn done(&self) -> impl Iterator<Item = (usize, Result<Reserved>)> {
+        self.done.try_iter()
+    }
+
+    /// With everything written down that can be.
+    pub fn stop(self) {
+        drop(self.tasks);
+        // It does not panic, and if it did we would be gone.
+        let _ = self.thread.join();
+    }
+}
+
+struct Work {
+    keeper: Keeper,
+    done: Sender<(usize, Result<Reserved>)>,
+    log: Log,
+    /// Said once, until it works again.
+    failing: bool,
+}
+
+impl Work {
+    /// Waits for work, until there will be none, and takes all there is: many wait for the disk together.
+    fn gather(&mut self, queue: &Receiver<Task>) -> Option<Vec<(usize, Reservation, Found)>> {
+        let first = queue.recv().ok()?;
+        let mut wanted = Vec::new();
+        for task in std::iter::once(first).chain(queue.try_iter()) {
+            match task {
+                Task::Reserve(number, reservation, found) => {
+                    wanted.push((number, reservation, found));
+                }
+                Task::Note(found) => {
+                    let outcome = self.keeper.note(found);
+                    self.report(&outcome);
+                }
+                Task::Upgrade(upgrade, hash) => {
+                    let outcome = self.keeper.upgrade(&upgrade, &hash);
+                    self.report(&outcome);
+                }
+            }
+        }
+        Some(wanted)
+    }
+
+    fn reserve(&mut self, wanted: Vec<(usize, Reservation, Found)>) {
+        let mut found = Found::default();
+        let mut numbers = Vec::with_capacity(wanted.len());
+        let mut reservations = Vec::with_capacity(wanted.len());
+        for (number, reservation, more) in wanted {
+            numbers.push(number);
+            reservations.push(reservation);
+            found.merge(more);
+        }
+        let outcome = self.keep(&reservations, found);
+        let one_by_one = matches!(&outcome, Err(error) if !matches!(error, Error::StoreBusy(_)));
+        if one_by_one && reservations.len() > 1 {
+            // One that the store cannot take must not be the others' trouble.
+            for (number, reservation) in numbers.into_iter().zip(reservations) {
+                let alone = self
+                    .keep(std::slice::from_ref(&reservation), Found::default())
+                    .and_then(|mut one| one.pop().ok_or_else(lost));
+                let _ = self.done.send((number, alone));
+            }
+            return;
+        }
+        // In the order they were granted in.
+        let mut outcome = outcome.map(Vec::into_iter);
+        for number in numbers {
+            let one = match &mut outcome {
+                Ok(all) => all.next().ok_or_else(lost),
+                Err(error) => Err(Error::System(error.to_string())),
+            };
+            let _ = self.done.send((number, one));
+        }
+    }
+
+    fn keep(&mut self, wanted: &[Reservation], found: Found) -> Result<Vec<Reserved>> {
+        let mut alerts = Vec::new();
+        let outcome = self.keeper.reserve(wanted, found, &mut alerts);
+        for alert in alerts {
+            self.log.say(Level::Warning, alert);
+        }
+        self.report(&outcome);
+        outcome
+    }
+
+    fn report<T>(&mut self, outcome: &Result<T>) {
+        match outcome {
+            Err(error) if !self.failing => {
+                self.log
+                    .say(Level::Error, format!("cannot write to the store: {error}"));
+            }
+            Ok(_) if self.failing => {
+                self.log
+                    .say(Level::Notice, "writing to the store works again".into());
+            }
+            _ => {}
+        }
+        self.failing = outcome.is_err();
+    }
+}
+
+fn lost() -> Error {
+    Error::System("an answer is missing".into())
+}

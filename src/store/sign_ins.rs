@@ -1,0 +1,140 @@
+//! Signing in: what has to be known for it, and what became of it.
+
+use super::{Store, StoredHash, Tx};
+use crate::error::Result;
+use crate::model::name::Username;
+use crate::model::password::KeyId;
+use crate::model::refusal::Refusals;
+use crate::model::time::Time;
+
+/// All that decides whether a password lets a user sign in.
+#[derive(Debug)]
+pub struct SignInRow {
+    pub expires_at: Option<Time>,
+    pub suspended_at: Option<Time>,
+    /// The newest first; also what has retired and was not erased yet.
+    pub hashes: Vec<StoredHash>,
+}
+
+/// A sign-in with a right password.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub at: Time,
+    pub address: Option<String>,
+}
+
+impl Store {
+    /// In one statement: it fits together even while others change it.
+    pub fn sign_in_row(&mut self, username: &Username) -> Result<Option<SignInRow>> {
+        const SQL: &str = "SELECT u.expires_at, u.suspended_at, p.key_id, p.hash, p.retires_at
+            FROM users u
+            LEFT JOIN passwords p ON p.username = u.username AND p.hash IS NOT NULL
+            WHERE u.username = $1 ORDER BY p.created_at DESC, p.key_id";
+        let mut found: Option<SignInRow> = None;
+        self.engine
+            .query(SQL, &[username.as_str().into()], &mut |row| {
+                let (expires_at, suspended_at) = (row.opt_time(0)?, row.opt_time(1)?);
+                let user = found.get_or_insert_with(|| SignInRow {
+                    expires_at,
+                    suspended_at,
+                    hashes: Vec::with_capacity(1),
+                });
+                if let Some(key) = row.opt_text(2)? {
+                    user.hashes.push(StoredHash {
+                        key: KeyId::stored(key.to_owned()),
+                        hash: row.text(3)?.to_owned(),
+                        retires_at: row.opt_time(4)?,
+                    });
+                }
+                Ok(())
+            })?;
+        Ok(found)
+    }
+
+    /// Where a user last signed in from, with each of its passwords.
+    pub fn last_addresses(&mut self, username: &Username) -> Result<Vec<String>> {
+        const SQL: &str = "SELECT address FROM last_connections
+            WHERE username = $1 AND address IS NOT NULL ORDER BY key_id";
+        let mut found = Vec::new();
+        self.engine
+            .query(SQL, &[username.as_str().into()], &mut |row| {
+                found.push(row.text(0)?.to_owned());
+                Ok(())
+            })?;
+        Ok(found)
+    }
+
+    /// Refused sign-ins, the latest first; of one user, or of all.
+    pub fn refusals(
+        &mut self,
+        username: Option<&str>,
+        since: Time,
+        each: &mut dyn FnMut(Refusals) -> Result<()>,
+    ) -> Result<()> {
+        const SQL: &str = "SELECT username, address, reason, first_at, last_at, count FROM failures
+            WHERE (CAST($1 AS TEXT) IS NULL OR username = $1) AND last_at >= $2
+            ORDER BY last_at DESC, username, address, reason";
+        let args = [username.into(), since.into()];
+        self.engine.query(SQL, &args, &mut |row| {
+            each(Refusals {
+                username: row.text(0)?.to_owned(),
+                address: row.text(1)?.to_owned(),
+                reason: row.parsed(2)?,
+                first_at: row.time(3)?,
+                last_at: row.time(4)?,
+                count: row.int(5)?,
+            })
+        })
+    }
+}
+
+// Found out, not changed, by anybody: no events.
+impl Tx<'_> {
+    /// Nothing happens if the password is gone meanwhile, or was seen later.
+    pub fn set_last_connection(
+        &mut self,
+        username: &Username,
+        key: &KeyId,
+        seen: &Seen,
+    ) -> Result<()> {
+        const SQL: &str = "INSERT INTO last_connections (username, key_id, seen_at, address)
+            SELECT username, key_id, $3, $4 FROM passwords WHERE username = $1 AND key_id = $2
+            ON CONFLICT (username, key_id) DO UPDATE
+                SET seen_at = excluded.seen_at, address = excluded.address
+                WHERE excluded.seen_at >= last_connections.seen_at";
+        let args = [
+            username.as_str().into(),
+            key.as_str().into(),
+            seen.at.into(),
+            seen.address.as_deref().into(),
+        ];
+        self.execute(SQL, &args).map(|_| ())
+    }
+
+    pub fn add_refusals(&mut self, refusals: &Refusals) -> Result<()> {
+        const SQL: &str = "INSERT INTO failures
+            (username, address, reason, first_at, last_at, count)
+            VALUES ($1, $2, $3, $4, $5, $6)
+            ON CONFLICT (username, address, reason) DO UPDATE
+                SET last_at = excluded.last_at, count = failures.count + excluded.count";
+        let args = [
+            refusals.username.as_str().into(),
+            refusals.address.as_str().into(),
+            refusals.reason.name().into(),
+            refusals.first_at.into(),
+            refusals.last_at.into(),
+            refusals.count.into(),
+        ];
+        self.execute(SQL, &args).map(|_| ())
+    }
+
+    /// Keeps the latest `most`, and nothing from before `first`.
+    pub fn forget_old_refusals(&mut self, first: Time, most: u32) -> Result<()> {
+        const OLD: &str = "DELETE FROM failures WHERE last_at < $1";
+        const REST: &str = "DELETE FROM failures WHERE last_at <
+            (SELECT last_at FROM failures ORDER BY last_at DESC LIMIT 1 OFFSET $1)";
+        self.execute(OLD, &[first.into()])?;
+        self.execute(REST, &[most.saturating_sub(1).into()])
+            .map(|_| ())
+    }
+}
