@@ -1,0 +1,186 @@
+//! What must hold for whatever strangers send. Run by `cargo fuzz run TARGET`
+//! with what it makes up, and by `tests/fuzz_corpus.rs` with what it found.
+
+// Each target uses one of them.
+#![allow(dead_code)]
+
+use std::time::{Duration, Instant};
+
+use smtpcred::model::hash::{Cost, Hash};
+use smtpcred::protocol::auth::{Conversation, MAX_LINE, Step};
+use smtpcred::protocol::policy::{Action, Reader};
+use smtpcred::protocol::sasl::{self, Credentials};
+
+/// Lines of a mail server. `!` and `?` are ours: the oldest request that is
+/// being checked turns out right, or wrong.
+pub fn auth(data: &[u8]) {
+    let start = Instant::now();
+    let mut conversation = Conversation::default();
+    let mut checking: Vec<u32> = Vec::new();
+    for (n, line) in data.split(|byte| *byte == b'\n').enumerate() {
+        if line.len() > MAX_LINE {
+            return;
+        }
+        if matches!(line, b"!" | b"?") {
+            if !checking.is_empty() {
+                answer(&mut conversation, checking.remove(0), line == b"!");
+            }
+            continue;
+        }
+        let now = start + Duration::from_secs(10 * n as u64);
+        match conversation.line(line, now) {
+            Step::Nothing => {}
+            Step::Reply(reply) => {
+                let id = id_of(&reply);
+                assert!(
+                    !checking.contains(&id),
+                    "answered while it is checked: {reply:?}"
+                );
+                assert!(!reply.starts_with("OK"), "not checked, and right");
+            }
+            Step::Check(request, credentials) => {
+                is_whole(&credentials);
+                assert!(!checking.contains(&request.id), "checked twice");
+                checking.push(request.id);
+            }
+            Step::Malformed(request) => {
+                assert!(!checking.contains(&request.id), "checked twice");
+                checking.push(request.id);
+            }
+            Step::HangUp(why) => {
+                assert!(!why.is_empty());
+                return;
+            }
+        }
+    }
+    for id in checking {
+        answer(&mut conversation, id, true);
+    }
+}
+
+fn answer(conversation: &mut Conversation, id: u32, right: bool) {
+    // Given up after a CANCEL, nobody waits for it.
+    if let Some(reply) = conversation.answer(id, right.then_some("a@example.com")) {
+        assert_eq!(id_of(&reply), id);
+        assert_eq!(reply.starts_with("OK\t"), right);
+    }
+    assert!(
+        conversation.answer(id, Some("a@example.com")).is_none(),
+        "answered twice"
+    );
+}
+
+/// An answer is one line, and says to what.
+fn id_of(reply: &str) -> u32 {
+    let line = reply.strip_suffix('\n').expect("whole");
+    assert!(
+        !line.is_empty() && !line.contains(['\n', '\r', '\0']),
+        "{reply:?}"
+    );
+    let mut fields = line.split('\t');
+    let word = fields.next();
+    assert!(matches!(word, Some("OK" | "FAIL" | "CONT")), "{reply:?}");
+    let id = fields.next().expect("an id").parse().expect("a number");
+    if word == Some("CONT") {
+        assert!(fields.next().is_some(), "Exim needs the tab: {reply:?}");
+    }
+    id
+}
+
+fn is_whole(credentials: &Credentials) {
+    assert!(!credentials.username.is_empty() && credentials.username.len() <= 320);
+    let password = &credentials.password;
+    assert!(!password.is_empty() && password.len() <= 1024 && !password.contains(&0));
+}
+
+pub fn policy(data: &[u8]) {
+    let mut reader = Reader::default();
+    for line in data.split(|byte| *byte == b'\n') {
+        match reader.line(line) {
+            Err(_) => return,
+            Ok(None) => {}
+            Ok(Some(request)) => {
+                assert!(line.is_empty(), "asked before its end");
+                for text in [
+                    request.sender,
+                    request.recipient,
+                    request.username,
+                    request.instance,
+                ] {
+                    is_one_answer(&Action::Refuse {
+                        code: "450 4.7.1",
+                        text,
+                    });
+                }
+                // Nothing is left of it.
+                assert!(matches!(reader.line(b""), Ok(None)));
+            }
+        }
+    }
+    is_one_answer(&Action::Dunno);
+}
+
+/// `action=` and words, and an empty line, and nothing Postfix takes for more.
+fn is_one_answer(action: &Action) {
+    let reply = action.to_reply();
+    let text = reply
+        .strip_prefix("action=")
+        .and_then(|rest| rest.strip_suffix("\n\n"));
+    let text = text.expect("one line and an empty one");
+    assert!(
+        text.bytes()
+            .all(|byte| byte == b' ' || byte.is_ascii_graphic()),
+        "{reply:?}"
+    );
+    assert!(
+        text == "DUNNO" || text.starts_with("450 4.7.1 "),
+        "{reply:?}"
+    );
+}
+
+pub fn sasl(data: &[u8]) {
+    if let Some(credentials) = sasl::plain(data) {
+        is_whole(&credentials);
+        let user = credentials.username.as_bytes();
+        let tail = [user, b"\0", credentials.password.as_slice()].concat();
+        let head = data
+            .strip_suffix(&tail[..])
+            .and_then(|head| head.strip_suffix(b"\0"));
+        assert!(
+            head.is_some_and(|head| head.is_empty() || head == user),
+            "not what came"
+        );
+        assert_eq!(format!("{credentials:?}"), "Credentials(…)");
+    }
+    if let Some(username) = sasl::username(data) {
+        assert_eq!(username.as_bytes(), data);
+        if let Some(credentials) = sasl::login(username, data) {
+            is_whole(&credentials);
+        }
+    }
+    if let Some(decoded) = sasl::decode(data) {
+        assert!(decoded.len() <= data.len());
+    }
+}
+
+/// A row that somebody else wrote to the store.
+pub fn phc(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let Some(hash) = Hash::stored(text) else {
+        return;
+    };
+    assert_eq!(hash.as_str(), text);
+    assert_eq!(format!("{hash:?}"), "Hash(…)");
+    let number = |name: &str| -> u32 {
+        let parameters = text.split('$').nth(3).expect("parameters");
+        let found = parameters
+            .split(',')
+            .find_map(|part| part.strip_prefix(name));
+        found.expect(name).parse().expect("a number")
+    };
+    let (m, t, p) = (number("m="), number("t="), number("p="));
+    assert!((8..=1 << 20).contains(&m) && (1..=16).contains(&t) && (1..=16).contains(&p));
+    let _ = hash.is_cheaper_than(Cost::default());
+}
