@@ -1,0 +1,131 @@
+//! What a mail server says to a relay and what it is told, as dialogs: see
+//! `support/dialog.rs` for how `dialogs/*.txt` are read. A single relay is
+//! asked all of it at the same time: wrong passwords are answered late.
+
+mod support;
+
+#[path = "support/dialog.rs"]
+mod dialog;
+#[path = "support/relay.rs"]
+mod relay;
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use dialog::{Dialog, Stage};
+use support::Sandbox;
+
+/// Of everybody in the dialogs who has no other one.
+const PASSWORD: &str = "correct horse battery";
+
+/// Users, and what else is said when they are created.
+const USERS: &[(&str, &str, &[&str])] = &[
+    ("alice@example.com", PASSWORD, &[]),
+    ("bob@example.com", PASSWORD, &[]),
+    ("carol@example.com", PASSWORD, &[]),
+    ("o.brien+tag@example.com", "qu\"ote's & %percent", &[]),
+    ("unicode@example.com", "pässwörd-日本", &[]),
+    ("renewed@example.com", "the one before it", &[]),
+    ("both@example.com", "the one before it", &[]),
+    (
+        "info@example.com",
+        PASSWORD,
+        &["--sender", "info@example.com", "--sender", "other.example"],
+    ),
+    (
+        "limited@example.com",
+        PASSWORD,
+        &["--limit", "recipients/day=3"],
+    ),
+    ("few@example.com", PASSWORD, &["--limit", "messages/day=2"]),
+    (
+        "strict@example.com",
+        PASSWORD,
+        &["--limit", "messages/day=1", "--on-limit", "reject"],
+    ),
+    (
+        "risky@example.com",
+        PASSWORD,
+        &["--limit", "messages/day=1", "--on-limit", "suspend"],
+    ),
+    ("leaving@example.com", PASSWORD, &[]),
+];
+
+fn people(sandbox: &Sandbox) {
+    for (username, password, more) in USERS {
+        let create = ["user", "create", username, "--password-stdin"];
+        let run = sandbox.run_with_stdin(&[&create, *more].concat(), password.as_bytes());
+        assert_eq!(run.code, 0, "{username}: {}", run.stderr);
+    }
+    sandbox.ok(&["user", "suspend", "carol@example.com"]);
+    for (username, more) in [
+        ("renewed@example.com", &[][..]),
+        ("both@example.com", &["--overlap", "24h"]),
+    ] {
+        let reset = ["user", "reset", username, "--password-stdin"];
+        let run = sandbox.run_with_stdin(&[&reset, more].concat(), PASSWORD.as_bytes());
+        assert_eq!(run.code, 0, "{username}: {}", run.stderr);
+    }
+}
+
+fn dialogs() -> Vec<Dialog> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dialogs");
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("the dialogs") {
+        let path = entry.expect("a file").path();
+        let name = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        let text = std::fs::read_to_string(&path).expect("UTF-8");
+        found.extend(dialog::parse(&name, &text));
+    }
+    found
+}
+
+#[test]
+fn everything_is_answered_as_it_is_written() {
+    let dialogs = dialogs();
+    assert!(
+        dialogs.len() > 100,
+        "only {} dialogs were found",
+        dialogs.len()
+    );
+    let sandbox = Sandbox::new();
+    people(&sandbox);
+    // Free a moment ago; nobody else takes it that quickly.
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let _relay = relay::start(&sandbox, &[], &["--listen", &format!("127.0.0.1:{port}")]);
+    // Remembered from here on: most dialogs are hers.
+    let mut first = relay::Client::auth(&sandbox);
+    first.sign_in(1, "alice@example.com", PASSWORD, "203.0.113.1");
+    assert_eq!(
+        first.line().as_deref(),
+        Some("OK\t1\tuser=alice@example.com")
+    );
+    let stage = Stage {
+        sandbox: &sandbox,
+        port,
+    };
+    let wrong: Vec<String> = std::thread::scope(|scope| {
+        let run: Vec<_> = dialogs
+            .iter()
+            .map(|dialog| scope.spawn(|| dialog.run(&stage)))
+            .collect();
+        run.into_iter()
+            .filter_map(|run| run.join().expect("no panic").err())
+            .collect()
+    });
+    assert!(
+        wrong.is_empty(),
+        "{} of {} dialogs:\n{}",
+        wrong.len(),
+        dialogs.len(),
+        wrong.join("\n")
+    );
+}

@@ -1,0 +1,151 @@
+//! What is shipped beside the program, tried with the programs it is for.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use support::finished;
+
+fn dist(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("dist")
+        .join(path)
+}
+
+/// How many lines of a log the filter counts, and whom it finds.
+fn banned(log: &str) -> (usize, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    fs::write(&path, log).unwrap();
+    // Where it is installed, it finds what all filters share beside it.
+    let filter = folder.path().join("smtpcred.conf");
+    fs::copy(dist("fail2ban/filter.conf"), &filter).unwrap();
+    fs::copy(
+        "/etc/fail2ban/filter.d/common.conf",
+        folder.path().join("common.conf"),
+    )
+    .expect("fail2ban: run tests/run");
+    let run = finished(
+        Command::new("fail2ban-regex")
+            .args(["--print-all-matched", "--verbose"])
+            .arg(&path)
+            .arg(&filter)
+            .output()
+            .expect("fail2ban-regex: run tests/run"),
+    );
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let matched = run
+        .stdout
+        .lines()
+        .find_map(|line| line.strip_prefix("Lines: "))
+        .and_then(|line| {
+            line.split(", ")
+                .find_map(|part| part.strip_suffix(" matched"))
+        })
+        .expect("a number of lines");
+    (matched.parse().unwrap(), run.stdout)
+}
+
+#[test]
+#[ignore = "needs fail2ban: run tests/run"]
+fn the_fail2ban_filter_counts_guesses_and_nothing_else() {
+    let at = "2026-11-20T23:11:49+00:00 relay smtpcred[4711]: ";
+    let counted = [
+        "sign-in refused: address=203.0.113.9 reason=wrong-password user=shop@example.com",
+        "sign-in refused: address=203.0.113.9 reason=unknown-user user=(not a username)",
+        "sign-in refused: address=2001:db8::7 reason=wrong-password user=shop@example.com",
+    ];
+    let ignored = [
+        "sign-in refused: address=203.0.113.9 reason=old-password user=shop@example.com",
+        "sign-in refused: address=203.0.113.9 reason=suspended user=shop@example.com",
+        "sign-in refused: address=203.0.113.9 reason=mistyped user=shop@example.com",
+        "sign-in refused: address=unknown reason=wrong-password user=shop@example.com",
+        "sending refused: address=203.0.113.9 user='shop@example.com' sender='x': no",
+        "ready: /run/smtpcred/auth",
+        // A name that would like to be an address.
+        r"sign-in refused: address=unknown reason=malformed user=sign-in refused: address=198.51.100.1 reason=wrong-password user=x",
+    ];
+    let log = |lines: &[&str]| {
+        let lines: Vec<_> = lines.iter().map(|line| format!("{at}{line}")).collect();
+        lines.join("\n") + "\n"
+    };
+    let (matched, said) = banned(&log(&counted));
+    assert_eq!(matched, counted.len(), "{said}");
+    for address in ["203.0.113.9", "2001:db8::7"] {
+        assert!(said.contains(address), "{said}");
+    }
+    let (matched, said) = banned(&log(&ignored));
+    assert_eq!(matched, 0, "{said}");
+    assert!(!said.contains("198.51.100.1  "), "{said}");
+}
+
+#[test]
+#[ignore = "needs systemd: run tests/run"]
+fn the_service_is_shut_in() {
+    let run = finished(
+        Command::new("systemd-analyze")
+            .args(["security", "--offline=true", "--threshold=20", "--no-pager"])
+            .arg(dist("systemd/smtpcred.service"))
+            .output()
+            .expect("systemd-analyze: run tests/run"),
+    );
+    // The threshold is in tenths: above 2.0 it fails.
+    assert_eq!(run.code, 0, "{}", run.stdout);
+    assert!(
+        run.stdout.contains("Overall exposure level"),
+        "{}",
+        run.stdout
+    );
+}
+
+#[test]
+#[ignore = "needs systemd: run tests/run"]
+fn systemd_understands_the_rest() {
+    // Under the names they are installed by, and a program that is there.
+    let folder = tempfile::tempdir().unwrap();
+    for name in [
+        "smtpcred.service",
+        "smtpcred-auth.socket",
+        "smtpcred-policy.socket",
+    ] {
+        let unit = fs::read_to_string(dist("systemd").join(name)).unwrap();
+        let unit = unit.replace("/usr/local/bin/smtpcred", support::PROGRAM);
+        // A man page that is not installed here is no fault.
+        let unit = unit.replace("Documentation=man:smtpcred-serve(1)\n", "");
+        fs::write(folder.path().join(name), unit).unwrap();
+    }
+    let run = finished(
+        Command::new("systemd-analyze")
+            .args(["verify", "--man=no"])
+            .arg(folder.path().join("smtpcred.service"))
+            .env("SYSTEMD_UNIT_PATH", format!("{}:", folder.path().display()))
+            .output()
+            .expect("systemd-analyze: run tests/run"),
+    );
+    let about_us: Vec<_> = run
+        .stderr
+        .lines()
+        .filter(|line| line.contains("smtpcred"))
+        .collect();
+    assert!(about_us.is_empty() && run.code == 0, "{}", run.stderr);
+
+    for (program, arg, file) in [
+        ("systemd-sysusers", "--dry-run", "sysusers.d/smtpcred.conf"),
+        (
+            "systemd-tmpfiles",
+            "--cat-config",
+            "tmpfiles.d/smtpcred.conf",
+        ),
+    ] {
+        let run = finished(
+            Command::new(program)
+                .arg(arg)
+                .arg(dist(file))
+                .output()
+                .unwrap(),
+        );
+        assert_eq!(run.code, 0, "{program}: {}", run.stderr);
+    }
+}

@@ -1,0 +1,123 @@
+//! Dovecot, set up with what `smtpcred show-server-config dovecot` prints, signs
+//! users in by the store's views.
+
+mod support;
+use support::{Run, Sandbox, wait_for};
+
+#[path = "support/mail/mod.rs"]
+mod mail;
+#[path = "support/nobody.rs"]
+mod nobody;
+#[path = "support/serve.rs"]
+mod serve;
+use mail::Place;
+use mail::dovecot::{Dovecot, Passwords};
+use serve::{Auth, Serve, store};
+
+const USER: &str = "shop+1@example.com";
+const SHOW: [&str; 2] = ["show-server-config", "dovecot"];
+
+fn check(sandbox: &Sandbox, dovecot: &Dovecot) -> Run {
+    let config = dovecot.config.to_str().unwrap();
+    sandbox.run(&[&SHOW[..], &["--check", "--config", config]].concat())
+}
+
+#[test]
+#[ignore = "needs root and Dovecot: run tests/run"]
+fn dovecot_reads_the_views() {
+    let sandbox = store();
+    let place = Place::new();
+    let password = sandbox.create(USER);
+    let text = sandbox.ok(&SHOW);
+    let dovecot = Dovecot::start(&place, &Passwords::Shipped(text));
+    let right = |password: &str| {
+        let mut auth = Auth::connect(&dovecot.socket).unwrap();
+        auth.ask(USER, password).unwrap()
+    };
+    assert!(right(&password), "{}", dovecot.log());
+    assert!(!right("wrong"));
+    let mut auth = Auth::connect(&dovecot.socket).unwrap();
+    assert!(!auth.ask("nobody@example.com", &password).unwrap());
+
+    sandbox.ok(&["user", "suspend", USER, "--yes"]);
+    assert!(!right(&password));
+    sandbox.ok(&["user", "resume", USER]);
+    assert!(right(&password));
+    sandbox.ok(&["user", "set", USER, "--expires-in", "1s"]);
+    wait_for("the expiry", || (!right(&password)).then_some(()));
+    sandbox.ok(&["user", "set", USER, "--expires-in", "none"]);
+    assert!(right(&password));
+
+    let reset = ["user", "reset", USER, "--overlap", "5s", "--yes", "--quiet"];
+    let new = sandbox.ok(&reset);
+    let new = new.trim_end();
+    assert_eq!(
+        [password.as_str(), new].map(right),
+        [true, true],
+        "{}",
+        dovecot.log()
+    );
+    wait_for("the end of the overlap", || {
+        (!right(&password)).then_some(())
+    });
+    assert!(right(new));
+    let newest = sandbox.ok(&["user", "reset", USER, "--yes", "--quiet"]);
+    assert_eq!([new, newest.trim_end()].map(right), [false, true]);
+    sandbox.ok(&["user", "delete", USER, "--yes"]);
+    assert!(!right(newest.trim_end()));
+}
+
+/// Its workers open and close the store beside ours, with a library of their own.
+#[test]
+#[ignore = "needs root and Dovecot: run tests/run"]
+fn dovecot_and_serve_share_a_store() {
+    let sandbox = store();
+    let place = Place::new();
+    let password = sandbox.create(USER);
+    let _serve = Serve::start(&sandbox, &place);
+    let ours = |password: &str| {
+        let mut auth = Auth::connect(&place.auth()).unwrap();
+        auth.plain("127.0.0.1", USER, password).unwrap()
+    };
+    for _ in 0..2 {
+        let text = sandbox.ok(&SHOW);
+        let elsewhere = Place::new();
+        let dovecot = Dovecot::start(&elsewhere, &Passwords::Shipped(text));
+        let mut auth = Auth::connect(&dovecot.socket).unwrap();
+        assert!(auth.ask(USER, &password).unwrap());
+        assert_eq!(ours(&password), Some(true));
+        drop(dovecot);
+        sandbox.ok(&["user", "suspend", USER, "--yes"]);
+        assert_eq!(ours(&password), Some(false));
+        sandbox.ok(&["user", "resume", USER]);
+        assert_eq!(ours(&password), Some(true));
+    }
+    wait_for("the failures to be written down", || {
+        let failures = sandbox.json(&["audit", "failures"]);
+        (failures[0]["count"] == 2).then_some(())
+    });
+}
+
+#[test]
+#[ignore = "needs root and Dovecot: run tests/run"]
+fn dovecot_is_checked() {
+    let sandbox = store();
+    let place = Place::new();
+    let text = sandbox.ok(&SHOW);
+    let dovecot = Dovecot::start(&place, &Passwords::Shipped(text));
+    let good = check(&sandbox, &dovecot);
+    assert_eq!(good.code, 0, "{good:?}");
+    let whole = std::fs::read_to_string(&dovecot.config).unwrap();
+    for (part, instead) in [
+        ("auth_cache_size = 0", "auth_cache_size = 10M"),
+        ("driver = sql\n", "driver = pam\n"),
+    ] {
+        assert!(whole.contains(part), "{part}");
+        std::fs::write(&dovecot.config, whole.replace(part, instead)).unwrap();
+        let run = check(&sandbox, &dovecot);
+        assert_eq!(run.code, 7, "{part}: {run:?}");
+    }
+    std::fs::write(&dovecot.config, &whole).unwrap();
+    let other = Sandbox::new();
+    assert_eq!(check(&other, &dovecot).code, 7);
+}

@@ -1,0 +1,223 @@
+//! `smtpcred serve`, started as an init system starts it, and asked over its
+//! sockets.
+
+// Each test file uses a part of it.
+#![allow(dead_code)]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::support::{self, Sandbox, Server};
+
+/// Longer than any answer takes.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running relay; its log is gathered.
+pub struct Relay {
+    pub server: Server,
+    pub log: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+pub fn auth_socket(sandbox: &Sandbox) -> PathBuf {
+    sandbox.folder.path().join("auth")
+}
+
+pub fn policy_socket(sandbox: &Sandbox) -> PathBuf {
+    sandbox.folder.path().join("policy")
+}
+
+/// What the tests of a relay give it, not run yet. `before` may be a program
+/// that runs ours, with its own arguments.
+pub fn command(sandbox: &Sandbox, before: &[&str], more: &[&str]) -> Command {
+    let mut line: Vec<String> = before.iter().map(ToString::to_string).collect();
+    line.push(support::PROGRAM.into());
+    line.push("serve".into());
+    if nix::unistd::geteuid().is_root() {
+        line.push("--allow-root".into());
+    }
+    line.extend(more.iter().map(ToString::to_string));
+    sandbox.other_command(&line[0], &line[1..])
+}
+
+/// On both sockets, and ready.
+pub fn start(sandbox: &Sandbox, before: &[&str], more: &[&str]) -> Relay {
+    let (auth, policy) = (auth_socket(sandbox), policy_socket(sandbox));
+    let sockets = [
+        "--auth",
+        auth.to_str().unwrap(),
+        "--policy",
+        policy.to_str().unwrap(),
+    ];
+    Relay::run(command(sandbox, before, &[&sockets, more].concat()))
+}
+
+impl Relay {
+    pub fn run(mut command: Command) -> Self {
+        let child = command.stderr(Stdio::piped()).spawn();
+        let mut server = Server(child.expect("the program runs"));
+        let stderr = server.0.stderr.take().expect("a pipe");
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let gathered = Arc::clone(&log);
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                gathered.lock().unwrap().push(line);
+            }
+        });
+        let mut relay = Self {
+            server,
+            log,
+            reader: Some(reader),
+        };
+        support::wait_for("the relay to be ready", || {
+            let ended = relay.server.0.try_wait().expect("ours");
+            assert!(ended.is_none(), "it ended: {:?}", relay.log.lock().unwrap());
+            (relay.count("ready: ") > 0).then_some(())
+        });
+        relay
+    }
+
+    /// How many lines of the log have this in it.
+    pub fn count(&self, part: &str) -> usize {
+        let log = self.log.lock().unwrap();
+        log.iter().filter(|line| line.contains(part)).count()
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.server.0.id().cast_signed())
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).expect("it runs");
+    }
+
+    /// In KiB.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.unwrap()
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap()
+    }
+
+    /// Its exit code and its log, once it has ended.
+    pub fn ended(mut self) -> (Option<i32>, Vec<String>) {
+        let status = support::wait_for("the relay to end", || {
+            self.server.0.try_wait().expect("ours")
+        });
+        self.reader.take().unwrap().join().expect("its log");
+        let log = std::mem::take(&mut *self.log.lock().unwrap());
+        (status.code(), log)
+    }
+}
+
+/// A mail server's connection to the relay.
+pub struct Client {
+    pub stream: BufReader<UnixStream>,
+}
+
+impl Client {
+    pub fn new(stream: UnixStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self {
+            stream: BufReader::new(stream),
+        }
+    }
+
+    /// To the auth socket, with the handshake done.
+    pub fn auth(sandbox: &Sandbox) -> Self {
+        Self::greeted(UnixStream::connect(auth_socket(sandbox)).expect("it listens"))
+            .expect("a greeting")
+    }
+
+    pub fn policy(sandbox: &Sandbox) -> Self {
+        Self::new(UnixStream::connect(policy_socket(sandbox)).expect("it listens"))
+    }
+
+    /// Nothing if it is hung up before.
+    pub fn greeted(stream: UnixStream) -> Option<Self> {
+        let mut client = Self::new(stream);
+        while client.line()? != "DONE" {}
+        client.send(b"VERSION\t1\t1\nCPID\t1\n").then_some(client)
+    }
+
+    /// False if the other side hung up.
+    pub fn send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.get_mut().write_all(bytes).is_ok()
+    }
+
+    /// Nothing if the other side hung up.
+    pub fn line(&mut self) -> Option<String> {
+        let mut line = Vec::new();
+        // Hung up with something unread, it is a reset.
+        let read = match self.stream.read_until(b'\n', &mut line) {
+            Err(e) if e.kind() != std::io::ErrorKind::ConnectionReset => panic!("no answer: {e}"),
+            other => other.unwrap_or(0),
+        };
+        (read > 0).then(|| {
+            assert_eq!(
+                line.pop(),
+                Some(b'\n'),
+                "a line that is not whole: {line:?}"
+            );
+            String::from_utf8(line).expect("UTF-8")
+        })
+    }
+
+    /// What comes within this time although nobody asked; an empty one if it
+    /// is hung up.
+    pub fn unasked(&mut self, time: Duration) -> Option<Vec<u8>> {
+        self.stream.get_ref().set_read_timeout(Some(time)).unwrap();
+        let mut buffer = [0; 4096];
+        let found = match self.stream.read(&mut buffer) {
+            Ok(read) => Some(buffer[..read].to_vec()),
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => None,
+            Err(_) => Some(Vec::new()),
+        };
+        self.stream
+            .get_ref()
+            .set_read_timeout(Some(PATIENCE))
+            .unwrap();
+        found
+    }
+
+    pub fn sign_in(&mut self, id: u32, username: &str, password: &str, address: &str) -> bool {
+        self.send(request(id, username, password, address).as_bytes())
+    }
+}
+
+/// As Postfix asks.
+pub fn request(id: u32, username: &str, password: &str, address: &str) -> String {
+    let response = STANDARD.encode(format!("\0{username}\0{password}"));
+    format!(
+        "AUTH\t{id}\tPLAIN\tservice=smtp\tnologin\tlip=127.0.0.1\trip={address}\tsecured\tresp={response}\n"
+    )
+}
+
+/// The one that is so much of the way up.
+pub fn percentile(times: &mut [Duration], percent: usize) -> Duration {
+    times.sort_unstable();
+    times[(times.len() - 1) * percent / 100]
+}
+
+/// Waits until `done`, and fails loudly if that takes too long.
+pub fn until(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + limit;
+    while !done() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
