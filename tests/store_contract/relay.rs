@@ -117,6 +117,7 @@ fn rules_of_sending(store: &mut Store) {
         })
     });
     let rules = store.sending_rules(&x).unwrap().unwrap();
+    assert!(rules.is_limited());
     let senders: Vec<_> = rules.senders.iter().map(ToString::to_string).collect();
     assert_eq!(senders, ["b.example", "info@other.org"]);
     assert_eq!(store.senders(&x).unwrap(), rules.senders);
