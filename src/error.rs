@@ -85,6 +85,20 @@ pub enum Error {
     WeakPassword(String),
     #[error("{username} has two live passwords already; the older one retires {until}")]
     OverlapRunning { username: String, until: String },
+    #[error("the rotation of {username} is unfinished: {reason}")]
+    RotationUnfinished { username: String, reason: String },
+    #[error("another rotation is running")]
+    RotationRunning,
+    #[error("nothing says where the new password of {0} should go")]
+    NoDelivery(String),
+    #[error("what the store says about deliveries would run as root, and {0} can write the store")]
+    UntrustedDelivery(String),
+    #[error("{0} has one password only, which nothing replaces")]
+    LastPassword(String),
+    #[error("{username} has no live password {key}")]
+    NoSuchKey { username: String, key: String },
+    #[error("{0} of the rotations failed; the old passwords work")]
+    RotationsFailed(u64),
     #[error("no server name is set, and {0} needs one")]
     HostNotSet(&'static str),
     #[error("the password is right, but {username} is {status}")]
@@ -100,6 +114,11 @@ pub enum Error {
     Cancelled,
     #[error("interrupted: nothing was changed")]
     Interrupted,
+    #[error("interrupted: {0} users were not begun")]
+    Stopped(u64),
+    /// What was asked for is printed, and says it all but for the exit code.
+    #[error("something to look at")]
+    Answered(Exit),
 
     #[error("wrong password for {0}")]
     WrongPassword(String),
@@ -184,11 +203,19 @@ impl Error {
             Self::DomainNotEmpty { .. } => "domain_not_empty",
             Self::WeakPassword(_) => "weak_password",
             Self::OverlapRunning { .. } => "overlap_running",
+            Self::RotationUnfinished { .. } => "rotation_unfinished",
+            Self::RotationRunning => "rotation_running",
+            Self::NoDelivery(_) => "no_delivery",
+            Self::UntrustedDelivery(_) => "untrusted_delivery",
+            Self::LastPassword(_) => "last_password",
+            Self::NoSuchKey { .. } => "key_not_found",
+            Self::RotationsFailed(_) => "rotations_failed",
             Self::HostNotSet(_) => "host_not_set",
             Self::CannotSignIn { .. } => "cannot_sign_in",
             Self::NeedsConfirmation(_) => "needs_confirmation",
             Self::Cancelled => "cancelled",
-            Self::Interrupted => "interrupted",
+            Self::Interrupted | Self::Stopped(_) => "interrupted",
+            Self::Answered(_) => "attention",
             Self::WrongPassword(_) => "wrong_password",
             Self::CannotTell(cause) => cause.code(),
             Self::Undeliverable(_) => "undeliverable",
@@ -219,18 +246,25 @@ impl Error {
         match self {
             Self::OutputClosed => Exit::Done,
             Self::Usage(_) | Self::Invalid { .. } => Exit::Usage,
-            Self::DomainNotFound(_) | Self::UserNotFound(_) => Exit::NotFound,
+            Self::DomainNotFound(_) | Self::UserNotFound(_) | Self::NoSuchKey { .. } => {
+                Exit::NotFound
+            }
             Self::DomainExists(_)
             | Self::UserExists(_)
             | Self::UserLimit { .. }
             | Self::DomainNotEmpty { .. }
             | Self::WeakPassword(_)
             | Self::OverlapRunning { .. }
+            | Self::RotationUnfinished { .. }
+            | Self::NoDelivery(_)
+            | Self::UntrustedDelivery(_)
+            | Self::LastPassword(_)
             | Self::HostNotSet(_)
             | Self::RunsAsRoot
             | Self::CannotSignIn { .. } => Exit::Refused,
             Self::NeedsConfirmation(_) | Self::Cancelled => Exit::Unconfirmed,
-            Self::Interrupted => Exit::Interrupted,
+            Self::Interrupted | Self::Stopped(_) => Exit::Interrupted,
+            Self::Answered(exit) => *exit,
             Self::Differs(_) => Exit::Attention,
             Self::WrongPassword(_) => Exit::WrongPassword,
             Self::Undeliverable(_) | Self::OutputExists(_) | Self::Undelivered(_) => {
@@ -238,6 +272,7 @@ impl Error {
             }
             Self::NotStored(cause) => cause.exit(),
             Self::StoreBusy(_)
+            | Self::RotationRunning
             | Self::StoreFull(_)
             | Self::CannotTell(_)
             | Self::StoreMissing(_)
@@ -249,6 +284,7 @@ impl Error {
             | Self::StoreTooNew { .. }
             | Self::StoreUnsafe { .. }
             | Self::Socket(_)
+            | Self::RotationsFailed(_)
             | Self::NoHome
             | Self::Clock(_)
             | Self::Output(_)
@@ -279,6 +315,23 @@ impl Error {
             Self::WeakPassword(_) => "leave the choice to smtpcred: it generates a strong one".into(),
             Self::OverlapRunning { .. } => {
                 "wait until then, or reset without --overlap, which stops both at once".into()
+            }
+            Self::RotationUnfinished { username, .. } => format!(
+                "`smtpcred user rotate {username}` takes it up again; a reset without --overlap stops both passwords"
+            ),
+            Self::RotationRunning => "wait for it to end; it looks after unfinished ones, too".into(),
+            Self::NoDelivery(username) => format!(
+                "give --deliver, --write-file or --write-env, or set it once: smtpcred user set {username} --deliver …"
+            ),
+            Self::UntrustedDelivery(owner) => {
+                format!("run it as {owner}, say --trust-store, or give --deliver here")
+            }
+            Self::LastPassword(username) => format!(
+                "to stop it: smtpcred user suspend {username}; to replace it: smtpcred user reset {username}"
+            ),
+            Self::NoSuchKey { username, .. } => format!("see them with: smtpcred user show {username}"),
+            Self::RotationsFailed(_) => {
+                "each was named above; the next run takes them up again".into()
             }
             Self::HostNotSet(_) => "set it once: smtpcred set-settings --host smtp.example.com".into(),
             Self::CannotSignIn { username, status } => match *status {

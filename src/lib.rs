@@ -5,10 +5,13 @@
 //! ```text
 //! main -> cli -> app -> store -> model
 //!         cli -> serve -> app, protocol
+//!         cli -> deliver -> app, smtp
 //! ```
 //!
 //! - `cli`: the terminal: arguments, output, prompts, the clipboard
 //! - `serve`: sockets and threads around the protocols and `app`
+//! - `deliver`: commands and files that new passwords are taken to
+//! - `smtp`: a client of mail servers
 //! - `protocol`: what mail servers say, lines to meaning, pure
 //! - `app`: what smtpcred does, without a terminal, SQL or a socket
 //! - `store`: every SQL statement
@@ -29,8 +32,10 @@
 
 pub mod app;
 pub mod cli;
+pub mod deliver;
 pub mod error;
 pub mod model;
 pub mod protocol;
 pub mod serve;
+pub mod smtp;
 pub mod store;

@@ -13,6 +13,7 @@ use smtpcred::model::event::{Event, Stamp};
 use smtpcred::model::hash::{Cost, Hash};
 use smtpcred::model::name::{DomainName, Username};
 use smtpcred::model::password::KeyId;
+use smtpcred::model::rotation::RulesChange;
 use smtpcred::model::settings::{Ports, Setting, Settings};
 use smtpcred::model::time::Time;
 use smtpcred::model::user::{Status, User};
@@ -55,6 +56,15 @@ static NO_CHANGE: SendingChange = SendingChange {
     on_limit: None,
 };
 
+static NO_RULES: RulesChange = RulesChange {
+    every: None,
+    command: None,
+    write_file: None,
+    write_env: None,
+    env_name: None,
+    timeout: None,
+};
+
 fn new_user(username: &Username) -> NewUser<'_> {
     NewUser {
         username,
@@ -62,6 +72,7 @@ fn new_user(username: &Username) -> NewUser<'_> {
         daily_limit: None,
         expires_at: None,
         sending: &NO_CHANGE,
+        rotation: &NO_RULES,
     }
 }
 

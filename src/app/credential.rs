@@ -12,7 +12,7 @@ use crate::model::name::{DomainName, Username};
 use crate::model::password::{KeyId, Password, short_name};
 use crate::model::time::Time;
 use crate::model::user::User;
-use crate::store::{DomainChange, NewPassword, NewUser, OldPasswords, Tx};
+use crate::store::{DomainChange, NewPassword, NewUser, OldPasswords, Store, Tx};
 
 /// All that is needed to sign in.
 pub struct Credential {
@@ -84,7 +84,7 @@ impl App {
         handover: &mut dyn Handover,
     ) -> Result<User> {
         let domain = username.domain();
-        let expires_at = request.user.expires_in.map(|d| self.now().plus(d));
+        let expires_at = request.user.expires.map(|expiry| expiry.from(self.now()));
         let credential = self.credential(username, password, expires_at, "New user")?;
         let new = self.hashed(&credential)?;
         handover.prepare(credential)?;
@@ -104,6 +104,7 @@ impl App {
                 daily_limit: request.daily_limit,
                 expires_at,
                 sending: &request.sending,
+                rotation: &request.rotation,
             };
             tx.add_user(&user, &new)
         })?;
@@ -114,7 +115,7 @@ impl App {
     pub fn plan_reset(&mut self, username: &Username, overlap: Option<Duration>) -> Result<User> {
         let now = self.now().plausible()?;
         let user = need_user(&mut self.store, username)?;
-        overlap_free(&user, overlap, now)?;
+        overlap_free(&mut self.store, &user, overlap, now)?;
         Ok(user)
     }
 
@@ -136,7 +137,7 @@ impl App {
         let tx = self.begin()?;
         commit_handed_over(tx, handover, |tx| {
             let user = need_user(tx.store(), username)?;
-            overlap_free(&user, overlap, now)?;
+            overlap_free(tx.store(), &user, overlap, now)?;
             tx.reset_password(username, &new, old)
         })?;
         need_user(&mut self.store, username)
@@ -212,12 +213,25 @@ fn commit_handed_over(
 }
 
 /// At most two passwords live at any time.
-fn overlap_free(user: &User, overlap: Option<Duration>, now: Time) -> Result<()> {
+fn overlap_free(
+    store: &mut Store,
+    user: &User,
+    overlap: Option<Duration>,
+    now: Time,
+) -> Result<()> {
+    if overlap.is_none() {
+        return Ok(());
+    }
+    let username = user.username.to_string();
     let retiring = user.live_keys(now).filter_map(|key| key.retires_at).max();
-    match (overlap, retiring) {
-        (Some(_), Some(until)) => Err(Error::OverlapRunning {
-            username: user.username.to_string(),
-            until: until.to_string(),
+    if let Some(until) = retiring {
+        let until = until.to_string();
+        return Err(Error::OverlapRunning { username, until });
+    }
+    match store.unfinished(&user.username)? {
+        Some(unfinished) if unfinished.key.is_some() => Err(Error::RotationUnfinished {
+            username,
+            reason: unfinished.reason().to_owned(),
         }),
         _ => Ok(()),
     }

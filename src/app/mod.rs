@@ -5,6 +5,8 @@ pub mod audit;
 pub mod credential;
 pub mod domains;
 pub mod relay;
+pub mod report;
+pub mod rotation;
 pub mod settings;
 pub mod sign_in;
 pub mod usage;

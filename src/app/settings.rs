@@ -3,8 +3,9 @@
 use super::{App, need_domain};
 use crate::error::Result;
 use crate::model::name::{DomainName, HostName};
+use crate::model::rotation::RotationRules;
 use crate::model::settings::{Ports, Settings};
-use crate::store::SettingsChange;
+use crate::store::{Owner, SettingsChange};
 
 /// Where to connect: a domain's own server, or the installation's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,10 @@ impl App {
         tx.set_settings(change)?;
         tx.commit()?;
         self.settings()
+    }
+
+    pub fn installation_rotation(&mut self) -> Result<RotationRules> {
+        self.store.own_rotation_rules(Owner::INSTALLATION)
     }
 
     pub fn connection(&mut self, domain: Option<&DomainName>) -> Result<Connection> {

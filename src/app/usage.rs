@@ -7,6 +7,7 @@ use crate::model::duration::Duration;
 use crate::model::limits::{Limits, OnLimit};
 use crate::model::name::{DomainName, Username};
 use crate::model::refusal::Refusals;
+use crate::model::rotation::{RotationRules, Unfinished};
 use crate::model::time::Time;
 use crate::model::usage::{Usage, UsageBy};
 use crate::model::user::User;
@@ -18,6 +19,8 @@ pub struct Detail {
     pub rules: SendingRules,
     /// Refused sign-ins, the latest first.
     pub refusals: Vec<Refusals>,
+    pub rotation: RotationRules,
+    pub unfinished: Option<Unfinished>,
 }
 
 /// A domain with all that is known of it.
@@ -26,6 +29,7 @@ pub struct DomainDetail {
     pub users: u64,
     pub limits: Limits,
     pub on_limit: Option<OnLimit>,
+    pub rotation: RotationRules,
 }
 
 impl App {
@@ -47,6 +51,8 @@ impl App {
             user,
             rules,
             refusals,
+            rotation: self.store.rotation_rules(username)?,
+            unfinished: self.store.unfinished(username)?,
         })
     }
 
@@ -56,6 +62,7 @@ impl App {
             users: self.store.user_count(name)?,
             limits: self.store.limits(Owner::domain(name))?,
             on_limit: self.store.domain_on_limit(name)?,
+            rotation: self.store.own_rotation_rules(Owner::domain(name))?,
             domain,
         })
     }

@@ -6,6 +6,7 @@ use crate::model::domain::Domain;
 use crate::model::duration::Duration;
 use crate::model::label::Label;
 use crate::model::name::{DomainName, Username};
+use crate::model::rotation::RulesChange;
 use crate::model::settings::{Limit, Setting};
 use crate::model::time::Time;
 use crate::model::user::{Status, User};
@@ -16,8 +17,9 @@ use crate::store::{SendingChange, Store, UserChange};
 pub struct UserRequest {
     pub label: Option<Label>,
     pub daily_limit: Option<Limit>,
-    pub expires_in: Option<Duration>,
+    pub expires: Option<Expiry>,
     pub sending: SendingChange,
+    pub rotation: RulesChange,
 }
 
 /// What to set; absent stays as it is.
@@ -25,8 +27,25 @@ pub struct UserRequest {
 pub struct UserUpdate {
     pub label: Option<Setting<Label>>,
     pub daily_limit: Option<Setting<Limit>>,
-    pub expires_in: Option<Setting<Duration>>,
+    pub expires: Option<Setting<Expiry>>,
     pub sending: SendingChange,
+    pub rotation: RulesChange,
+}
+
+/// When a user stops signing in.
+#[derive(Clone, Copy, Debug)]
+pub enum Expiry {
+    In(Duration),
+    At(Time),
+}
+
+impl Expiry {
+    pub const fn from(self, now: Time) -> Time {
+        match self {
+            Self::In(duration) => now.plus(duration),
+            Self::At(at) => at,
+        }
+    }
 }
 
 /// Which users a list is about: all that match everything given.
@@ -37,6 +56,8 @@ pub struct UserFilter {
     /// No connection for so long.
     pub stale: Option<Duration>,
     pub never_used: bool,
+    /// Expires within so long, and has not yet.
+    pub expiring: Option<Duration>,
 }
 
 impl UserFilter {
@@ -49,6 +70,10 @@ impl UserFilter {
                 .stale
                 .is_none_or(|age| now.since(last_sign_of_life) >= age)
             && (!self.never_used || last.is_none())
+            && self.expiring.is_none_or(|within| {
+                user.expires_at
+                    .is_some_and(|at| now < at && at <= now.plus(within))
+            })
     }
 }
 
@@ -80,11 +105,12 @@ impl App {
         let change = UserChange {
             label: update.label,
             daily_limit: update.daily_limit,
-            expires_at: update.expires_in.map(|setting| match setting {
+            expires_at: update.expires.map(|setting| match setting {
                 Setting::None => Setting::None,
-                Setting::Some(duration) => Setting::Some(now.plus(duration)),
+                Setting::Some(expiry) => Setting::Some(expiry.from(now)),
             }),
             sending: update.sending,
+            rotation: update.rotation,
         };
         let mut tx = self.begin()?;
         need_user(tx.store(), username)?;

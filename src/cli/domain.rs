@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::output::Record;
+use super::rotation::{RotationArgs, RulesRecord};
 use super::sending::LimitArgs;
 use super::settings::named;
 use super::{Context, complete, help, prompt};
@@ -94,17 +95,23 @@ struct Change {
     /// The server its applications connect to, or none for the installation's
     #[arg(long, value_name = "HOST")]
     host: Option<Setting<HostName>>,
+
+    #[command(flatten)]
+    rotation: RotationArgs,
 }
 
-impl From<Change> for DomainChange {
-    fn from(change: Change) -> Self {
+impl TryFrom<Change> for DomainChange {
+    type Error = Error;
+
+    fn try_from(change: Change) -> Result<Self, Error> {
         let (daily_limit, sending) = change.limits.split();
-        Self {
+        Ok(Self {
             host: change.host,
             max_users: change.max_users,
             daily_limit,
             sending,
-        }
+            rotation: change.rotation.change_for_many()?,
+        })
     }
 }
 
@@ -122,8 +129,9 @@ impl Command {
 
 impl Add {
     fn run(self, context: &mut Context) -> Result<()> {
+        let change = self.change.try_into()?;
         let mut app = context.app(Access::Create)?;
-        let domain = app.add_domain(&self.name, &self.change.into())?;
+        let domain = app.add_domain(&self.name, &change)?;
         context
             .out
             .note(&format!("added the domain {}", domain.name));
@@ -148,10 +156,9 @@ impl Show {
 
 impl Set {
     fn run(self, context: &mut Context) -> Result<()> {
-        let change = DomainChange::from(self.change);
+        let change = DomainChange::try_from(self.change)?;
         if change.is_empty() {
-            let flags =
-                "nothing to set: give --max-users, --host, --daily-limit, --limit or --on-limit";
+            let flags = "nothing to set: give --max-users, --host, --daily-limit, --limit, --on-limit, --rotate-every or --deliver";
             return Err(Error::Usage(flags.into()).into());
         }
         let mut app = context.app(Access::Existing)?;
@@ -226,6 +233,8 @@ struct DomainWhole {
     domain: DomainRecord,
     limits: BTreeMap<String, u32>,
     on_limit: Option<&'static str>,
+    #[serde(flatten)]
+    rotation: RulesRecord,
 }
 
 impl DomainWhole {
@@ -234,6 +243,7 @@ impl DomainWhole {
             domain: DomainRecord::new(detail.domain, detail.users),
             limits: named(&detail.limits),
             on_limit: detail.on_limit.map(OnLimit::name),
+            rotation: RulesRecord::new(&detail.rotation),
         }
     }
 }
@@ -268,6 +278,7 @@ impl Record for DomainWhole {
             "Over a limit",
             self.on_limit.unwrap_or("as the installation").to_owned(),
         ));
+        lines.push(("Rotation", self.rotation.text()));
         lines
     }
 }

@@ -108,6 +108,57 @@ Examples:
 JSON:
   As of `user create`.";
 
+pub const USER_ROTATE: &str = "\
+Examples:
+  smtpcred user rotate shop@example.com --write-file /etc/shop/smtp.password
+  smtpcred user rotate shop@example.com --deliver '/usr/local/bin/put-secret shop'
+  smtpcred user set shop@example.com --rotate-every 90d --deliver 'ssh app1 put-smtp-password'
+  smtpcred user rotate --due --quiet                     from cron, with what was set before
+  smtpcred user rotate --due --dry-run                   who, why and where to
+  smtpcred user rotate crm@example.com --retire when-unused:48h --overlap-max 30d
+  smtpcred user rotate crm@example.com --prove           sign in with it over SMTP first
+
+What a command gets:
+  The password and a newline on its standard input; SMTPCRED_USERNAME, SMTPCRED_DOMAIN,
+  SMTPCRED_HOST, SMTPCRED_PORT, SMTPCRED_KEY_ID and SMTPCRED_OLD_KEY_ID in its environment. What it
+  prints is shown, with the password masked.
+
+What its end means:
+  0: it has arrived, and the old one retires. 75: nothing was delivered, the new one is withdrawn.
+  Anything else, or its time is over: if it read the password that may have arrived, so both work,
+  and the rotation is unfinished. If it did not read it, the new one is withdrawn.
+
+Unfinished rotations:
+  The next run looks who signs in: with the new password, it has arrived; with the old one after the
+  delivery ended, it has not, and a new one is made. Until somebody does, both work.
+
+JSON:
+  {rotated, failed, left, users: [{username, outcome: rotated | failed | unfinished, key_id,
+  reason}]}; with --dry-run a list of {username, why, delivery, problem}.";
+
+pub const USER_RETIRE: &str = "\
+Examples:
+  smtpcred user list --overlap                           who still uses an old password
+  smtpcred user retire shop@example.com                  the old one stops now
+  smtpcred user retire shop@example.com --key 7kq3abcd   where a rotation is unfinished
+
+JSON:
+  The user, as `user list` prints it.";
+
+pub const REPORT: &str = "\
+Examples:
+  smtpcred report                                        everything there is to look at
+  smtpcred report --old-passwords 180d --stale 90d
+  smtpcred report --monitor --unfinished --expiring 7d   for Nagios and its like
+
+JSON:
+  A list of {username, matter, at, detail}. A matter is unfinished_rotation, expired, expiring,
+  old_password, overlap, never_used or stale; at is since when, or from when on.
+
+Exit codes:
+  0 nothing, 7 something. With --monitor those of a monitoring plugin: 0 ok, 1 warning, 2 critical,
+  3 unknown.";
+
 pub const USER_LIST: &str = "\
 Examples:
   smtpcred user list

@@ -11,8 +11,11 @@ mod list;
 mod machine;
 mod output;
 mod password_input;
+mod progress;
 mod prompt;
+mod report;
 mod reveal;
+mod rotation;
 mod sending;
 mod serve;
 mod server_config;
@@ -106,6 +109,7 @@ enum Command {
     Verify(verify::Verify),
     ShowServerConfig(server_config::ShowServerConfig),
     Usage(usage::Usage),
+    Report(report::Report),
     Serve(serve::Serve),
     #[command(subcommand)]
     Audit(audit::Command),
@@ -191,6 +195,7 @@ fn run(command: Command, context: &mut Context) -> Result<()> {
         Command::Verify(verify) => verify.run(context)?,
         Command::ShowServerConfig(show) => show.run(context)?,
         Command::Usage(usage) => usage.run(context)?,
+        Command::Report(report) => report.run(context)?,
         Command::Serve(serve) => serve.run(context)?,
         Command::Audit(command) => command.run(context)?,
         Command::Generate(generate) => generate.run(&Cli::command())?,

@@ -80,6 +80,10 @@ impl Output {
         self.format
     }
 
+    pub const fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Says on stderr what was done.
     pub fn note(&self, message: &str) {
         if !self.quiet {
@@ -157,6 +161,12 @@ impl Output {
         let known = error.downcast_ref::<Error>();
         if matches!(known, Some(Error::OutputClosed)) {
             return Exit::Done;
+        }
+        if let Some(Error::Answered(exit)) = known {
+            return match self.finish() {
+                Ok(()) => *exit,
+                Err(error) => self.failure(&error.into()),
+            };
         }
         // What was printed so far comes first, if anybody still reads it.
         let _ = self.stdout.flush();

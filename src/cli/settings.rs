@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::output::Record;
+use super::rotation::{RotationArgs, RulesRecord};
 use super::sending::LimitArgs;
 use super::{Context, complete, help};
 use crate::error::Error;
@@ -14,6 +15,7 @@ use crate::model::day::Day;
 use crate::model::hash::Cost;
 use crate::model::limits::{Kind, LimitSetting, Limits};
 use crate::model::name::HostName;
+use crate::model::rotation::RotationRules;
 use crate::model::settings::{MECHANISMS, Port, Ports, Setting, Settings};
 use crate::store::{Access, SettingsChange};
 
@@ -57,6 +59,9 @@ pub struct Set {
 
     #[command(flatten)]
     limits: LimitArgs,
+
+    #[command(flatten)]
+    rotation: RotationArgs,
 }
 
 fn yes_or_no(text: &str) -> Result<bool, &'static str> {
@@ -74,7 +79,10 @@ impl Show {
         let mut installation = None;
         let connection = match self.name {
             None => {
-                installation = Some(Installation::new(&app.settings()?));
+                installation = Some(Installation::new(
+                    &app.settings()?,
+                    &app.installation_rotation()?,
+                ));
                 app.connection(None)?
             }
             Some(name) if name.contains('@') => {
@@ -107,14 +115,16 @@ impl Set {
             let kind = Kind::MESSAGES_A_DAY;
             sending.limits.push(LimitSetting { kind, most });
         }
+        let rotation = self.rotation.change_for_many()?;
         let nothing = self.host.is_none()
             && self.ports.is_none()
             && self.argon2.is_none()
             && self.day.is_none()
             && self.allow_insecure.is_none()
+            && rotation.is_empty()
             && sending.is_empty();
         if nothing {
-            let give = "nothing to set: give --host, --ports, --argon2, --day, --allow-insecure, --daily-limit, --limit or --on-limit";
+            let give = "nothing to set: give --host, --ports, --argon2, --day, --allow-insecure, --daily-limit, --limit, --on-limit, --rotate-every or --deliver";
             return Err(Error::Usage(give.into()).into());
         }
         let mut app = context.app(Access::Create)?;
@@ -125,10 +135,14 @@ impl Set {
             allow_insecure: self.allow_insecure,
             day: self.day,
             sending,
+            rotation,
         };
         let settings = app.set_settings(&change)?;
+        let rotation = app.installation_rotation()?;
         context.out.note("changed the settings");
-        Ok(context.out.result(&SettingsRecord::new(&settings))?)
+        Ok(context
+            .out
+            .result(&SettingsRecord::new(&settings, &rotation))?)
     }
 }
 
@@ -150,16 +164,19 @@ struct Installation {
     allow_insecure: bool,
     limits: BTreeMap<String, u32>,
     on_limit: &'static str,
+    #[serde(flatten)]
+    rotation: RulesRecord,
 }
 
 impl Installation {
-    fn new(settings: &Settings) -> Self {
+    fn new(settings: &Settings, rotation: &RotationRules) -> Self {
         Self {
             argon2: settings.argon2.to_string(),
             day: settings.day.to_string(),
             allow_insecure: settings.allow_insecure,
             limits: named(&settings.limits),
             on_limit: settings.on_limit.unwrap_or_default().name(),
+            rotation: RulesRecord::new(rotation),
         }
     }
 
@@ -212,6 +229,7 @@ impl Record for ConnectionRecord {
         "Hash",
         "Limits",
         "Over a limit",
+        "Rotation",
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -235,6 +253,7 @@ impl Record for ConnectionRecord {
                 format!("Argon2id {}", installation.argon2),
                 installation.limits_cell(),
                 installation.on_limit.to_owned(),
+                installation.rotation.text(),
             ]
         });
         cells
@@ -272,11 +291,11 @@ struct SettingsRecord {
 }
 
 impl SettingsRecord {
-    fn new(settings: &Settings) -> Self {
+    fn new(settings: &Settings, rotation: &RotationRules) -> Self {
         Self {
             host: settings.host.as_ref().map(ToString::to_string),
             ports: settings.ports.offered().map(|port| port.number).collect(),
-            installation: Installation::new(settings),
+            installation: Installation::new(settings, rotation),
         }
     }
 }

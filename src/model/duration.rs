@@ -21,8 +21,21 @@ const UNITS: [(char, i64); 6] = [
 const MAX: i64 = 100 * 365 * 86_400;
 
 impl Duration {
+    pub const FIVE_SECONDS: Self = Self(5);
+    pub const MINUTE: Self = Self(60);
+    pub const DAY: Self = Self(86_400);
+
+    pub const fn days(days: u16) -> Self {
+        Self(days as i64 * 86_400)
+    }
+
     pub const fn seconds(self) -> i64 {
         self.0
+    }
+
+    /// As it was stored, in seconds.
+    pub fn stored(seconds: i64) -> Option<Self> {
+        (1..=MAX).contains(&seconds).then_some(Self(seconds))
     }
 
     /// An age, which may be anything a clock did.

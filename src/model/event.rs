@@ -18,6 +18,15 @@ pub enum Action {
     UserSuspend,
     UserResume,
     UserDelete,
+    UserExpired,
+    UserRotate,
+    UserRetire,
+    /// The new password works beside the old one.
+    RotationBegin,
+    /// It did not arrive, and was stopped.
+    RotationWithdraw,
+    /// Nobody knows whether it arrived.
+    RotationUnfinished,
     PasswordRehash,
     SettingsSet,
     /// Of four fifths of a limit, and of all of it.
@@ -37,6 +46,12 @@ impl Action {
             Self::UserSuspend => "user.suspend",
             Self::UserResume => "user.resume",
             Self::UserDelete => "user.delete",
+            Self::UserExpired => "user.expired",
+            Self::UserRotate => "user.rotate",
+            Self::UserRetire => "user.retire",
+            Self::RotationBegin => "rotation.begin",
+            Self::RotationWithdraw => "rotation.withdraw",
+            Self::RotationUnfinished => "rotation.unfinished",
             Self::PasswordRehash => "password.rehash",
             Self::SettingsSet => "settings.set",
             Self::LimitNear => "limit.near",

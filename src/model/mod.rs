@@ -12,6 +12,7 @@ pub mod limits;
 pub mod name;
 pub mod password;
 pub mod refusal;
+pub mod rotation;
 pub mod sender;
 pub mod settings;
 pub mod tally;

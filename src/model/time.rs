@@ -1,11 +1,14 @@
 //! Points in time: whole seconds since 1970, printed as RFC 3339 in UTC.
 
 use std::fmt;
+use std::str::FromStr;
 
+use jiff::civil::{Date, Time as Clock};
 use jiff::{Timestamp, tz::Offset};
 use serde::{Serialize, Serializer};
 
 use super::duration::Duration;
+use super::text::invalid;
 use crate::error::{Error, Result};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +67,31 @@ impl Time {
     }
 }
 
+impl FromStr for Time {
+    type Err = Error;
+
+    /// RFC 3339, or a date, which is its beginning in UTC.
+    fn from_str(text: &str) -> Result<Self> {
+        let whole = text.parse::<Timestamp>();
+        let date = text.parse::<Date>();
+        let time = match (whole, date) {
+            (Ok(time), _) => Some(time),
+            (_, Ok(date)) => Offset::UTC
+                .to_timestamp(date.to_datetime(Clock::midnight()))
+                .ok(),
+            _ => None,
+        };
+        let time = time.map(|time| Self(time.as_second()));
+        time.and_then(|time| time.plausible().ok()).ok_or_else(|| {
+            invalid(
+                "time",
+                text,
+                "a date such as 2027-06-30, or a time such as 2027-06-30T18:00:00Z",
+            )
+        })
+    }
+}
+
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.rfc_3339(&mut [0; 20]) {
@@ -98,6 +126,24 @@ mod tests {
             "before the year 0"
         );
         assert_eq!(Time(i64::MAX).to_string(), format!("@{}", i64::MAX));
+    }
+
+    #[test]
+    fn reads_times_and_dates() {
+        let noon = "2027-01-15T08:00:00Z".parse().ok();
+        assert_eq!(noon, Some(Time(1_800_000_000)));
+        assert_eq!("2027-01-15T09:00:00+01:00".parse().ok(), noon);
+        assert_eq!("2027-01-15".parse().ok(), Some(Time(1_799_971_200)));
+        for bad in [
+            "",
+            "now",
+            "2027-13-01",
+            "2027",
+            "1999-01-01",
+            "2027-01-15T08:00",
+        ] {
+            assert!(bad.parse::<Time>().is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::model::domain::Domain;
 use crate::model::event::{Action, Fields};
 use crate::model::name::{DomainName, HostName};
+use crate::model::rotation::RulesChange;
 use crate::model::settings::{Limit, Setting};
 
 /// What to set; absent stays as it is.
@@ -15,6 +16,7 @@ pub struct DomainChange {
     pub max_users: Option<Setting<Limit>>,
     pub daily_limit: Option<Setting<Limit>>,
     pub sending: SendingChange,
+    pub rotation: RulesChange,
 }
 
 impl Store {
@@ -91,6 +93,7 @@ impl Tx<'_> {
         const SQL: &str = "DELETE FROM domains WHERE name = $1";
         self.execute(SQL, &[name.as_str().into()])?;
         self.forget_limits(Owner::domain(name))?;
+        self.forget_rotation_rules(Owner::domain(name))?;
         self.event(Action::DomainRemove, Some(name), None, &Fields::default())
     }
 
@@ -114,7 +117,9 @@ impl Tx<'_> {
                 )?;
             }
         }
-        self.change_sending(Owner::domain(domain), &change.sending, change.fields())
+        let owner = Owner::domain(domain);
+        let fields = self.change_sending(owner, &change.sending, change.fields())?;
+        self.change_rotation_rules(owner, &change.rotation, fields)
     }
 }
 
@@ -126,7 +131,7 @@ impl SendingChange {
 
 impl DomainChange {
     pub fn is_empty(&self) -> bool {
-        self.fields().is_empty() && self.sending.is_empty()
+        self.fields().is_empty() && self.sending.is_empty() && self.rotation.is_empty()
     }
 
     fn fields(&self) -> Fields {

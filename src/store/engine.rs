@@ -5,9 +5,11 @@
 //! that subset leaves out: booleans, `lower()`, `LIKE`, `now()`, `FOR UPDATE`.
 //! Names are folded before they come here, times are seconds since 1970.
 
+use std::any::Any;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::model::duration::Duration;
 use crate::model::text::quoted;
 use crate::model::time::Time;
 
@@ -44,6 +46,12 @@ impl dyn Row + '_ {
             .map_err(|_| self.damaged("a time cannot be"))
     }
 
+    pub fn opt_duration(&self, column: usize) -> Result<Option<Duration>> {
+        self.opt_int(column)?
+            .map(|n| Duration::stored(n).ok_or_else(|| self.damaged("a duration is out of range")))
+            .transpose()
+    }
+
     pub fn opt_limit(&self, column: usize) -> Result<Option<u32>> {
         self.opt_int(column)?
             .map(|n| u32::try_from(n).map_err(|_| self.damaged("a limit is out of range")))
@@ -71,6 +79,12 @@ pub trait Engine {
     /// Another number than before if another connection changed anything. Fails
     /// where the location names another store by now.
     fn version(&mut self) -> Result<i64>;
+
+    /// See [`super::Store::lock_rotation`].
+    fn lock_rotation(&mut self) -> Result<Box<dyn Any>>;
+
+    /// See [`super::Store::foreign_owner`].
+    fn foreign_owner(&self) -> Option<String>;
 
     /// Begins a change. Waits for other writers, for some seconds at most.
     fn begin(&mut self) -> Result<()>;

@@ -57,25 +57,29 @@ impl Tx<'_> {
         old: OldPasswords,
     ) -> Result<()> {
         // What retires earlier keeps its time.
-        const RETIRE: &str = "UPDATE passwords SET retires_at = $2
+        const RETIRE: &str = "UPDATE passwords
+            SET retires_at = $2, retiring_since = $3, retire_unused = NULL, retire_latest = NULL
             WHERE username = $1 AND hash IS NOT NULL AND (retires_at IS NULL OR retires_at > $2)";
         const STOP: &str = "UPDATE passwords
             SET hash = NULL,
                 retires_at = CASE WHEN retires_at < $2 THEN retires_at ELSE $2 END
             WHERE username = $1 AND hash IS NOT NULL";
         // Long retired, and their hashes still there: erased in passing.
+        // Whatever was under way: it is decided now.
+        const DECIDED: &str = "DELETE FROM rotations WHERE username = $1";
         const FORGET: &str = "UPDATE passwords SET hash = NULL
             WHERE username = $1 AND hash IS NOT NULL AND retires_at <= $2";
         let name = username.as_str();
         let now = self.stamp.at;
         let mut fields = Fields::default().with("key", password.key.as_str());
+        self.execute(DECIDED, &[name.into()])?;
         match old {
             OldPasswords::Stop => {
                 self.execute(STOP, &[name.into(), now.into()])?;
             }
             OldPasswords::RetireAt(at) => {
                 self.execute(FORGET, &[name.into(), now.into()])?;
-                self.execute(RETIRE, &[name.into(), at.into()])?;
+                self.execute(RETIRE, &[name.into(), at.into(), now.into()])?;
                 fields = fields.with("old_retires_at", at.to_string());
             }
         }

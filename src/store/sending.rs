@@ -33,6 +33,10 @@ impl<'a> Owner<'a> {
         [Self(username.as_str()), Self(domain), Self::INSTALLATION]
     }
 
+    pub(super) const fn as_str(self) -> &'a str {
+        self.0
+    }
+
     /// For people.
     pub fn name(self) -> &'a str {
         if self.0.is_empty() {

@@ -6,6 +6,7 @@ use crate::model::day::Day;
 use crate::model::event::{Action, Fields};
 use crate::model::hash::Cost;
 use crate::model::name::HostName;
+use crate::model::rotation::RulesChange;
 use crate::model::settings::{Ports, Setting, Settings};
 
 /// What to set; absent stays as it is.
@@ -17,6 +18,7 @@ pub struct SettingsChange {
     pub allow_insecure: Option<bool>,
     pub day: Option<Day>,
     pub sending: SendingChange,
+    pub rotation: RulesChange,
 }
 
 const HOST: &str = "host";
@@ -74,7 +76,9 @@ impl Tx<'_> {
                 fields = fields.with(name, value);
             }
         }
-        let fields = self.change_sending(Owner::INSTALLATION, &change.sending, fields)?;
+        let owner = Owner::INSTALLATION;
+        let fields = self.change_sending(owner, &change.sending, fields)?;
+        let fields = self.change_rotation_rules(owner, &change.rotation, fields)?;
         self.event(Action::SettingsSet, None, None, &fields)
     }
 

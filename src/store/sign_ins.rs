@@ -102,12 +102,19 @@ impl Tx<'_> {
             ON CONFLICT (username, key_id) DO UPDATE
                 SET seen_at = excluded.seen_at, address = excluded.address
                 WHERE excluded.seen_at >= last_connections.seen_at";
+        // One that is kept while it is used, and was used.
+        const KEEP: &str = "UPDATE passwords SET retires_at = CASE
+                WHEN $3 + retire_unused < retire_latest THEN $3 + retire_unused
+                ELSE retire_latest END
+            WHERE username = $1 AND key_id = $2 AND retire_unused IS NOT NULL
+                AND hash IS NOT NULL AND retires_at > $3 AND retires_at < $3 + retire_unused";
         let args = [
             username.as_str().into(),
             key.as_str().into(),
             seen.at.into(),
             seen.address.as_deref().into(),
         ];
+        self.execute(KEEP, &args[..3])?;
         self.execute(SQL, &args).map(|_| ())
     }
 

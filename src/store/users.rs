@@ -7,6 +7,7 @@ use crate::model::event::{Action, Fields};
 use crate::model::label::Label;
 use crate::model::name::{DomainName, Username};
 use crate::model::password::KeyId;
+use crate::model::rotation::RulesChange;
 use crate::model::settings::{Limit, Setting};
 use crate::model::time::Time;
 use crate::model::user::{Connection, Key, User};
@@ -18,6 +19,7 @@ pub struct NewUser<'a> {
     pub daily_limit: Option<Limit>,
     pub expires_at: Option<Time>,
     pub sending: &'a SendingChange,
+    pub rotation: &'a RulesChange,
 }
 
 /// What to set; absent stays as it is.
@@ -27,6 +29,7 @@ pub struct UserChange {
     pub daily_limit: Option<Setting<Limit>>,
     pub expires_at: Option<Setting<Time>>,
     pub sending: SendingChange,
+    pub rotation: RulesChange,
 }
 
 /// One row for each password; `users` folds them. Shared by all that read
@@ -170,7 +173,9 @@ impl Tx<'_> {
             .with_some("label", label)
             .with_some("daily_limit", daily_limit)
             .with_some("expires_at", user.expires_at.map(|at| at.to_string()));
-        let fields = self.change_sending(Owner::user(user.username), user.sending, fields)?;
+        let owner = Owner::user(user.username);
+        let fields = self.change_sending(owner, user.sending, fields)?;
+        let fields = self.change_rotation_rules(owner, user.rotation, fields)?;
         self.event(
             Action::UserCreate,
             Some(&domain),
@@ -182,7 +187,8 @@ impl Tx<'_> {
     pub fn set_user(&mut self, username: &Username, change: &UserChange) -> Result<()> {
         const LABEL: &str = "UPDATE users SET label = $2 WHERE username = $1";
         const DAILY_LIMIT: &str = "UPDATE users SET daily_limit = $2 WHERE username = $1";
-        const EXPIRES: &str = "UPDATE users SET expires_at = $2 WHERE username = $1";
+        const EXPIRES: &str =
+            "UPDATE users SET expires_at = $2, expiry_told = NULL WHERE username = $1";
         let name = username.as_str().into();
         let mut fields = Fields::default();
         if let Some(label) = &change.label {
@@ -200,7 +206,9 @@ impl Tx<'_> {
             self.execute(EXPIRES, &[name, at.into()])?;
             fields = fields.with("expires_at", at.map(|at| at.to_string()));
         }
-        let fields = self.change_sending(Owner::user(username), &change.sending, fields)?;
+        let owner = Owner::user(username);
+        let fields = self.change_sending(owner, &change.sending, fields)?;
+        let fields = self.change_rotation_rules(owner, &change.rotation, fields)?;
         self.event(
             Action::UserSet,
             Some(&username.domain()),
@@ -239,6 +247,7 @@ impl Tx<'_> {
         const SQL: &str = "DELETE FROM users WHERE username = $1";
         self.execute(SQL, &[username.as_str().into()])?;
         self.forget_limits(Owner::user(username))?;
+        self.forget_rotation_rules(Owner::user(username))?;
         self.scrub = true;
         self.event(
             Action::UserDelete,

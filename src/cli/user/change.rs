@@ -4,7 +4,8 @@ use anyhow::Result;
 use clap::Args;
 
 use super::record::UserRecord;
-use crate::app::users::UserUpdate;
+use crate::app::users::{Expiry, UserUpdate};
+use crate::cli::rotation::RotationArgs;
 use crate::cli::sending::{LimitArgs, SenderArgs};
 use crate::cli::{Context, complete, help, prompt};
 use crate::error::Error;
@@ -12,6 +13,7 @@ use crate::model::duration::Duration;
 use crate::model::label::Label;
 use crate::model::name::Username;
 use crate::model::settings::Setting;
+use crate::model::time::Time;
 use crate::store::Access;
 
 /// Change a user's label, senders, limits or expiry
@@ -35,6 +37,13 @@ pub struct Set {
     /// Stop it from signing in after this time from now, or none
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     expires_in: Option<Setting<Duration>>,
+
+    /// The same as a time, such as 2027-06-30 or 2027-06-30T18:00:00Z
+    #[arg(long, value_name = "TIME", conflicts_with = "expires_in")]
+    expires_at: Option<Time>,
+
+    #[command(flatten)]
+    rotation: RotationArgs,
 }
 
 /// Stop a user from signing in, and keep it
@@ -72,20 +81,29 @@ impl Set {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let (daily_limit, mut sending) = self.limits.split();
         sending.senders = self.senders.senders()?;
+        let rotation = self.rotation.change()?;
         let nothing = self.label.is_none()
             && self.expires_in.is_none()
+            && self.expires_at.is_none()
+            && rotation.is_empty()
             && daily_limit.is_none()
             && sending.is_empty();
         if nothing {
-            let give = "nothing to set: give --label, --expires-in, --sender, --daily-limit, --limit or --on-limit";
+            let give = "nothing to set: give --label, --expires-in, --sender, --daily-limit, --limit, --on-limit, --rotate-every or --deliver";
             return Err(Error::Usage(give.into()).into());
         }
+        let at = self.expires_at.map(|at| Setting::Some(Expiry::At(at)));
+        let expires = self.expires_in.map(|setting| match setting {
+            Setting::None => Setting::None,
+            Setting::Some(duration) => Setting::Some(Expiry::In(duration)),
+        });
         let mut app = context.app(Access::Existing)?;
         let update = UserUpdate {
             label: self.label,
             daily_limit,
-            expires_in: self.expires_in,
+            expires: expires.or(at),
             sending,
+            rotation,
         };
         let user = app.set_user(&self.username, update)?;
         context.out.note(&format!("changed {}", user.username));

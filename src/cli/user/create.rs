@@ -5,9 +5,10 @@ use clap::Args;
 
 use super::record::UserRecord;
 use crate::app::credential::{CreateRequest, Name};
-use crate::app::users::UserRequest;
+use crate::app::users::{Expiry, UserRequest};
 use crate::cli::password_input::PasswordArgs;
 use crate::cli::reveal::RevealArgs;
+use crate::cli::rotation::RotationArgs;
 use crate::cli::sending::{LimitArgs, SenderArgs};
 use crate::cli::{Context, complete, help};
 use crate::error::Error;
@@ -15,6 +16,7 @@ use crate::model::duration::Duration;
 use crate::model::label::Label;
 use crate::model::name::{DomainName, Username};
 use crate::model::settings::Setting;
+use crate::model::time::Time;
 use crate::store::Access;
 
 /// Create a user, and show its password once
@@ -45,6 +47,10 @@ pub struct Create {
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     expires_in: Option<Duration>,
 
+    /// The same as a time, such as 2027-06-30 or 2027-06-30T18:00:00Z
+    #[arg(long, value_name = "TIME", conflicts_with = "expires_in")]
+    expires_at: Option<Time>,
+
     #[command(flatten)]
     senders: SenderArgs,
 
@@ -56,6 +62,9 @@ pub struct Create {
 
     #[command(flatten)]
     reveal: RevealArgs,
+
+    #[command(flatten)]
+    rotation: RotationArgs,
 }
 
 impl Create {
@@ -85,8 +94,9 @@ impl Create {
             user: UserRequest {
                 label: self.label,
                 daily_limit: daily_limit.and_then(Setting::value),
-                expires_in: self.expires_in,
+                expires: (self.expires_in.map(Expiry::In)).or(self.expires_at.map(Expiry::At)),
                 sending,
+                rotation: self.rotation.change()?,
             },
         };
         let username = app.plan_user(&request)?;

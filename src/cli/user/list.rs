@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
+use super::overlap::OverlapRecord;
 use super::record::{UserDetail, UserRecord};
 use crate::app::users::UserFilter;
 use crate::cli::{Context, complete, help};
@@ -30,6 +31,14 @@ pub struct List {
     /// Only those that have never connected
     #[arg(long)]
     never_used: bool,
+
+    /// Only those that will expire within this time
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    expiring: Option<Duration>,
+
+    /// Only those with an old password that still works, and who last used which
+    #[arg(long, conflicts_with = "status")]
+    overlap: bool,
 }
 
 /// Show one user
@@ -47,10 +56,18 @@ impl List {
         let now = app.now();
         let filter = UserFilter {
             domain: self.domain,
-            status: self.status,
+            status: self.status.or(self.overlap.then_some(Status::Overlap)),
             stale: self.stale,
             never_used: self.never_used,
+            expiring: self.expiring,
         };
+        if self.overlap {
+            let mut list = context.out.list::<OverlapRecord>();
+            app.list_users(&filter, &mut |user| {
+                list.push(&OverlapRecord::new(UserRecord::new(&user, now)))
+            })?;
+            return Ok(list.end("no overlap is running")?);
+        }
         let mut list = context.out.list::<UserRecord>();
         app.list_users(&filter, &mut |user| list.push(&UserRecord::new(&user, now)))?;
         Ok(list.end("no such users")?)

@@ -3,8 +3,10 @@
 mod change;
 mod create;
 mod list;
+mod overlap;
 pub mod record;
 mod reset;
+mod rotate;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -16,6 +18,8 @@ use super::Context;
 pub enum Command {
     Create(create::Create),
     Reset(reset::Reset),
+    Rotate(Box<rotate::Rotate>),
+    Retire(rotate::RetireOld),
     List(list::List),
     Show(list::Show),
     Set(change::Set),
@@ -29,6 +33,8 @@ impl Command {
         match self {
             Self::Create(create) => create.run(context),
             Self::Reset(reset) => reset.run(context),
+            Self::Rotate(rotate) => rotate.run(context),
+            Self::Retire(retire) => retire.run(context),
             Self::List(list) => list.run(context),
             Self::Show(show) => show.run(context),
             Self::Set(set) => set.run(context),

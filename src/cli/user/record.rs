@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::app::usage::Detail;
 use crate::cli::output::Record;
+use crate::cli::rotation::{RulesRecord, UnfinishedRecord};
 use crate::cli::settings::named;
 use crate::model::limits::Kind;
 use crate::model::refusal::Refusals;
@@ -15,12 +16,12 @@ use crate::model::user::{Connection, Key, Status, User};
 
 #[derive(Serialize)]
 pub struct UserRecord<'a> {
-    username: &'a str,
+    pub(super) username: &'a str,
     domain: &'a str,
     label: Option<&'a str>,
     status: &'static str,
     /// Those that work, oldest first.
-    keys: Vec<KeyRecord<'a>>,
+    pub(super) keys: Vec<KeyRecord<'a>>,
     password_created_at: Option<Time>,
     password_age_seconds: Option<i64>,
     last_connection: Option<ConnectionRecord<'a>>,
@@ -29,19 +30,19 @@ pub struct UserRecord<'a> {
     suspended_at: Option<Time>,
     created_at: Time,
     #[serde(skip)]
-    now: Time,
+    pub(super) now: Time,
 }
 
 #[derive(Serialize)]
-struct KeyRecord<'a> {
-    id: &'a str,
+pub(super) struct KeyRecord<'a> {
+    pub(super) id: &'a str,
     created_at: Time,
-    retires_at: Option<Time>,
-    last_connection: Option<ConnectionRecord<'a>>,
+    pub(super) retires_at: Option<Time>,
+    pub(super) last_connection: Option<ConnectionRecord<'a>>,
 }
 
 #[derive(Clone, Copy, Serialize)]
-struct ConnectionRecord<'a> {
+pub(super) struct ConnectionRecord<'a> {
     at: Time,
     address: Option<&'a str>,
 }
@@ -92,7 +93,7 @@ impl<'a> ConnectionRecord<'a> {
         }
     }
 
-    fn text(self, now: Time) -> String {
+    pub(super) fn text(self, now: Time) -> String {
         let ago = now.since(self.at);
         match self.address {
             Some(address) => format!("{ago} ago from {address}"),
@@ -180,6 +181,10 @@ pub struct UserDetail<'a> {
     /// Its own, its domain's or the installation's.
     on_limit: &'static str,
     refused_sign_ins: Vec<RefusalRecord<'a>>,
+    /// Its own, its domain's or the installation's.
+    #[serde(flatten)]
+    rotation: RulesRecord,
+    unfinished_rotation: Option<UnfinishedRecord>,
 }
 
 impl<'a> UserDetail<'a> {
@@ -195,6 +200,16 @@ impl<'a> UserDetail<'a> {
             limits,
             on_limit: detail.rules.on_limit().name(),
             refused_sign_ins: detail.refusals.iter().map(RefusalRecord::new).collect(),
+            rotation: RulesRecord::new(&detail.rotation),
+            unfinished_rotation: detail.unfinished.as_ref().map(UnfinishedRecord::new),
+        }
+    }
+
+    fn rotation_text(&self) -> String {
+        let rules = self.rotation.text();
+        match &self.unfinished_rotation {
+            Some(unfinished) => format!("{}\n{rules}", unfinished.text()),
+            None => rules,
         }
     }
 
@@ -290,6 +305,7 @@ impl Record for UserDetail<'_> {
             ("Expires", expires),
             ("Created", user.created_at.to_string()),
         ]);
+        lines.push(("Rotation", self.rotation_text()));
         lines.extend(self.sending_lines());
         lines
     }

@@ -2,8 +2,10 @@
 
 mod busy;
 mod held;
+mod lock;
 mod open;
 
+use std::any::Any;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -44,6 +46,14 @@ impl Engine for Sqlite {
         self.prepared("PRAGMA data_version")?
             .query_row([], |row| row.get(0))
             .map_err(|e| translated(&self.path, &e))
+    }
+
+    fn lock_rotation(&mut self) -> Result<Box<dyn Any>> {
+        lock::rotation(&self.path)
+    }
+
+    fn foreign_owner(&self) -> Option<String> {
+        lock::foreign_owner(&self.path)
     }
 
     fn begin(&mut self) -> Result<()> {

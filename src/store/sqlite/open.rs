@@ -21,7 +21,11 @@ const APPLICATION_ID: i32 = 0x534d_5450;
 
 /// Each brings a store from one version to the next. Never changed once
 /// released, only added to.
-const MIGRATIONS: [&str; 2] = [include_str!("0001.sql"), include_str!("0002.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("0001.sql"),
+    include_str!("0002.sql"),
+    include_str!("0003.sql"),
+];
 #[allow(clippy::cast_possible_wrap, reason = "a handful")]
 const SCHEMA: i64 = MIGRATIONS.len() as i64;
 
@@ -266,7 +270,7 @@ fn inspect(path: &Path, file: &Held) -> Result<State> {
     })
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

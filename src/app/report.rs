@@ -1,0 +1,142 @@
+//! What an admin should look at: passwords that are old, users that are not used,
+//! what is about to end.
+
+use super::App;
+use crate::error::Result;
+use crate::model::duration::Duration;
+use crate::model::name::Username;
+use crate::model::time::Time;
+use crate::model::user::{Status, User};
+
+/// What is looked for; absent is not.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    pub stale: Option<Duration>,
+    pub never_used: bool,
+    pub expiring: Option<Duration>,
+    pub old_passwords: Option<Duration>,
+    pub overlaps: bool,
+    pub unfinished: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Matter {
+    /// Its rotation came to no end.
+    Unfinished,
+    Expired,
+    Expiring,
+    OldPassword,
+    Overlap,
+    NeverUsed,
+    Stale,
+}
+
+pub struct Finding {
+    pub username: Username,
+    pub matter: Matter,
+    /// Since when, or from when on.
+    pub at: Time,
+    pub detail: Option<String>,
+}
+
+impl Matter {
+    pub const ALL: [Self; 7] = [
+        Self::Unfinished,
+        Self::Expired,
+        Self::Expiring,
+        Self::OldPassword,
+        Self::Overlap,
+        Self::NeverUsed,
+        Self::Stale,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unfinished => "unfinished_rotation",
+            Self::Expired => "expired",
+            Self::Expiring => "expiring",
+            Self::OldPassword => "old_password",
+            Self::Overlap => "overlap",
+            Self::NeverUsed => "never_used",
+            Self::Stale => "stale",
+        }
+    }
+}
+
+impl App {
+    /// By username, in constant memory. Suspended users are no matter.
+    pub fn report(
+        &mut self,
+        wanted: Wanted,
+        each: &mut dyn FnMut(Finding) -> Result<()>,
+    ) -> Result<()> {
+        let now = self.now().plausible()?;
+        let mut unfinished = Vec::new();
+        if wanted.unfinished {
+            self.store.each_unfinished(&mut |username, rotation| {
+                unfinished.push((username, rotation));
+                Ok(())
+            })?;
+        }
+        self.store.users(None, &mut |user| {
+            let at = unfinished.binary_search_by(|(name, _)| name.cmp(&user.username));
+            if let Ok((_, rotation)) = at.map(|i| &unfinished[i]) {
+                each(Finding {
+                    username: user.username.clone(),
+                    matter: Matter::Unfinished,
+                    at: rotation.began_at,
+                    detail: Some(rotation.reason().to_owned()),
+                })?;
+            }
+            for (matter, at, detail) in matters(&user, wanted, now) {
+                each(Finding {
+                    username: user.username.clone(),
+                    matter,
+                    at,
+                    detail,
+                })?;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn matters(user: &User, wanted: Wanted, now: Time) -> Vec<(Matter, Time, Option<String>)> {
+    let mut found = Vec::new();
+    if user.status(now) == Status::Suspended {
+        return found;
+    }
+    if let (Some(within), Some(at)) = (wanted.expiring, user.expires_at) {
+        if at <= now {
+            found.push((Matter::Expired, at, None));
+        } else if at <= now.plus(within) {
+            found.push((Matter::Expiring, at, None));
+        }
+    }
+    if let (Some(age), Some(key)) = (wanted.old_passwords, user.newest_key())
+        && now.since(key.created_at) >= age
+    {
+        let detail = Some(format!("key {}", key.id));
+        found.push((Matter::OldPassword, key.created_at, detail));
+    }
+    if wanted.overlaps {
+        for key in user.live_keys(now) {
+            if let Some(at) = key.retires_at {
+                let last = key.last_connection.as_ref();
+                let detail = match last {
+                    Some(last) => format!("old key {} last used {}", key.id, last.at),
+                    None => format!("old key {} was never used", key.id),
+                };
+                found.push((Matter::Overlap, at, Some(detail)));
+            }
+        }
+    }
+    match user.last_connection() {
+        None if wanted.never_used => found.push((Matter::NeverUsed, user.created_at, None)),
+        Some(last) if wanted.stale.is_some_and(|age| now.since(last.at) >= age) => {
+            found.push((Matter::Stale, last.at, None));
+        }
+        _ => {}
+    }
+    found
+}

@@ -1,0 +1,152 @@
+//! Rotation without an outage (promise 6): the new password works beside the old
+//! one before anybody is told of it, and the old one retires only once the new
+//! one has arrived. Where that cannot be known, both stay.
+
+mod plan;
+mod run;
+mod take_up;
+
+use zeroize::Zeroizing;
+
+use super::credential::Credential;
+use super::{App, need_user};
+use crate::error::{Error, Result};
+use crate::model::duration::Duration;
+use crate::model::name::Username;
+use crate::model::password::KeyId;
+use crate::model::rotation::{Delivery, Retire};
+use crate::model::time::Time;
+use crate::model::user::User;
+
+pub use plan::{Planned, Selection};
+pub use run::{Outcome, Run, Summary, Watcher};
+
+/// How a run goes about it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Of this run: before what the store says.
+    pub delivery: Delivery,
+    pub retire: Retire,
+    /// Deliveries at the same time.
+    pub jobs: usize,
+    /// An older password that would retire later stops first; an unfinished
+    /// rotation is begun anew though nobody knows whether it arrived.
+    pub force: bool,
+    /// Deliveries of the store may run though another user can write it.
+    pub trust_store: bool,
+}
+
+/// How long a command that is told to end, after its time, may take to do so.
+pub const KILLED_WITHIN: Duration = Duration::FIVE_SECONDS;
+
+/// A new password on its way.
+pub struct Parcel {
+    pub credential: Credential,
+    pub delivery: Delivery,
+    /// The one that it replaces.
+    pub old_key: Option<KeyId>,
+}
+
+/// What became of a delivery.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Arrival {
+    Arrived,
+    /// Certainly not.
+    Not(String),
+    /// Perhaps.
+    Unknown(String),
+}
+
+/// Takes new passwords to whoever needs them: commands, files, the proof by a
+/// sign-in. Several at the same time.
+pub trait Courier: Sync {
+    /// `handing` is called before anybody could get to know the password, and
+    /// nobody may where it fails; and again with the process that knows it then.
+    fn deliver(
+        &self,
+        parcel: &Parcel,
+        handing: &mut dyn FnMut(Option<u32>) -> Result<()>,
+        said: &mut dyn FnMut(String),
+    ) -> Arrival;
+
+    /// The passwords in the files of a delivery, those that can be read.
+    fn found(&self, delivery: &Delivery, username: &Username) -> Vec<Zeroizing<Vec<u8>>>;
+
+    fn is_running(&self, pid: u32) -> bool;
+}
+
+impl App {
+    /// What time has done: a clock that was set back, users that have expired.
+    pub fn tidy_rotation(&mut self) -> Result<()> {
+        let mut tx = self.begin()?;
+        tx.mend_retirements()?;
+        tx.tell_expired()?;
+        tx.commit()
+    }
+
+    /// Ends an overlap: the password that is to retire stops now, or the one named.
+    /// Returns the one that stopped.
+    pub fn retire_password(
+        &mut self,
+        username: &Username,
+        key: Option<&KeyId>,
+    ) -> Result<(User, KeyId)> {
+        let now = self.now().plausible()?;
+        let mut tx = self.begin()?;
+        let user = need_user(tx.store(), username)?;
+        let live: Vec<_> = user.live_keys(now).collect();
+        let found = match key {
+            Some(key) => live.iter().find(|live| live.id == *key),
+            None => live.iter().find(|live| live.retires_at.is_some()),
+        };
+        let stops = match (found, key) {
+            (Some(found), _) => found.id.clone(),
+            (None, Some(key)) => {
+                return Err(Error::NoSuchKey {
+                    username: username.to_string(),
+                    key: key.to_string(),
+                });
+            }
+            (None, None) if live.len() > 1 => {
+                return Err(Error::Usage(format!(
+                    "the rotation of {username} is unfinished: say with --key which password stops, {}",
+                    live.iter()
+                        .map(|key| key.id.as_str())
+                        .collect::<Vec<_>>()
+                        .join(" or ")
+                )));
+            }
+            (None, None) => return Err(Error::LastPassword(username.to_string())),
+        };
+        if !live.iter().any(|key| key.id != stops) {
+            return Err(Error::LastPassword(username.to_string()));
+        }
+        tx.retire_password(username, &stops)?;
+        tx.commit()?;
+        Ok((need_user(&mut self.store, username)?, stops))
+    }
+}
+
+/// Older than its rule allows, or about to expire and not renewed since that came
+/// near.
+fn is_due(
+    password_at: Option<Time>,
+    every: Option<Duration>,
+    expires_at: Option<Time>,
+    ahead: Duration,
+    now: Time,
+) -> Option<String> {
+    let made = password_at?;
+    let age = now.since(made);
+    if let Some(every) = every
+        && age >= every
+    {
+        return Some(format!(
+            "the password is {age} old, and should be {every} at most"
+        ));
+    }
+    let expires_at = expires_at?;
+    let near = Time::from_epoch(expires_at.epoch() - ahead.seconds());
+    (near <= now && now < expires_at && made < near)
+        .then(|| format!("the user expires {expires_at}"))
+}

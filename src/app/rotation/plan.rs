@@ -1,0 +1,114 @@
+//! Who is rotated, and why.
+
+use super::super::App;
+use super::{Options, is_due, need_user};
+use crate::error::{Error, Result};
+use crate::model::duration::Duration;
+use crate::model::name::Username;
+use crate::model::rotation::Delivery;
+use crate::model::user::{Status, User};
+
+/// Whose passwords are looked at.
+#[derive(Clone, Debug)]
+pub enum Selection {
+    Named(Vec<Username>),
+    Due {
+        /// Instead of what users, domains and the installation say.
+        older_than: Option<Duration>,
+        /// Before a user expires.
+        ahead: Duration,
+    },
+}
+
+/// One user that a run is about.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    pub username: Username,
+    pub why: String,
+    /// Where it goes, or why it cannot be done.
+    pub delivery: std::result::Result<Delivery, String>,
+}
+
+impl App {
+    /// At most `most` of them, those whose rotation is unfinished first.
+    pub fn plan_rotation(
+        &mut self,
+        selection: &Selection,
+        options: &Options,
+        most: Option<usize>,
+    ) -> Result<Vec<Planned>> {
+        let now = self.now().plausible()?;
+        let mut chosen = Vec::new();
+        match selection {
+            Selection::Named(names) => {
+                for username in names {
+                    need_user(&mut self.store, username)?;
+                    if !chosen.iter().any(|(_, name, _)| name == username) {
+                        chosen.push((false, username.clone(), "it was named".to_owned()));
+                    }
+                }
+            }
+            Selection::Due { older_than, ahead } => {
+                self.store.rotation_candidates(&mut |user| {
+                    let stopped =
+                        user.suspended_at.is_some() || user.expires_at.is_some_and(|at| at <= now);
+                    let every = older_than.or(user.every);
+                    let why = if user.unfinished {
+                        Some("an earlier rotation is unfinished".to_owned())
+                    } else {
+                        is_due(user.password_at, every, user.expires_at, *ahead, now)
+                    };
+                    if let (Some(why), false) = (why, stopped) {
+                        chosen.push((!user.unfinished, user.username, why));
+                    }
+                    Ok(())
+                })?;
+                chosen.sort_by_key(|(later, _, _)| *later);
+            }
+        }
+        chosen.truncate(most.unwrap_or(usize::MAX));
+        if let (Some(path), true) = (options.delivery.shared_file(), chosen.len() > 1) {
+            return Err(Error::Usage(format!(
+                "{path} would be written for {} users: it needs {{username}} in it",
+                chosen.len()
+            )));
+        }
+        let planned = chosen.into_iter().map(|(_, username, why)| {
+            Ok(Planned {
+                delivery: self.where_to(&username, options)?,
+                username,
+                why,
+            })
+        });
+        planned.collect()
+    }
+
+    fn where_to(
+        &mut self,
+        username: &Username,
+        options: &Options,
+    ) -> Result<std::result::Result<Delivery, String>> {
+        if !options.delivery.is_empty() {
+            return Ok(Ok(options.delivery.clone()));
+        }
+        let mut delivery = self.store.rotation_rules(username)?.delivery;
+        if delivery.is_empty() {
+            return Ok(Err(Error::NoDelivery(username.to_string()).to_string()));
+        }
+        // Whoever can write the store would become root.
+        if let (Some(owner), false) = (self.store.foreign_owner(), options.trust_store) {
+            return Err(Error::UntrustedDelivery(owner));
+        }
+        delivery.timeout = options.delivery.timeout.or(delivery.timeout);
+        Ok(Ok(delivery))
+    }
+}
+
+/// Why a user cannot be rotated, if so.
+pub(super) fn stopped(user: &User, now: crate::model::time::Time) -> Option<&'static str> {
+    match user.status(now) {
+        Status::Suspended => Some("it is suspended"),
+        Status::Expired => Some("it has expired"),
+        Status::Active | Status::Overlap => None,
+    }
+}

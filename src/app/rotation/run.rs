@@ -1,0 +1,493 @@
+//! A run: all processors hash, one thread writes, several deliver.
+//!
+//! What has to be written is gathered while the one before is written, so that
+//! many share a transaction. Nothing is delivered that was not committed, and
+//! nothing retires that was not delivered.
+
+use std::num::NonZero;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration as Pause;
+
+use super::super::settings::Connection;
+use super::super::{App, World};
+use super::plan::stopped;
+use super::take_up::Judgement;
+use super::{Arrival, Courier, Credential, Options, Parcel, Planned, need_user};
+use crate::error::{Error, Result};
+use crate::model::hash::{Cost, Hasher};
+use crate::model::name::Username;
+use crate::model::password::{Form, KeyId, Password};
+use crate::model::rotation::{Delivery, Retire};
+use crate::model::time::Time;
+use crate::model::user::User;
+use crate::store::{NewPassword, Tx};
+
+/// What became of one user.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The new password has arrived, by this run or an earlier one.
+    Rotated { key: KeyId, taken_up: bool },
+    /// The old password alone works, as before.
+    Failed(String),
+    /// Both work, because nobody knows which one arrived.
+    Unfinished(String),
+}
+
+/// Who is told how it goes.
+pub trait Watcher {
+    fn begin(&mut self, users: usize);
+    /// What a delivery printed.
+    fn said(&mut self, username: &Username, line: &str);
+    fn done(&mut self, username: &Username, outcome: &Outcome);
+}
+
+pub struct Run<'a> {
+    pub options: &'a Options,
+    pub courier: &'a dyn Courier,
+    pub watcher: &'a mut dyn Watcher,
+    /// No further user is begun once this is set.
+    pub stop: &'a AtomicBool,
+}
+
+#[derive(Debug, Default)]
+pub struct Summary {
+    pub rotated: u64,
+    pub failed: u64,
+    /// Of those planned, not begun.
+    pub left: u64,
+    /// The store failed, which ended the run.
+    pub store: Option<Error>,
+}
+
+/// Nothing has to be done about one that was reset while it was rotated.
+const RESET: &str = "it was reset meanwhile";
+
+/// A password to be made.
+struct Work {
+    username: Username,
+    delivery: Delivery,
+    connection: Connection,
+    expires_at: Option<Time>,
+    old_key: Option<KeyId>,
+}
+
+struct Made {
+    parcel: Parcel,
+    password: NewPassword,
+}
+
+enum Event {
+    Made(Box<Made>),
+    NotMade(Username, Error),
+    /// It may get known from now on, if that can be written down.
+    Handing {
+        username: Username,
+        key: KeyId,
+        pid: Option<u32>,
+        settles_at: Time,
+        /// Somebody waits to know.
+        answer: Option<SyncSender<bool>>,
+    },
+    Said(Username, String),
+    Delivered(Username, KeyId, Arrival),
+}
+
+/// What became of an event in a transaction.
+enum Written {
+    Yes,
+    /// The user changed meanwhile.
+    No(String),
+}
+
+impl App {
+    pub fn rotate(&mut self, planned: Vec<Planned>, run: &mut Run) -> Result<Summary> {
+        let mut summary = Summary::default();
+        run.watcher.begin(planned.len());
+        let planned = self.take_up(planned, run, &mut summary)?;
+        self.rotate_anew(planned, run, &mut summary)?;
+        Ok(summary)
+    }
+
+    /// Decides what can be decided of earlier rotations; returns whom a new
+    /// password is made for.
+    fn take_up(
+        &mut self,
+        planned: Vec<Planned>,
+        run: &mut Run,
+        summary: &mut Summary,
+    ) -> Result<Vec<Planned>> {
+        const POLL: Pause = Pause::from_millis(100);
+        let mut anew = Vec::with_capacity(planned.len());
+        let mut open = planned;
+        loop {
+            let mut waiting = Vec::new();
+            for planned in open {
+                match self.judge(&planned, run.courier)? {
+                    Judgement::None | Judgement::Anew => anew.push(planned),
+                    Judgement::Finish => {
+                        let outcome = self.finish_earlier(&planned.username, run.options.retire)?;
+                        summary.add(run, &planned.username, &outcome);
+                    }
+                    Judgement::Wait => waiting.push(planned),
+                }
+            }
+            open = Vec::new();
+            for planned in waiting {
+                if self.now() < self.last_judgement(&planned.username)? && !run.is_stopped() {
+                    open.push(planned);
+                } else if run.options.force {
+                    anew.push(planned);
+                } else {
+                    let reason = "nobody has signed in since it was left, so it cannot be told whether the new password arrived";
+                    let outcome = Outcome::Unfinished(reason.into());
+                    summary.add(run, &planned.username, &outcome);
+                }
+            }
+            if open.is_empty() {
+                return Ok(anew);
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    fn finish_earlier(&mut self, username: &Username, retire: Retire) -> Result<Outcome> {
+        let unfinished = self.store.unfinished(username)?;
+        let Some(key) = unfinished.and_then(|unfinished| unfinished.key) else {
+            return Ok(Outcome::Failed(RESET.into()));
+        };
+        let mut tx = self.begin()?;
+        tx.finish_rotation(username, &key, retire)?;
+        tx.commit()?;
+        let taken_up = true;
+        Ok(Outcome::Rotated { key, taken_up })
+    }
+
+    fn rotate_anew(
+        &mut self,
+        planned: Vec<Planned>,
+        run: &mut Run,
+        summary: &mut Summary,
+    ) -> Result<()> {
+        let cost = self.store.settings()?.argon2;
+        let world = self.world;
+        let hashers = thread::available_parallelism().map_or(1, NonZero::get);
+        let jobs = run.options.jobs.max(1);
+        // Enough that nobody waits, and no more: each is a password in memory.
+        let most = (hashers + jobs) * 4;
+        let (works, to_hash) = channel();
+        let (parcels, to_deliver) = channel();
+        let (events, told) = channel();
+        let (to_hash, to_deliver) = (Mutex::new(to_hash), Mutex::new(to_deliver));
+        let courier = run.courier;
+        thread::scope(|scope| {
+            for _ in 0..hashers.min(planned.len()) {
+                let (events, to_hash) = (events.clone(), &to_hash);
+                scope.spawn(move || hash(to_hash, &events, cost, world));
+            }
+            for _ in 0..jobs.min(planned.len()) {
+                let (events, to_deliver) = (events.clone(), &to_deliver);
+                scope.spawn(move || deliver(to_deliver, &events, courier, world));
+            }
+            drop(events);
+            let mut left = planned.into_iter();
+            let mut flying = 0;
+            loop {
+                while flying < most && !run.is_stopped() && summary.store.is_none() {
+                    let Some(planned) = left.next() else { break };
+                    match self.work(&planned, run.options) {
+                        Ok(Ok(work)) => flying += usize::from(works.send(work).is_ok()),
+                        Ok(Err(reason)) => {
+                            summary.add(run, &planned.username, &Outcome::Failed(reason));
+                        }
+                        Err(error) => {
+                            let reason = Outcome::Failed(error.to_string());
+                            summary.add(run, &planned.username, &reason);
+                            summary.store = Some(error);
+                        }
+                    }
+                }
+                if flying == 0 {
+                    break;
+                }
+                let Ok(first) = told.recv() else { break };
+                let batch: Vec<Event> = std::iter::once(first).chain(told.try_iter()).collect();
+                flying -= self.handle(batch, run, summary, &parcels);
+            }
+            summary.left = left.count() as u64;
+            // Whoever waits for more ends now.
+            drop((works, parcels));
+        });
+        Ok(())
+    }
+
+    /// What is needed to make a new password, or why none is made.
+    fn work(
+        &mut self,
+        planned: &Planned,
+        options: &Options,
+    ) -> Result<std::result::Result<Work, String>> {
+        let username = &planned.username;
+        let delivery = match &planned.delivery {
+            Ok(delivery) => delivery.clone(),
+            Err(reason) => return Ok(Err(reason.clone())),
+        };
+        let user = match need_user(&mut self.store, username) {
+            Err(error @ Error::UserNotFound(_)) => return Ok(Err(error.to_string())),
+            user => user?,
+        };
+        if let Some(reason) = refused(&user, options, self.now()) {
+            return Ok(Err(reason));
+        }
+        let old_key = user.live_keys(self.now()).next_back();
+        Ok(Ok(Work {
+            delivery,
+            connection: self.connection_of(&username.domain())?,
+            expires_at: user.expires_at,
+            old_key: old_key.map(|key| key.id.clone()),
+            username: username.clone(),
+        }))
+    }
+
+    /// Writes a batch down and passes it on; says how many users it was the end
+    /// for.
+    fn handle(
+        &mut self,
+        batch: Vec<Event>,
+        run: &mut Run,
+        summary: &mut Summary,
+        parcels: &Sender<Parcel>,
+    ) -> usize {
+        let outcome = self.write(&batch, run.options);
+        let failed = outcome.as_ref().err().map(ToString::to_string);
+        let mut written = outcome.unwrap_or_else(|error| {
+            summary.store = Some(error);
+            Vec::new()
+        });
+        written.reverse();
+        let mut ended = 0;
+        for event in batch {
+            let reason = match (&failed, written.pop()) {
+                (Some(reason), _) => Some(reason.clone()),
+                (None, Some(Written::No(reason))) => Some(reason),
+                (None, _) => None,
+            };
+            let (username, outcome) = match (event, reason) {
+                (Event::Said(username, line), _) => {
+                    run.watcher.said(&username, &line);
+                    continue;
+                }
+                (Event::Handing { answer, .. }, reason) => {
+                    if let Some(answer) = answer {
+                        // It waits for this.
+                        let _ = answer.send(reason.is_none());
+                    }
+                    continue;
+                }
+                (Event::Made(made), None) => {
+                    let username = made.parcel.credential.username.clone();
+                    if parcels.send(made.parcel).is_ok() {
+                        continue;
+                    }
+                    (username, Outcome::Failed("nobody delivers any more".into()))
+                }
+                (Event::Made(made), Some(reason)) => {
+                    let username = made.parcel.credential.username.clone();
+                    (username, Outcome::Failed(reason))
+                }
+                (Event::NotMade(username, error), _) => {
+                    (username, Outcome::Failed(error.to_string()))
+                }
+                (Event::Delivered(username, key, Arrival::Arrived), None) => {
+                    let taken_up = false;
+                    (username, Outcome::Rotated { key, taken_up })
+                }
+                (Event::Delivered(username, _, Arrival::Not(reason)), None) => {
+                    (username, Outcome::Failed(reason))
+                }
+                (Event::Delivered(username, _, Arrival::Unknown(reason)), None)
+                | (Event::Delivered(username, ..), Some(reason)) => {
+                    (username, Outcome::Unfinished(reason))
+                }
+            };
+            summary.add(run, &username, &outcome);
+            ended += 1;
+        }
+        ended
+    }
+
+    fn write(&mut self, batch: &[Event], options: &Options) -> Result<Vec<Written>> {
+        let nothing = |event: &Event| matches!(event, Event::Said(..) | Event::NotMade(..));
+        if batch.iter().all(nothing) {
+            return Ok(Vec::new());
+        }
+        let now = self.now();
+        let mut tx = self.begin()?;
+        let written = batch
+            .iter()
+            .map(|event| write_one(&mut tx, event, options, now))
+            .collect::<Result<_>>()?;
+        tx.commit()?;
+        Ok(written)
+    }
+}
+
+fn write_one(tx: &mut Tx, event: &Event, options: &Options, now: Time) -> Result<Written> {
+    match event {
+        Event::Made(made) => {
+            let username = &made.parcel.credential.username;
+            let Some(user) = tx.store().user(username)? else {
+                return Ok(Written::No("it was deleted meanwhile".into()));
+            };
+            if let Some(reason) = refused(&user, options, now) {
+                return Ok(Written::No(reason));
+            }
+            tx.begin_rotation(username, &made.password, options.force)?;
+        }
+        Event::Handing {
+            username,
+            key,
+            pid,
+            settles_at,
+            ..
+        } => {
+            if !tx.hand_over(username, key, *pid, *settles_at)? {
+                return Ok(Written::No(RESET.into()));
+            }
+        }
+        Event::Delivered(username, key, arrival) => match arrival {
+            Arrival::Arrived => {
+                if !tx.finish_rotation(username, key, options.retire)? {
+                    return Ok(Written::No(RESET.into()));
+                }
+            }
+            Arrival::Not(reason) => tx.withdraw_rotation(username, key, reason)?,
+            Arrival::Unknown(reason) => tx.leave_rotation(username, key, reason)?,
+        },
+        Event::Said(..) | Event::NotMade(..) => {}
+    }
+    Ok(Written::Yes)
+}
+
+/// At most two passwords live at any time, and none is delivered that would not
+/// work.
+fn refused(user: &User, options: &Options, now: Time) -> Option<String> {
+    if let Some(reason) = stopped(user, now) {
+        return Some(reason.into());
+    }
+    let retiring = user.live_keys(now).find_map(|key| key.retires_at);
+    match retiring {
+        Some(until) if !options.force => Some(format!(
+            "an older password works until {until}; --force stops it"
+        )),
+        _ => None,
+    }
+}
+
+impl Run<'_> {
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+impl Summary {
+    fn add(&mut self, run: &mut Run, username: &Username, outcome: &Outcome) {
+        match outcome {
+            Outcome::Rotated { .. } => self.rotated += 1,
+            Outcome::Failed(_) | Outcome::Unfinished(_) => self.failed += 1,
+        }
+        run.watcher.done(username, outcome);
+    }
+}
+
+fn next<T>(from: &Mutex<Receiver<T>>) -> Option<T> {
+    from.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .recv()
+        .ok()
+}
+
+fn hash(works: &Mutex<Receiver<Work>>, events: &Sender<Event>, cost: Cost, world: World) {
+    let mut hasher = Hasher::default();
+    while let Some(work) = next(works) {
+        let username = work.username.clone();
+        let event = match make(work, &mut hasher, cost, world) {
+            Ok(made) => Event::Made(Box::new(made)),
+            Err(error) => Event::NotMade(username, error),
+        };
+        if events.send(event).is_err() {
+            return;
+        }
+    }
+}
+
+fn make(work: Work, hasher: &mut Hasher, cost: Cost, world: World) -> Result<Made> {
+    let password = Password::generate(Form::Full, world.random)?;
+    let key = password.key_id(world.random)?;
+    let hash = hasher.hash(password.expose().as_bytes(), cost, world.random)?;
+    Ok(Made {
+        password: NewPassword {
+            key: key.clone(),
+            hash,
+        },
+        parcel: Parcel {
+            credential: Credential {
+                username: work.username,
+                password,
+                key,
+                connection: work.connection,
+                expires_at: work.expires_at,
+                occasion: "New password",
+            },
+            delivery: work.delivery,
+            old_key: work.old_key,
+        },
+    })
+}
+
+fn deliver(
+    parcels: &Mutex<Receiver<Parcel>>,
+    events: &Sender<Event>,
+    courier: &dyn Courier,
+    world: World,
+) {
+    while let Some(parcel) = next(parcels) {
+        let username = parcel.credential.username.clone();
+        // Until the command is killed for good.
+        let settles_at = |now: Time| {
+            now.plus(parcel.delivery.timeout())
+                .plus(super::KILLED_WITHIN)
+        };
+        let mut handing = |pid| {
+            let (answer, answered) = sync_channel(1);
+            let event = Event::Handing {
+                username: username.clone(),
+                key: parcel.credential.key.clone(),
+                pid,
+                settles_at: settles_at((world.now)()),
+                answer: pid.is_none().then_some(answer),
+            };
+            let sent = events.send(event).is_ok();
+            if sent && (pid.is_some() || answered.recv() == Ok(true)) {
+                return Ok(());
+            }
+            Err(Error::System(
+                "it was not written down, so nobody was told".into(),
+            ))
+        };
+        let mut said = |line: String| {
+            // Nobody listens once the run has ended.
+            let _ = events.send(Event::Said(username.clone(), line));
+        };
+        let arrival = courier.deliver(&parcel, &mut handing, &mut said);
+        let key = parcel.credential.key.clone();
+        if events
+            .send(Event::Delivered(username, key, arrival))
+            .is_err()
+        {
+            return;
+        }
+    }
+}

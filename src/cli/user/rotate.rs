@@ -1,0 +1,498 @@
+//! `smtpcred user rotate` and `retire`
+
+use std::num::NonZero;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::available_parallelism;
+
+use anyhow::Result;
+use clap::{ArgGroup, Args};
+use serde::Serialize;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::record::UserRecord;
+use crate::app::rotation::{Options, Outcome, Planned, Run, Selection, Summary, Watcher};
+use crate::cli::output::{Format, Output, Record};
+use crate::cli::progress::Progress;
+use crate::cli::rotation::DeliveryArgs;
+use crate::cli::{Context, complete, help};
+use crate::deliver::{Carrier, Prove, Server};
+use crate::error::Error;
+use crate::model::duration::Duration;
+use crate::model::name::Username;
+use crate::model::password::KeyId;
+use crate::model::rotation::{Retire, RotationRules};
+use crate::model::settings::{Encryption, PORTS, Port};
+use crate::model::text::invalid;
+use crate::store::Access;
+
+/// Replace passwords, deliver the new ones, and keep the old ones until they have arrived
+///
+/// The new password works beside the old one before anybody is told; the old one retires after the
+/// new one has arrived. Where a delivery fails the old one stays, and the next run takes it up
+/// again. One run at a time.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags")]
+#[command(after_long_help = help::USER_ROTATE, group = ArgGroup::new("who").required(true))]
+pub struct Rotate {
+    /// Whose
+    #[arg(value_name = "USERNAME", add = complete::usernames(), group = "who")]
+    usernames: Vec<Username>,
+
+    /// All whose password is older than --rotate-every says, or who expire soon, or whose rotation
+    /// is unfinished
+    #[arg(long, group = "who", conflicts_with = "usernames")]
+    due: bool,
+
+    /// With --due: whose password is older than this, whatever is set
+    #[arg(
+        long,
+        value_name = "DURATION",
+        requires = "due",
+        allow_hyphen_values = true
+    )]
+    older_than: Option<Duration>,
+
+    /// With --due: how long before a user expires
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "7d",
+        allow_hyphen_values = true
+    )]
+    ahead: Duration,
+
+    /// Say who it would be, and why, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// At most so many users
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
+
+    /// How many deliveries at the same time; as many as there are processors by default
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
+
+    /// How long the old password works beside the new one; 0 stops it at once
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "24h",
+        conflicts_with = "retire",
+        allow_hyphen_values = true
+    )]
+    overlap: Overlap,
+
+    /// when-unused:48h keeps the old password until nobody has used it for so long
+    #[arg(long, value_name = "WHEN")]
+    retire: Option<WhenUnused>,
+
+    /// With --retire: for no longer than this
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "30d",
+        requires = "retire",
+        allow_hyphen_values = true
+    )]
+    overlap_max: Duration,
+
+    /// Sign in with the new password before the old one retires: at the server of the user's
+    /// domain, or at this one
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = ""
+    )]
+    prove: Option<At>,
+
+    /// Stop an older password that would retire later; begin anew where it is not known whether a
+    /// new password has arrived
+    #[arg(long)]
+    force: bool,
+
+    /// Run what the store says though another user, who is not root, can write it
+    #[arg(long)]
+    trust_store: bool,
+
+    #[command(flatten)]
+    delivery: DeliveryArgs,
+}
+
+/// End an overlap: the old password stops now
+#[derive(Debug, Args)]
+#[command(after_long_help = help::USER_RETIRE)]
+pub struct RetireOld {
+    /// Which user
+    #[arg(value_name = "USERNAME", add = complete::usernames())]
+    username: Username,
+
+    /// Which of its passwords, instead of the one that would retire later
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+}
+
+/// Zero, or a duration.
+#[derive(Clone, Copy, Debug)]
+struct Overlap(Option<Duration>);
+
+impl FromStr for Overlap {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "0" => Ok(Self(None)),
+            _ => text.parse().map(|duration| Self(Some(duration))),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct WhenUnused(Duration);
+
+impl FromStr for WhenUnused {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text.strip_prefix("when-unused:") {
+            Some(duration) => duration.parse().map(Self),
+            None => Err(invalid("time to retire", text, "when-unused:48h or alike")),
+        }
+    }
+}
+
+/// A server, or the user's own.
+#[derive(Clone, Debug)]
+struct At(Option<Server>);
+
+impl FromStr for At {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        if text.is_empty() {
+            return Ok(Self(None));
+        }
+        let server = text.rsplit_once(':').and_then(|(host, number)| {
+            let number = number.parse().ok()?;
+            let encryption = if number == 465 {
+                Encryption::Tls
+            } else {
+                Encryption::StartTls
+            };
+            Some(Server {
+                host: host.parse().ok()?,
+                port: Port {
+                    number,
+                    encryption,
+                    ..PORTS[0]
+                },
+            })
+        });
+        server.map(|server| Self(Some(server))).ok_or_else(|| {
+            invalid(
+                "server",
+                text,
+                "a host and a port, such as smtp.example.com:587",
+            )
+        })
+    }
+}
+
+impl Rotate {
+    pub fn run(self, context: &mut Context) -> Result<()> {
+        let mut rules = RotationRules::default();
+        rules.change(&self.delivery.change()?);
+        let retire = match (self.retire, self.overlap.0) {
+            (Some(WhenUnused(unused)), _) => Retire::WhenUnused {
+                unused,
+                most: self.overlap_max,
+            },
+            (None, Some(overlap)) => Retire::After(overlap),
+            (None, None) => Retire::AtOnce,
+        };
+        let jobs = self.jobs.map_or_else(
+            || available_parallelism().map_or(1, NonZero::get),
+            usize::from,
+        );
+        let options = Options {
+            delivery: rules.delivery,
+            retire,
+            jobs,
+            force: self.force,
+            trust_store: self.trust_store,
+        };
+        let selection = if self.due {
+            Selection::Due {
+                older_than: self.older_than,
+                ahead: self.ahead,
+            }
+        } else {
+            Selection::Named(self.usernames)
+        };
+        let most = self.limit.and_then(|limit| usize::try_from(limit).ok());
+
+        let mut app = context.app(Access::Existing)?;
+        if self.dry_run {
+            let planned = app.plan_rotation(&selection, &options, most)?;
+            let mut list = context.out.list::<PlanRecord>();
+            for planned in &planned {
+                list.push(&PlanRecord::new(planned))?;
+            }
+            return Ok(list.end("nobody is due")?);
+        }
+        let _lock = app.store.lock_rotation()?;
+        app.tidy_rotation()?;
+        let planned = app.plan_rotation(&selection, &options, most)?;
+        if let (
+            Selection::Named(_),
+            Some(Planned {
+                username,
+                delivery: Err(_),
+                ..
+            }),
+        ) = (
+            &selection,
+            planned.iter().find(|planned| planned.delivery.is_err()),
+        ) {
+            return Err(Error::NoDelivery(username.to_string()).into());
+        }
+        let prove = match self.prove {
+            None => Prove::No,
+            Some(At(None)) => Prove::AtItsServer,
+            Some(At(Some(server))) => Prove::At(server),
+        };
+        let mut told = Told {
+            out: &context.out,
+            progress: None,
+            users: Vec::new(),
+        };
+        let summary = app.rotate(
+            planned,
+            &mut Run {
+                options: &options,
+                courier: &Carrier { prove },
+                watcher: &mut told,
+                stop: &*stop_on_signals()?,
+            },
+        )?;
+        let users = told.end();
+        finish(context, summary, users)
+    }
+}
+
+/// Whoever is under way is brought to an end; a second signal ends it at once.
+fn stop_on_signals() -> Result<Arc<AtomicBool>, Error> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        let code = i32::from(crate::error::Exit::Interrupted as u8);
+        signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+            .map_err(|error| Error::System(format!("signals cannot be caught: {error}")))?;
+    }
+    Ok(stop)
+}
+
+fn finish(context: &mut Context, mut summary: Summary, users: Vec<UserOutcome>) -> Result<()> {
+    let record = RunRecord {
+        rotated: summary.rotated,
+        failed: summary.failed,
+        left: summary.left,
+        users,
+    };
+    let all_well = summary.failed == 0 && summary.left == 0 && summary.store.is_none();
+    if context.out.format() != Format::Table {
+        context.out.one(&record)?;
+    } else if !(all_well && context.out.is_quiet()) {
+        context.out.text(&record.line())?;
+    }
+    if let Some(error) = summary.store.take() {
+        return Err(error.into());
+    }
+    if summary.left > 0 {
+        return Err(Error::Stopped(summary.left).into());
+    }
+    if summary.failed > 0 {
+        return Err(Error::RotationsFailed(summary.failed).into());
+    }
+    Ok(())
+}
+
+/// Says on stderr how it goes, and keeps what came of it.
+struct Told<'a> {
+    out: &'a Output,
+    progress: Option<Progress>,
+    users: Vec<UserOutcome>,
+}
+
+impl Told<'_> {
+    fn say(&self, print: impl FnOnce(&Output)) {
+        match &self.progress {
+            Some(progress) => progress.aside(|| print(self.out)),
+            None => print(self.out),
+        }
+    }
+
+    fn end(self) -> Vec<UserOutcome> {
+        if let Some(progress) = &self.progress {
+            progress.end();
+        }
+        self.users
+    }
+}
+
+impl Watcher for Told<'_> {
+    fn begin(&mut self, users: usize) {
+        self.progress = Progress::begin(self.out, users);
+    }
+
+    fn said(&mut self, username: &Username, line: &str) {
+        self.say(|out| out.note(&format!("{username}: {line}")));
+    }
+
+    fn done(&mut self, username: &Username, outcome: &Outcome) {
+        self.say(|out| match outcome {
+            Outcome::Rotated {
+                key,
+                taken_up: true,
+            } => out.note(&format!(
+                "finished {username}: the new password (key {key}) of an earlier run has arrived"
+            )),
+            Outcome::Rotated { key, .. } => out.note(&format!("rotated {username} (key {key})")),
+            Outcome::Failed(reason) => {
+                out.warn(&format!("{username} was not rotated: {reason}"));
+            }
+            Outcome::Unfinished(reason) => {
+                out.warn(&format!(
+                    "the rotation of {username} is unfinished, both passwords work: {reason}"
+                ));
+            }
+        });
+        if let Some(progress) = &self.progress {
+            progress.step();
+        }
+        if self.out.format() != Format::Table {
+            self.users.push(UserOutcome::new(username, outcome));
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct UserOutcome {
+    username: String,
+    outcome: &'static str,
+    key_id: Option<String>,
+    reason: Option<String>,
+}
+
+impl UserOutcome {
+    fn new(username: &Username, outcome: &Outcome) -> Self {
+        let (name, key_id, reason) = match outcome {
+            Outcome::Rotated { key, .. } => ("rotated", Some(key.to_string()), None),
+            Outcome::Failed(reason) => ("failed", None, Some(reason.clone())),
+            Outcome::Unfinished(reason) => ("unfinished", None, Some(reason.clone())),
+        };
+        Self {
+            username: username.to_string(),
+            outcome: name,
+            key_id,
+            reason,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct RunRecord {
+    rotated: u64,
+    failed: u64,
+    left: u64,
+    users: Vec<UserOutcome>,
+}
+
+impl RunRecord {
+    fn line(&self) -> String {
+        let mut line = format!("rotated {}, failed {}", self.rotated, self.failed);
+        if self.left > 0 {
+            line = format!("{line}, not begun {}", self.left);
+        }
+        line
+    }
+}
+
+impl Record for RunRecord {
+    const COLUMNS: &'static [&'static str] = Self::FIELDS;
+
+    fn cells(&self) -> Vec<String> {
+        self.fields()
+    }
+
+    const FIELDS: &'static [&'static str] = &["rotated", "failed", "left"];
+
+    fn fields(&self) -> Vec<String> {
+        [self.rotated, self.failed, self.left]
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+}
+
+/// What a run would do.
+#[derive(Serialize)]
+struct PlanRecord {
+    username: String,
+    why: String,
+    delivery: Option<String>,
+    problem: Option<String>,
+}
+
+impl PlanRecord {
+    fn new(planned: &Planned) -> Self {
+        Self {
+            username: planned.username.to_string(),
+            why: planned.why.clone(),
+            delivery: planned.delivery.as_ref().ok().map(ToString::to_string),
+            problem: planned.delivery.as_ref().err().cloned(),
+        }
+    }
+}
+
+impl Record for PlanRecord {
+    const COLUMNS: &'static [&'static str] = &["Username", "Why", "Delivery"];
+
+    fn cells(&self) -> Vec<String> {
+        let problem = self.problem.as_ref();
+        let delivery = self.delivery.clone();
+        vec![
+            self.username.clone(),
+            self.why.clone(),
+            delivery.unwrap_or_else(|| problem.cloned().unwrap_or_default()),
+        ]
+    }
+
+    const FIELDS: &'static [&'static str] = &["username", "why", "delivery", "problem"];
+
+    fn fields(&self) -> Vec<String> {
+        vec![
+            self.username.clone(),
+            self.why.clone(),
+            self.delivery.clone().unwrap_or_default(),
+            self.problem.clone().unwrap_or_default(),
+        ]
+    }
+}
+
+impl RetireOld {
+    pub fn run(self, context: &mut Context) -> Result<()> {
+        let mut app = context.app(Access::Existing)?;
+        let key = self.key.map(KeyId::stored);
+        let (user, stopped) = app.retire_password(&self.username, key.as_ref())?;
+        context.out.note(&format!(
+            "the password {stopped} of {} has stopped",
+            user.username
+        ));
+        Ok(context.out.result(&UserRecord::new(&user, app.now()))?)
+    }
+}

@@ -1,0 +1,200 @@
+//! Files with a password in them: replaced in one piece, or not at all.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+/// In bytes. What is larger is no file of variables.
+const MOST: u64 = 1024 * 1024;
+
+/// The password and a newline.
+pub fn write_password(path: &Path, password: &str) -> io::Result<()> {
+    let (path, old) = existing(path)?;
+    let mut text = Zeroizing::new(Vec::with_capacity(password.len() + 1));
+    text.extend_from_slice(password.as_bytes());
+    text.push(b'\n');
+    replace(&path, old.as_ref(), &text)
+}
+
+/// One line of it; the others stay as they are.
+pub fn write_variable(path: &Path, name: &str, password: &str) -> io::Result<()> {
+    let (path, old) = existing(path)?;
+    let before = match &old {
+        Some(_) => read(&path)?,
+        None => Zeroizing::default(),
+    };
+    replace(&path, old.as_ref(), &with_variable(&before, name, password))
+}
+
+pub fn password_in(path: &Path) -> Option<Zeroizing<Vec<u8>>> {
+    let text = read(path).ok()?;
+    let password = text.strip_suffix(b"\n").unwrap_or(&text);
+    Some(Zeroizing::new(password.to_vec()))
+}
+
+/// As it was written here, without quotes.
+pub fn variable_in(path: &Path, name: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let text = read(path).ok()?;
+    let lines = text.split(|byte| *byte == b'\n');
+    let mut values = lines.filter_map(|line| Some(&line[assignment(line, name)?..]));
+    values
+        .next_back()
+        .map(|value| Zeroizing::new(value.to_vec()))
+}
+
+/// Where links lead to, and what is there. What is no file is refused: a name that
+/// replaces a device or a pipe would help nobody.
+fn existing(path: &Path) -> io::Result<(PathBuf, Option<fs::Metadata>)> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() => Ok((path.canonicalize()?, Some(found))),
+        Ok(_) => Err(io::Error::other("it is there and no file")),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            if fs::symlink_metadata(path).is_ok() {
+                return Err(io::Error::other("it is a link to nothing"));
+            }
+            Ok((path.to_owned(), None))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
+    if size > MOST {
+        return Err(io::Error::other("it is larger than a mebibyte"));
+    }
+    // With room for all of it: a buffer that grows leaves copies.
+    let mut text = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1));
+    file.take(MOST).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// Written beside it and renamed. It stays its owner's, with the rights it had,
+/// but for everybody's.
+fn replace(path: &Path, old: Option<&fs::Metadata>, bytes: &[u8]) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let name = path.file_name().ok_or(ErrorKind::InvalidInput)?;
+    let mut beside = std::ffi::OsString::from(".");
+    beside.push(name);
+    beside.push(".smtpcred-new");
+    let beside = folder.join(beside);
+    // One that a killed run left: only one runs at a time.
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let written = write(&beside, old, bytes).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written?;
+    // The name has to outlast a power cut as well.
+    File::open(folder)?.sync_all()
+}
+
+fn write(path: &Path, old: Option<&fs::Metadata>, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    if let Some(old) = old {
+        let new = file.metadata()?;
+        if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
+            fchown(&file, Some(old.uid()), Some(old.gid()))?;
+        }
+        file.set_permissions(Permissions::from_mode(rights(old.mode())))?;
+    }
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Rights that somebody gave to a group stay: an application may need them. A file
+/// for everybody is one that nobody thought about.
+const fn rights(mode: u32) -> u32 {
+    match mode & 0o777 {
+        mode if mode.trailing_zeros() >= 3 => mode,
+        _ => 0o600,
+    }
+}
+
+fn with_variable(before: &[u8], name: &str, password: &str) -> Zeroizing<Vec<u8>> {
+    let lines: Vec<&[u8]> = before.split_inclusive(|byte| *byte == b'\n').collect();
+    // Whatever line grows, the buffer does not.
+    let room = before.len() + (lines.len() + 1) * (name.len() + password.len() + 3);
+    let mut after = Zeroizing::new(Vec::with_capacity(room));
+    let mut found = false;
+    for line in lines {
+        match assignment(line, name) {
+            Some(end) => {
+                found = true;
+                after.extend_from_slice(&line[..end]);
+                after.extend_from_slice(password.as_bytes());
+                after.push(b'\n');
+            }
+            None => after.extend_from_slice(line),
+        }
+    }
+    if !found {
+        if after.last().is_some_and(|byte| *byte != b'\n') {
+            after.push(b'\n');
+        }
+        after.extend_from_slice(name.as_bytes());
+        after.push(b'=');
+        after.extend_from_slice(password.as_bytes());
+        after.push(b'\n');
+    }
+    after
+}
+
+/// Where the value begins, if this line gives this variable one.
+fn assignment(line: &[u8], name: &str) -> Option<usize> {
+    let rest = line.trim_ascii_start();
+    let rest = match rest.strip_prefix(b"export") {
+        Some(after) if after.first().is_some_and(u8::is_ascii_whitespace) => {
+            after.trim_ascii_start()
+        }
+        _ => rest,
+    };
+    let value = rest.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+    Some(line.len() - value.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(before: &str, name: &str) -> String {
+        let text = with_variable(before.as_bytes(), name, "new");
+        String::from_utf8(text.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn one_line_changes_and_the_others_stay() {
+        assert_eq!(after("", "P"), "P=new\n");
+        assert_eq!(after("A=1", "P"), "A=1\nP=new\n");
+        assert_eq!(
+            after("# P=x\nA=1\nP='old one'\n\nPQ=2\n", "P"),
+            "# P=x\nA=1\nP=new\n\nPQ=2\n"
+        );
+        assert_eq!(
+            after("  export P=old\nP=again", "P"),
+            "  export P=new\nP=new\n"
+        );
+        assert_eq!(after("exportP=1\n", "P"), "exportP=1\nP=new\n");
+    }
+
+    #[test]
+    fn rights_of_a_group_stay_and_those_of_everybody_go() {
+        assert_eq!(rights(0o100_640), 0o640);
+        assert_eq!(rights(0o100_400), 0o400);
+        assert_eq!(rights(0o100_644), 0o600);
+    }
+}
