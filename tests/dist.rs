@@ -109,17 +109,24 @@ fn systemd_understands_the_rest() {
         "smtpcred.service",
         "smtpcred-auth.socket",
         "smtpcred-policy.socket",
+        "smtpcred-rotate.service",
+        "smtpcred-rotate.timer",
     ] {
         let unit = fs::read_to_string(dist("systemd").join(name)).unwrap();
         let unit = unit.replace("/usr/local/bin/smtpcred", support::PROGRAM);
         // A man page that is not installed here is no fault.
-        let unit = unit.replace("Documentation=man:smtpcred-serve(1)\n", "");
-        fs::write(folder.path().join(name), unit).unwrap();
+        let unit: Vec<_> = unit
+            .lines()
+            .filter(|line| !line.starts_with("Documentation="))
+            .collect();
+        fs::write(folder.path().join(name), unit.join("\n")).unwrap();
     }
     let run = finished(
         Command::new("systemd-analyze")
             .args(["verify", "--man=no"])
-            .arg(folder.path().join("smtpcred.service"))
+            .args(
+                ["smtpcred.service", "smtpcred-rotate.timer"].map(|name| folder.path().join(name)),
+            )
             .env("SYSTEMD_UNIT_PATH", format!("{}:", folder.path().display()))
             .output()
             .expect("systemd-analyze: run tests/run"),

@@ -122,6 +122,8 @@ impl Keeper {
                 tx.forget_old_usage(first_day)?;
                 let first = Time::from_epoch(now.epoch() - REFUSALS_KEPT * DAY);
                 tx.forget_old_refusals(first, MOST_REFUSALS)?;
+                tx.mend_retirements()?;
+                tx.tell_expired()?;
             }
             Ok(())
         })?;
