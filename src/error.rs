@@ -114,7 +114,7 @@ pub enum Error {
     Cancelled,
     #[error("interrupted: nothing was changed")]
     Interrupted,
-    #[error("interrupted: {0} users were not begun")]
+    #[error("interrupted; users that were not begun: {0}")]
     Stopped(u64),
     /// What was asked for is printed, and says it all but for the exit code.
     #[error("something to look at")]

@@ -181,7 +181,7 @@ impl App {
         let (parcels, to_deliver) = channel();
         let (events, told) = channel();
         let (to_hash, to_deliver) = (Mutex::new(to_hash), Mutex::new(to_deliver));
-        let courier = run.courier;
+        let (courier, stop) = (run.courier, run.stop);
         thread::scope(|scope| {
             for _ in 0..hashers.min(planned.len()) {
                 let (events, to_hash) = (events.clone(), &to_hash);
@@ -189,7 +189,7 @@ impl App {
             }
             for _ in 0..jobs.min(planned.len()) {
                 let (events, to_deliver) = (events.clone(), &to_deliver);
-                scope.spawn(move || deliver(to_deliver, &events, courier, world));
+                scope.spawn(move || deliver(to_deliver, &events, courier, world, stop));
             }
             drop(events);
             let mut left = planned.into_iter();
@@ -452,6 +452,7 @@ fn deliver(
     events: &Sender<Event>,
     courier: &dyn Courier,
     world: World,
+    stop: &AtomicBool,
 ) {
     while let Some(parcel) = next(parcels) {
         let username = parcel.credential.username.clone();
@@ -481,7 +482,11 @@ fn deliver(
             // Nobody listens once the run has ended.
             let _ = events.send(Event::Said(username.clone(), line));
         };
-        let arrival = courier.deliver(&parcel, &mut handing, &mut said);
+        let arrival = if stop.load(Ordering::Relaxed) {
+            Arrival::Not("the run was stopped before".into())
+        } else {
+            courier.deliver(&parcel, &mut handing, &mut said)
+        };
         let key = parcel.credential.key.clone();
         if events
             .send(Event::Delivered(username, key, arrival))
