@@ -63,6 +63,14 @@ fn dovecot_reads_the_views() {
     assert!(right(new));
     let newest = sandbox.ok(&["user", "reset", USER, "--yes", "--quiet"]);
     assert_eq!([new, newest.trim_end()].map(right), [false, true]);
+    // While nobody knows whether a new one has arrived.
+    let file = place.path().join("delivered");
+    let deliver = format!("sh -c 'cat > {}; exit 1'", file.display());
+    let run = sandbox.run(&["user", "rotate", USER, "--deliver", &deliver]);
+    assert_eq!(run.code, 1, "{run:?}");
+    let delivered = std::fs::read_to_string(&file).unwrap();
+    let both = [newest.trim_end(), delivered.trim_end()];
+    assert_eq!(both.map(right), [true, true]);
     sandbox.ok(&["user", "delete", USER, "--yes"]);
     assert!(!right(newest.trim_end()));
 }
