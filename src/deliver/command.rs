@@ -4,7 +4,7 @@
 use std::io::{self, BufRead as _, BufReader, PipeReader, Read as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,12 +18,16 @@ use crate::model::rotation::CommandLine;
 
 /// `EX_TEMPFAIL` of sysexits(3): by this a command says that nothing was delivered.
 const TRY_AGAIN: i32 = 75;
-/// In bytes, of a line that is shown.
-const LINE: u64 = 1000;
+/// In bytes, of a line that is shown. The rest of it is not.
+const LINE: usize = 1000;
 /// In bytes: more than any password has, and less than a pipe takes at once.
 const ROOM: usize = 1024;
 /// How long after its end something it left running may still print.
 const LAST_WORDS: Duration = Duration::from_millis(100);
+/// And all of it, where it does not stop.
+const ALL_LAST_WORDS: Duration = Duration::from_secs(1);
+/// Lines that are not shown yet: who prints faster than that waits.
+const QUEUE: usize = 64;
 
 enum Event {
     Said(Zeroizing<String>),
@@ -61,7 +65,8 @@ pub fn run(
     let password = parcel.credential.password.expose();
     let mut last = String::new();
     let mut show = |text: &str| {
-        let text = text.replace(password, "********");
+        let mut text = text.replace(password, "********");
+        text.truncate(text.floor_char_boundary(LINE));
         text.clone_into(&mut last);
         said(text);
     };
@@ -140,7 +145,7 @@ fn start(command: &CommandLine, parcel: &Parcel) -> io::Result<Started> {
     // It holds the other ends of the pipes.
     drop(command);
     let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
-    let (sender, events) = channel();
+    let (sender, events) = sync_channel(QUEUE);
     let listener = sender.clone();
     // Not waited for: what it left running may hold the pipe open for ever.
     thread::spawn(move || listen(output, &listener));
@@ -174,12 +179,15 @@ fn variables(parcel: &Parcel) -> Vec<(&'static str, String)> {
     variables
 }
 
-fn listen(output: PipeReader, events: &Sender<Event>) {
+fn listen(output: PipeReader, events: &SyncSender<Event>) {
+    // More than is shown, so that no password is cut where a line is.
+    const MOST: usize = LINE + ROOM;
     let mut output = BufReader::new(output);
     loop {
-        let mut line = Zeroizing::new(Vec::with_capacity(256));
-        match (&mut output).take(LINE).read_until(b'\n', &mut line) {
+        let mut line = Zeroizing::new(Vec::with_capacity(MOST));
+        match (&mut output).take(MOST as u64).read_until(b'\n', &mut line) {
             Ok(0) | Err(_) => return,
+            Ok(MOST) if !line.ends_with(b"\n") && output.skip_until(b'\n').is_err() => return,
             Ok(_) => {}
         }
         let text = Zeroizing::new(String::from_utf8_lossy(&line).trim_end().to_owned());
@@ -189,7 +197,7 @@ fn listen(output: PipeReader, events: &Sender<Event>) {
     }
 }
 
-fn reap(mut child: Child, events: &Sender<Event>) {
+fn reap(mut child: Child, events: &SyncSender<Event>) {
     let status = child.wait();
     // Nobody asks any more once the time is over.
     let _ = events.send(Event::Ended(status));
@@ -198,18 +206,25 @@ fn reap(mut child: Child, events: &Sender<Event>) {
 /// Until it has ended and said all; nothing if its time is over before.
 fn wait(
     events: &Receiver<Event>,
-    deadline: Instant,
+    mut deadline: Instant,
     show: &mut dyn FnMut(&str),
 ) -> Option<io::Result<ExitStatus>> {
     let mut ended = None;
     loop {
-        let left = match ended {
-            None => deadline.saturating_duration_since(Instant::now()),
-            Some(_) => LAST_WORDS,
-        };
+        let mut left = deadline.saturating_duration_since(Instant::now());
+        // However much there is to be shown.
+        if left.is_zero() {
+            return ended;
+        }
+        if ended.is_some() {
+            left = left.min(LAST_WORDS);
+        }
         match events.recv_timeout(left) {
             Ok(Event::Said(text)) => show(&text),
-            Ok(Event::Ended(status)) => ended = Some(status),
+            Ok(Event::Ended(status)) => {
+                ended = Some(status);
+                deadline = Instant::now() + ALL_LAST_WORDS;
+            }
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return ended,
         }
     }

@@ -4,14 +4,38 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use zeroize::Zeroizing;
 
 /// In bytes. What is larger is no file of variables.
 const MOST: u64 = 1024 * 1024;
 
+const NO_FILE: &str = "it is there and no file";
+
+/// Users may share a file of variables, and be delivered at the same time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Why a file was not written.
+#[derive(Debug)]
+pub struct Failed {
+    pub error: io::Error,
+    /// The password is in it, and may be gone after a power cut.
+    pub replaced: bool,
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Self {
+            error,
+            replaced: false,
+        }
+    }
+}
+
 /// The password and a newline.
-pub fn write_password(path: &Path, password: &str) -> io::Result<()> {
+pub fn write_password(path: &Path, password: &str) -> Result<(), Failed> {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let (path, old) = existing(path)?;
     let mut text = Zeroizing::new(Vec::with_capacity(password.len() + 1));
     text.extend_from_slice(password.as_bytes());
@@ -20,7 +44,8 @@ pub fn write_password(path: &Path, password: &str) -> io::Result<()> {
 }
 
 /// One line of it; the others stay as they are.
-pub fn write_variable(path: &Path, name: &str, password: &str) -> io::Result<()> {
+pub fn write_variable(path: &Path, name: &str, password: &str) -> Result<(), Failed> {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let (path, old) = existing(path)?;
     let before = match &old {
         Some(_) => read(&path)?,
@@ -50,7 +75,7 @@ pub fn variable_in(path: &Path, name: &str) -> Option<Zeroizing<Vec<u8>>> {
 fn existing(path: &Path) -> io::Result<(PathBuf, Option<fs::Metadata>)> {
     match fs::metadata(path) {
         Ok(found) if found.is_file() => Ok((path.canonicalize()?, Some(found))),
-        Ok(_) => Err(io::Error::other("it is there and no file")),
+        Ok(_) => Err(io::Error::other(NO_FILE)),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             if fs::symlink_metadata(path).is_ok() {
                 return Err(io::Error::other("it is a link to nothing"));
@@ -62,8 +87,16 @@ fn existing(path: &Path) -> io::Result<(PathBuf, Option<fs::Metadata>)> {
 }
 
 fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    let file = File::open(path)?;
-    let size = file.metadata()?.len();
+    // A pipe would keep us waiting for somebody who writes.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(io::Error::other(NO_FILE));
+    }
+    let size = found.len();
     if size > MOST {
         return Err(io::Error::other("it is larger than a mebibyte"));
     }
@@ -75,19 +108,23 @@ fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
 
 /// Written beside it and renamed. It stays its owner's, with the rights it had,
 /// but for everybody's.
-fn replace(path: &Path, old: Option<&fs::Metadata>, bytes: &[u8]) -> io::Result<()> {
+fn replace(path: &Path, old: Option<&fs::Metadata>, bytes: &[u8]) -> Result<(), Failed> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let name = path.file_name().ok_or(ErrorKind::InvalidInput)?;
+    let name = path
+        .file_name()
+        .ok_or_else(|| io::Error::from(ErrorKind::InvalidInput))?;
+    // First: a folder that cannot be read must not be found out about too late.
+    let opened = File::open(folder)?;
     let mut beside = std::ffi::OsString::from(".");
     beside.push(name);
     beside.push(".smtpcred-new");
     let beside = folder.join(beside);
     // One that a killed run left: only one runs at a time.
     match fs::remove_file(&beside) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
     let written = write(&beside, old, bytes).and_then(|()| fs::rename(&beside, path));
@@ -96,7 +133,10 @@ fn replace(path: &Path, old: Option<&fs::Metadata>, bytes: &[u8]) -> io::Result<
     }
     written?;
     // The name has to outlast a power cut as well.
-    File::open(folder)?.sync_all()
+    opened.sync_all().map_err(|error| Failed {
+        error,
+        replaced: true,
+    })
 }
 
 fn write(path: &Path, old: Option<&fs::Metadata>, bytes: &[u8]) -> io::Result<()> {

@@ -111,9 +111,9 @@ fn write_files(parcel: &Parcel) -> std::result::Result<(), Arrival> {
     let credential = &parcel.credential;
     let password = credential.password.expose();
     let mut written = false;
-    let failed = |path: &str, error: std::io::Error, written: bool| {
-        let reason = format!("{path}: {error}");
-        Err(if written {
+    let failed = |path: &str, failed: file::Failed, written: bool| {
+        let reason = format!("{path}: {}", failed.error);
+        Err(if written || failed.replaced {
             Arrival::Unknown(reason)
         } else {
             Arrival::Not(reason)

@@ -62,6 +62,10 @@ pub struct Summary {
     pub store: Option<Error>,
 }
 
+/// Events that wait for the one thread that writes, and those of a batch: who
+/// has more to say waits.
+const QUEUE: usize = 256;
+
 /// Nothing has to be done about one that was reset while it was rotated.
 const RESET: &str = "it was reset meanwhile";
 
@@ -179,7 +183,7 @@ impl App {
         let most = (hashers + jobs) * 4;
         let (works, to_hash) = channel();
         let (parcels, to_deliver) = channel();
-        let (events, told) = channel();
+        let (events, told) = sync_channel(QUEUE);
         let (to_hash, to_deliver) = (Mutex::new(to_hash), Mutex::new(to_deliver));
         let (courier, stop) = (run.courier, run.stop);
         thread::scope(|scope| {
@@ -213,7 +217,8 @@ impl App {
                     break;
                 }
                 let Ok(first) = told.recv() else { break };
-                let batch: Vec<Event> = std::iter::once(first).chain(told.try_iter()).collect();
+                let more = told.try_iter().take(QUEUE);
+                let batch: Vec<Event> = std::iter::once(first).chain(more).collect();
                 flying -= self.handle(batch, run, summary, &parcels);
             }
             summary.left = left.count() as u64;
@@ -409,7 +414,7 @@ fn next<T>(from: &Mutex<Receiver<T>>) -> Option<T> {
         .ok()
 }
 
-fn hash(works: &Mutex<Receiver<Work>>, events: &Sender<Event>, cost: Cost, world: World) {
+fn hash(works: &Mutex<Receiver<Work>>, events: &SyncSender<Event>, cost: Cost, world: World) {
     let mut hasher = Hasher::default();
     while let Some(work) = next(works) {
         let username = work.username.clone();
@@ -449,7 +454,7 @@ fn make(work: Work, hasher: &mut Hasher, cost: Cost, world: World) -> Result<Mad
 
 fn deliver(
     parcels: &Mutex<Receiver<Parcel>>,
-    events: &Sender<Event>,
+    events: &SyncSender<Event>,
     courier: &dyn Courier,
     world: World,
     stop: &AtomicBool,

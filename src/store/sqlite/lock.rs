@@ -1,8 +1,9 @@
 //! One rotation at a time, and whose store it is.
 
 use std::any::Any;
-use std::fs::{self, OpenOptions};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -20,18 +21,36 @@ pub fn rotation(store: &Path) -> Result<Box<dyn Any>> {
         path: path.clone(),
         reason,
     };
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(nix::libc::O_NOFOLLOW)
-        .open(&path)
-        .map_err(|e| failed(e.to_string()))?;
+    let file = open(&path, store).map_err(|e| failed(e.to_string()))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => Ok(Box::new(lock)),
         Err((_, Errno::EWOULDBLOCK)) => Err(Error::RotationRunning),
         Err((_, error)) => Err(failed(error.to_string())),
+    }
+}
+
+/// Made by root, it is of whoever the store is: its owner rotates, too. Only one
+/// that was made here is given away.
+fn open(path: &Path, store: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).custom_flags(nix::libc::O_NOFOLLOW);
+    loop {
+        match options.open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            opened => return opened,
+        }
+        match options.clone().create_new(true).mode(0o600).open(path) {
+            // Somebody else was faster.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+            Ok(file) => {
+                if geteuid().is_root() {
+                    let store = fs::metadata(store)?;
+                    fchown(&file, Some(store.uid()), Some(store.gid()))?;
+                }
+                return Ok(file);
+            }
+        }
     }
 }
 
