@@ -18,7 +18,7 @@ use crate::model::rotation::CommandLine;
 
 /// `EX_TEMPFAIL` of sysexits(3): by this a command says that nothing was delivered.
 const TRY_AGAIN: i32 = 75;
-/// In bytes, of a line that is shown. The rest of it is not.
+/// In characters, of a line that is shown. The rest of it is not.
 const LINE: usize = 1000;
 /// In bytes: more than any password has, and less than a pipe takes at once.
 const ROOM: usize = 1024;
@@ -66,7 +66,9 @@ pub fn run(
     let mut last = String::new();
     let mut show = |text: &str| {
         let mut text = text.replace(password, "********");
-        text.truncate(text.floor_char_boundary(LINE));
+        if let Some((end, _)) = text.char_indices().nth(LINE) {
+            text.truncate(end);
+        }
         text.clone_into(&mut last);
         said(text);
     };

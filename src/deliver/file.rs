@@ -54,20 +54,29 @@ pub fn write_variable(path: &Path, name: &str, password: &str) -> Result<(), Fai
     replace(&path, old.as_ref(), &with_variable(&before, name, password))
 }
 
+/// Empty where there is none; nothing where that cannot be told.
 pub fn password_in(path: &Path) -> Option<Zeroizing<Vec<u8>>> {
-    let text = read(path).ok()?;
+    let text = found(path)?;
     let password = text.strip_suffix(b"\n").unwrap_or(&text);
     Some(Zeroizing::new(password.to_vec()))
 }
 
-/// As it was written here, without quotes.
+/// As it was written here, without quotes. Empty where there is none; nothing where
+/// that cannot be told.
 pub fn variable_in(path: &Path, name: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let text = read(path).ok()?;
+    let text = found(path)?;
     let lines = text.split(|byte| *byte == b'\n');
     let mut values = lines.filter_map(|line| Some(&line[assignment(line, name)?..]));
-    values
-        .next_back()
-        .map(|value| Zeroizing::new(value.to_vec()))
+    let value = values.next_back().unwrap_or_default();
+    Some(Zeroizing::new(value.to_vec()))
+}
+
+fn found(path: &Path) -> Option<Zeroizing<Vec<u8>>> {
+    match read(path) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == ErrorKind::NotFound => Some(Zeroizing::default()),
+        Err(_) => None,
+    }
 }
 
 /// Where links lead to, and what is there. What is no file is refused: a name that

@@ -90,6 +90,10 @@ pub struct Unfinished {
     /// From then on nobody hands it over any more.
     pub settles_at: Option<Time>,
     pub reason: Option<String>,
+    /// A command was to have it.
+    pub with_command: bool,
+    /// The files it was to be in.
+    pub files: Delivery,
 }
 
 impl CommandLine {
@@ -146,6 +150,13 @@ impl PathTemplate {
     /// Each user has a file of its own.
     pub fn is_for_each_user(&self) -> bool {
         self.0.contains(Self::USERNAME)
+    }
+}
+
+impl PathTemplate {
+    /// One that is a path by now: of a name with braces in it, too.
+    pub const fn stored(path: String) -> Self {
+        Self(path)
     }
 }
 
@@ -208,6 +219,24 @@ impl Delivery {
 
     pub fn timeout(&self) -> Duration {
         self.timeout.unwrap_or(Duration::MINUTE)
+    }
+
+    /// Its files alone, as they are called for one user.
+    #[must_use]
+    pub fn files_of(&self, username: &Username) -> Self {
+        let named =
+            |path: &Option<PathTemplate>| path.as_ref().map(|path| PathTemplate(path.of(username)));
+        Self {
+            command: None,
+            write_file: named(&self.write_file),
+            write_env: named(&self.write_env),
+            env_name: self.env_name.clone(),
+            timeout: None,
+        }
+    }
+
+    pub fn files(&self) -> usize {
+        usize::from(self.write_file.is_some()) + usize::from(self.write_env.is_some())
     }
 
     /// Files that more than one user would have to share.

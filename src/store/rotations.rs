@@ -7,7 +7,7 @@ use crate::model::duration::Duration;
 use crate::model::event::{Action, Fields};
 use crate::model::name::Username;
 use crate::model::password::KeyId;
-use crate::model::rotation::{Retire, Stage, Unfinished};
+use crate::model::rotation::{Delivery, PathTemplate, Retire, Stage, Unfinished, VariableName};
 use crate::model::time::Time;
 
 /// A user, and what decides whether its password is to be replaced.
@@ -36,7 +36,8 @@ impl Store {
     }
 
     pub fn unfinished(&mut self, username: &Username) -> Result<Option<Unfinished>> {
-        const SQL: &str = "SELECT username, key_id, state, began_at, pid, settles_at, reason
+        const SQL: &str = "SELECT username, key_id, state, began_at, pid, settles_at, reason,
+                with_command, write_file, write_env, env_name
             FROM rotations WHERE username = $1";
         let mut found = None;
         self.engine
@@ -52,7 +53,8 @@ impl Store {
         &mut self,
         each: &mut dyn FnMut(Username, Unfinished) -> Result<()>,
     ) -> Result<()> {
-        const SQL: &str = "SELECT username, key_id, state, began_at, pid, settles_at, reason
+        const SQL: &str = "SELECT username, key_id, state, began_at, pid, settles_at, reason,
+                with_command, write_file, write_env, env_name
             FROM rotations ORDER BY username";
         self.engine
             .query(SQL, &[], &mut |row| each(row.parsed(0)?, read(row)?))
@@ -88,6 +90,10 @@ impl Store {
 
 fn read(row: &dyn Row) -> Result<Unfinished> {
     let pid = row.opt_int(4)?.map(u32::try_from).transpose();
+    let path = |column| -> Result<_> {
+        let path = row.opt_text(column)?;
+        Ok(path.map(|path| PathTemplate::stored(path.to_owned())))
+    };
     Ok(Unfinished {
         key: row.opt_text(1)?.map(|key| KeyId::stored(key.to_owned())),
         stage: row.parsed(2)?,
@@ -95,6 +101,13 @@ fn read(row: &dyn Row) -> Result<Unfinished> {
         pid: pid.map_err(|_| row.damaged("a process id is out of range"))?,
         settles_at: row.opt_time(5)?,
         reason: row.opt_text(6)?.map(str::to_owned),
+        with_command: row.int(7)? != 0,
+        files: Delivery {
+            write_file: path(8)?,
+            write_env: path(9)?,
+            env_name: row.opt_parsed(10)?,
+            ..Delivery::default()
+        },
     })
 }
 
@@ -106,12 +119,16 @@ impl Tx<'_> {
         &mut self,
         username: &Username,
         password: &NewPassword,
+        delivery: &Delivery,
         stop_retiring: bool,
     ) -> Result<()> {
-        const SQL: &str = "INSERT INTO rotations (username, key_id, state, began_at)
-            VALUES ($1, $2, $3, $4)
+        const SQL: &str = "INSERT INTO rotations
+            (username, key_id, state, began_at, with_command, write_file, write_env, env_name)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
             ON CONFLICT (username) DO UPDATE SET key_id = excluded.key_id,
                 state = excluded.state, began_at = excluded.began_at,
+                with_command = excluded.with_command, write_file = excluded.write_file,
+                write_env = excluded.write_env, env_name = excluded.env_name,
                 pid = NULL, settles_at = NULL, reason = NULL";
         let before = self.store().unfinished(username)?;
         let withdrawn = before.and_then(|before| before.key);
@@ -122,11 +139,18 @@ impl Tx<'_> {
             self.stop_retiring(username)?;
         }
         self.insert_password(username, password)?;
+        let files = delivery.files_of(username);
+        let [file, env] = [&files.write_file, &files.write_env]
+            .map(|path| path.as_ref().map(ToString::to_string));
         let args = [
             username.as_str().into(),
             password.key.as_str().into(),
             Stage::Live.name().into(),
             self.stamp.at.into(),
+            i64::from(delivery.command.is_some()).into(),
+            file.as_deref().into(),
+            env.as_deref().into(),
+            files.env_name.as_ref().map(VariableName::as_str).into(),
         ];
         self.execute(SQL, &args)?;
         let fields = Fields::default()

@@ -30,7 +30,7 @@ pub struct Planned {
 }
 
 impl App {
-    /// At most `most` of them, those whose rotation is unfinished first.
+    /// Those whose rotation is unfinished, and at most so many others.
     pub fn plan_rotation(
         &mut self,
         selection: &Selection,
@@ -44,7 +44,7 @@ impl App {
                 for username in names {
                     need_user(&mut self.store, username)?;
                     if !chosen.iter().any(|(_, name, _)| name == username) {
-                        chosen.push((false, username.clone(), "it was named".to_owned()));
+                        chosen.push((true, username.clone(), "it was named".to_owned()));
                     }
                 }
             }
@@ -63,24 +63,38 @@ impl App {
                     }
                     Ok(())
                 })?;
-                chosen.sort_by_key(|(later, _, _)| *later);
+                chosen.sort_by_key(|(due, _, _)| *due);
             }
         }
-        chosen.truncate(most.unwrap_or(usize::MAX));
-        if let (Some(path), true) = (options.delivery.shared_file(), chosen.len() > 1) {
+        let planned = chosen.into_iter().map(|(due, username, why)| {
+            let delivery = self.where_to(&username, options)?;
+            // Neither who is taken up nor who cannot be rotated keeps others waiting.
+            let counts = due && delivery.is_ok();
+            Ok((
+                counts,
+                Planned {
+                    username,
+                    why,
+                    delivery,
+                },
+            ))
+        });
+        let mut left = most.unwrap_or(usize::MAX);
+        let mut kept = Vec::new();
+        for planned in planned {
+            let (counts, planned) = planned?;
+            if !counts || left > 0 {
+                left -= usize::from(counts);
+                kept.push(planned);
+            }
+        }
+        if let (Some(path), true) = (options.delivery.shared_file(), kept.len() > 1) {
             return Err(Error::Usage(format!(
                 "{path} would be written for {} users: it needs {{username}} in it",
-                chosen.len()
+                kept.len()
             )));
         }
-        let planned = chosen.into_iter().map(|(_, username, why)| {
-            Ok(Planned {
-                delivery: self.where_to(&username, options)?,
-                username,
-                why,
-            })
-        });
-        planned.collect()
+        Ok(kept)
     }
 
     fn where_to(

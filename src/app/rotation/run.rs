@@ -349,7 +349,8 @@ fn write_one(tx: &mut Tx, event: &Event, options: &Options, now: Time) -> Result
             if let Some(reason) = refused(&user, options, now) {
                 return Ok(Written::No(reason));
             }
-            tx.begin_rotation(username, &made.password, options.force)?;
+            let delivery = &made.parcel.delivery;
+            tx.begin_rotation(username, &made.password, delivery, options.force)?;
         }
         Event::Handing {
             username,

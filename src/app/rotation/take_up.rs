@@ -52,10 +52,13 @@ impl App {
         if with_new.is_some() {
             return Ok(Judgement::Finish);
         }
-        if self.lies_in_file(planned, &unfinished, courier)? {
-            return Ok(Judgement::Finish);
+        match self.in_files(username, &key, &unfinished, courier)? {
+            InFiles::All => return Ok(Judgement::Finish),
+            // Files are replaced in one piece, and who did it is gone.
+            InFiles::None => return Ok(Judgement::Anew),
+            InFiles::Unknown => {}
         }
-        if unfinished.stage == Stage::Live {
+        if unfinished.stage == Stage::Live && unfinished.with_command {
             return Ok(Judgement::Anew);
         }
         let Some(settled) = self.settled(username, &key, &unfinished, courier)? else {
@@ -83,7 +86,16 @@ impl App {
         unfinished: &Unfinished,
         courier: &dyn Courier,
     ) -> Result<Option<Time>> {
+        // As much as clocks of relays that share a store may differ, in seconds.
+        const SLACK: i64 = 300;
         let now = self.now();
+        if unfinished.began_at.epoch() > now.epoch() + SLACK {
+            // By a clock that was set back since.
+            let mut tx = self.begin()?;
+            tx.leave_rotation(username, key, "the clock was set back")?;
+            tx.commit()?;
+            return Ok(Some(now));
+        }
         let Some(settles_at) = unfinished.settles_at else {
             return Ok(Some(unfinished.began_at));
         };
@@ -99,31 +111,41 @@ impl App {
         Ok(None)
     }
 
-    /// Files are written last of all where no command follows, and in one piece.
-    fn lies_in_file(
+    /// Of those that were to have it, and no command.
+    fn in_files(
         &mut self,
-        planned: &Planned,
+        username: &Username,
+        key: &KeyId,
         unfinished: &Unfinished,
         courier: &dyn Courier,
-    ) -> Result<bool> {
-        let (Ok(delivery), Some(key)) = (&planned.delivery, &unfinished.key) else {
-            return Ok(false);
-        };
-        if delivery.command.is_some() {
-            return Ok(false);
+    ) -> Result<InFiles> {
+        let files = unfinished.files.files();
+        if unfinished.with_command || files == 0 {
+            return Ok(InFiles::Unknown);
         }
-        let hashes = self.store.hashes(&planned.username)?;
+        let hashes = self.store.hashes(username)?;
         let stored = hashes.iter().find(|stored| stored.key == *key);
         let Some(hash) = stored.and_then(|stored| Hash::stored(&stored.hash)) else {
-            return Ok(false);
+            return Ok(InFiles::Unknown);
         };
-        let found = courier.found(delivery, &planned.username);
-        let files = [&delivery.write_file, &delivery.write_env];
-        let wanted = files.iter().filter(|file| file.is_some()).count();
+        let found = courier.found(&unfinished.files, username);
         let mut same = 0;
         for password in &found {
             same += usize::from(self.hasher.verify(password, &hash)?);
         }
-        Ok(same == wanted)
+        Ok(if same == files {
+            InFiles::All
+        } else if same == 0 && found.len() == files {
+            InFiles::None
+        } else {
+            InFiles::Unknown
+        })
     }
+}
+
+enum InFiles {
+    All,
+    None,
+    /// Some, or one cannot be read.
+    Unknown,
 }

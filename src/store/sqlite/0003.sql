@@ -22,7 +22,12 @@ CREATE TABLE rotations (
     -- Who may still be handing it over, and until when at most.
     pid INTEGER,
     settles_at INTEGER,
-    reason TEXT
+    reason TEXT,
+    -- Where it was to go: files can be looked into.
+    with_command INTEGER NOT NULL,
+    write_file TEXT,
+    write_env TEXT,
+    env_name TEXT
 ) STRICT, WITHOUT ROWID;
 
 -- A clock that was set back shows by a password that retires since later than now.
