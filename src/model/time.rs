@@ -73,10 +73,11 @@ impl FromStr for Time {
     /// RFC 3339, or a date, which is its beginning in UTC.
     fn from_str(text: &str) -> Result<Self> {
         let whole = text.parse::<Timestamp>();
-        let date = text.parse::<Date>();
+        // Without a length it would take a time without a zone for its day.
+        let date = text.parse::<Date>().ok().filter(|_| text.len() == 10);
         let time = match (whole, date) {
             (Ok(time), _) => Some(time),
-            (_, Ok(date)) => Offset::UTC
+            (_, Some(date)) => Offset::UTC
                 .to_timestamp(date.to_datetime(Clock::midnight()))
                 .ok(),
             _ => None,
