@@ -5,10 +5,9 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::model::delivery::{CommandLine, PathTemplate, VariableName};
 use crate::model::duration::Duration;
-use crate::model::rotation::{
-    CommandLine, PathTemplate, RotationRules, RulesChange, Unfinished, VariableName,
-};
+use crate::model::rotation::{RotationRules, RulesChange, Unfinished};
 use crate::model::settings::Setting;
 use crate::model::text::quoted;
 use crate::model::time::Time;

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::app::rotation::{Arrival, KILLED_WITHIN, Parcel};
 use crate::error::Result;
-use crate::model::rotation::CommandLine;
+use crate::model::delivery::CommandLine;
 
 /// `EX_TEMPFAIL` of sysexits(3): by this a command says that nothing was delivered.
 const TRY_AGAIN: i32 = 75;

@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 
 use crate::app::rotation::{Arrival, Courier, Parcel};
 use crate::error::Result;
+use crate::model::delivery::Delivery;
 use crate::model::name::{HostName, Username};
-use crate::model::rotation::Delivery;
 use crate::model::settings::Port;
 use crate::smtp;
 

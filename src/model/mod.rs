@@ -3,6 +3,7 @@
 
 pub mod actor;
 pub mod day;
+pub mod delivery;
 pub mod domain;
 pub mod duration;
 pub mod event;

@@ -1,41 +1,15 @@
-//! Rotation: how often a password is replaced, to whom the new one is
-//! delivered, and what becomes of the old one.
+//! Rotation: how often a password is replaced, how far that came, and what becomes
+//! of the old one.
 
-use std::fmt;
 use std::str::FromStr;
 
+use super::delivery::{CommandLine, Delivery, PathTemplate, VariableName};
 use super::duration::Duration;
-use super::name::Username;
 use super::password::KeyId;
 use super::settings::Setting;
 use super::text::invalid;
 use super::time::Time;
 use crate::error::{Error, Result};
-
-/// A program and its arguments. No shell reads it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommandLine(Vec<String>);
-
-/// A file whose name may have `{username}` and `{domain}` in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PathTemplate(String);
-
-/// The name of a variable in a file of such.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VariableName(String);
-
-/// Where a new password goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Delivery {
-    pub command: Option<CommandLine>,
-    /// The password and a newline.
-    pub write_file: Option<PathTemplate>,
-    /// One line of a file of variables.
-    pub write_env: Option<PathTemplate>,
-    pub env_name: Option<VariableName>,
-    /// Of the command.
-    pub timeout: Option<Duration>,
-}
 
 /// What an owner says about rotation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,174 +68,6 @@ pub struct Unfinished {
     pub with_command: bool,
     /// The files it was to be in.
     pub files: Delivery,
-}
-
-impl CommandLine {
-    pub fn words(&self) -> &[String] {
-        &self.0
-    }
-
-    /// As it is stored, one that was made of words before.
-    pub fn stored(words: Vec<String>) -> Option<Self> {
-        (!words.is_empty()).then_some(Self(words))
-    }
-}
-
-impl FromStr for CommandLine {
-    type Err = Error;
-
-    /// Quotes and backslashes as a shell reads them, and nothing else of a shell.
-    fn from_str(text: &str) -> Result<Self> {
-        let words = if text.chars().any(char::is_control) {
-            None
-        } else {
-            shlex::split(text)
-        };
-        words.and_then(Self::stored).ok_or_else(|| {
-            invalid(
-                "command",
-                text,
-                "a program and its arguments on one line, quoted as for a shell",
-            )
-        })
-    }
-}
-
-impl fmt::Display for CommandLine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match shlex::try_join(self.0.iter().map(String::as_str)) {
-            Ok(line) => f.write_str(&line),
-            Err(_) => write!(f, "{:?}", self.0),
-        }
-    }
-}
-
-impl PathTemplate {
-    const USERNAME: &str = "{username}";
-    const DOMAIN: &str = "{domain}";
-
-    /// Neither can have a slash in it.
-    pub fn of(&self, username: &Username) -> String {
-        self.0
-            .replace(Self::USERNAME, username.as_str())
-            .replace(Self::DOMAIN, username.domain().as_str())
-    }
-
-    /// Each user has a file of its own.
-    pub fn is_for_each_user(&self) -> bool {
-        self.0.contains(Self::USERNAME)
-    }
-}
-
-impl PathTemplate {
-    /// One that is a path by now: of a name with braces in it, too.
-    pub const fn stored(path: String) -> Self {
-        Self(path)
-    }
-}
-
-impl FromStr for PathTemplate {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let rest = text.replace(Self::USERNAME, "").replace(Self::DOMAIN, "");
-        let names_a_file = !text.is_empty() && !text.ends_with('/');
-        if names_a_file && !rest.contains(['{', '}']) && !text.chars().any(char::is_control) {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(invalid(
-            "file",
-            text,
-            "a path, in which {username} and {domain} may stand and no other braces",
-        ))
-    }
-}
-
-impl fmt::Display for PathTemplate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Default for VariableName {
-    fn default() -> Self {
-        Self("SMTP_PASSWORD".into())
-    }
-}
-
-impl VariableName {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for VariableName {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if !text.is_empty() && text.chars().all(word) && !text.starts_with(|c: char| c.is_numeric())
-        {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(invalid(
-            "variable",
-            text,
-            "letters, digits and underscores, such as SMTP_PASSWORD",
-        ))
-    }
-}
-
-impl Delivery {
-    pub const fn is_empty(&self) -> bool {
-        self.command.is_none() && self.write_file.is_none() && self.write_env.is_none()
-    }
-
-    pub fn timeout(&self) -> Duration {
-        self.timeout.unwrap_or(Duration::MINUTE)
-    }
-
-    /// Its files alone, as they are called for one user.
-    #[must_use]
-    pub fn files_of(&self, username: &Username) -> Self {
-        let named =
-            |path: &Option<PathTemplate>| path.as_ref().map(|path| PathTemplate(path.of(username)));
-        Self {
-            command: None,
-            write_file: named(&self.write_file),
-            write_env: named(&self.write_env),
-            env_name: self.env_name.clone(),
-            timeout: None,
-        }
-    }
-
-    pub fn files(&self) -> usize {
-        usize::from(self.write_file.is_some()) + usize::from(self.write_env.is_some())
-    }
-
-    /// Files that more than one user would have to share.
-    pub fn shared_file(&self) -> Option<&PathTemplate> {
-        let files = [&self.write_file, &self.write_env];
-        let mut files = files.into_iter().flatten();
-        files.find(|path| !path.is_for_each_user())
-    }
-}
-
-impl fmt::Display for Delivery {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut parts = Vec::new();
-        if let Some(path) = &self.write_file {
-            parts.push(format!("file {path}"));
-        }
-        if let Some(path) = &self.write_env {
-            let name = self.env_name.clone().unwrap_or_default();
-            parts.push(format!("{} in {path}", name.as_str()));
-        }
-        if let Some(command) = &self.command {
-            parts.push(format!("command {command}"));
-        }
-        f.write_str(&parts.join(", "))
-    }
 }
 
 impl RotationRules {
@@ -353,38 +159,6 @@ impl Unfinished {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn commands_are_words_and_no_shell_reads_them() {
-        let command: CommandLine = "ssh app1 'put secret; restart' $HOME".parse().unwrap();
-        assert_eq!(
-            command.words(),
-            ["ssh", "app1", "put secret; restart", "$HOME"]
-        );
-        let again: CommandLine = command.to_string().parse().unwrap();
-        assert_eq!(again, command);
-        for bad in ["", "  ", "'open", "a\nb"] {
-            assert!(bad.parse::<CommandLine>().is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn paths_name_users_and_domains() {
-        let path: PathTemplate = "/etc/{domain}/{username}.pw".parse().unwrap();
-        let user = "shop@example.com".parse().unwrap();
-        assert_eq!(path.of(&user), "/etc/example.com/shop@example.com.pw");
-        for bad in ["", "/etc/", "/etc/{user}", "/etc/}", "/etc/{", "a\0b"] {
-            assert!(bad.parse::<PathTemplate>().is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn variables_are_as_a_shell_names_them() {
-        assert!("MAIL_PASSWORD".parse::<VariableName>().is_ok());
-        for bad in ["", "1A", "A-B", "A B", "É"] {
-            assert!(bad.parse::<VariableName>().is_err(), "{bad:?}");
-        }
-    }
 
     #[test]
     fn the_nearest_rule_counts() {

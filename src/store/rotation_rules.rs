@@ -4,10 +4,11 @@
 use super::engine::Row;
 use super::{Owner, Store, Tx};
 use crate::error::Result;
+use crate::model::delivery::{CommandLine, Delivery, VariableName};
 use crate::model::duration::Duration;
 use crate::model::event::Fields;
 use crate::model::name::Username;
-use crate::model::rotation::{CommandLine, Delivery, RotationRules, RulesChange, VariableName};
+use crate::model::rotation::{RotationRules, RulesChange};
 
 impl Store {
     /// What one owner says itself.

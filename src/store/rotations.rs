@@ -3,11 +3,12 @@
 use super::engine::Row;
 use super::{NewPassword, Store, Tx};
 use crate::error::Result;
+use crate::model::delivery::{Delivery, PathTemplate, VariableName};
 use crate::model::duration::Duration;
 use crate::model::event::{Action, Fields};
 use crate::model::name::Username;
 use crate::model::password::KeyId;
-use crate::model::rotation::{Delivery, PathTemplate, Retire, Stage, Unfinished, VariableName};
+use crate::model::rotation::{Retire, Stage, Unfinished};
 use crate::model::time::Time;
 
 /// A user, and what decides whether its password is to be replaced.

@@ -5,16 +5,18 @@
 mod plan;
 mod run;
 mod take_up;
+mod workers;
 
 use zeroize::Zeroizing;
 
 use super::credential::Credential;
 use super::{App, need_user};
 use crate::error::{Error, Result};
+use crate::model::delivery::Delivery;
 use crate::model::duration::Duration;
 use crate::model::name::Username;
 use crate::model::password::KeyId;
-use crate::model::rotation::{Delivery, Retire};
+use crate::model::rotation::Retire;
 use crate::model::time::Time;
 use crate::model::user::User;
 

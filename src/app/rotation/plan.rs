@@ -3,9 +3,9 @@
 use super::super::App;
 use super::{Options, is_due, need_user};
 use crate::error::{Error, Result};
+use crate::model::delivery::Delivery;
 use crate::model::duration::Duration;
 use crate::model::name::Username;
-use crate::model::rotation::Delivery;
 use crate::model::user::{Status, User};
 
 /// Whose passwords are looked at.

@@ -5,25 +5,21 @@
 //! nothing retires that was not delivered.
 
 use std::num::NonZero;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc::{Sender, channel, sync_channel};
 use std::thread;
-use std::time::Duration as Pause;
 
-use super::super::settings::Connection;
-use super::super::{App, World};
+use super::super::App;
 use super::plan::stopped;
-use super::take_up::Judgement;
-use super::{Arrival, Courier, Credential, Options, Parcel, Planned, need_user};
+use super::workers::{Event, Work, deliver, hash};
+use super::{Arrival, Courier, Options, Parcel, Planned, need_user};
 use crate::error::{Error, Result};
-use crate::model::hash::{Cost, Hasher};
 use crate::model::name::Username;
-use crate::model::password::{Form, KeyId, Password};
-use crate::model::rotation::{Delivery, Retire};
+use crate::model::password::KeyId;
 use crate::model::time::Time;
 use crate::model::user::User;
-use crate::store::{NewPassword, Tx};
+use crate::store::Tx;
 
 /// What became of one user.
 #[derive(Debug)]
@@ -67,37 +63,7 @@ pub struct Summary {
 const QUEUE: usize = 256;
 
 /// Nothing has to be done about one that was reset while it was rotated.
-const RESET: &str = "it was reset meanwhile";
-
-/// A password to be made.
-struct Work {
-    username: Username,
-    delivery: Delivery,
-    connection: Connection,
-    expires_at: Option<Time>,
-    old_key: Option<KeyId>,
-}
-
-struct Made {
-    parcel: Parcel,
-    password: NewPassword,
-}
-
-enum Event {
-    Made(Box<Made>),
-    NotMade(Username, Error),
-    /// It may get known from now on, if that can be written down.
-    Handing {
-        username: Username,
-        key: KeyId,
-        pid: Option<u32>,
-        settles_at: Time,
-        /// Somebody waits to know.
-        answer: Option<SyncSender<bool>>,
-    },
-    Said(Username, String),
-    Delivered(Username, KeyId, Arrival),
-}
+pub(super) const RESET: &str = "it was reset meanwhile";
 
 /// What became of an event in a transaction.
 enum Written {
@@ -113,60 +79,6 @@ impl App {
         let planned = self.take_up(planned, run, &mut summary)?;
         self.rotate_anew(planned, run, &mut summary)?;
         Ok(summary)
-    }
-
-    /// Decides what can be decided of earlier rotations; returns whom a new
-    /// password is made for.
-    fn take_up(
-        &mut self,
-        planned: Vec<Planned>,
-        run: &mut Run,
-        summary: &mut Summary,
-    ) -> Result<Vec<Planned>> {
-        const POLL: Pause = Pause::from_millis(100);
-        let mut anew = Vec::with_capacity(planned.len());
-        let mut open = planned;
-        loop {
-            let mut waiting = Vec::new();
-            for planned in open {
-                match self.judge(&planned, run.courier)? {
-                    Judgement::None | Judgement::Anew => anew.push(planned),
-                    Judgement::Finish => {
-                        let outcome = self.finish_earlier(&planned.username, run.options.retire)?;
-                        summary.add(run, &planned.username, &outcome);
-                    }
-                    Judgement::Wait => waiting.push(planned),
-                }
-            }
-            open = Vec::new();
-            for planned in waiting {
-                if self.now() < self.last_judgement(&planned.username)? && !run.is_stopped() {
-                    open.push(planned);
-                } else if run.options.force {
-                    anew.push(planned);
-                } else {
-                    let reason = "nobody has signed in since it was left, so it cannot be told whether the new password arrived";
-                    let outcome = Outcome::Unfinished(reason.into());
-                    summary.add(run, &planned.username, &outcome);
-                }
-            }
-            if open.is_empty() {
-                return Ok(anew);
-            }
-            thread::sleep(POLL);
-        }
-    }
-
-    fn finish_earlier(&mut self, username: &Username, retire: Retire) -> Result<Outcome> {
-        let unfinished = self.store.unfinished(username)?;
-        let Some(key) = unfinished.and_then(|unfinished| unfinished.key) else {
-            return Ok(Outcome::Failed(RESET.into()));
-        };
-        let mut tx = self.begin()?;
-        tx.finish_rotation(username, &key, retire)?;
-        tx.commit()?;
-        let taken_up = true;
-        Ok(Outcome::Rotated { key, taken_up })
     }
 
     fn rotate_anew(
@@ -393,112 +305,17 @@ fn refused(user: &User, options: &Options, now: Time) -> Option<String> {
 }
 
 impl Run<'_> {
-    fn is_stopped(&self) -> bool {
+    pub(super) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 }
 
 impl Summary {
-    fn add(&mut self, run: &mut Run, username: &Username, outcome: &Outcome) {
+    pub(super) fn add(&mut self, run: &mut Run, username: &Username, outcome: &Outcome) {
         match outcome {
             Outcome::Rotated { .. } => self.rotated += 1,
             Outcome::Failed(_) | Outcome::Unfinished(_) => self.failed += 1,
         }
         run.watcher.done(username, outcome);
-    }
-}
-
-fn next<T>(from: &Mutex<Receiver<T>>) -> Option<T> {
-    from.lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .recv()
-        .ok()
-}
-
-fn hash(works: &Mutex<Receiver<Work>>, events: &SyncSender<Event>, cost: Cost, world: World) {
-    let mut hasher = Hasher::default();
-    while let Some(work) = next(works) {
-        let username = work.username.clone();
-        let event = match make(work, &mut hasher, cost, world) {
-            Ok(made) => Event::Made(Box::new(made)),
-            Err(error) => Event::NotMade(username, error),
-        };
-        if events.send(event).is_err() {
-            return;
-        }
-    }
-}
-
-fn make(work: Work, hasher: &mut Hasher, cost: Cost, world: World) -> Result<Made> {
-    let password = Password::generate(Form::Full, world.random)?;
-    let key = password.key_id(world.random)?;
-    let hash = hasher.hash(password.expose().as_bytes(), cost, world.random)?;
-    Ok(Made {
-        password: NewPassword {
-            key: key.clone(),
-            hash,
-        },
-        parcel: Parcel {
-            credential: Credential {
-                username: work.username,
-                password,
-                key,
-                connection: work.connection,
-                expires_at: work.expires_at,
-                occasion: "New password",
-            },
-            delivery: work.delivery,
-            old_key: work.old_key,
-        },
-    })
-}
-
-fn deliver(
-    parcels: &Mutex<Receiver<Parcel>>,
-    events: &SyncSender<Event>,
-    courier: &dyn Courier,
-    world: World,
-    stop: &AtomicBool,
-) {
-    while let Some(parcel) = next(parcels) {
-        let username = parcel.credential.username.clone();
-        // Until the command is killed for good.
-        let settles_at = |now: Time| {
-            now.plus(parcel.delivery.timeout())
-                .plus(super::KILLED_WITHIN)
-        };
-        let mut handing = |pid| {
-            let (answer, answered) = sync_channel(1);
-            let event = Event::Handing {
-                username: username.clone(),
-                key: parcel.credential.key.clone(),
-                pid,
-                settles_at: settles_at((world.now)()),
-                answer: pid.is_none().then_some(answer),
-            };
-            let sent = events.send(event).is_ok();
-            if sent && (pid.is_some() || answered.recv() == Ok(true)) {
-                return Ok(());
-            }
-            Err(Error::System(
-                "it was not written down, so nobody was told".into(),
-            ))
-        };
-        let mut said = |line: String| {
-            // Nobody listens once the run has ended.
-            let _ = events.send(Event::Said(username.clone(), line));
-        };
-        let arrival = if stop.load(Ordering::Relaxed) {
-            Arrival::Not("the run was stopped before".into())
-        } else {
-            courier.deliver(&parcel, &mut handing, &mut said)
-        };
-        let key = parcel.credential.key.clone();
-        if events
-            .send(Event::Delivered(username, key, arrival))
-            .is_err()
-        {
-            return;
-        }
     }
 }

@@ -4,16 +4,20 @@
 //! file with the new one in it; a sign-in with the old one, when nobody was
 //! handing over the new one any more. Without any of these it stays as it is.
 
+use std::thread;
+use std::time::Duration as Pause;
+
+use super::run::{Outcome, RESET, Run, Summary};
 use super::{App, Courier, Planned};
 use crate::error::Result;
 use crate::model::hash::Hash;
 use crate::model::name::Username;
 use crate::model::password::KeyId;
-use crate::model::rotation::{Stage, Unfinished};
+use crate::model::rotation::{Retire, Stage, Unfinished};
 use crate::model::time::Time;
 
 /// What to do about an unfinished rotation.
-pub(super) enum Judgement {
+enum Judgement {
     /// There is none.
     None,
     /// It has arrived.
@@ -30,7 +34,61 @@ const SETTLED: i64 = 2;
 const PATIENCE: i64 = 3;
 
 impl App {
-    pub(super) fn judge(&mut self, planned: &Planned, courier: &dyn Courier) -> Result<Judgement> {
+    /// Decides what can be decided of earlier rotations; returns whom a new
+    /// password is made for.
+    pub(super) fn take_up(
+        &mut self,
+        planned: Vec<Planned>,
+        run: &mut Run,
+        summary: &mut Summary,
+    ) -> Result<Vec<Planned>> {
+        const POLL: Pause = Pause::from_millis(100);
+        let mut anew = Vec::with_capacity(planned.len());
+        let mut open = planned;
+        loop {
+            let mut waiting = Vec::new();
+            for planned in open {
+                match self.judge(&planned, run.courier)? {
+                    Judgement::None | Judgement::Anew => anew.push(planned),
+                    Judgement::Finish => {
+                        let outcome = self.finish_earlier(&planned.username, run.options.retire)?;
+                        summary.add(run, &planned.username, &outcome);
+                    }
+                    Judgement::Wait => waiting.push(planned),
+                }
+            }
+            open = Vec::new();
+            for planned in waiting {
+                if self.now() < self.last_judgement(&planned.username)? && !run.is_stopped() {
+                    open.push(planned);
+                } else if run.options.force {
+                    anew.push(planned);
+                } else {
+                    let reason = "nobody has signed in since it was left, so it cannot be told whether the new password arrived";
+                    let outcome = Outcome::Unfinished(reason.into());
+                    summary.add(run, &planned.username, &outcome);
+                }
+            }
+            if open.is_empty() {
+                return Ok(anew);
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    fn finish_earlier(&mut self, username: &Username, retire: Retire) -> Result<Outcome> {
+        let unfinished = self.store.unfinished(username)?;
+        let Some(key) = unfinished.and_then(|unfinished| unfinished.key) else {
+            return Ok(Outcome::Failed(RESET.into()));
+        };
+        let mut tx = self.begin()?;
+        tx.finish_rotation(username, &key, retire)?;
+        tx.commit()?;
+        let taken_up = true;
+        Ok(Outcome::Rotated { key, taken_up })
+    }
+
+    fn judge(&mut self, planned: &Planned, courier: &dyn Courier) -> Result<Judgement> {
         let username = &planned.username;
         let Some(unfinished) = self.store.unfinished(username)? else {
             return Ok(Judgement::None);
@@ -71,7 +129,7 @@ impl App {
     }
 
     /// Until when a run asks again.
-    pub(super) fn last_judgement(&mut self, username: &Username) -> Result<Time> {
+    fn last_judgement(&mut self, username: &Username) -> Result<Time> {
         let unfinished = self.store.unfinished(username)?;
         let settles = unfinished.and_then(|unfinished| unfinished.settles_at);
         let settles = settles.map_or(0, Time::epoch);

@@ -6,7 +6,9 @@ mod list;
 mod overlap;
 pub mod record;
 mod reset;
+mod retire;
 mod rotate;
+mod rotated;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -19,7 +21,7 @@ pub enum Command {
     Create(create::Create),
     Reset(reset::Reset),
     Rotate(Box<rotate::Rotate>),
-    Retire(rotate::RetireOld),
+    Retire(retire::Retire),
     List(list::List),
     Show(list::Show),
     Set(change::Set),

@@ -1,4 +1,4 @@
-//! `smtpcred user rotate` and `retire`
+//! `smtpcred user rotate`
 
 use std::num::NonZero;
 use std::str::FromStr;
@@ -8,20 +8,17 @@ use std::thread::available_parallelism;
 
 use anyhow::Result;
 use clap::{ArgGroup, Args};
-use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::record::UserRecord;
-use crate::app::rotation::{Options, Outcome, Planned, Run, Selection, Summary, Watcher};
-use crate::cli::output::{Format, Output, Record};
-use crate::cli::progress::Progress;
+use super::rotated::{PlanRecord, RunRecord, Told, UserOutcome};
+use crate::app::rotation::{Options, Planned, Run, Selection, Summary};
+use crate::cli::output::Format;
 use crate::cli::rotation::DeliveryArgs;
 use crate::cli::{Context, complete, help};
 use crate::deliver::{Carrier, Prove, Server};
 use crate::error::Error;
 use crate::model::duration::Duration;
 use crate::model::name::Username;
-use crate::model::password::KeyId;
 use crate::model::rotation::{Retire, RotationRules};
 use crate::model::settings::{Encryption, PORTS, Port};
 use crate::model::text::invalid;
@@ -121,19 +118,6 @@ pub struct Rotate {
 
     #[command(flatten)]
     delivery: DeliveryArgs,
-}
-
-/// End an overlap: the old password stops now
-#[derive(Debug, Args)]
-#[command(after_long_help = help::USER_RETIRE)]
-pub struct RetireOld {
-    /// Which user
-    #[arg(value_name = "USERNAME", add = complete::usernames())]
-    username: Username,
-
-    /// Which of its passwords, instead of the one that would retire later
-    #[arg(long, value_name = "KEY")]
-    key: Option<String>,
 }
 
 /// Zero, or a duration.
@@ -319,180 +303,4 @@ fn finish(context: &mut Context, mut summary: Summary, users: Vec<UserOutcome>) 
         return Err(Error::RotationsFailed(summary.failed).into());
     }
     Ok(())
-}
-
-/// Says on stderr how it goes, and keeps what came of it.
-struct Told<'a> {
-    out: &'a Output,
-    progress: Option<Progress>,
-    users: Vec<UserOutcome>,
-}
-
-impl Told<'_> {
-    fn say(&self, print: impl FnOnce(&Output)) {
-        match &self.progress {
-            Some(progress) => progress.aside(|| print(self.out)),
-            None => print(self.out),
-        }
-    }
-
-    fn end(self) -> Vec<UserOutcome> {
-        if let Some(progress) = &self.progress {
-            progress.end();
-        }
-        self.users
-    }
-}
-
-impl Watcher for Told<'_> {
-    fn begin(&mut self, users: usize) {
-        self.progress = Progress::begin(self.out, users);
-    }
-
-    fn said(&mut self, username: &Username, line: &str) {
-        self.say(|out| out.note(&format!("{username}: {line}")));
-    }
-
-    fn done(&mut self, username: &Username, outcome: &Outcome) {
-        self.say(|out| match outcome {
-            Outcome::Rotated {
-                key,
-                taken_up: true,
-            } => out.note(&format!(
-                "finished {username}: the new password (key {key}) of an earlier run has arrived"
-            )),
-            Outcome::Rotated { key, .. } => out.note(&format!("rotated {username} (key {key})")),
-            Outcome::Failed(reason) => {
-                out.warn(&format!("{username} was not rotated: {reason}"));
-            }
-            Outcome::Unfinished(reason) => {
-                out.warn(&format!(
-                    "the rotation of {username} is unfinished, both passwords work: {reason}"
-                ));
-            }
-        });
-        if let Some(progress) = &self.progress {
-            progress.step();
-        }
-        if self.out.format() != Format::Table {
-            self.users.push(UserOutcome::new(username, outcome));
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct UserOutcome {
-    username: String,
-    outcome: &'static str,
-    key_id: Option<String>,
-    reason: Option<String>,
-}
-
-impl UserOutcome {
-    fn new(username: &Username, outcome: &Outcome) -> Self {
-        let (name, key_id, reason) = match outcome {
-            Outcome::Rotated { key, .. } => ("rotated", Some(key.to_string()), None),
-            Outcome::Failed(reason) => ("failed", None, Some(reason.clone())),
-            Outcome::Unfinished(reason) => ("unfinished", None, Some(reason.clone())),
-        };
-        Self {
-            username: username.to_string(),
-            outcome: name,
-            key_id,
-            reason,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct RunRecord {
-    rotated: u64,
-    failed: u64,
-    left: u64,
-    users: Vec<UserOutcome>,
-}
-
-impl RunRecord {
-    fn line(&self) -> String {
-        let mut line = format!("rotated {}, failed {}", self.rotated, self.failed);
-        if self.left > 0 {
-            line = format!("{line}, not begun {}", self.left);
-        }
-        line
-    }
-}
-
-impl Record for RunRecord {
-    const COLUMNS: &'static [&'static str] = Self::FIELDS;
-
-    fn cells(&self) -> Vec<String> {
-        self.fields()
-    }
-
-    const FIELDS: &'static [&'static str] = &["rotated", "failed", "left"];
-
-    fn fields(&self) -> Vec<String> {
-        [self.rotated, self.failed, self.left]
-            .iter()
-            .map(ToString::to_string)
-            .collect()
-    }
-}
-
-/// What a run would do.
-#[derive(Serialize)]
-struct PlanRecord {
-    username: String,
-    why: String,
-    delivery: Option<String>,
-    problem: Option<String>,
-}
-
-impl PlanRecord {
-    fn new(planned: &Planned) -> Self {
-        Self {
-            username: planned.username.to_string(),
-            why: planned.why.clone(),
-            delivery: planned.delivery.as_ref().ok().map(ToString::to_string),
-            problem: planned.delivery.as_ref().err().cloned(),
-        }
-    }
-}
-
-impl Record for PlanRecord {
-    const COLUMNS: &'static [&'static str] = &["Username", "Why", "Delivery"];
-
-    fn cells(&self) -> Vec<String> {
-        let problem = self.problem.as_ref();
-        let delivery = self.delivery.clone();
-        vec![
-            self.username.clone(),
-            self.why.clone(),
-            delivery.unwrap_or_else(|| problem.cloned().unwrap_or_default()),
-        ]
-    }
-
-    const FIELDS: &'static [&'static str] = &["username", "why", "delivery", "problem"];
-
-    fn fields(&self) -> Vec<String> {
-        vec![
-            self.username.clone(),
-            self.why.clone(),
-            self.delivery.clone().unwrap_or_default(),
-            self.problem.clone().unwrap_or_default(),
-        ]
-    }
-}
-
-impl RetireOld {
-    pub fn run(self, context: &mut Context) -> Result<()> {
-        let mut app = context.app(Access::Existing)?;
-        let key = self.key.map(KeyId::stored);
-        let (user, stopped) = app.retire_password(&self.username, key.as_ref())?;
-        context.out.note(&format!(
-            "the password {stopped} of {} has stopped",
-            user.username
-        ));
-        Ok(context.out.result(&UserRecord::new(&user, app.now()))?)
-    }
 }

@@ -1,0 +1,140 @@
+//! The threads of a run that do not write: those that make passwords, and those
+//! that deliver them.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
+
+use super::super::World;
+use super::super::settings::Connection;
+use super::{Arrival, Courier, Credential, KILLED_WITHIN, Parcel};
+use crate::error::{Error, Result};
+use crate::model::delivery::Delivery;
+use crate::model::hash::{Cost, Hasher};
+use crate::model::name::Username;
+use crate::model::password::{Form, KeyId, Password};
+use crate::model::time::Time;
+use crate::store::NewPassword;
+
+/// A password to be made.
+pub struct Work {
+    pub username: Username,
+    pub delivery: Delivery,
+    pub connection: Connection,
+    pub expires_at: Option<Time>,
+    pub old_key: Option<KeyId>,
+}
+
+pub struct Made {
+    pub parcel: Parcel,
+    pub password: NewPassword,
+}
+
+/// What the one thread that writes is told.
+pub enum Event {
+    Made(Box<Made>),
+    NotMade(Username, Error),
+    /// It may get known from now on, if that can be written down.
+    Handing {
+        username: Username,
+        key: KeyId,
+        pid: Option<u32>,
+        settles_at: Time,
+        /// Somebody waits to know.
+        answer: Option<SyncSender<bool>>,
+    },
+    Said(Username, String),
+    Delivered(Username, KeyId, Arrival),
+}
+
+fn next<T>(from: &Mutex<Receiver<T>>) -> Option<T> {
+    from.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .recv()
+        .ok()
+}
+
+pub fn hash(works: &Mutex<Receiver<Work>>, events: &SyncSender<Event>, cost: Cost, world: World) {
+    let mut hasher = Hasher::default();
+    while let Some(work) = next(works) {
+        let username = work.username.clone();
+        let event = match make(work, &mut hasher, cost, world) {
+            Ok(made) => Event::Made(Box::new(made)),
+            Err(error) => Event::NotMade(username, error),
+        };
+        if events.send(event).is_err() {
+            return;
+        }
+    }
+}
+
+fn make(work: Work, hasher: &mut Hasher, cost: Cost, world: World) -> Result<Made> {
+    let password = Password::generate(Form::Full, world.random)?;
+    let key = password.key_id(world.random)?;
+    let hash = hasher.hash(password.expose().as_bytes(), cost, world.random)?;
+    Ok(Made {
+        password: NewPassword {
+            key: key.clone(),
+            hash,
+        },
+        parcel: Parcel {
+            credential: Credential {
+                username: work.username,
+                password,
+                key,
+                connection: work.connection,
+                expires_at: work.expires_at,
+                occasion: "New password",
+            },
+            delivery: work.delivery,
+            old_key: work.old_key,
+        },
+    })
+}
+
+pub fn deliver(
+    parcels: &Mutex<Receiver<Parcel>>,
+    events: &SyncSender<Event>,
+    courier: &dyn Courier,
+    world: World,
+    stop: &AtomicBool,
+) {
+    while let Some(parcel) = next(parcels) {
+        let username = parcel.credential.username.clone();
+        // Until the command is killed for good.
+        let settles_at = |now: Time| now.plus(parcel.delivery.timeout()).plus(KILLED_WITHIN);
+        let mut handing = |pid| {
+            let (answer, answered) = sync_channel(1);
+            let event = Event::Handing {
+                username: username.clone(),
+                key: parcel.credential.key.clone(),
+                pid,
+                settles_at: settles_at((world.now)()),
+                answer: pid.is_none().then_some(answer),
+            };
+            let sent = events.send(event).is_ok();
+            if sent && (pid.is_some() || answered.recv() == Ok(true)) {
+                return Ok(());
+            }
+            Err(Error::System(
+                "it was not written down, so nobody was told".into(),
+            ))
+        };
+        let mut said = |line: String| {
+            // Nobody listens once the run has ended.
+            let _ = events.send(Event::Said(username.clone(), line));
+        };
+        let arrival = if stop.load(Ordering::Relaxed) {
+            Arrival::Not("the run was stopped before".into())
+        } else {
+            courier.deliver(&parcel, &mut handing, &mut said)
+        };
+        let key = parcel.credential.key.clone();
+        if events
+            .send(Event::Delivered(username, key, arrival))
+            .is_err()
+        {
+            return;
+        }
+    }
+}
