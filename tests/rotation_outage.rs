@@ -228,7 +228,12 @@ fn p6_no_kill_leaves_an_application_without_a_password() {
     let of_serve = Dice(dice.below(u64::MAX) | 1);
     let pace = applications[2..4].iter().map(|application| {
         let began = Instant::now();
-        assert!(rotate(&sandbox, &application.username, "2s").status().unwrap().success());
+        assert!(
+            rotate(&sandbox, &application.username, "2s")
+                .status()
+                .unwrap()
+                .success()
+        );
         (application.way == Way::Command, began.elapsed())
     });
     let mut killer = Killer {
@@ -288,13 +293,23 @@ fn p6_no_kill_leaves_an_application_without_a_password() {
     assert!(heard.refused.is_empty(), "{:#?}", heard.refused);
     assert!(heard.answers[&235] > 1000);
     for stage in ["", "live", "handing"] {
-        assert!(killer.stages.get(stage).is_some_and(|n| *n > 5), "{stage:?}");
+        assert!(
+            killer.stages.get(stage).is_some_and(|n| *n > 5),
+            "{stage:?}"
+        );
     }
 }
 
 /// With nobody killed any more, one run is enough.
 fn all_is_decided(sandbox: &Sandbox, applications: &[Application]) {
-    let run = sandbox.run(&["user", "rotate", "--due", "--overlap", "2s", "--trust-store"]);
+    let run = sandbox.run(&[
+        "user",
+        "rotate",
+        "--due",
+        "--overlap",
+        "2s",
+        "--trust-store",
+    ]);
     assert_eq!(run.code, 0, "{}", run.stderr);
     println!("{}", run.stderr);
     let report = sandbox.run(&["report", "--unfinished"]);

@@ -1,8 +1,10 @@
 //! A command that takes a new password, from its standard input, to where it is
 //! needed.
 
+use std::fs;
 use std::io::{self, BufRead as _, BufReader, PipeReader, Read as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
@@ -15,6 +17,7 @@ use zeroize::Zeroizing;
 use crate::app::rotation::{Arrival, KILLED_WITHIN, Parcel};
 use crate::error::Result;
 use crate::model::delivery::CommandLine;
+use crate::model::password::KeyId;
 
 /// `EX_TEMPFAIL` of sysexits(3): by this a command says that nothing was delivered.
 const TRY_AGAIN: i32 = 75;
@@ -28,6 +31,8 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 const ALL_LAST_WORDS: Duration = Duration::from_secs(1);
 /// Lines that are not shown yet: who prints faster than that waits.
 const QUEUE: usize = 64;
+
+const KEY_ID: &str = "SMTPCRED_KEY_ID";
 
 enum Event {
     Said(Zeroizing<String>),
@@ -159,6 +164,23 @@ fn start(command: &CommandLine, parcel: &Parcel) -> io::Result<Started> {
     })
 }
 
+/// Found by its environment: a process id is not known to a run that was killed too
+/// early to write it down, or may be another's by now.
+pub fn is_running(key: &KeyId) -> bool {
+    let variable = format!("{KEY_ID}={}", key.as_str());
+    let delivers = |process: &Path| {
+        // Those of others, which cannot be read, are none that we started.
+        let environment = fs::read(process.join("environ")).unwrap_or_default();
+        let mut variables = environment.split(|byte| *byte == 0);
+        variables.any(|found| found == variable.as_bytes())
+    };
+    // Where there is no such folder nobody can tell.
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .map(|process| process.path())
+        .any(|process| delivers(&process))
+}
+
 /// All but the password.
 fn variables(parcel: &Parcel) -> Vec<(&'static str, String)> {
     let credential = &parcel.credential;
@@ -170,7 +192,7 @@ fn variables(parcel: &Parcel) -> Vec<(&'static str, String)> {
             "SMTPCRED_PORT",
             connection.ports.recommended().number.to_string(),
         ),
-        ("SMTPCRED_KEY_ID", credential.key.to_string()),
+        (KEY_ID, credential.key.to_string()),
     ];
     if let Some(host) = &connection.host {
         variables.push(("SMTPCRED_HOST", host.to_string()));

@@ -15,6 +15,7 @@ use crate::app::rotation::{Arrival, Courier, Parcel};
 use crate::error::Result;
 use crate::model::delivery::Delivery;
 use crate::model::name::{HostName, Username};
+use crate::model::password::KeyId;
 use crate::model::settings::Port;
 use crate::smtp;
 
@@ -85,6 +86,10 @@ impl Courier for Carrier {
             return false;
         };
         kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH)
+    }
+
+    fn is_delivering(&self, key: &KeyId) -> bool {
+        command::is_running(key)
     }
 }
 

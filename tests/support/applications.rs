@@ -137,7 +137,11 @@ impl Watch {
             let same = password == application.password();
             heard.refused.push(format!(
                 "{name}: {reply:?} after {took:?}, the password is {}",
-                if same { "the one delivered" } else { "replaced meanwhile" }
+                if same {
+                    "the one delivered"
+                } else {
+                    "replaced meanwhile"
+                }
             ));
             self.done.store(true, Ordering::Relaxed);
         }

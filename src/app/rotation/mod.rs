@@ -75,6 +75,9 @@ pub trait Courier: Sync {
     fn found(&self, delivery: &Delivery, username: &Username) -> Vec<Zeroizing<Vec<u8>>>;
 
     fn is_running(&self, pid: u32) -> bool;
+
+    /// Whether a command that was given this password runs, or something it started.
+    fn is_delivering(&self, key: &KeyId) -> bool;
 }
 
 impl App {

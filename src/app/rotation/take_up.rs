@@ -157,6 +157,11 @@ impl App {
         let Some(settles_at) = unfinished.settles_at else {
             return Ok(Some(unfinished.began_at));
         };
+        // Its time is over, but with the run nobody was left to end it.
+        let left = unfinished.reason.is_some();
+        if !left && courier.is_delivering(key) {
+            return Ok(None);
+        }
         if settles_at <= now {
             return Ok(Some(settles_at));
         }
@@ -182,18 +187,26 @@ impl App {
             return Ok(InFiles::Unknown);
         }
         let hashes = self.store.hashes(username)?;
-        let stored = hashes.iter().find(|stored| stored.key == *key);
-        let Some(hash) = stored.and_then(|stored| Hash::stored(&stored.hash)) else {
-            return Ok(InFiles::Unknown);
-        };
-        let found = courier.found(&unfinished.files, username);
-        let mut same = 0;
-        for password in &found {
-            same += usize::from(self.hasher.verify(password, &hash)?);
+        let (mut new, mut old) = (0, 0);
+        for password in &courier.found(&unfinished.files, username) {
+            for stored in &hashes {
+                let Some(hash) = Hash::stored(&stored.hash) else {
+                    continue;
+                };
+                if self.hasher.verify(password, &hash)? {
+                    *(if stored.key == *key {
+                        &mut new
+                    } else {
+                        &mut old
+                    }) += 1;
+                }
+            }
         }
-        Ok(if same == files {
+        // Where neither lies in it nobody knows: the folder of a volume that is not
+        // there now is empty.
+        Ok(if new == files {
             InFiles::All
-        } else if same == 0 && found.len() == files {
+        } else if old == files {
             InFiles::None
         } else {
             InFiles::Unknown
@@ -203,7 +216,7 @@ impl App {
 
 enum InFiles {
     All,
+    /// The old one lies in all of them.
     None,
-    /// Some, or one cannot be read.
     Unknown,
 }
