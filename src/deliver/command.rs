@@ -45,7 +45,7 @@ pub fn run(
     command: &CommandLine,
     parcel: &Parcel,
     known: bool,
-    handing: &mut dyn FnMut(Option<u32>) -> Result<()>,
+    handing: &mut dyn FnMut() -> Result<()>,
     said: &mut dyn FnMut(String),
 ) -> Arrival {
     let not = |reason: String| {
@@ -55,7 +55,7 @@ pub fn run(
             Arrival::Not(reason)
         }
     };
-    if let Err(error) = handing(None) {
+    if let Err(error) = handing() {
         return not(error.to_string());
     }
     let program = command.words().first().map_or("", String::as_str);
@@ -63,8 +63,6 @@ pub fn run(
         Ok(started) => started,
         Err(error) => return not(format!("{program} could not be started: {error}")),
     };
-    // For a run that finds us killed.
-    let _ = handing(Some(started.group.as_raw().unsigned_abs()));
 
     let deadline = Instant::now() + seconds(parcel.delivery.timeout());
     let password = parcel.credential.password.expose();
@@ -164,9 +162,9 @@ fn start(command: &CommandLine, parcel: &Parcel) -> io::Result<Started> {
     })
 }
 
-/// Found by its environment: a process id is not known to a run that was killed too
-/// early to write it down, or may be another's by now.
-pub fn is_running(key: &KeyId) -> bool {
+/// Found by its environment: what it left running counts as well. Nothing where
+/// this system does not tell.
+pub fn is_running(key: &KeyId) -> Option<bool> {
     let variable = format!("{KEY_ID}={}", key.as_str());
     let delivers = |process: &Path| {
         // Those of others, which cannot be read, are none that we started.
@@ -174,11 +172,9 @@ pub fn is_running(key: &KeyId) -> bool {
         let mut variables = environment.split(|byte| *byte == 0);
         variables.any(|found| found == variable.as_bytes())
     };
-    // Where there is no such folder nobody can tell.
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes
-        .map(|process| process.path())
-        .any(|process| delivers(&process))
+    let mut processes = fs::read_dir("/proc").ok()?.flatten();
+    fs::metadata("/proc/self/environ").ok()?;
+    Some(processes.any(|process| delivers(&process.path())))
 }
 
 /// All but the password.

@@ -6,9 +6,6 @@ mod file;
 
 use std::path::PathBuf;
 
-use nix::errno::Errno;
-use nix::sys::signal::kill;
-use nix::unistd::Pid;
 use zeroize::Zeroizing;
 
 use crate::app::rotation::{Arrival, Courier, Parcel};
@@ -42,7 +39,7 @@ impl Courier for Carrier {
     fn deliver(
         &self,
         parcel: &Parcel,
-        handing: &mut dyn FnMut(Option<u32>) -> Result<()>,
+        handing: &mut dyn FnMut() -> Result<()>,
         said: &mut dyn FnMut(String),
     ) -> Arrival {
         let delivery = &parcel.delivery;
@@ -50,7 +47,7 @@ impl Courier for Carrier {
         if files && delivery.command.is_some() {
             // A file with the password in it can be looked into later; whether the
             // command ran, too, cannot.
-            if let Err(error) = handing(None) {
+            if let Err(error) = handing() {
                 return Arrival::Not(error.to_string());
             }
         }
@@ -81,14 +78,7 @@ impl Courier for Carrier {
         whole.into_iter().chain(line).collect()
     }
 
-    fn is_running(&self, pid: u32) -> bool {
-        let Ok(pid) = i32::try_from(pid) else {
-            return false;
-        };
-        kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH)
-    }
-
-    fn is_delivering(&self, key: &KeyId) -> bool {
+    fn is_delivering(&self, key: &KeyId) -> Option<bool> {
         command::is_running(key)
     }
 }

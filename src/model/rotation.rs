@@ -59,8 +59,6 @@ pub struct Unfinished {
     pub key: Option<KeyId>,
     pub stage: Stage,
     pub began_at: Time,
-    /// The process that may still be handing it over.
-    pub pid: Option<u32>,
     /// From then on nobody hands it over any more.
     pub settles_at: Option<Time>,
     pub reason: Option<String>,

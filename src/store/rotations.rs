@@ -37,7 +37,7 @@ impl Store {
     }
 
     pub fn unfinished(&mut self, username: &Username) -> Result<Option<Unfinished>> {
-        const SQL: &str = "SELECT username, key_id, state, began_at, pid, settles_at, reason,
+        const SQL: &str = "SELECT username, key_id, state, began_at, settles_at, reason,
                 with_command, write_file, write_env, env_name
             FROM rotations WHERE username = $1";
         let mut found = None;
@@ -54,7 +54,7 @@ impl Store {
         &mut self,
         each: &mut dyn FnMut(Username, Unfinished) -> Result<()>,
     ) -> Result<()> {
-        const SQL: &str = "SELECT username, key_id, state, began_at, pid, settles_at, reason,
+        const SQL: &str = "SELECT username, key_id, state, began_at, settles_at, reason,
                 with_command, write_file, write_env, env_name
             FROM rotations ORDER BY username";
         self.engine
@@ -90,7 +90,6 @@ impl Store {
 }
 
 fn read(row: &dyn Row) -> Result<Unfinished> {
-    let pid = row.opt_int(4)?.map(u32::try_from).transpose();
     let path = |column| -> Result<_> {
         let path = row.opt_text(column)?;
         Ok(path.map(|path| PathTemplate::stored(path.to_owned())))
@@ -99,14 +98,13 @@ fn read(row: &dyn Row) -> Result<Unfinished> {
         key: row.opt_text(1)?.map(|key| KeyId::stored(key.to_owned())),
         stage: row.parsed(2)?,
         began_at: row.time(3)?,
-        pid: pid.map_err(|_| row.damaged("a process id is out of range"))?,
-        settles_at: row.opt_time(5)?,
-        reason: row.opt_text(6)?.map(str::to_owned),
-        with_command: row.int(7)? != 0,
+        settles_at: row.opt_time(4)?,
+        reason: row.opt_text(5)?.map(str::to_owned),
+        with_command: row.int(6)? != 0,
         files: Delivery {
-            write_file: path(8)?,
-            write_env: path(9)?,
-            env_name: row.opt_parsed(10)?,
+            write_file: path(7)?,
+            write_env: path(8)?,
+            env_name: row.opt_parsed(9)?,
             ..Delivery::default()
         },
     })
@@ -130,7 +128,7 @@ impl Tx<'_> {
                 state = excluded.state, began_at = excluded.began_at,
                 with_command = excluded.with_command, write_file = excluded.write_file,
                 write_env = excluded.write_env, env_name = excluded.env_name,
-                pid = NULL, settles_at = NULL, reason = NULL";
+                settles_at = NULL, reason = NULL";
         let before = self.store().unfinished(username)?;
         let withdrawn = before.and_then(|before| before.key);
         if let Some(key) = &withdrawn {
@@ -167,16 +165,14 @@ impl Tx<'_> {
         &mut self,
         username: &Username,
         key: &KeyId,
-        pid: Option<u32>,
         settles_at: Time,
     ) -> Result<bool> {
-        const SQL: &str = "UPDATE rotations SET state = $3, pid = $4, settles_at = $5
+        const SQL: &str = "UPDATE rotations SET state = $3, settles_at = $4
             WHERE username = $1 AND key_id = $2";
         let args = [
             username.as_str().into(),
             key.as_str().into(),
             Stage::Handing.name().into(),
-            pid.into(),
             settles_at.into(),
         ];
         Ok(self.execute(SQL, &args)? > 0)
@@ -185,7 +181,7 @@ impl Tx<'_> {
     /// It may have arrived or not; nobody is at it any more.
     pub fn leave_rotation(&mut self, username: &Username, key: &KeyId, reason: &str) -> Result<()> {
         const SQL: &str = "UPDATE rotations
-            SET state = $3, pid = NULL, settles_at = $4, reason = $5
+            SET state = $3, settles_at = $4, reason = $5
             WHERE username = $1 AND key_id = $2";
         let args = [
             username.as_str().into(),
@@ -211,7 +207,7 @@ impl Tx<'_> {
         reason: &str,
     ) -> Result<()> {
         const SQL: &str = "UPDATE rotations
-            SET key_id = NULL, state = $2, pid = NULL, settles_at = NULL, reason = $3
+            SET key_id = NULL, state = $2, settles_at = NULL, reason = $3
             WHERE username = $1 AND key_id = $4";
         let args = [
             username.as_str().into(),

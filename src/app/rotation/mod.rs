@@ -47,6 +47,8 @@ pub struct Parcel {
     pub delivery: Delivery,
     /// The one that it replaces.
     pub old_key: Option<KeyId>,
+    /// An earlier new password was stopped that may lie somewhere unseen.
+    pub doubt: bool,
 }
 
 /// What became of a delivery.
@@ -62,22 +64,21 @@ pub enum Arrival {
 /// Takes new passwords to whoever needs them: commands, files, the proof by a
 /// sign-in. Several at the same time.
 pub trait Courier: Sync {
-    /// `handing` is called before anybody could get to know the password, and
-    /// nobody may where it fails; and again with the process that knows it then.
+    /// `handing` is called before a command could get to know the password; none may
+    /// where it fails.
     fn deliver(
         &self,
         parcel: &Parcel,
-        handing: &mut dyn FnMut(Option<u32>) -> Result<()>,
+        handing: &mut dyn FnMut() -> Result<()>,
         said: &mut dyn FnMut(String),
     ) -> Arrival;
 
     /// The passwords in the files of a delivery, those that can be read.
     fn found(&self, delivery: &Delivery, username: &Username) -> Vec<Zeroizing<Vec<u8>>>;
 
-    fn is_running(&self, pid: u32) -> bool;
-
-    /// Whether a command that was given this password runs, or something it started.
-    fn is_delivering(&self, key: &KeyId) -> bool;
+    /// Whether a command that was given this password runs, or something it started;
+    /// nothing where that cannot be told.
+    fn is_delivering(&self, key: &KeyId) -> Option<bool>;
 }
 
 impl App {

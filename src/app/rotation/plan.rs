@@ -27,6 +27,8 @@ pub struct Planned {
     pub why: String,
     /// Where it goes, or why it cannot be done.
     pub delivery: std::result::Result<Delivery, String>,
+    /// An earlier new password is stopped that may lie somewhere unseen.
+    pub doubt: bool,
 }
 
 impl App {
@@ -76,6 +78,7 @@ impl App {
                     username,
                     why,
                     delivery,
+                    doubt: false,
                 },
             ))
         });

@@ -164,6 +164,7 @@ impl App {
             connection: self.connection_of(&username.domain())?,
             expires_at: user.expires_at,
             old_key: old_key.map(|key| key.id.clone()),
+            doubt: planned.doubt,
             username: username.clone(),
         }))
     }
@@ -197,10 +198,8 @@ impl App {
                     continue;
                 }
                 (Event::Handing { answer, .. }, reason) => {
-                    if let Some(answer) = answer {
-                        // It waits for this.
-                        let _ = answer.send(reason.is_none());
-                    }
+                    // It waits for this.
+                    let _ = answer.send(reason.is_none());
                     continue;
                 }
                 (Event::Made(made), None) => {
@@ -267,11 +266,10 @@ fn write_one(tx: &mut Tx, event: &Event, options: &Options, now: Time) -> Result
         Event::Handing {
             username,
             key,
-            pid,
             settles_at,
             ..
         } => {
-            if !tx.hand_over(username, key, *pid, *settles_at)? {
+            if !tx.hand_over(username, key, *settles_at)? {
                 return Ok(Written::No(RESET.into()));
             }
         }

@@ -24,6 +24,9 @@ enum Judgement {
     Finish,
     /// It has not: begin anew.
     Anew,
+    /// The same, as far as can be seen: an application that goes on with the old one
+    /// may have the new one ready for its next start.
+    Doubt,
     /// Ask again: somebody may still be handing it over, or about to sign in.
     Wait,
 }
@@ -50,6 +53,10 @@ impl App {
             for planned in open {
                 match self.judge(&planned, run.courier)? {
                     Judgement::None | Judgement::Anew => anew.push(planned),
+                    Judgement::Doubt => anew.push(Planned {
+                        doubt: true,
+                        ..planned
+                    }),
                     Judgement::Finish => {
                         let outcome = self.finish_earlier(&planned.username, run.options.retire)?;
                         summary.add(run, &planned.username, &outcome);
@@ -62,7 +69,10 @@ impl App {
                 if self.now() < self.last_judgement(&planned.username)? && !run.is_stopped() {
                     open.push(planned);
                 } else if run.options.force {
-                    anew.push(planned);
+                    anew.push(Planned {
+                        doubt: true,
+                        ..planned
+                    });
                 } else {
                     let reason = "nobody has signed in since it was left, so it cannot be told whether the new password arrived";
                     let outcome = Outcome::Unfinished(reason.into());
@@ -111,10 +121,11 @@ impl App {
             return Ok(Judgement::Finish);
         }
         match self.in_files(username, &key, &unfinished, courier)? {
-            InFiles::All => return Ok(Judgement::Finish),
+            // Not where a run found fault with it: only a sign-in is proof then.
+            InFiles::All if unfinished.reason.is_none() => return Ok(Judgement::Finish),
             // Files are replaced in one piece, and who did it is gone.
             InFiles::None => return Ok(Judgement::Anew),
-            InFiles::Unknown => {}
+            InFiles::All | InFiles::Unknown => {}
         }
         if unfinished.stage == Stage::Live && unfinished.with_command {
             return Ok(Judgement::Anew);
@@ -123,7 +134,7 @@ impl App {
             return Ok(Judgement::Wait);
         };
         Ok(match with_old {
-            Some(at) if at.epoch() >= settled.epoch() + SETTLED => Judgement::Anew,
+            Some(at) if at.epoch() >= settled.epoch() + SETTLED => Judgement::Doubt,
             _ => Judgement::Wait,
         })
     }
@@ -157,21 +168,21 @@ impl App {
         let Some(settles_at) = unfinished.settles_at else {
             return Ok(Some(unfinished.began_at));
         };
-        // Its time is over, but with the run nobody was left to end it.
-        let left = unfinished.reason.is_some();
-        if !left && courier.is_delivering(key) {
-            return Ok(None);
-        }
-        if settles_at <= now {
+        if unfinished.reason.is_some() {
+            // A run that was not killed has written down when.
             return Ok(Some(settles_at));
         }
-        if unfinished.pid.is_some_and(|pid| !courier.is_running(pid)) {
-            let mut tx = self.begin()?;
-            tx.leave_rotation(username, key, "whoever delivered it was killed")?;
-            tx.commit()?;
-            return Ok(Some(now));
+        match courier.is_delivering(key) {
+            Some(true) => Ok(None),
+            None if now < settles_at => Ok(None),
+            None => Ok(Some(settles_at)),
+            Some(false) => {
+                let mut tx = self.begin()?;
+                tx.leave_rotation(username, key, "the run was killed")?;
+                tx.commit()?;
+                Ok(Some(now))
+            }
         }
-        Ok(None)
     }
 
     /// Of those that were to have it, and no command.

@@ -23,6 +23,7 @@ pub struct Work {
     pub connection: Connection,
     pub expires_at: Option<Time>,
     pub old_key: Option<KeyId>,
+    pub doubt: bool,
 }
 
 pub struct Made {
@@ -38,10 +39,9 @@ pub enum Event {
     Handing {
         username: Username,
         key: KeyId,
-        pid: Option<u32>,
         settles_at: Time,
-        /// Somebody waits to know.
-        answer: Option<SyncSender<bool>>,
+        /// It waits to know.
+        answer: SyncSender<bool>,
     },
     Said(Username, String),
     Delivered(Username, KeyId, Arrival),
@@ -88,6 +88,7 @@ fn make(work: Work, hasher: &mut Hasher, cost: Cost, world: World) -> Result<Mad
             },
             delivery: work.delivery,
             old_key: work.old_key,
+            doubt: work.doubt,
         },
     })
 }
@@ -103,17 +104,16 @@ pub fn deliver(
         let username = parcel.credential.username.clone();
         // Until the command is killed for good.
         let settles_at = |now: Time| now.plus(parcel.delivery.timeout()).plus(KILLED_WITHIN);
-        let mut handing = |pid| {
+        let mut handing = || {
             let (answer, answered) = sync_channel(1);
             let event = Event::Handing {
                 username: username.clone(),
                 key: parcel.credential.key.clone(),
-                pid,
                 settles_at: settles_at((world.now)()),
-                answer: pid.is_none().then_some(answer),
+                answer,
             };
             let sent = events.send(event).is_ok();
-            if sent && (pid.is_some() || answered.recv() == Ok(true)) {
+            if sent && answered.recv() == Ok(true) {
                 return Ok(());
             }
             Err(Error::System(
@@ -128,6 +128,12 @@ pub fn deliver(
             Arrival::Not("the run was stopped before".into())
         } else {
             courier.deliver(&parcel, &mut handing, &mut said)
+        };
+        let arrival = match arrival {
+            Arrival::Not(reason) if parcel.doubt => Arrival::Not(format!(
+                "{reason}; and a new password of an earlier run, which has stopped now, may lie where it is read at the next start"
+            )),
+            arrival => arrival,
         };
         let key = parcel.credential.key.clone();
         if events

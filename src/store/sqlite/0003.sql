@@ -19,8 +19,7 @@ CREATE TABLE rotations (
     key_id TEXT,
     state TEXT NOT NULL,
     began_at INTEGER NOT NULL,
-    -- Who may still be handing it over, and until when at most.
-    pid INTEGER,
+    -- Until when somebody may be handing it over.
     settles_at INTEGER,
     reason TEXT,
     -- Where it was to go: files can be looked into.
