@@ -155,16 +155,7 @@ impl App {
         unfinished: &Unfinished,
         courier: &dyn Courier,
     ) -> Result<Option<Time>> {
-        // As much as clocks of relays that share a store may differ, in seconds.
-        const SLACK: i64 = 300;
         let now = self.now();
-        if unfinished.began_at.epoch() > now.epoch() + SLACK {
-            // By a clock that was set back since.
-            let mut tx = self.begin()?;
-            tx.leave_rotation(username, key, "the clock was set back")?;
-            tx.commit()?;
-            return Ok(Some(now));
-        }
         let Some(settles_at) = unfinished.settles_at else {
             return Ok(Some(unfinished.began_at));
         };
