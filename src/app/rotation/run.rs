@@ -223,6 +223,10 @@ impl App {
                 (Event::Delivered(username, _, Arrival::Not(reason)), None) => {
                     (username, Outcome::Failed(reason))
                 }
+                // Neither of its passwords works any more.
+                (Event::Delivered(username, ..), Some(reason)) if failed.is_none() => {
+                    (username, Outcome::Failed(reason))
+                }
                 (Event::Delivered(username, _, Arrival::Unknown(reason)), None)
                 | (Event::Delivered(username, ..), Some(reason)) => {
                     (username, Outcome::Unfinished(reason))
