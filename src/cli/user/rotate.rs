@@ -47,6 +47,7 @@ pub struct Rotate {
         long,
         value_name = "DURATION",
         requires = "due",
+        conflicts_with = "usernames",
         allow_hyphen_values = true
     )]
     older_than: Option<Duration>,
@@ -56,6 +57,7 @@ pub struct Rotate {
         long,
         value_name = "DURATION",
         default_value = "7d",
+        conflicts_with = "usernames",
         allow_hyphen_values = true
     )]
     ahead: Duration,

@@ -1,0 +1,367 @@
+//! Deliveries into files: replaced in one piece or not at all, and never with a
+//! password in them that does not work (promise 6).
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use nix::unistd::geteuid;
+use rusqlite::Connection;
+
+mod support;
+use support::{PROGRAM, Run, Sandbox, ended, wait_for};
+
+#[path = "support/nobody.rs"]
+mod nobody;
+use nobody::{as_nobody, give_to_nobody};
+
+#[path = "support/rotation.rs"]
+mod rotation;
+use rotation::{After, Place, USER, spawned};
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn line(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    text.strip_suffix('\n').expect("a newline").to_owned()
+}
+
+#[test]
+fn p1_a_new_file_is_for_its_owner_alone() {
+    let place = Place::new();
+    let run = place.rotate_to(&["--write-file", "pw", "--write-env", "env"]);
+    place.is(After::Rotated, &run);
+    let password = line(&place.path("pw"));
+    assert!(place.works(&password));
+    assert_eq!(
+        line(&place.path("env")),
+        format!("SMTP_PASSWORD={password}")
+    );
+    for name in ["pw", "env"] {
+        assert_eq!(mode(&place.path(name)), 0o600, "{name}");
+    }
+    assert!(!run.stdout.contains(&password) && !run.stderr.contains(&password));
+}
+
+#[test]
+fn what_else_a_file_has_and_whose_it_is_stays() {
+    let place = Place::new();
+    let (file, env) = (place.path("pw"), place.path("env"));
+    fs::write(&file, "old\n").unwrap();
+    fs::write(&env, "# PW=x\nA=1\n  export PW='old one'\n\nPWD=2\nlast").unwrap();
+    for path in [&file, &env] {
+        give_to_nobody(path);
+    }
+    set_mode(&file, 0o640);
+    // For everybody: nobody thought about it.
+    set_mode(&env, 0o664);
+    let owner = |path: &Path| {
+        let found = fs::metadata(path).unwrap();
+        (found.uid(), found.gid())
+    };
+    let before = [&file, &env].map(|path| owner(path));
+    let args = [
+        "--write-file",
+        "pw",
+        "--write-env",
+        "env",
+        "--env-name",
+        "PW",
+    ];
+    place.is(After::Rotated, &place.rotate_to(&args));
+    let password = line(&file);
+    assert!(place.works(&password));
+    let text = fs::read_to_string(&env).unwrap();
+    assert_eq!(
+        text,
+        format!("# PW=x\nA=1\n  export PW={password}\n\nPWD=2\nlast")
+    );
+    assert_eq!([&file, &env].map(|path| owner(path)), before);
+    assert_eq!((mode(&file), mode(&env)), (0o640, 0o600));
+}
+
+#[test]
+fn links_stay_and_what_they_lead_to_is_replaced() {
+    let place = Place::new();
+    fs::create_dir(place.path("real")).unwrap();
+    fs::write(place.path("real/pw"), "old\n").unwrap();
+    symlink("real/pw", place.path("pw")).unwrap();
+    place.is(After::Rotated, &place.rotate_to(&["--write-file", "pw"]));
+    assert_eq!(
+        fs::read_link(place.path("pw")).unwrap(),
+        Path::new("real/pw")
+    );
+    assert!(place.works(&line(&place.path("real/pw"))));
+    assert_eq!(fs::read_dir(place.path("real")).unwrap().count(), 1);
+}
+
+#[test]
+fn p6_what_cannot_be_written_changes_nothing() {
+    let place = Place::new();
+    fs::create_dir(place.path("folder")).unwrap();
+    symlink("nowhere", place.path("dangling")).unwrap();
+    fs::write(place.path("large"), vec![b'#'; 1024 * 1024 + 1]).unwrap();
+    fs::write(place.path("plain"), "plain").unwrap();
+    let made = Command::new("mkfifo").arg(place.path("fifo")).status();
+    assert!(made.unwrap().success());
+    for path in [
+        "folder",
+        "fifo",
+        "dangling",
+        "missing/pw",
+        "plain/pw",
+        "/dev/full",
+    ] {
+        for flag in ["--write-file", "--write-env"] {
+            let run = place.rotate_to(&[flag, path]);
+            place.is(After::Withdrawn, &run);
+            assert!(run.stderr.contains(path), "{run:?}");
+        }
+    }
+    place.is(
+        After::Withdrawn,
+        &place.rotate_to(&["--write-env", "large"]),
+    );
+    // The first can be written and the second not: somebody may have it.
+    let run = place.rotate_to(&["--write-file", "pw", "--write-env", "large"]);
+    place.is(After::Unfinished, &run);
+    assert!(place.works(&line(&place.path("pw"))));
+}
+
+/// `smtpcred` as nobody, in a folder of nobody's.
+fn of_nobody() -> (Sandbox, impl Fn(&[&str]) -> Run) {
+    let sandbox = Sandbox::empty();
+    let folder = sandbox.folder.path().to_owned();
+    give_to_nobody(&folder);
+    let program = folder.join("smtpcred");
+    fs::copy(PROGRAM, &program).unwrap();
+    let store = sandbox.store();
+    let run = move |args: &[&str]| {
+        let mut command = as_nobody(program.to_str().unwrap());
+        command
+            .args(args)
+            .env("HOME", &folder)
+            .env("SMTPCRED_STORE", &store);
+        ended(spawned(command.current_dir(&folder)))
+    };
+    // Another test may just be starting a program, and hold the copy open till then.
+    wait_for("the copy to be free", || {
+        (run(&["domain", "add", "example.com"]).code == 0).then_some(())
+    });
+    (sandbox, run)
+}
+
+#[test]
+fn p6_where_we_have_no_rights_nothing_changes() {
+    let (sandbox, run) = of_nobody();
+    let old = run(&["user", "create", USER, "-q"]).stdout;
+    let folder = sandbox.folder.path().join("folder");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("pw"), "old\n").unwrap();
+    give_to_nobody(&folder);
+    give_to_nobody(&folder.join("pw"));
+    // Where nothing can be made; and where something can, and nothing be read.
+    for (rights, reason) in [(0o500, "denied"), (0o300, "denied"), (0o000, "denied")] {
+        set_mode(&folder, rights);
+        let end = run(&["user", "rotate", USER, "--write-file", "folder/pw"]);
+        assert_eq!(end.code, 1, "{rights:o}: {end:?}");
+        assert!(end.stderr.contains(reason), "{end:?}");
+        set_mode(&folder, 0o700);
+        assert_eq!(line(&folder.join("pw")), "old", "{rights:o}");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "{rights:o}");
+        assert_eq!(run(&["user", "show", USER, "--json"]).code, 0);
+        let store = Connection::open(sandbox.store()).unwrap();
+        let sql = "SELECT count(*) FROM passwords WHERE hash IS NOT NULL";
+        let live: i64 = store.query_row(sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(live, 1, "{rights:o}");
+    }
+    assert_eq!(sandbox.verify(USER, old.trim_end()), 0);
+    // A file of somebody else's keeps its owner or stays as it is.
+    if geteuid().is_root() {
+        fs::remove_file(folder.join("pw")).unwrap();
+        fs::write(folder.join("pw"), "old\n").unwrap();
+        assert_eq!(
+            run(&["user", "rotate", USER, "--write-file", "folder/pw"]).code,
+            1
+        );
+        assert_eq!(line(&folder.join("pw")), "old");
+        assert_eq!(sandbox.verify(USER, old.trim_end()), 0);
+    }
+}
+
+#[test]
+fn each_user_has_a_file_of_its_own() {
+    let place = Place::new();
+    place.sandbox.create("crm@example.com");
+    let both = ["user", "rotate", USER, "crm@example.com", "--write-file"];
+    let run = place.sandbox.run(&[&both[..], &["pw"]].concat());
+    assert_eq!(run.code, 2, "{run:?}");
+    assert_eq!(place.count("rotations"), 0);
+    let run = place.sandbox.run(&["set-settings", "--write-file", "pw"]);
+    assert_eq!(run.code, 2, "{run:?}");
+    for bad in ["{user}", "{", ""] {
+        assert_eq!(place.rotate_to(&["--write-file", bad]).code, 2, "{bad}");
+    }
+    place
+        .sandbox
+        .ok(&[&both[..], &["{domain}-{username}"]].concat());
+    for user in [USER, "crm@example.com"] {
+        let password = line(&place.path(&format!("example.com-{user}")));
+        assert_eq!(place.sandbox.verify(user, &password), 0, "{user}");
+    }
+}
+
+#[test]
+fn paths_are_kept_as_they_were_meant() {
+    let place = Place::new();
+    let args = ["--write-file", "a/../pw", "--write-env", "./env"];
+    place
+        .sandbox
+        .ok(&[&["user", "set", USER, "-q"], &args[..]].concat());
+    let folder = place.sandbox.folder.path().to_str().unwrap();
+    let show = place.sandbox.json(&["user", "show", USER]);
+    let delivery = &show["delivery"];
+    assert_eq!(delivery["write_env"], format!("{folder}/env"));
+    assert!(delivery["write_file"].as_str().unwrap().starts_with(folder));
+}
+
+#[test]
+fn what_a_killed_run_left_beside_it_is_replaced() {
+    let place = Place::new();
+    let beside = place.path(".pw.smtpcred-new");
+    fs::write(place.path("precious"), "precious").unwrap();
+    fs::write(&beside, "half a pass").unwrap();
+    set_mode(&beside, 0o666);
+    place.is(After::Rotated, &place.rotate_to(&["--write-file", "pw"]));
+    assert!(place.works(&line(&place.path("pw"))));
+    assert_eq!(mode(&place.path("pw")), 0o600);
+    // Not followed, if it is a link.
+    symlink("precious", &beside).unwrap();
+    assert_eq!(place.rotate_to(&["--write-file", "pw", "--force"]).code, 0);
+    assert!(place.works(&line(&place.path("pw"))));
+    assert!(fs::symlink_metadata(&beside).is_err());
+    assert_eq!(
+        fs::read_to_string(place.path("precious")).unwrap(),
+        "precious"
+    );
+}
+
+#[test]
+fn p6_a_file_and_a_command_arrive_together_or_it_is_not_known() {
+    let place = Place::new();
+    let run = place.rotate("cat > got", &["--write-file", "pw"]);
+    place.is(After::Rotated, &run);
+    assert_eq!(line(&place.path("pw")), place.got());
+    // The file has it already, whatever the command says.
+    for script in ["exit 0", "exit 75", "cat > got; exit 1"] {
+        let place = Place::new();
+        let run = place.rotate(script, &["--write-file", "pw"]);
+        place.is(After::Unfinished, &run);
+        assert!(place.works(&line(&place.path("pw"))), "{script}");
+    }
+    let place = Place::new();
+    let run = place.rotate_to(&["--deliver", "no-such-program", "--write-file", "pw"]);
+    place.is(After::Unfinished, &run);
+    // The other way around nobody has it.
+    let place = Place::new();
+    let run = place.rotate("cat > got", &["--write-file", "missing/pw"]);
+    place.is(After::Withdrawn, &run);
+    assert!(!place.path("got").exists());
+}
+
+/// A rotation as it was at this stage, made of one that is finished.
+fn left_at(place: &Place, stage: &str) {
+    place
+        .sql()
+        .execute_batch(&format!(
+            "INSERT INTO rotations (username, key_id, state, began_at, settles_at)
+                SELECT username, key_id, '{stage}', created_at, NULL FROM passwords
+                WHERE hash IS NOT NULL AND retires_at IS NULL;
+            UPDATE passwords SET retires_at = NULL, retiring_since = NULL WHERE hash IS NOT NULL;"
+        ))
+        .unwrap();
+}
+
+#[test]
+fn p6_killed_after_the_file_was_written_the_next_run_sees_it() {
+    let place = Place::new();
+    let args = ["--write-file", "pw", "--write-env", "env"];
+    assert_eq!(place.rotate_to(&args).code, 0);
+    let password = line(&place.path("pw"));
+    left_at(&place, "live");
+    let run = place.rotate_to(&args);
+    place.is(After::Rotated, &run);
+    assert_eq!(line(&place.path("pw")), password, "it was there already");
+    assert!(place.works(&password));
+
+    // Only one of two has it: anew.
+    left_at(&place, "live");
+    fs::write(place.path("env"), "SMTP_PASSWORD=another\n").unwrap();
+    let run = place.rotate_to(&args);
+    place.is(After::Rotated, &run);
+    assert_ne!(line(&place.path("pw")), password);
+    assert!(place.works(&line(&place.path("pw"))) && !place.works(&password));
+}
+
+#[test]
+fn p8_a_pipe_where_the_file_was_holds_nobody_up() {
+    let place = Place::new();
+    assert_eq!(place.rotate_to(&["--write-file", "pw"]).code, 0);
+    left_at(&place, "live");
+    fs::remove_file(place.path("pw")).unwrap();
+    let made = Command::new("mkfifo").arg(place.path("pw")).status();
+    assert!(made.unwrap().success());
+    let args = ["user", "rotate", USER, "--write-file", "pw"];
+    let run = ended(spawned(&mut place.sandbox.command(&args)));
+    place.is(After::Withdrawn, &run);
+}
+
+#[test]
+fn p6_users_that_share_a_file_of_variables_keep_their_lines() {
+    const USERS: usize = 8;
+    let sandbox = Sandbox::new();
+    let names: Vec<_> = (0..USERS).map(|i| format!("app{i}@example.com")).collect();
+    for (i, name) in names.iter().enumerate() {
+        sandbox.create(name);
+        let variable = format!("APP{i}");
+        sandbox.ok(&[
+            "user",
+            "set",
+            name,
+            "--write-env",
+            "env",
+            "--env-name",
+            &variable,
+            "-q",
+        ]);
+    }
+    let path = sandbox.folder.path().join("env");
+    // Large: the more time for the others.
+    let mut file = File::create(&path).unwrap();
+    file.write_all(&vec![b'#'; 1024 * 1000]).unwrap();
+    file.write_all(b"\nOTHER=1\n").unwrap();
+    let args = ["user", "rotate", "--jobs", "8", "--trust-store"];
+    let args: Vec<_> = args
+        .into_iter()
+        .chain(names.iter().map(String::as_str))
+        .collect();
+    assert_eq!(sandbox.ok(&args), format!("rotated {USERS}, failed 0\n"));
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains("\nOTHER=1\n"));
+    for (i, name) in names.iter().enumerate() {
+        let start = format!("APP{i}=");
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix(&start));
+        let password = lines
+            .next()
+            .unwrap_or_else(|| panic!("the line of {name} is lost"));
+        assert_eq!(sandbox.verify(name, password), 0, "{name}");
+    }
+}
