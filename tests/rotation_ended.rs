@@ -71,7 +71,12 @@ fn p6_a_signal_lets_those_under_way_come_to_their_end() {
             let path = format!("/proc/{}/status", running.0.id());
             let status = std::fs::read_to_string(path).unwrap();
             let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
-            (pending.unwrap().trim().trim_start_matches('0') == "").then_some(())
+            pending
+                .unwrap()
+                .trim()
+                .trim_start_matches('0')
+                .is_empty()
+                .then_some(())
         });
         place.go();
         let run = ended(running);

@@ -286,17 +286,21 @@ impl Tx<'_> {
 
     /// Where a clock ran ahead when a password was set to retire, and was set back
     /// since, it would work for as long as the clock was wrong: it gets its time
-    /// anew.
+    /// anew. So does a delivery that was left, which would be waited for.
     pub fn mend_retirements(&mut self) -> Result<()> {
         const SQL: &str = "UPDATE passwords SET
                 retires_at = $1 + (retires_at - retiring_since),
                 retire_latest = $1 + (retire_latest - retiring_since),
                 retiring_since = $1
             WHERE retiring_since > $2 AND hash IS NOT NULL";
+        const LEFT: &str = "UPDATE rotations SET
+                settles_at = $1 + (settles_at - began_at), began_at = $1
+            WHERE began_at > $2";
         // As much as clocks of relays that share a store may differ.
         const SLACK: i64 = 300;
         let now = self.stamp.at;
         let late = Time::from_epoch(now.epoch() + SLACK);
+        self.execute(LEFT, &[now.into(), late.into()])?;
         self.execute(SQL, &[now.into(), late.into()]).map(|_| ())
     }
 

@@ -37,6 +37,8 @@ pub const EVENTS: &[&str] = &[
     "rotation.begin",
     "user.retire",
     "user.reset",
+    "rotation.begin",
+    "user.retire",
     "user.set",
     "user.expired",
     "user.set",
@@ -335,6 +337,14 @@ fn by_hand(store: &mut Store) {
     assert_eq!(last(store).action, "user.retire");
 }
 
+/// As each run does.
+fn tidy(store: &mut Store, second: i64) {
+    change(store, second, |tx| {
+        tx.mend_retirements()?;
+        tx.tell_expired()
+    });
+}
+
 fn clocks(store: &mut Store) {
     // Made with a clock that is a year ahead.
     const AHEAD: i64 = 31_536_000;
@@ -343,7 +353,7 @@ fn clocks(store: &mut Store) {
         tx.reset_password(&x(), &password("rot00007", 19_456), until)
     });
     let mend = |store: &mut Store, second| {
-        change(store, second, |tx| tx.mend_retirements());
+        tidy(store, second);
         live(store)[1].1.unwrap()
     };
     assert_eq!(
@@ -353,6 +363,19 @@ fn clocks(store: &mut Store) {
     );
     assert_eq!(mend(store, 700), at(790), "its time, from now");
     assert_eq!(mend(store, 710), at(790), "once");
+
+    change(store, AHEAD, |tx| {
+        tx.begin_rotation(&x(), &password("rot00008", 19_456), false)?;
+        tx.hand_over(&x(), &key("rot00008"), None, at(AHEAD + 65))?;
+        Ok(())
+    });
+    for (second, expected) in [(AHEAD - 300, AHEAD), (711, 711), (712, 711)] {
+        tidy(store, second);
+        let found = store.unfinished(&x()).unwrap().unwrap();
+        assert_eq!(found.began_at, at(expected));
+        assert_eq!(found.settles_at, Some(at(expected + 65)));
+    }
+    change(store, 713, |tx| tx.retire_password(&x(), &key("rot00008")));
 }
 
 fn expiry(store: &mut Store) {
@@ -364,10 +387,10 @@ fn expiry(store: &mut Store) {
         tx.set_user(&x(), &expires(Setting::Some(at(730))))
     });
     let count = events(store, &EventFilter::default()).len();
-    change(store, 729, |tx| tx.tell_expired());
+    tidy(store, 729);
     assert_eq!(events(store, &EventFilter::default()).len(), count);
-    change(store, 730, |tx| tx.tell_expired());
-    change(store, 731, |tx| tx.tell_expired());
+    tidy(store, 730);
+    tidy(store, 731);
     assert_eq!(
         events(store, &EventFilter::default()).len(),
         count + 1,
