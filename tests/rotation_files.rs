@@ -277,17 +277,18 @@ fn p6_a_file_and_a_command_arrive_together_or_it_is_not_known() {
     assert!(!place.path("got").exists());
 }
 
-/// A rotation as it was at this stage, made of one that is finished.
-fn left_at(place: &Place, stage: &str) {
-    place
-        .sql()
-        .execute_batch(&format!(
-            "INSERT INTO rotations (username, key_id, state, began_at, settles_at)
-                SELECT username, key_id, '{stage}', created_at, NULL FROM passwords
-                WHERE hash IS NOT NULL AND retires_at IS NULL;
-            UPDATE passwords SET retires_at = NULL, retiring_since = NULL WHERE hash IS NOT NULL;"
-        ))
-        .unwrap();
+/// A rotation as it was before it was finished.
+fn left_live(place: &Place, file: Option<&str>, env: Option<&str>) {
+    let path = |name: Option<&str>| name.map(|name| place.path(name).display().to_string());
+    let store = place.sql();
+    let left = "INSERT INTO rotations
+            (username, key_id, state, began_at, with_command, write_file, write_env)
+        SELECT username, key_id, 'live', created_at, 0, ?1, ?2 FROM passwords
+        WHERE hash IS NOT NULL AND retires_at IS NULL";
+    store.execute(left, (path(file), path(env))).unwrap();
+    let both = "UPDATE passwords SET retires_at = NULL, retiring_since = NULL
+        WHERE hash IS NOT NULL";
+    store.execute(both, ()).unwrap();
 }
 
 #[test]
@@ -296,15 +297,18 @@ fn p6_killed_after_the_file_was_written_the_next_run_sees_it() {
     let args = ["--write-file", "pw", "--write-env", "env"];
     assert_eq!(place.rotate_to(&args).code, 0);
     let password = line(&place.path("pw"));
-    left_at(&place, "live");
+    left_live(&place, Some("pw"), Some("env"));
     let run = place.rotate_to(&args);
     place.is(After::Rotated, &run);
     assert_eq!(line(&place.path("pw")), password, "it was there already");
     assert!(place.works(&password));
 
-    // Only one of two has it: anew.
-    left_at(&place, "live");
+    // Only one of two has it: who signs in with the old one decides.
+    left_live(&place, Some("pw"), Some("env"));
     fs::write(place.path("env"), "SMTP_PASSWORD=another\n").unwrap();
+    let run = place.rotate_to(&args);
+    place.is(After::Unfinished, &run);
+    place.signed_in(&place.keys()[0], 2);
     let run = place.rotate_to(&args);
     place.is(After::Rotated, &run);
     assert_ne!(line(&place.path("pw")), password);
@@ -315,12 +319,39 @@ fn p6_killed_after_the_file_was_written_the_next_run_sees_it() {
 fn p8_a_pipe_where_the_file_was_holds_nobody_up() {
     let place = Place::new();
     assert_eq!(place.rotate_to(&["--write-file", "pw"]).code, 0);
-    left_at(&place, "live");
+    left_live(&place, Some("pw"), None);
     fs::remove_file(place.path("pw")).unwrap();
     let made = Command::new("mkfifo").arg(place.path("pw")).status();
     assert!(made.unwrap().success());
     let args = ["user", "rotate", USER, "--write-file", "pw"];
     let run = ended(spawned(&mut place.sandbox.command(&args)));
+    place.is(After::Unfinished, &run);
+}
+
+/// The next run delivers elsewhere, by a command that fails.
+#[test]
+fn p6_killed_after_the_file_was_written_another_delivery_takes_nothing_away() {
+    let place = Place::new();
+    assert_eq!(place.rotate_to(&["--write-file", "pw"]).code, 0);
+    left_live(&place, Some("pw"), None);
+    let run = place.rotate("exit 1", &[]);
+    place.is(After::Rotated, &run);
+    assert!(place.works(&line(&place.path("pw"))));
+    // A folder that is not there now may be back tomorrow.
+    left_live(&place, Some("away/pw"), None);
+    let run = place.rotate("exit 1", &[]);
+    place.is(After::Unfinished, &run);
+    assert!(place.works(&line(&place.path("pw"))));
+    // The old one in it says that the new one is not.
+    fs::write(place.path("old"), format!("{}\n", place.old)).unwrap();
+    place
+        .sql()
+        .execute(
+            "UPDATE rotations SET write_file = ?1",
+            [place.path("old").display().to_string()],
+        )
+        .unwrap();
+    let run = place.rotate("exit 1", &[]);
     place.is(After::Withdrawn, &run);
 }
 

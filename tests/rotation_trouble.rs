@@ -120,9 +120,6 @@ fn p6_a_run_killed_under_a_clock_that_ran_ahead_is_taken_up() {
     assert_ne!(run.code, 0, "{run:?}");
     assert_eq!(place.keys().len(), 2);
     assert!(place.works(&place.got()) && place.works(&place.old));
-    // Nobody knows any more who delivers it, and until when by which clock.
-    let forgotten = "UPDATE rotations SET pid = NULL, settles_at = began_at + 1";
-    assert_eq!(place.sql().execute(forgotten, []).unwrap(), 1);
     let running = spawned(&mut place.command(WELL, &[]));
     place.is(After::Unfinished, &ended(running));
     place.signed_in(&place.keys()[1], 0);

@@ -1,6 +1,7 @@
 //! The part of the story about rotation: one password beside another, until it
 //! is known which one arrived.
 
+use smtpcred::model::delivery::Delivery;
 use smtpcred::model::duration::Duration;
 use smtpcred::model::event::Event;
 use smtpcred::model::name::{DomainName, Username};
@@ -50,6 +51,15 @@ fn x() -> Username {
 
 fn key(id: &str) -> KeyId {
     KeyId::stored(id.into())
+}
+
+/// And to a command.
+fn to_file() -> Delivery {
+    Delivery {
+        command: "put it".parse().ok(),
+        write_file: "/etc/{username}".parse().ok(),
+        ..Delivery::default()
+    }
 }
 
 fn seconds(n: i64) -> Duration {
@@ -201,7 +211,7 @@ fn beginning(store: &mut Store) {
     let (newest, retiring) = (newest.clone(), retiring.clone());
     assert!(store.unfinished(&x()).unwrap().is_none());
     change(store, 410, |tx| {
-        tx.begin_rotation(&x(), &password("rot00001", 19_456), true)
+        tx.begin_rotation(&x(), &password("rot00001", 19_456), &to_file(), true)
     });
     assert_eq!(live(store), [kept("rot00001", None), newest.clone()]);
     assert!(retiring.1.is_some(), "the third stopped in the same moment");
@@ -209,10 +219,13 @@ fn beginning(store: &mut Store) {
         key: Some(key("rot00001")),
         stage: Stage::Live,
         began_at: at(410),
-        pid: None,
         settles_at: None,
         reason: None,
+        with_command: true,
+        files: to_file().files_of(&x()),
     };
+    let path = expected.files.write_file.as_ref().map(ToString::to_string);
+    assert_eq!(path.as_deref(), Some("/etc/x@b.example"));
     assert_eq!(store.unfinished(&x()).unwrap().unwrap(), expected);
     let [of_x, of_y, _] = &candidates(store)[..] else {
         panic!("three users")
@@ -224,8 +237,8 @@ fn beginning(store: &mut Store) {
     // Handing over leaves no event; and somebody else's key is not handed over.
     let count = events(store, &EventFilter::default()).len();
     change(store, 411, |tx| {
-        assert!(!tx.hand_over(&x(), &key("another1"), None, at(471))?);
-        assert!(tx.hand_over(&x(), &key("rot00001"), Some(4_000_000_000), at(471))?);
+        assert!(!tx.hand_over(&x(), &key("another1"), at(471))?);
+        assert!(tx.hand_over(&x(), &key("rot00001"), at(471))?);
         tx.leave_rotation(&x(), &key("another1"), "of another one")?;
         tx.withdraw_rotation(&x(), &key("another1"), "of another one")?;
         assert!(!tx.finish_rotation(&x(), &key("another1"), Retire::DEFAULT)?);
@@ -234,10 +247,7 @@ fn beginning(store: &mut Store) {
     assert_eq!(events(store, &EventFilter::default()).len(), count);
     let found = store.unfinished(&x()).unwrap().unwrap();
     assert_eq!(found.stage, Stage::Handing);
-    assert_eq!(
-        (found.pid, found.settles_at),
-        (Some(4_000_000_000), Some(at(471)))
-    );
+    assert_eq!(found.settles_at, Some(at(471)));
     assert_eq!(live(store).len(), 2);
 
     change(store, 412, |tx| {
@@ -253,12 +263,12 @@ fn beginning(store: &mut Store) {
         panic!("one: {all:?}")
     };
     assert_eq!(name, "x@b.example");
-    assert_eq!((found.pid, found.settles_at), (None, Some(at(412))));
+    assert_eq!(found.settles_at, Some(at(412)));
     assert_eq!((found.stage, found.reason()), (Stage::Handing, "it hung"));
 
     // Anew: the one that was left stops in the same moment.
     change(store, 413, |tx| {
-        tx.begin_rotation(&x(), &password("rot00002", 19_456), false)
+        tx.begin_rotation(&x(), &password("rot00002", 19_456), &to_file(), false)
     });
     assert_eq!(live(store), [kept("rot00002", None), newest.clone()]);
     assert_eq!(
@@ -279,7 +289,7 @@ fn beginning(store: &mut Store) {
 
 fn rotate(store: &mut Store, second: i64, id: &str, retire: Retire) {
     change(store, second, |tx| {
-        tx.begin_rotation(&x(), &password(id, 19_456), true)
+        tx.begin_rotation(&x(), &password(id, 19_456), &to_file(), true)
     });
     change(store, second + 1, |tx| {
         assert!(tx.finish_rotation(&x(), &key(id), retire)?);
@@ -329,7 +339,7 @@ fn while_it_is_used(store: &mut Store) {
 
 fn by_hand(store: &mut Store) {
     change(store, 600, |tx| {
-        tx.begin_rotation(&x(), &password("rot00006", 19_456), true)
+        tx.begin_rotation(&x(), &password("rot00006", 19_456), &to_file(), true)
     });
     change(store, 601, |tx| tx.retire_password(&x(), &key("rot00006")));
     assert_eq!(live(store), [kept("rot00005", None)]);
@@ -365,8 +375,8 @@ fn clocks(store: &mut Store) {
     assert_eq!(mend(store, 710), at(790), "once");
 
     change(store, AHEAD, |tx| {
-        tx.begin_rotation(&x(), &password("rot00008", 19_456), false)?;
-        tx.hand_over(&x(), &key("rot00008"), None, at(AHEAD + 65))?;
+        tx.begin_rotation(&x(), &password("rot00008", 19_456), &to_file(), false)?;
+        tx.hand_over(&x(), &key("rot00008"), at(AHEAD + 65))?;
         Ok(())
     });
     for (second, expected) in [(AHEAD - 300, AHEAD), (711, 711), (712, 711)] {
