@@ -2,206 +2,29 @@
 //! whoever is killed and whenever. The moments are random; to repeat a run, set
 //! `KILL_SEED` to what it printed.
 
-use std::collections::BTreeMap;
-use std::process::Stdio;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::fs;
+use std::net::TcpListener;
+use std::process::Command;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
-
-use nix::sys::signal::{Signal, killpg};
-use rusqlite::{Connection, OptionalExtension as _};
 
 mod support;
 use support::{Sandbox, Server, wait_for};
 
 #[path = "support/applications.rs"]
 mod applications;
+#[path = "support/killer.rs"]
+mod killer;
 #[path = "support/mail/mod.rs"]
 mod mail;
 #[path = "support/nobody.rs"]
 mod nobody;
 #[path = "support/serve.rs"]
 mod serve;
-use applications::{Application, Watch, Way, deliveries};
-use mail::Place;
-use serve::{Serve, store};
-
-/// Of the process that rotates, of what it runs to deliver, of serve: in all.
-const KILLS: u32 = 500;
-/// A run that waits for something is killed after this, too.
-const LONGEST: Duration = Duration::from_millis(1200);
-
-/// xorshift: uneven and repeatable is all it has to be.
-struct Dice(u64);
-
-impl Dice {
-    fn seed() -> u64 {
-        let seed = match std::env::var("KILL_SEED") {
-            Ok(seed) => seed.parse().expect("KILL_SEED is a number"),
-            Err(_) => u64::from(std::process::id()) * 0x9e37_79b9 + 1,
-        };
-        println!("KILL_SEED={seed}");
-        seed
-    }
-
-    fn below(&mut self, most: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % most
-    }
-
-    fn once_in(&mut self, times: u64) -> bool {
-        self.below(times) == 0
-    }
-
-    fn within(&mut self, span: Duration) -> Duration {
-        let micros = span.as_micros().try_into().expect("a short time");
-        Duration::from_micros(self.below(micros))
-    }
-}
-
-/// How many were killed, and when: a test that kills nobody shows nothing.
-#[derive(Default)]
-struct Kills {
-    all: AtomicU32,
-    serve: AtomicU32,
-}
-
-impl Kills {
-    fn add(&self) {
-        self.all.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn are_enough(&self) -> bool {
-        self.all.load(Ordering::Relaxed) >= KILLS
-    }
-}
-
-/// Rotates, over and over, and kills what rotates.
-struct Killer<'a> {
-    sandbox: &'a Sandbox,
-    store: Connection,
-    dice: Dice,
-    kills: &'a Kills,
-    /// How a run takes that nobody kills.
-    pace: BTreeMap<bool, Duration>,
-    rotated: u32,
-    deliveries: u32,
-    /// Killed runs, by what the store said then.
-    stages: BTreeMap<String, u32>,
-}
-
-impl Killer<'_> {
-    /// One run, which is killed or what it runs.
-    fn rotate(&mut self, application: &Application) {
-        let began = Instant::now();
-        let mut run = self.run(application);
-        let command = application.way == Way::Command;
-        if command && self.dice.once_in(2) {
-            if self.delivery_began(&mut run, application) {
-                let moment = self.dice.within(Duration::from_millis(60));
-                sleep(moment);
-                self.kill_delivery(application);
-            }
-        } else {
-            let pace = self.pace[&command];
-            sleep(self.dice.within(pace * 4 / 3));
-            self.kill_run(&mut run, application);
-        }
-        while run.0.try_wait().unwrap().is_none() {
-            if began.elapsed() > LONGEST {
-                self.kill_run(&mut run, application);
-            }
-            sleep(Duration::from_millis(2));
-        }
-        self.rotated += u32::from(run.0.wait().unwrap().success());
-    }
-
-    fn run(&mut self, application: &Application) -> Server {
-        let overlap = ["2s", "3s"][usize::from(self.dice.once_in(3))];
-        let mut run = rotate(self.sandbox, &application.username, overlap);
-        for name in ["BEFORE", "BETWEEN", "AFTER"] {
-            let mut seconds = self.dice.within(Duration::from_millis(30)).as_secs_f64();
-            if self.dice.once_in(30) {
-                // Longer than its time, and not longer than anybody waits.
-                seconds = 2.5;
-            }
-            run.env(name, seconds.to_string());
-        }
-        if self.dice.once_in(10) {
-            run.env("CODE", "1");
-        }
-        Server(run.stderr(Stdio::null()).spawn().unwrap())
-    }
-
-    fn delivery_began(&self, run: &mut Server, application: &Application) -> bool {
-        wait_for("a delivery or the end", || {
-            if !deliveries(&application.file).is_empty() {
-                return Some(true);
-            }
-            run.0.try_wait().unwrap().map(|_| false)
-        })
-    }
-
-    fn kill_delivery(&mut self, application: &Application) {
-        for group in deliveries(&application.file) {
-            if killpg(group, Signal::SIGKILL).is_ok() {
-                self.kills.add();
-                self.deliveries += 1;
-            }
-        }
-    }
-
-    fn kill_run(&mut self, run: &mut Server, application: &Application) {
-        if run.0.try_wait().unwrap().is_some() {
-            return;
-        }
-        run.0.kill().unwrap();
-        if run.0.wait().unwrap().success() {
-            return;
-        }
-        self.kills.add();
-        const SQL: &str = "SELECT state FROM rotations WHERE username = ?1";
-        let stage = self
-            .store
-            .query_row(SQL, [&application.username], |row| row.get(0));
-        let stage: Option<String> = stage.optional().unwrap();
-        *self.stages.entry(stage.unwrap_or_default()).or_default() += 1;
-        if self.dice.once_in(3) {
-            self.kill_delivery(application);
-        }
-    }
-}
-
-fn rotate(sandbox: &Sandbox, name: &str, overlap: &str) -> std::process::Command {
-    let args = ["user", "rotate", name, "--overlap", overlap];
-    // Its files belong to nobody, as serve does.
-    sandbox.command(&[&args[..], &["--trust-store", "--quiet"]].concat())
-}
-
-/// Kills serve now and then, and starts it again.
-fn kill_serve(serve: &mut Serve, kills: &Kills, watch: &Watch, mut dice: Dice) {
-    while !kills.are_enough() && !watch.is_over() {
-        sleep(dice.within(Duration::from_secs(3)));
-        serve.kill();
-        kills.add();
-        kills.serve.fetch_add(1, Ordering::Relaxed);
-        sleep(dice.within(Duration::from_millis(400)));
-        serve.start_again();
-        // Without sign-ins nobody could tell what has arrived.
-        let before = watch.count(235);
-        wait_for("sign-ins to go on", || {
-            (watch.is_over() || watch.count(235) > before).then_some(())
-        });
-    }
-}
-
-/// The keys that work, as `user show` has them.
-fn live_keys(sandbox: &Sandbox, username: &str) -> Vec<serde_json::Value> {
-    let user = sandbox.json(&["user", "show", username]);
-    user["keys"].as_array().unwrap().clone()
-}
+use applications::{Application, Watch, Way, live_keys, now, number};
+use killer::{Dice, Killer, Kills, kill_serve};
+use mail::{Place, free_port};
+use serve::{Serve, sql, store};
 
 fn at_most_two(sandbox: &Sandbox, applications: &[Application]) {
     for application in applications {
@@ -214,9 +37,9 @@ fn at_most_two(sandbox: &Sandbox, applications: &[Application]) {
 #[ignore = "needs root and Postfix: run tests/run"]
 fn p6_no_kill_leaves_an_application_without_a_password() {
     let sandbox = store();
-    let applications: Vec<_> = (0..8)
+    let applications: Vec<_> = (0..6)
         .map(|i| {
-            let way = if i % 4 == 3 { Way::File } else { Way::Command };
+            let way = if i % 3 == 2 { Way::File } else { Way::Command };
             Application::new(&sandbox, &format!("app{i}"), way)
         })
         .collect();
@@ -224,28 +47,9 @@ fn p6_no_kill_leaves_an_application_without_a_password() {
     let mut serve = Serve::start(&sandbox, &place);
     let postfix = serve::postfix(&sandbox, &place);
     let (watch, kills) = (Watch::new(), Kills::default());
-    let mut dice = Dice(Dice::seed());
-    let of_serve = Dice(dice.below(u64::MAX) | 1);
-    let pace = applications[2..4].iter().map(|application| {
-        let began = Instant::now();
-        assert!(
-            rotate(&sandbox, &application.username, "2s")
-                .status()
-                .unwrap()
-                .success()
-        );
-        (application.way == Way::Command, began.elapsed())
-    });
-    let mut killer = Killer {
-        sandbox: &sandbox,
-        store: Connection::open(sandbox.store()).unwrap(),
-        dice,
-        kills: &kills,
-        pace: pace.collect(),
-        rotated: 0,
-        deliveries: 0,
-        stages: BTreeMap::new(),
-    };
+    let mut dice = Dice::new();
+    let of_serve = dice.another();
+    let mut killer = Killer::new(&sandbox, &kills, dice, &applications);
     let began = Instant::now();
     let polls = thread::scope(|scope| {
         let end = watch.end();
@@ -261,13 +65,13 @@ fn p6_no_kill_leaves_an_application_without_a_password() {
             while !watch.is_over() {
                 at_most_two(&sandbox, &applications);
                 polls += 1;
+                sleep(LOOK);
             }
             polls
         });
         let killing = scope.spawn(|| kill_serve(&mut serve, &kills, &watch, of_serve));
         while !kills.are_enough() && !watch.is_over() {
-            let i = killer.dice.below(applications.len() as u64);
-            killer.rotate(&applications[usize::try_from(i).unwrap()]);
+            killer.rotate_one_of(&applications);
         }
         killing.join().unwrap();
         println!("{:?} for the kills", began.elapsed());
@@ -279,13 +83,7 @@ fn p6_no_kill_leaves_an_application_without_a_password() {
     });
     let heard = watch.heard();
     println!(
-        "{} kills, {} of serve, {} of deliveries, the others of runs, by what was left: {:?}; \
-         {} rotated; sign-ins: {:?}, the slowest {:?}; {polls} looks at all users; {:?}",
-        kills.all.load(Ordering::Relaxed),
-        kills.serve.load(Ordering::Relaxed),
-        killer.deliveries,
-        killer.stages,
-        killer.rotated,
+        "{killer}; sign-ins: {:?}, the slowest {:?}; {polls} looks at all users; {:?}",
         heard.answers,
         heard.slowest,
         began.elapsed(),
@@ -293,25 +91,21 @@ fn p6_no_kill_leaves_an_application_without_a_password() {
     assert!(heard.refused.is_empty(), "{:#?}", heard.refused);
     assert!(heard.answers[&235] > 1000);
     for stage in ["", "live", "handing"] {
-        assert!(
-            killer.stages.get(stage).is_some_and(|n| *n > 5),
-            "{stage:?}"
-        );
+        assert!(killer.met(stage) > 5, "{stage:?}");
     }
+}
+
+fn rotate(sandbox: &Sandbox, name: &str, overlap: &str) -> Command {
+    let args = ["user", "rotate", name, "--overlap", overlap];
+    // Its files belong to nobody, as serve does.
+    sandbox.command(&[&args[..], &["--trust-store", "--quiet"]].concat())
 }
 
 /// With nobody killed any more, one run is enough.
 fn all_is_decided(sandbox: &Sandbox, applications: &[Application]) {
-    let run = sandbox.run(&[
-        "user",
-        "rotate",
-        "--due",
-        "--overlap",
-        "2s",
-        "--trust-store",
-    ]);
+    let due = ["user", "rotate", "--due", "--overlap", "3s"];
+    let run = sandbox.run(&[&due[..], &["--trust-store"]].concat());
     assert_eq!(run.code, 0, "{}", run.stderr);
-    println!("{}", run.stderr);
     let report = sandbox.run(&["report", "--unfinished"]);
     assert_eq!(report.code, 0, "{}", report.stdout);
     at_most_two(sandbox, applications);
@@ -319,4 +113,263 @@ fn all_is_decided(sandbox: &Sandbox, applications: &[Application]) {
         let name = &application.username;
         assert_eq!(sandbox.verify(name, &application.password()), 0, "{name}");
     }
+}
+
+/// Between looks at all users: a look is a process for each.
+const LOOK: Duration = Duration::from_millis(300);
+
+const RETIRES: &str = "SELECT retires_at FROM passwords WHERE hash IS NOT NULL AND retires_at > 0";
+
+#[test]
+#[ignore = "needs root and Postfix: run tests/run"]
+fn p3_a_retired_password_stops_at_the_next_sign_in() {
+    let sandbox = store();
+    let application = Application::new(&sandbox, "shop", Way::File);
+    let name = &application.username;
+    let place = Place::new();
+    let _serve = Serve::start(&sandbox, &place);
+    let postfix = serve::postfix(&sandbox, &place);
+    let sign_in = |password: &str| postfix.client().auth_plain(name, password, true).code;
+    let old = application.password();
+    assert_eq!(sign_in(&old), 235);
+
+    assert!(rotate(&sandbox, name, "5s").status().unwrap().success());
+    let new = application.password();
+    let retires_at = number(&sandbox, RETIRES);
+    let mut open = postfix.client();
+    assert_eq!([sign_in(&old), sign_in(&new)], [235, 235]);
+    assert!(now() < retires_at, "too slow to tell");
+    wait_for("the clock", || (now() >= retires_at).then_some(()));
+    assert_eq!(open.auth_plain(name, &old, true).code, 535);
+    assert_eq!([sign_in(&old), sign_in(&new)], [535, 235]);
+    assert_eq!(live_keys(&sandbox, name).len(), 1);
+
+    assert!(rotate(&sandbox, name, "1h").status().unwrap().success());
+    let [old, new] = [new, application.password()];
+    let mut open = postfix.client();
+    assert_eq!([sign_in(&old), sign_in(&new)], [235, 235]);
+    sandbox.ok(&["user", "retire", name]);
+    assert_eq!(open.auth_plain(name, &old, true).code, 535);
+    assert_eq!([sign_in(&old), sign_in(&new)], [535, 235]);
+}
+
+#[test]
+#[ignore = "needs root and Postfix: run tests/run"]
+fn p6_an_old_password_stays_while_it_is_used() {
+    const HOUR: i64 = 3600;
+    let sandbox = store();
+    let application = Application::new(&sandbox, "shop", Way::File);
+    let name = &application.username;
+    let place = Place::new();
+    let _serve = Serve::start(&sandbox, &place);
+    let postfix = serve::postfix(&sandbox, &place);
+    let sign_in = |password: &str| postfix.client().auth_plain(name, password, true).code;
+    // So much later.
+    let pass = |seconds: i64| {
+        let passwords = format!(
+            "UPDATE passwords SET created_at = created_at - {seconds},
+                retires_at = retires_at - {seconds}, retiring_since = retiring_since - {seconds},
+                retire_latest = retire_latest - {seconds};
+            UPDATE last_connections SET seen_at = seen_at - {seconds};"
+        );
+        sql(&sandbox, &passwords);
+    };
+    let old = application.password();
+    let key = live_keys(&sandbox, name)[0]["id"].clone();
+    let when = [
+        "--retire",
+        "when-unused:1h",
+        "--overlap-max",
+        "2h",
+        "--trust-store",
+    ];
+    sandbox.ok(&[&["user", "rotate", name][..], &when].concat());
+    let began = now();
+    let new = application.password();
+
+    pass(HOUR * 5 / 6);
+    assert!(number(&sandbox, RETIRES) <= began + HOUR / 6);
+    assert_eq!([sign_in(&old), sign_in(&new)], [235, 235]);
+    wait_for("the use to be noted", || {
+        (number(&sandbox, RETIRES) >= began + HOUR).then_some(())
+    });
+    let listed = sandbox.json(&["user", "list", "--overlap"]);
+    let listed = listed[0]["keys"].as_array().unwrap();
+    let used = listed.iter().find(|listed| listed["id"] == key).unwrap();
+    assert_eq!(used["last_connection"]["address"], "127.0.0.1");
+    let shown = sandbox.ok(&["user", "list", "--overlap"]);
+    let line = shown.lines().find(|line| line.contains(name)).unwrap();
+    let (_, old_key) = line.split_once(key.as_str().unwrap()).unwrap();
+    assert!(old_key.contains("ago from 127.0.0.1"), "{shown}");
+
+    // For no longer than it may, however much it is used.
+    pass(HOUR * 5 / 6);
+    assert_eq!(sign_in(&old), 235);
+    wait_for("the use to be noted", || {
+        (number(&sandbox, RETIRES) > began + HOUR / 4).then_some(())
+    });
+    assert!(number(&sandbox, RETIRES) <= began + HOUR / 3);
+
+    pass(HOUR / 3 + 1);
+    assert_eq!([sign_in(&old), sign_in(&new)], [535, 235]);
+    let listed = sandbox.json(&["user", "list", "--overlap"]);
+    assert_eq!(listed.as_array().unwrap().len(), 0);
+}
+
+#[test]
+#[ignore = "needs root and Postfix: run tests/run"]
+fn p6_proven_where_applications_sign_in() {
+    let sandbox = store();
+    let applications =
+        ["proven", "closed", "unknown"].map(|name| Application::new(&sandbox, name, Way::File));
+    let place = Place::new();
+    let _serve = Serve::start(&sandbox, &place);
+    let postfix = serve::postfix(&sandbox, &place);
+    let prove = |application: &Application, port: u16, trusted: bool| {
+        let mut rotate = rotate(&sandbox, &application.username, "1h");
+        rotate.arg(format!("--prove=localhost:{port}"));
+        if trusted {
+            rotate.env("SSL_CERT_FILE", &place.certificate.file);
+        }
+        support::finished(rotate.output().unwrap())
+    };
+    let noted = |name: &str| {
+        wait_for("the sign-in to be noted", || {
+            let keys = live_keys(&sandbox, name);
+            (!keys[1]["last_connection"].is_null()).then_some(())
+        });
+    };
+    let [proven, closed, unknown] = &applications;
+    let run = prove(proven, postfix.submission, true);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    noted(&proven.username);
+    assert!(!live_keys(&sandbox, &proven.username)[0]["retires_at"].is_null());
+
+    for (application, port, trusted, reason) in [
+        (closed, free_port(), true, "refused"),
+        (unknown, postfix.submission, false, "ertificate"),
+    ] {
+        let name = &application.username;
+        let old = application.password();
+        // Not by the next one, either, without a sign-in or a proof.
+        for _ in 0..2 {
+            let run = prove(application, port, trusted);
+            assert_eq!(run.code, 1, "{}", run.stderr);
+            let user = sandbox.json(&["user", "show", name]);
+            assert!(
+                user["unfinished_rotation"]["reason"]
+                    .as_str()
+                    .unwrap()
+                    .contains(reason),
+                "{user}"
+            );
+            let keys = user["keys"].as_array().unwrap();
+            assert_eq!(keys.len(), 2);
+            assert!(keys.iter().all(|key| key["retires_at"].is_null()), "{user}");
+            assert_ne!(application.password(), old);
+            for password in [&old, &application.password()] {
+                assert_eq!(sandbox.verify(name, password), 0);
+            }
+        }
+        let signed_in = postfix
+            .client()
+            .auth_plain(name, &application.password(), true);
+        assert_eq!(signed_in.code, 235);
+        noted(name);
+        let run = rotate(&sandbox, name, "1h").output().unwrap();
+        assert!(run.status.success(), "{run:?}");
+        assert!(!live_keys(&sandbox, name)[0]["retires_at"].is_null());
+        assert_eq!(sandbox.verify(name, &application.password()), 0);
+    }
+}
+
+/// With the run nobody is left to end what it runs.
+#[test]
+fn p6_a_delivery_outlives_its_run_and_its_time() {
+    const PID: &str = "SELECT pid IS NOT NULL FROM rotations";
+    let sandbox = Sandbox::new();
+    for name in ["early", "late"] {
+        let application = Application::new(&sandbox, name, Way::Command);
+        let name = &application.username;
+        let file = application.file.display();
+        let old = application.password();
+        let delivery = format!(
+            "sh -c 'cat > {file}.new; until [ -e {file}.go ]; do sleep 0.05; done; \
+             mv {file}.new {file}'"
+        );
+        let mut run = rotate(&sandbox, name, "1h");
+        let mut run = Server(run.args(["--deliver", &delivery]).spawn().unwrap());
+        wait_for("the delivery to have the password", || {
+            let beside = fs::metadata(format!("{file}.new"));
+            let has = beside.is_ok_and(|found| found.len() > 0);
+            (has && number(&sandbox, PID) == 1).then_some(())
+        });
+        run.0.kill().unwrap();
+        run.0.wait().unwrap();
+        // One was killed before it wrote down who delivers.
+        let pid = if name.starts_with("early") {
+            "NULL"
+        } else {
+            "pid"
+        };
+        let seen = |which: &str| {
+            let key = format!("key_id {which} (SELECT key_id FROM rotations)");
+            sql(
+                &sandbox,
+                &format!(
+                    "INSERT OR REPLACE INTO last_connections (username, key_id, seen_at)
+                    SELECT username, key_id, unixepoch() FROM passwords
+                    WHERE username = '{name}' AND {key}"
+                ),
+            );
+        };
+        let later = format!("UPDATE rotations SET settles_at = settles_at - 3600, pid = {pid}");
+        sql(&sandbox, &later);
+        seen("NOT IN");
+        let run = sandbox.run(&["user", "rotate", name]);
+        assert_eq!(run.code, 1, "{}", run.stderr);
+        assert_eq!(live_keys(&sandbox, name).len(), 2);
+
+        fs::write(format!("{file}.go"), "").unwrap();
+        let new = wait_for("the delivery", || {
+            Some(application.password()).filter(|new| *new != old)
+        });
+        assert_eq!(sandbox.verify(name, &new), 0);
+        seen("IN");
+        sandbox.ok(&["user", "rotate", name]);
+        assert_eq!(sandbox.verify(name, &new), 0);
+    }
+}
+
+/// What cannot be found now may be back tomorrow.
+#[test]
+fn p6_a_volume_is_away_when_a_killed_run_is_taken_up() {
+    let sandbox = Sandbox::new();
+    let application = Application::new(&sandbox, "shop", Way::File);
+    let name = &application.username;
+    let [volume, away] = ["volume", "away"].map(|name| sandbox.folder.path().join(name));
+    let file = volume.join("password");
+    fs::create_dir(&volume).unwrap();
+    sandbox.ok(&[
+        "user",
+        "set",
+        name,
+        "--write-file",
+        &file.display().to_string(),
+    ]);
+    // It waits for a greeting that never comes.
+    let silent = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let prove = format!("--prove=localhost:{}", silent.local_addr().unwrap().port());
+    let mut run = Server(rotate(&sandbox, name, "1h").arg(prove).spawn().unwrap());
+    wait_for("the file", || file.exists().then_some(()));
+    run.0.kill().unwrap();
+    run.0.wait().unwrap();
+    let new = fs::read_to_string(&file).unwrap();
+    fs::rename(&volume, &away).unwrap();
+    let run = sandbox.run(&["user", "rotate", name]);
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    fs::rename(&away, &volume).unwrap();
+    assert_eq!(sandbox.verify(name, new.trim_end()), 0);
+    sandbox.ok(&["user", "rotate", name]);
+    assert_eq!(sandbox.verify(name, new.trim_end()), 0);
 }

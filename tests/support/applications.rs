@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rusqlite::Connection;
 
 use crate::mail::postfix::Postfix;
 use crate::support::Sandbox;
@@ -16,7 +18,7 @@ use crate::support::Sandbox;
 const PACE: Duration = Duration::from_millis(100);
 
 /// How a new password comes to an application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Way {
     Command,
     File,
@@ -77,6 +79,7 @@ pub struct Heard {
     pub answers: BTreeMap<u16, u32>,
     /// What should not have been.
     pub refused: Vec<String>,
+    /// Of those that were answered with 235.
     pub slowest: Duration,
 }
 
@@ -132,7 +135,9 @@ impl Watch {
         let took = began.elapsed();
         let mut heard = self.heard();
         *heard.answers.entry(reply.code).or_default() += 1;
-        heard.slowest = heard.slowest.max(took);
+        if reply.code == 235 {
+            heard.slowest = heard.slowest.max(took);
+        }
         if ![235, 454].contains(&reply.code) {
             let same = password == application.password();
             heard.refused.push(format!(
@@ -170,4 +175,21 @@ pub fn deliveries(file: &Path) -> Vec<nix::unistd::Pid> {
     pids.filter(delivers)
         .map(nix::unistd::Pid::from_raw)
         .collect()
+}
+
+/// The keys that work, as `user show` has them.
+pub fn live_keys(sandbox: &Sandbox, username: &str) -> Vec<serde_json::Value> {
+    let user = sandbox.json(&["user", "show", username]);
+    user["keys"].as_array().unwrap().clone()
+}
+
+/// One number from the store.
+pub fn number(sandbox: &Sandbox, query: &str) -> i64 {
+    let store = Connection::open(sandbox.store()).unwrap();
+    store.query_row(query, [], |row| row.get(0)).unwrap()
+}
+
+pub fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    now.as_secs().try_into().unwrap()
 }

@@ -121,11 +121,12 @@ impl App {
             return Ok(Judgement::Finish);
         }
         match self.in_files(username, &key, &unfinished, courier)? {
-            // Not where a run found fault with it: only a sign-in is proof then.
-            InFiles::All if unfinished.reason.is_none() => return Ok(Judgement::Finish),
+            // A run that left it found fault with it: only a sign-in is proof then.
+            InFiles::All if unfinished.reason.is_some() => return Ok(Judgement::Wait),
+            InFiles::All => return Ok(Judgement::Finish),
             // Files are replaced in one piece, and who did it is gone.
             InFiles::None => return Ok(Judgement::Anew),
-            InFiles::All | InFiles::Unknown => {}
+            InFiles::Unknown => {}
         }
         if unfinished.stage == Stage::Live && unfinished.with_command {
             return Ok(Judgement::Anew);
