@@ -1,5 +1,6 @@
 //! The part of the story about rotation: one password beside another, until it
-//! is known which one arrived.
+//! is known which one arrived. Over 400 lines, because it is one story: each part
+//! begins with what the one before it left.
 
 use smtpcred::model::delivery::Delivery;
 use smtpcred::model::duration::Duration;
