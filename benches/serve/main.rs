@@ -2,7 +2,7 @@
 //! `cargo bench --bench serve`, or some: `cargo bench --bench serve -- auth policy`.
 //!
 //! Everybody, the load generator too, shares the same two processors, and both
-//! sides of a comparison run in turn: what counts is the ratio of their medians.
+//! sides of a comparison run in turn: what counts is the median of their ratios.
 //! Needs dovecot-core, python3-venv (3.11 or older) and util-linux; installs
 //! policyd-rate-limit from `PyPI`. Exits with 1 if a figure is missed.
 
@@ -114,20 +114,22 @@ fn print(state: &str, what: &str, [ours, peer, ratio, goal]: [&str; 4]) {
     println!("{state:6} {what:66} {ours:>12} {peer:>12} {ratio:>8} {goal:>9}");
 }
 
-/// The medians of both sides, run in turn; which goes first changes with each
-/// round.
+/// Both sides, run in turn; which goes first changes with each round. The round
+/// whose ratio is the median: what else the machine does comes and goes, and
+/// bears on both sides of a round alike.
 fn paired(mut one: impl FnMut() -> f64, mut other: impl FnMut() -> f64) -> (f64, f64) {
-    let (mut ones, mut others) = (Vec::new(), Vec::new());
+    let mut rounds = Vec::new();
     for round in 0..ROUNDS {
         if round % 2 == 0 {
-            ones.push(one());
-            others.push(other());
+            let ours = one();
+            rounds.push((ours, other()));
         } else {
-            others.push(other());
-            ones.push(one());
+            let theirs = other();
+            rounds.push((one(), theirs));
         }
     }
-    (median(ones), median(others))
+    rounds.sort_unstable_by(|(a, b), (c, d)| (a / b).total_cmp(&(c / d)));
+    rounds[rounds.len() / 2]
 }
 
 fn median(mut rates: Vec<f64>) -> f64 {
