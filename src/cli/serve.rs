@@ -63,7 +63,11 @@ impl Serve {
         let location = context.globals.location()?;
         let opener = || -> Opener {
             let location = location.clone();
-            Box::new(move |patience| Store::open_within(&location, Access::Existing, patience))
+            Box::new(move |patience| {
+                let mut store = Store::open_within(&location, Access::Existing, patience)?;
+                store.keep_little()?;
+                Ok(store)
+            })
         };
         let parts = Parts {
             openers: [opener(), opener()],

@@ -2,8 +2,8 @@
 //! log that is slow to read must not keep anybody from signing in.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 
 /// As syslog numbers them (RFC 5424 §6.2.1).
@@ -20,7 +20,9 @@ pub type Sink = Box<dyn FnMut(Level, &str) + Send>;
 
 #[derive(Clone)]
 pub struct Log {
-    lines: SyncSender<(Level, String)>,
+    lines: Sender<(Level, String)>,
+    /// Counted by hand: a channel with a bound takes the memory for all at once.
+    waiting: Arc<AtomicUsize>,
     lost: Arc<AtomicU64>,
 }
 
@@ -30,13 +32,18 @@ const WAITING: usize = 10_000;
 impl Log {
     /// Ends, with all written, once every `Log` of it is dropped.
     pub fn start(mut sink: Sink) -> (Self, JoinHandle<()>) {
-        let (lines, queue) = sync_channel::<(Level, String)>(WAITING);
-        let lost = Arc::new(AtomicU64::new(0));
-        let dropped = Arc::clone(&lost);
+        let (lines, queue) = channel::<(Level, String)>();
+        let log = Self {
+            lines,
+            waiting: Arc::default(),
+            lost: Arc::default(),
+        };
+        let (waiting, lost) = (Arc::clone(&log.waiting), Arc::clone(&log.lost));
         let writer = thread::spawn(move || {
             while let Ok((level, line)) = queue.recv() {
                 sink(level, &line);
-                match dropped.swap(0, Ordering::Relaxed) {
+                waiting.fetch_sub(1, Ordering::Relaxed);
+                match lost.swap(0, Ordering::Relaxed) {
                     0 => {}
                     n => sink(
                         Level::Warning,
@@ -45,11 +52,15 @@ impl Log {
                 }
             }
         });
-        (Self { lines, lost }, writer)
+        (log, writer)
     }
 
     pub fn say(&self, level: Level, line: String) {
-        if let Err(TrySendError::Full(_)) = self.lines.try_send((level, line)) {
+        if self.waiting.fetch_add(1, Ordering::Relaxed) < WAITING {
+            // Nobody writes any more only once the whole program ends.
+            let _ = self.lines.send((level, line));
+        } else {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -86,6 +86,9 @@ pub trait Engine {
     /// See [`super::Store::foreign_owner`].
     fn foreign_owner(&self) -> Option<String>;
 
+    /// From now on keeps little of what was read in memory.
+    fn keep_little(&mut self) -> Result<()>;
+
     /// Begins a change. Waits for other writers, for some seconds at most.
     fn begin(&mut self) -> Result<()>;
 

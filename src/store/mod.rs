@@ -75,6 +75,11 @@ impl Store {
         })
     }
 
+    /// Takes less memory, for a process that stays; reads of much take longer.
+    pub fn keep_little(&mut self) -> Result<()> {
+        self.engine.keep_little()
+    }
+
     /// Another number than last time if anybody else changed anything, and an
     /// error if this is not the store any more that its location names.
     pub fn version(&mut self) -> Result<i64> {

@@ -202,7 +202,10 @@ fn settle(tx: &mut Tx, found: &Found) -> Result<()> {
 
 fn write_down(tx: &mut Tx, found: &Found) -> Result<()> {
     settle(tx, found)?;
-    for (username, keys) in &found.seen {
+    // In their order: neighbours share a page, which is then written once.
+    let mut seen: Vec<_> = found.seen.iter().collect();
+    seen.sort_unstable_by_key(|(username, _)| *username);
+    for (username, keys) in seen {
         for (key, at, address) in keys {
             let seen = Seen {
                 at: *at,

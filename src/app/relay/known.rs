@@ -12,7 +12,7 @@ use crate::model::time::Time;
 
 /// What sign-ins leave in memory.
 pub(super) struct SignIns {
-    pub users: Recent<String, Known>,
+    pub users: Recent<Box<str>, Known>,
     pub wrong: Recent<Digest, Reason>,
     pub throttle: Throttle,
     /// Never leaves memory: without it what is remembered tells nothing.
@@ -24,7 +24,7 @@ pub(super) struct Known {
     pub epoch: u64,
     pub expires_at: Option<Time>,
     pub suspended: bool,
-    pub keys: Vec<KnownKey>,
+    pub keys: Box<[KnownKey]>,
 }
 
 pub(super) struct KnownKey {

@@ -146,7 +146,7 @@ impl Relay {
         if before.is_none() {
             self.recall(username)?;
         }
-        let mut before = before.map_or(Vec::new(), |known| known.keys);
+        let mut before = before.map_or_else(Box::default, |known| known.keys);
         let mut keys = Vec::with_capacity(row.hashes.len());
         for stored in row.hashes {
             let digest = blake3::hash(stored.hash.as_bytes()).into();
@@ -162,7 +162,7 @@ impl Relay {
             epoch,
             expires_at: row.expires_at,
             suspended: row.suspended_at.is_some(),
-            keys,
+            keys: keys.into(),
         };
         self.sign_ins.users.insert(username.as_str().into(), known);
         Ok(true)

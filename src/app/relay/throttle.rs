@@ -3,6 +3,7 @@
 //! later, and has fewer checks at the same time.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,9 @@ pub struct Throttle {
     guesses: Recent<Who, Guesses>,
     /// Who lately signed in well from where: neither delayed nor counted for
     /// what others at the same address, or about the same user, do.
-    trusted: Recent<(u64, Option<IpAddr>), ()>,
+    /// Of each pair a hash, which nobody outside can foresee, takes less memory.
+    trusted: Recent<u64, ()>,
+    pairs: RandomState,
     /// Checks under way, the delay of their answers included.
     under_way: HashMap<Who, u32>,
 }
@@ -54,6 +57,7 @@ impl Throttle {
         Self {
             guesses: Recent::new(REMEMBERED),
             trusted: Recent::new(TRUSTED),
+            pairs: RandomState::new(),
             under_way: HashMap::new(),
         }
     }
@@ -102,11 +106,13 @@ impl Throttle {
     }
 
     pub fn trust(&mut self, user: u64, address: Option<IpAddr>) {
-        self.trusted.insert((user, address), ());
+        self.trusted
+            .insert(self.pairs.hash_one((user, address)), ());
     }
 
     pub fn is_trusted(&mut self, user: u64, address: Option<IpAddr>) -> bool {
-        self.trusted.get_mut(&(user, address)).is_some()
+        let pair = self.pairs.hash_one((user, address));
+        self.trusted.get_mut(&pair).is_some()
     }
 
     /// Whether the address or the user has seen many guesses.
