@@ -44,7 +44,7 @@ pub enum Form {
 
 /// Names a password in lists and logs without telling anything about it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyId(String);
+pub struct KeyId(Box<str>);
 
 impl Password {
     pub fn generate(form: Form, random: Random) -> Result<Self> {
@@ -112,7 +112,7 @@ impl Password {
         }
         let mut id = String::with_capacity(KeyId::LENGTH);
         push_random(&mut id, KeyId::LENGTH, random)?;
-        Ok(KeyId(id))
+        Ok(KeyId(id.into()))
     }
 }
 
@@ -126,8 +126,8 @@ impl KeyId {
     const LENGTH: usize = 8;
 
     /// What the store says, trusted to be one.
-    pub const fn stored(id: String) -> Self {
-        Self(id)
+    pub fn stored(id: String) -> Self {
+        Self(id.into())
     }
 
     pub fn as_str(&self) -> &str {
@@ -142,7 +142,7 @@ impl KeyId {
         hasher.zeroize();
         let mut id = String::with_capacity(Self::LENGTH);
         push_base57(&mut id, u64::from_le_bytes(bytes), Self::LENGTH);
-        Self(id)
+        Self(id.into())
     }
 }
 

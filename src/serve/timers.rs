@@ -30,6 +30,9 @@ pub enum Timer {
     Accept,
 }
 
+/// As many are no reason to give memory back.
+const FEW: usize = 1024;
+
 #[derive(Default)]
 pub struct Timers(BinaryHeap<Reverse<(Instant, Timer)>>);
 
@@ -46,6 +49,11 @@ impl Timers {
         if self.next()? > now {
             return None;
         }
-        self.0.pop().map(|Reverse((_, timer))| timer)
+        let due = self.0.pop().map(|Reverse((_, timer))| timer);
+        if self.0.capacity() > FEW && self.0.len() < self.0.capacity() / 4 {
+            // After a rush its memory is given back.
+            self.0.shrink_to(self.0.capacity() / 2);
+        }
+        due
     }
 }

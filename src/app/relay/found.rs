@@ -2,6 +2,7 @@
 //! signed in, who was refused, what was sent.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 
 use super::{Accepted, Attempt};
@@ -44,10 +45,18 @@ impl Found {
     }
 
     pub fn signed_in(&mut self, accepted: Accepted, address: Option<IpAddr>, at: Time) {
-        let seen = self.seen.entry(accepted.username).or_default();
-        match seen.iter_mut().find(|(key, ..)| *key == accepted.key) {
-            Some(known) => (known.1, known.2) = (at, address),
-            None => seen.push((accepted.key, at, address)),
+        match self.seen.entry(accepted.username) {
+            // Room for one: hardly anybody uses two keys within a second.
+            Entry::Vacant(entry) => {
+                entry.insert(vec![(accepted.key, at, address)]);
+            }
+            Entry::Occupied(mut entry) => {
+                let seen = entry.get_mut();
+                match seen.iter_mut().find(|(key, ..)| *key == accepted.key) {
+                    Some(known) => (known.1, known.2) = (at, address),
+                    None => seen.push((accepted.key, at, address)),
+                }
+            }
         }
     }
 

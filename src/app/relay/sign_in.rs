@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use super::known::{Known, KnownKey, SignIns, keyed, proof};
+use super::known::{Known, KnownKey, SignIns, half, keyed, proof};
 use super::throttle::Ticket;
 use super::{Found, Relay};
 use crate::app::sign_in::{read, readable};
@@ -149,7 +149,7 @@ impl Relay {
         let mut before = before.map_or_else(Box::default, |known| known.keys);
         let mut keys = Vec::with_capacity(row.hashes.len());
         for stored in row.hashes {
-            let digest = blake3::hash(stored.hash.as_bytes()).into();
+            let digest = half(blake3::hash(stored.hash.as_bytes()).as_bytes());
             let same = before.iter_mut().find(|key| key.digest == digest);
             keys.push(KnownKey {
                 id: stored.key,
