@@ -9,19 +9,28 @@ use mio::Waker;
 use super::log::{Level, Log};
 use crate::app::World;
 use crate::app::relay::keeper::Keeper;
-use crate::app::relay::{Found, Opener, Reservation, Reserved, Upgrade};
+use crate::app::relay::{Found, Opener, Renewed, Reservation, Reserved, Upgrade};
 use crate::error::{Error, Result};
 use crate::model::hash::Hash;
+use crate::model::name::Username;
+use crate::model::tally::Amount;
 
 enum Task {
     Reserve(usize, Reservation, Found),
-    Note(Found),
+    /// And who is busy: for them it is counted ahead anew.
+    Note(Found, Vec<(Username, Amount)>),
     Upgrade(Upgrade, Hash),
+}
+
+pub enum Kept {
+    Reserved(usize, Result<Reserved>),
+    /// Nobody if it failed.
+    Renewed(Vec<Renewed>),
 }
 
 pub struct Keeping {
     tasks: Sender<Task>,
-    done: Receiver<(usize, Result<Reserved>)>,
+    done: Receiver<Kept>,
     thread: JoinHandle<()>,
 }
 
@@ -36,9 +45,12 @@ impl Keeping {
                 log,
                 failing: false,
             };
-            while let Some(wanted) = work.gather(&queue) {
+            while let Some((wanted, renewed)) = work.gather(&queue) {
+                let answered = renewed || !wanted.is_empty();
                 if !wanted.is_empty() {
                     work.reserve(wanted);
+                }
+                if answered {
                     // Gone only once the whole program ends.
                     let _ = waker.wake();
                 }
@@ -56,15 +68,16 @@ impl Keeping {
         let _ = self.tasks.send(Task::Reserve(number, wanted, found));
     }
 
-    pub fn note(&self, found: Found) {
-        let _ = self.tasks.send(Task::Note(found));
+    /// An answer comes if there is somebody busy.
+    pub fn note(&self, found: Found, busy: Vec<(Username, Amount)>) {
+        let _ = self.tasks.send(Task::Note(found, busy));
     }
 
     pub fn upgrade(&self, upgrade: Upgrade, hash: Hash) {
         let _ = self.tasks.send(Task::Upgrade(upgrade, hash));
     }
 
-    pub fn done(&self) -> impl Iterator<Item = (usize, Result<Reserved>)> {
+    pub fn done(&self) -> impl Iterator<Item = Kept> {
         self.done.try_iter()
     }
 
@@ -76,9 +89,11 @@ impl Keeping {
     }
 }
 
+type Wanted = (usize, Reservation, Found);
+
 struct Work {
     keeper: Keeper,
-    done: Sender<(usize, Result<Reserved>)>,
+    done: Sender<Kept>,
     log: Log,
     /// Said once, until it works again.
     failing: bool,
@@ -86,17 +101,23 @@ struct Work {
 
 impl Work {
     /// Waits for work, until there will be none, and takes all there is: many wait for the disk together.
-    fn gather(&mut self, queue: &Receiver<Task>) -> Option<Vec<(usize, Reservation, Found)>> {
+    fn gather(&mut self, queue: &Receiver<Task>) -> Option<(Vec<Wanted>, bool)> {
         let first = queue.recv().ok()?;
-        let mut wanted = Vec::new();
+        let (mut wanted, mut renewed) = (Vec::new(), false);
         for task in std::iter::once(first).chain(queue.try_iter()) {
             match task {
                 Task::Reserve(number, reservation, found) => {
                     wanted.push((number, reservation, found));
                 }
-                Task::Note(found) => {
-                    let outcome = self.keeper.note(found);
+                Task::Note(found, busy) => {
+                    let mut alerts = Vec::new();
+                    let outcome = self.keeper.note(found, &busy, &mut alerts);
+                    self.alert(alerts);
                     self.report(&outcome);
+                    if !busy.is_empty() {
+                        renewed = true;
+                        let _ = self.done.send(Kept::Renewed(outcome.unwrap_or_default()));
+                    }
                 }
                 Task::Upgrade(upgrade, hash) => {
                     let outcome = self.keeper.upgrade(&upgrade, &hash);
@@ -104,10 +125,10 @@ impl Work {
                 }
             }
         }
-        Some(wanted)
+        Some((wanted, renewed))
     }
 
-    fn reserve(&mut self, wanted: Vec<(usize, Reservation, Found)>) {
+    fn reserve(&mut self, wanted: Vec<Wanted>) {
         let mut found = Found::default();
         let mut numbers = Vec::with_capacity(wanted.len());
         let mut reservations = Vec::with_capacity(wanted.len());
@@ -124,7 +145,7 @@ impl Work {
                 let alone = self
                     .keep(std::slice::from_ref(&reservation), Found::default())
                     .and_then(|mut one| one.pop().ok_or_else(lost));
-                let _ = self.done.send((number, alone));
+                let _ = self.done.send(Kept::Reserved(number, alone));
             }
             return;
         }
@@ -135,18 +156,22 @@ impl Work {
                 Ok(all) => all.next().ok_or_else(lost),
                 Err(error) => Err(Error::System(error.to_string())),
             };
-            let _ = self.done.send((number, one));
+            let _ = self.done.send(Kept::Reserved(number, one));
         }
     }
 
     fn keep(&mut self, wanted: &[Reservation], found: Found) -> Result<Vec<Reserved>> {
         let mut alerts = Vec::new();
         let outcome = self.keeper.reserve(wanted, found, &mut alerts);
+        self.alert(alerts);
+        self.report(&outcome);
+        outcome
+    }
+
+    fn alert(&self, alerts: Vec<String>) {
         for alert in alerts {
             self.log.say(Level::Warning, alert);
         }
-        self.report(&outcome);
-        outcome
     }
 
     fn report<T>(&mut self, outcome: &Result<T>) {

@@ -15,7 +15,15 @@ const REPORT: Duration = Duration::from_secs(10);
 const COMPLAIN: Duration = Duration::from_secs(1);
 
 impl Server {
-    pub(super) fn note(&mut self) {
+    /// Hands back what was counted ahead, too; who is busy gets as much anew while
+    /// there is more to come.
+    pub(super) fn note(&mut self, more: bool) {
+        let busy = if more {
+            self.relay.hand_back_for_more()
+        } else {
+            self.relay.hand_back();
+            Vec::new()
+        };
         let found = self.relay.take_found();
         if found.lost > 0 {
             let lost = found.lost;
@@ -24,7 +32,7 @@ impl Server {
                 format!("{lost} refused sign-ins were too many to write down"),
             );
         }
-        self.keeping.note(found);
+        self.keeping.note(found, busy);
     }
 
     pub(super) fn report(&mut self, now: Instant) {
@@ -39,7 +47,7 @@ impl Server {
             .map_or(REPORT, |watchdog| (watchdog / 2).min(REPORT));
         self.timers.set(now + often, Timer::Report);
         // So that old things are forgotten where nothing new is found out.
-        self.keeping.note(Found::default());
+        self.keeping.note(Found::default(), Vec::new());
     }
 
     pub(super) fn say_if_lost(&mut self, fresh: &Result<()>) {

@@ -15,7 +15,7 @@ use slab::Slab;
 use super::auth::SignIns;
 use super::connection::{Asked, Connection, READ};
 use super::hashing::Hashing;
-use super::keeping::Keeping;
+use super::keeping::{Keeping, Kept};
 use super::listening::{Open, most_connections};
 use super::log::{Level, Log};
 use super::policy::Rulings;
@@ -165,7 +165,7 @@ impl Server {
         notify(&[NotifyState::Ready]);
         server.say_if_lost(&fresh);
         // Old counts and refusals are forgotten now, and then and again.
-        server.note();
+        server.note(false);
         server.report(now);
         Ok(server)
     }
@@ -190,7 +190,8 @@ impl Server {
             let mut connections = self.connections.iter();
             connections.all(|(_, connection)| connection.is_idle())
         };
-        self.sign_ins.is_empty() && self.rulings.is_empty() && (now >= self.greeting || greeted())
+        let answered = self.sign_ins.is_empty() && self.rulings.is_empty();
+        answered && !self.relay.is_renewing() && (now >= self.greeting || greeted())
     }
 
     fn turn(&mut self, now: Instant) -> Result<()> {
@@ -238,8 +239,11 @@ impl Server {
             self.hashed(done, now);
         }
         let done: Vec<_> = self.keeping.done().collect();
-        for (number, reserved) in done {
-            self.reserved(number, reserved, now);
+        for kept in done {
+            match kept {
+                Kept::Reserved(number, reserved) => self.reserved(number, reserved, now),
+                Kept::Renewed(renewed) => self.relay.renewed(renewed),
+            }
         }
         self.obey();
         self.timers(now);
@@ -316,8 +320,7 @@ impl Server {
             Timer::GiveUpRuling(slot) => self.give_up_ruling(slot),
             Timer::Note => {
                 self.note_set = false;
-                self.relay.hand_back();
-                self.note();
+                self.note(self.stopping.is_none());
             }
             Timer::Report => self.report(now),
             Timer::Accept => {
@@ -330,8 +333,7 @@ impl Server {
 
     /// After the loop: everything that can be written down is.
     pub fn stop(mut self, outcome: Result<()>) -> Result<End> {
-        self.relay.hand_back();
-        self.note();
+        self.note(false);
         self.connections.clear();
         self.hashing.stop();
         self.keeping.stop();

@@ -9,6 +9,7 @@ use super::keeper::{Alert, Reservation, Reserved};
 use super::recent::Recent;
 use super::sending::Refusal;
 use crate::error::Result;
+use crate::model::day::Day;
 use crate::model::event::Action;
 use crate::model::limits::{Kind, OnLimit};
 use crate::model::name::Username;
@@ -126,11 +127,7 @@ impl Books {
         }
         let ahead = self.how_much_ahead(
             username,
-            |ahead| {
-                // Far from every limit only: near one each message is counted.
-                let far = times(amount.plus(ahead), 4);
-                (0..3).all(|i| rules.limits[i].over(&tallies[i], far, now, &day).is_none())
-            },
+            |ahead| is_far(&rules, &tallies, amount.plus(ahead), now, &day),
             amount,
         );
         self.count(tx, username, &rules, &tallies, amount.plus(ahead), now)?;
@@ -139,6 +136,36 @@ impl Books {
             self.granted.push(username.clone());
         }
         Ok(Reserved::Granted { ahead, at: now })
+    }
+
+    /// Counts ahead for who is busy and has handed back the rest of the last time.
+    pub fn renew(
+        &mut self,
+        tx: &mut Tx,
+        username: &Username,
+        amount: Amount,
+        now: Time,
+    ) -> Result<Amount> {
+        let day = tx.store().settings()?.day;
+        let Some(rules) = tx.store().sending_rules(username)? else {
+            return Ok(Amount::default());
+        };
+        let owners = Owner::all(username);
+        let mut tallies: [Tally; 3] = Default::default();
+        for i in 0..3 {
+            tallies[i] = tx.store().tally(owners[i], &rules.limits[i], now)?;
+        }
+        let ahead = self.how_much_ahead(
+            username,
+            |ahead| is_far(&rules, &tallies, ahead, now, &day),
+            amount,
+        );
+        if ahead.messages > 0 {
+            self.count(tx, username, &rules, &tallies, ahead, now)?;
+            self.ahead.insert(username.clone());
+            self.granted.push(username.clone());
+        }
+        Ok(ahead)
     }
 
     /// How much to count for messages to come: none for who sends now and then, or
@@ -230,6 +257,18 @@ impl Books {
         ));
         Ok(())
     }
+}
+
+/// Far from every limit: near one each message is counted.
+fn is_far(
+    rules: &SendingRules,
+    tallies: &[Tally; 3],
+    amount: Amount,
+    now: Time,
+    day: &Day,
+) -> bool {
+    let far = times(amount, 4);
+    (0..3).all(|i| rules.limits[i].over(&tallies[i], far, now, day).is_none())
 }
 
 const fn times(amount: Amount, n: u32) -> Amount {

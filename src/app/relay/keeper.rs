@@ -51,6 +51,9 @@ pub enum Reserved {
     AskAgain,
 }
 
+/// For whom how much was counted ahead, and when.
+pub type Renewed = (Username, Amount, Time);
+
 /// A line for the log.
 pub type Alert = String;
 
@@ -107,14 +110,21 @@ impl Keeper {
     }
 
     /// Writes down what was found out. Where that fails it is kept for later.
-    pub fn note(&mut self, found: Found) -> Result<()> {
+    /// Counts ahead anew for who is busy, and says how much.
+    pub fn note(
+        &mut self,
+        found: Found,
+        busy: &[(Username, Amount)],
+        alerts: &mut Vec<Alert>,
+    ) -> Result<Vec<Renewed>> {
         self.found.merge(found);
         let tidy = self.tidied.is_none_or(|then| then.elapsed() >= TIDY_EVERY);
         if self.found.is_empty() && !tidy {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        let found = &self.found;
-        self.writer.write(|tx, now| {
+        let (books, found) = (&mut self.books, &self.found);
+        books.begin(found);
+        let outcome = self.writer.write(|tx, now| {
             write_down(tx, found)?;
             if tidy {
                 let first_day = Usage::day_of(now, &tx.store().settings()?.day) - USAGE_KEPT;
@@ -125,14 +135,23 @@ impl Keeper {
                 tx.mend_retirements()?;
                 tx.tell_expired()?;
             }
-            Ok(())
-        })?;
-        self.books.begin(&self.found);
+            busy.iter()
+                .map(|(username, amount)| {
+                    let ahead = books.renew(tx, username, *amount, now)?;
+                    Ok((username.clone(), ahead, now))
+                })
+                .collect()
+        });
+        if outcome.is_err() {
+            self.books.roll_back(&self.found);
+            return outcome;
+        }
+        alerts.append(&mut self.books.alerts);
         self.found = Found::default();
         if tidy {
             self.tidied = Some(Instant::now());
         }
-        Ok(())
+        outcome
     }
 
     /// The same password under today's cost.

@@ -15,6 +15,8 @@ pub(super) struct Sending {
     messages: Recent<String, Message>,
     /// Counted ahead, by user.
     pub ahead: HashMap<Username, Ahead>,
+    /// More of it is on its way from the keeper.
+    pub renewing: bool,
 }
 
 /// A message on its way in.
@@ -35,6 +37,8 @@ pub(super) enum Asked {
 
 pub(super) struct Ahead {
     pub amount: Amount,
+    /// The last message that was taken from it.
+    pub spent: Option<Amount>,
     /// When it was counted: it goes back to where it came from.
     pub at: Time,
 }
@@ -51,6 +55,7 @@ impl Sending {
             rules: Recent::new(RULES),
             messages: Recent::new(MESSAGES),
             ahead: HashMap::new(),
+            renewing: false,
         }
     }
 
@@ -83,7 +88,7 @@ impl Sending {
     }
 
     pub fn is_ahead(&self) -> bool {
-        !self.ahead.is_empty()
+        self.renewing || !self.ahead.is_empty()
     }
 
     pub fn spend(&mut self, username: &Username, amount: Amount) -> bool {
@@ -96,6 +101,7 @@ impl Sending {
         }
         left.messages -= amount.messages;
         left.recipients -= amount.recipients;
+        ahead.spent = Some(amount);
         true
     }
 }

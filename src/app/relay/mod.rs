@@ -5,6 +5,7 @@
 //! One thread asks ([`Relay`]), with a connection to the store that only
 //! reads and never waits; another writes ([`keeper::Keeper`]).
 
+mod ahead;
 mod books;
 mod found;
 pub mod keeper;
@@ -19,7 +20,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use found::{Found, address_name};
-pub use keeper::{Reservation, Reserved};
+pub use keeper::{Renewed, Reservation, Reserved};
 pub use sending::{Envelope, Refusal, Ruling, Stage};
 pub use sign_in::{Accepted, Attempt, Digest, Job, Next, Outcome, Upgrade};
 pub use throttle::Ticket;

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use super::Relay;
 use super::keeper::{Reservation, Reserved};
-use super::messages::{Ahead, Asked, MAX_RECIPIENTS};
+use super::messages::{Asked, MAX_RECIPIENTS};
 use crate::error::{Error, Result};
 use crate::model::day::Day;
 use crate::model::limits::{OnLimit, Over, What};
@@ -261,15 +261,7 @@ impl Relay {
                     self.sent(username, reservation.amount, envelope.bytes, now);
                     self.sending.answered(&envelope.instance, None);
                 }
-                if let Some(old) = self.sending.ahead.remove(username) {
-                    self.found
-                        .returned
-                        .push((username.clone(), old.amount, old.at));
-                }
-                if ahead.messages > 0 {
-                    let ahead = Ahead { amount: ahead, at };
-                    self.sending.ahead.insert(username.clone(), ahead);
-                }
+                self.counted_ahead(username, ahead, at);
                 Ok(Ruling::Allow)
             }
             Reserved::AskAgain => {
@@ -286,13 +278,6 @@ impl Relay {
                 self.refused_sending(username, now);
                 Ok(Ruling::Refuse(refusal))
             }
-        }
-    }
-
-    /// Hands back what was counted ahead and not sent.
-    pub fn hand_back(&mut self) {
-        for (username, ahead) in self.sending.ahead.drain() {
-            self.found.returned.push((username, ahead.amount, ahead.at));
         }
     }
 
