@@ -29,6 +29,8 @@ fn limits(text: &[&str]) -> SendingChange {
 
 /// Uses and leaves users x, y and z as it found them.
 pub fn story(store: &mut Store, open: &dyn Fn() -> Store) {
+    // As a relay opens it: nothing is any different.
+    store.keep_little().unwrap();
     signing_in(store, open);
     rules_of_sending(store);
     counts(store);
