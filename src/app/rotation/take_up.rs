@@ -46,6 +46,8 @@ impl App {
         summary: &mut Summary,
     ) -> Result<Vec<Planned>> {
         const POLL: Pause = Pause::from_millis(100);
+        // A sign-in of just now may not be written down yet.
+        let earliest = Time::from_epoch(self.now().epoch() + PATIENCE);
         let mut anew = Vec::with_capacity(planned.len());
         let mut open = planned;
         loop {
@@ -66,7 +68,8 @@ impl App {
             }
             open = Vec::new();
             for planned in waiting {
-                if self.now() < self.last_judgement(&planned.username)? && !run.is_stopped() {
+                let last = self.last_judgement(&planned.username)?.max(earliest);
+                if self.now() < last && !run.is_stopped() {
                     open.push(planned);
                 } else if run.options.force {
                     anew.push(Planned {
