@@ -103,8 +103,23 @@ fn rotate(sandbox: &Sandbox, name: &str, overlap: &str) -> Command {
 
 /// With nobody killed any more, one run is enough.
 fn all_is_decided(sandbox: &Sandbox, applications: &[Application]) {
+    // What serve had not written down when it was killed last tells nobody.
+    let last_kill = now();
+    let query = "SELECT ifnull(max(seen_at), 0) FROM last_connections WHERE username";
+    for application in applications {
+        let query = format!("{query} = '{}'", application.username);
+        wait_for("sign-ins to be noted", || {
+            (number(sandbox, &query) > last_kill + 2).then_some(())
+        });
+    }
     let due = ["user", "rotate", "--due", "--overlap", "3s"];
     let run = sandbox.run(&[&due[..], &["--trust-store"]].concat());
+    if run.code != 0 {
+        for application in applications {
+            eprintln!("{}", sandbox.ok(&["user", "show", &application.username]));
+        }
+        eprintln!("{}", now());
+    }
     assert_eq!(run.code, 0, "{}", run.stderr);
     let report = sandbox.run(&["report", "--unfinished"]);
     assert_eq!(report.code, 0, "{}", report.stdout);
