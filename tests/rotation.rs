@@ -303,7 +303,9 @@ fn p8_a_command_that_floods_is_ended_at_its_time() {
     let place = Place::new();
     let flood = "exec yes $(head -c 900 /dev/zero | tr '\\0' x)";
     let mut command = place.command(flood, &["--deliver-timeout", "1s"]);
-    command.stderr(Stdio::null()).stdout(Stdio::null());
+    // Slower than what is printed.
+    let log = fs::File::create(place.path("log")).unwrap();
+    command.stderr(log).stdout(Stdio::null());
     let start = Instant::now();
     let mut running = support::Server(command.spawn().unwrap());
     let status = wait_for("its end", || {
