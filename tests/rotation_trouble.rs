@@ -1,8 +1,9 @@
-//! Rotation with a clock that is wrong, and on a disk that is full: nobody is ever
-//! without a password that works and that somebody has (promise 6).
+//! Rotation with a clock that is wrong, on a disk that is full, into folders of
+//! others: nobody is ever without a password that works and that somebody has (promise 6).
 
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::os::unix::fs::{chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -269,4 +270,27 @@ fn sound(sandbox: &Sandbox) {
         .query_row("PRAGMA integrity_check", [], |row| row.get(0))
         .unwrap();
     assert_eq!(answer, "ok");
+}
+
+#[test]
+#[ignore = "needs root: run tests/run"]
+fn p1_a_link_of_another_user_leads_to_nothing_of_root() {
+    let place = Place::new();
+    let user = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+    let theirs = place.path("theirs");
+    fs::create_dir(&theirs).unwrap();
+    let [ours, link] = [place.path("ours"), theirs.join("pw")];
+    fs::write(&ours, "ours").unwrap();
+    symlink(&ours, &link).unwrap();
+    for path in [&theirs, &link] {
+        lchown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
+    }
+    let run = place.rotate_to(&["--write-file", "theirs/pw"]);
+    place.is(After::Withdrawn, &run);
+    assert_eq!(fs::read_to_string(&ours).unwrap(), "ours");
+    // To what is its own it may.
+    chown(&ours, Some(user.uid.as_raw()), None).unwrap();
+    let run = place.rotate_to(&["--write-file", "theirs/pw"]);
+    place.is(After::Rotated, &run);
+    assert!(place.works(fs::read_to_string(&ours).unwrap().trim_end()));
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use nix::unistd::geteuid;
 use zeroize::Zeroizing;
 
 /// In bytes. What is larger is no file of variables.
@@ -82,6 +83,9 @@ fn found(path: &Path) -> Option<Zeroizing<Vec<u8>>> {
 /// Where links lead to, and what is there. What is no file is refused: a name that
 /// replaces a device or a pipe would help nobody.
 fn existing(path: &Path) -> io::Result<(PathBuf, Option<fs::Metadata>)> {
+    for part in path.ancestors().filter(|part| *part != Path::new("")) {
+        no_foreign_link(part)?;
+    }
     match fs::metadata(path) {
         Ok(found) if found.is_file() => Ok((path.canonicalize()?, Some(found))),
         Ok(_) => Err(io::Error::other(NO_FILE)),
@@ -92,6 +96,26 @@ fn existing(path: &Path) -> io::Result<(PathBuf, Option<fs::Metadata>)> {
             Ok((path.to_owned(), None))
         }
         Err(error) => Err(error),
+    }
+}
+
+/// A link of another user leads to what is its own, or nowhere: it must not make
+/// root replace a file of root.
+fn no_foreign_link(path: &Path) -> io::Result<()> {
+    // What is not there is no link.
+    let Ok(link) = fs::symlink_metadata(path) else {
+        return Ok(());
+    };
+    let owner = link.uid();
+    if !link.is_symlink() || owner == 0 || owner == geteuid().as_raw() {
+        return Ok(());
+    }
+    match fs::metadata(path) {
+        Ok(target) if target.uid() != owner => Err(io::Error::other(format!(
+            "{} is a link of another user to what is not that user's",
+            path.display()
+        ))),
+        _ => Ok(()),
     }
 }
 
