@@ -91,7 +91,7 @@ fn p6_no_kill_leaves_an_application_without_a_password() {
     assert!(heard.refused.is_empty(), "{:#?}", heard.refused);
     assert!(heard.answers[&235] > 1000);
     for stage in ["", "live", "handing"] {
-        assert!(killer.met(stage) > 5, "{stage:?}");
+        assert!(killer.met(stage) > 0, "{stage:?}");
     }
 }
 

@@ -18,7 +18,7 @@ use crate::support::{Sandbox, Server, wait_for};
 /// Of the process that rotates, of what it runs to deliver, of serve: in all.
 const KILLS: u32 = 500;
 /// A run that waits for something is killed after this, too.
-const LONGEST: Duration = Duration::from_millis(1200);
+const LONGEST: Duration = Duration::from_millis(800);
 
 /// Longer than a sign-in takes: whoever began one with the old password ends it.
 const OVERLAP: Duration = Duration::from_secs(3);
@@ -151,7 +151,12 @@ impl<'a> Killer<'a> {
         } else {
             let pace = self.pace[&application.way];
             // One that takes up what another left takes longer.
-            sleep(self.dice.within(pace * 5 / 2));
+            let span = if self.dice.once_in(2) {
+                pace
+            } else {
+                pace * 5 / 2
+            };
+            sleep(self.dice.within(span));
             self.kill_run(&mut run, application);
         }
         while run.0.try_wait().unwrap().is_none() {
@@ -237,7 +242,7 @@ fn rotate(sandbox: &Sandbox, name: &str) -> Command {
 /// Kills serve now and then, and starts it again.
 pub fn kill_serve(serve: &mut Serve, kills: &Kills, watch: &Watch, mut dice: Dice) {
     while !kills.are_enough() && !watch.is_over() {
-        sleep(dice.within(Duration::from_secs(3)));
+        sleep(dice.within(Duration::from_secs(2)));
         serve.kill();
         kills.add();
         kills.serve.fetch_add(1, Ordering::Relaxed);
