@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use rusqlite::{Connection, OptionalExtension as _};
 
-use crate::applications::{Application, Watch, Way, deliveries};
+use crate::applications::{Application, OVERLAP, Watch, Way, deliveries};
 use crate::serve::Serve;
 use crate::support::{Sandbox, Server, wait_for};
 
@@ -19,9 +19,6 @@ use crate::support::{Sandbox, Server, wait_for};
 const KILLS: u32 = 500;
 /// A run that waits for something is killed after this, too.
 const LONGEST: Duration = Duration::from_millis(800);
-
-/// Longer than a sign-in takes: whoever began one with the old password ends it.
-const OVERLAP: Duration = Duration::from_secs(3);
 
 /// xorshift: uneven and repeatable is all it has to be.
 pub struct Dice(u64);
