@@ -53,22 +53,26 @@ Examples:
   smtpcred domain list --json | jq -r '.[].domain'
 
 JSON:
-  A list of what `domain show` prints.";
+  A list of {domain, users, max_users, daily_limit, host, created_at}; what is not set is null.";
 
 pub const DOMAIN_SHOW: &str = "\
 Examples:
   smtpcred domain show example.com
 
 JSON:
-  {domain, users, max_users, daily_limit, host, created_at}; what is not set is null.";
+  {domain, users, max_users, daily_limit, host, created_at, limits: {KIND: N}, on_limit,
+  rotate_every_seconds, delivery: {command, write_file, write_env, env_name, timeout_seconds}}; what
+  is not set is null.";
 
 pub const DOMAIN_SET: &str = "\
 Examples:
   smtpcred domain set example.com --max-users 10
   smtpcred domain set example.com --host smtp.example.com --daily-limit none
+  smtpcred domain set example.com --limit recipients/hour=1000 --on-limit suspend
+  smtpcred domain set example.com --rotate-every 90d --write-file '/etc/smtp/{username}'
 
 JSON:
-  The domain, as `domain show` prints it.";
+  The domain, as `domain list` prints it.";
 
 pub const DOMAIN_REMOVE: &str = "\
 Examples:
@@ -164,6 +168,8 @@ Examples:
   smtpcred user list
   smtpcred user list --domain example.com --status suspended
   smtpcred user list --stale 90d --never-used
+  smtpcred user list --overlap                           who still uses an old password
+  smtpcred user list --expiring 14d
   smtpcred user list --json | jq -r '.[] | select(.password_age_seconds > 15552000) | .username'
 
 JSON:
@@ -177,13 +183,20 @@ Examples:
   smtpcred user show shop@example.com
 
 JSON:
-  As in `user list`, and old_keys: the passwords that have stopped.";
+  As in `user list`, and old_keys (the passwords that have stopped), senders, limits: {KIND: N},
+  on_limit, refused_sign_ins: [{username, address, reason, count, first_at, last_at}],
+  rotate_every_seconds, delivery: {command, write_file, write_env, env_name, timeout_seconds},
+  unfinished_rotation: {key_id, reason, began_at}. What holds for rotation is its own, its domain's
+  or the installation's.";
 
 pub const USER_SET: &str = "\
 Examples:
   smtpcred user set shop@example.com --label \"Shop, new server\"
   smtpcred user set shop@example.com --expires-in 180d --daily-limit 500
   smtpcred user set shop@example.com --expires-in none
+  smtpcred user set shop@example.com --expires-at 2027-06-30
+  smtpcred user set shop@example.com --sender shop.example --limit messages/hour=100
+  smtpcred user set shop@example.com --rotate-every 90d --deliver 'ssh web1 put-smtp-password'
 
 JSON:
   The user, as `user list` prints it.";
@@ -218,16 +231,20 @@ Examples:
 
 JSON:
   {username, host, ports: [{port, encryption, recommended}], auth}; encryption is starttls or tls.
-  Of the installation also argon2.";
+  Of the installation also argon2, day, allow_insecure, limits: {KIND: N}, on_limit,
+  rotate_every_seconds and delivery.";
 
 pub const SET_SETTINGS: &str = "\
 Examples:
   smtpcred set-settings --host smtp.example.com
   smtpcred set-settings --ports 587,465
   smtpcred set-settings --argon2 m=47104,t=1,p=1
+  smtpcred set-settings --limit messages/hour=5000 --day Europe/Berlin
+  smtpcred set-settings --rotate-every 180d
 
 JSON:
-  {host, ports, argon2}.
+  {host, ports, argon2, day, allow_insecure, limits: {KIND: N}, on_limit, rotate_every_seconds,
+  delivery: {command, write_file, write_env, env_name, timeout_seconds}}.
 
 Argon2id:
   The least is OWASP's minimum: m=47104,t=1 or m=19456,t=2 or m=12288,t=3 or m=9216,t=4 or
@@ -303,12 +320,27 @@ Examples:
 JSON:
   A list of {id, at, actor, run_as, host, action, domain, username, fields}. The actor is the
   person, also behind sudo; run_as is whom the program ran as, where that is another. The actions
-  are domain.add, domain.set, domain.remove, user.create, user.set, user.reset, user.suspend,
-  user.resume, user.delete, password.rehash and settings.set.";
+  are domain.add, domain.set, domain.remove, user.create, user.set, user.reset, user.rotate,
+  user.retire, user.suspend, user.resume, user.delete, user.expired, rotation.begin,
+  rotation.withdraw, rotation.unfinished, password.rehash, settings.set, limit.near and
+  limit.reached.";
 
 #[cfg(test)]
 mod tests {
     use crate::error::Exit;
+    use crate::model::event::Action;
+
+    #[test]
+    fn the_help_lists_every_action() {
+        for action in Action::ALL {
+            let name = action.name();
+            let mut words = super::AUDIT_LIST.split([' ', ',', '\n']);
+            assert!(
+                words.any(|word| word.trim_end_matches('.') == name),
+                "{name}"
+            );
+        }
+    }
 
     #[test]
     fn the_help_lists_every_exit_code() {

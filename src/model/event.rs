@@ -35,6 +35,28 @@ pub enum Action {
 }
 
 impl Action {
+    pub const ALL: [Self; 19] = [
+        Self::DomainAdd,
+        Self::DomainSet,
+        Self::DomainRemove,
+        Self::UserCreate,
+        Self::UserSet,
+        Self::UserReset,
+        Self::UserSuspend,
+        Self::UserResume,
+        Self::UserDelete,
+        Self::UserExpired,
+        Self::UserRotate,
+        Self::UserRetire,
+        Self::RotationBegin,
+        Self::RotationWithdraw,
+        Self::RotationUnfinished,
+        Self::PasswordRehash,
+        Self::SettingsSet,
+        Self::LimitNear,
+        Self::LimitReached,
+    ];
+
     pub const fn name(self) -> &'static str {
         match self {
             Self::DomainAdd => "domain.add",
