@@ -4,7 +4,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Write as _, pipe};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,10 @@ use rusqlite::Connection;
 
 mod support;
 use support::{PROGRAM, Run, Sandbox, Server, ended, fill, finished, wait_for_holder};
+
+#[path = "support/small.rs"]
+mod small;
+use small::Small;
 
 const CREATE: [&str; 3] = ["user", "create", "new@example.com"];
 const RESET: [&str; 3] = ["user", "reset", "old@example.com"];
@@ -297,37 +301,6 @@ print(unquote(u.username), unquote(u.password))",
             sys.stdin = io.TextIOWrapper(sys.stdin.buffer, encoding='utf-8', newline='')\n{script}");
         let said = answer("python3", &script, &revealed(form));
         assert_eq!(said, format!("new@example.com {HARD}\n"), "{form}");
-    }
-}
-
-/// A file system of 1 MiB; gone when dropped.
-struct Small(PathBuf);
-
-impl Small {
-    fn new(home: &Path) -> Self {
-        let path = home.join("small");
-        fs::create_dir(&path).unwrap();
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs"])
-            .arg(&path)
-            .status();
-        assert!(mount.unwrap().success(), "mount");
-        Self(path)
-    }
-
-    /// Leaves so many KiB free.
-    fn leave(&self, free: usize) {
-        let mut ballast = File::create(self.0.join("ballast")).unwrap();
-        while ballast.write(&[0; 1024]).is_ok_and(|n| n == 1024) {}
-        let size = ballast.metadata().unwrap().len();
-        ballast.set_len(size - free as u64 * 1024).unwrap();
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        // Nothing to be done about it in a test that fails already.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
 

@@ -2,10 +2,7 @@
 //! others: nobody is ever without a password that works and that somebody has (promise 6).
 
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::os::unix::fs::{chown, lchown, symlink};
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use rusqlite::Connection;
 
@@ -15,6 +12,9 @@ use support::{PROGRAM, Run, Sandbox, ended, finished};
 #[path = "support/rotation.rs"]
 mod rotation;
 use rotation::{After, Place, USER, WELL, spawned};
+#[path = "support/small.rs"]
+mod small;
+use small::Small;
 
 const DAY: i64 = 86_400;
 
@@ -127,41 +127,6 @@ fn p6_a_run_killed_under_a_clock_that_ran_ahead_is_taken_up() {
     place.is(After::Rotated, &place.rotate(WELL, &[]));
     let (retires, now) = retires_at(&place);
     assert!(retires <= now + DAY);
-}
-
-/// A file system of 1 MiB; gone when dropped.
-struct Small(PathBuf);
-
-impl Small {
-    fn new(home: &Path) -> Self {
-        let path = home.join("small");
-        fs::create_dir(&path).unwrap();
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs"])
-            .arg(&path)
-            .status();
-        assert!(mount.unwrap().success(), "mount");
-        Self(path)
-    }
-
-    /// Leaves so many KiB free.
-    fn leave(&self, free: usize) {
-        let mut ballast = File::create(self.0.join("ballast")).unwrap();
-        while ballast.write(&[0; 1024]).is_ok_and(|n| n == 1024) {}
-        let size = ballast.metadata().unwrap().len();
-        ballast.set_len(size - free as u64 * 1024).unwrap();
-    }
-
-    fn empty(&self) {
-        fs::remove_file(self.0.join("ballast")).unwrap();
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        // Nothing to be done about it in a test that fails already.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }
 
 #[test]
