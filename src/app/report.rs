@@ -64,7 +64,8 @@ impl Matter {
 }
 
 impl App {
-    /// By username, in constant memory. Suspended users are no matter.
+    /// By username; in memory are the unfinished rotations alone. Of suspended users
+    /// nothing else matters.
     pub fn report(
         &mut self,
         wanted: Wanted,
@@ -109,7 +110,7 @@ fn matters(user: &User, wanted: Wanted, now: Time) -> Vec<(Matter, Time, Option<
     if let (Some(within), Some(at)) = (wanted.expiring, user.expires_at) {
         if at <= now {
             found.push((Matter::Expired, at, None));
-        } else if at <= now.plus(within) {
+        } else if user.expires_within(within, now) {
             found.push((Matter::Expiring, at, None));
         }
     }
@@ -131,12 +132,11 @@ fn matters(user: &User, wanted: Wanted, now: Time) -> Vec<(Matter, Time, Option<
             }
         }
     }
-    match user.last_connection() {
-        None if wanted.never_used => found.push((Matter::NeverUsed, user.created_at, None)),
-        Some(last) if wanted.stale.is_some_and(|age| now.since(last.at) >= age) => {
-            found.push((Matter::Stale, last.at, None));
-        }
-        _ => {}
+    let since = user.last_sign_of_life();
+    if wanted.never_used && user.last_connection().is_none() {
+        found.push((Matter::NeverUsed, since, None));
+    } else if wanted.stale.is_some_and(|age| now.since(since) >= age) {
+        found.push((Matter::Stale, since, None));
     }
     found
 }

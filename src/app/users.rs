@@ -62,18 +62,14 @@ pub struct UserFilter {
 
 impl UserFilter {
     fn matches(&self, user: &User, now: Time) -> bool {
-        let last = user.last_connection();
-        // One that never connected is stale from its creation on.
-        let last_sign_of_life = last.map_or(user.created_at, |connection| connection.at);
         self.status.is_none_or(|status| user.status(now) == status)
             && self
                 .stale
-                .is_none_or(|age| now.since(last_sign_of_life) >= age)
-            && (!self.never_used || last.is_none())
-            && self.expiring.is_none_or(|within| {
-                user.expires_at
-                    .is_some_and(|at| now < at && at <= now.plus(within))
-            })
+                .is_none_or(|age| now.since(user.last_sign_of_life()) >= age)
+            && (!self.never_used || user.last_connection().is_none())
+            && self
+                .expiring
+                .is_none_or(|within| user.expires_within(within, now))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use super::duration::Duration;
 use super::name::Username;
 use super::password::KeyId;
 use super::text::invalid;
@@ -99,6 +100,18 @@ impl User {
     /// The password an application should use: the newest.
     pub fn newest_key(&self) -> Option<&Key> {
         self.keys.last()
+    }
+
+    /// One that never connected is stale from its creation on.
+    pub fn last_sign_of_life(&self) -> Time {
+        self.last_connection()
+            .map_or(self.created_at, |connection| connection.at)
+    }
+
+    /// It can sign in, and within so long it cannot any more.
+    pub fn expires_within(&self, within: Duration, now: Time) -> bool {
+        self.expires_at
+            .is_some_and(|at| now < at && at <= now.plus(within))
     }
 
     pub fn last_connection(&self) -> Option<&Connection> {

@@ -109,7 +109,10 @@ impl App {
         let Some(key) = unfinished.key.clone() else {
             return Ok(Judgement::Anew);
         };
-        let user = super::need_user(&mut self.store, username)?;
+        let Some(user) = self.store.user(username)? else {
+            // Deleted meanwhile: whoever makes its password says so.
+            return Ok(Judgement::None);
+        };
         let (mut with_new, mut with_old) = (None, None);
         for live in user.keys.iter().filter(|live| !live.erased) {
             let at = live.last_connection.as_ref().map(|last| last.at);
