@@ -23,7 +23,6 @@ const MAX: i64 = 100 * 365 * 86_400;
 impl Duration {
     pub const FIVE_SECONDS: Self = Self(5);
     pub const MINUTE: Self = Self(60);
-    pub const DAY: Self = Self(86_400);
 
     pub const fn days(days: u16) -> Self {
         Self(days as i64 * 86_400)

@@ -118,10 +118,6 @@ impl RulesChange {
     }
 }
 
-impl Retire {
-    pub const DEFAULT: Self = Self::After(Duration::DAY);
-}
-
 impl Stage {
     const ALL: [Self; 3] = [Self::Live, Self::Handing, Self::Withdrawn];
 

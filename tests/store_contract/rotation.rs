@@ -240,7 +240,7 @@ fn beginning(store: &mut Store) {
         assert!(tx.hand_over(&x(), &key("rot00001"), at(471))?);
         tx.leave_rotation(&x(), &key("another1"), "of another one")?;
         tx.withdraw_rotation(&x(), &key("another1"), "of another one")?;
-        assert!(!tx.finish_rotation(&x(), &key("another1"), Retire::DEFAULT)?);
+        assert!(!tx.finish_rotation(&x(), &key("another1"), Retire::AtOnce)?);
         Ok(())
     });
     assert_eq!(events(store, &EventFilter::default()).len(), count);

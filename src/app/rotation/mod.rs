@@ -17,7 +17,6 @@ use crate::model::duration::Duration;
 use crate::model::name::Username;
 use crate::model::password::KeyId;
 use crate::model::rotation::Retire;
-use crate::model::time::Time;
 use crate::model::user::User;
 
 pub use plan::{Planned, Selection};
@@ -131,28 +130,4 @@ impl App {
         tx.commit()?;
         Ok((need_user(&mut self.store, username)?, stops))
     }
-}
-
-/// Older than its rule allows, or about to expire and not renewed since that came
-/// near.
-fn is_due(
-    password_at: Option<Time>,
-    every: Option<Duration>,
-    expires_at: Option<Time>,
-    ahead: Duration,
-    now: Time,
-) -> Option<String> {
-    let made = password_at?;
-    let age = now.since(made);
-    if let Some(every) = every
-        && age >= every
-    {
-        return Some(format!(
-            "the password is {age} old, and should be {every} at most"
-        ));
-    }
-    let expires_at = expires_at?;
-    let near = Time::from_epoch(expires_at.epoch() - ahead.seconds());
-    (near <= now && now < expires_at && made < near)
-        .then(|| format!("the user expires {expires_at}"))
 }

@@ -1,11 +1,12 @@
 //! Who is rotated, and why.
 
 use super::super::App;
-use super::{Options, is_due, need_user};
+use super::{Options, need_user};
 use crate::error::{Error, Result};
 use crate::model::delivery::Delivery;
 use crate::model::duration::Duration;
 use crate::model::name::Username;
+use crate::model::time::Time;
 use crate::model::user::{Status, User};
 
 /// Whose passwords are looked at.
@@ -122,10 +123,34 @@ impl App {
 }
 
 /// Why a user cannot be rotated, if so.
-pub(super) fn stopped(user: &User, now: crate::model::time::Time) -> Option<&'static str> {
+pub(super) fn stopped(user: &User, now: Time) -> Option<&'static str> {
     match user.status(now) {
         Status::Suspended => Some("it is suspended"),
         Status::Expired => Some("it has expired"),
         Status::Active | Status::Overlap => None,
     }
+}
+
+/// Older than its rule allows, or about to expire and not renewed since that came
+/// near.
+fn is_due(
+    password_at: Option<Time>,
+    every: Option<Duration>,
+    expires_at: Option<Time>,
+    ahead: Duration,
+    now: Time,
+) -> Option<String> {
+    let made = password_at?;
+    let age = now.since(made);
+    if let Some(every) = every
+        && age >= every
+    {
+        return Some(format!(
+            "the password is {age} old, and should be {every} at most"
+        ));
+    }
+    let expires_at = expires_at?;
+    let near = Time::from_epoch(expires_at.epoch() - ahead.seconds());
+    (near <= now && now < expires_at && made < near)
+        .then(|| format!("the user expires {expires_at}"))
 }

@@ -66,7 +66,7 @@ pub struct Rotate {
     #[arg(long)]
     dry_run: bool,
 
-    /// At most so many users
+    /// At most so many users, beside those whose rotation is unfinished
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
 
