@@ -11,23 +11,17 @@ use zeroize::Zeroizing;
 use crate::app::rotation::{Arrival, Courier, Parcel};
 use crate::error::Result;
 use crate::model::delivery::Delivery;
-use crate::model::name::{HostName, Username};
+use crate::model::name::Username;
 use crate::model::password::KeyId;
-use crate::model::settings::Port;
+use crate::model::server::Server;
 use crate::smtp;
-
-/// The server to sign in at, where it is not the one applications are told.
-#[derive(Clone, Debug)]
-pub struct Server {
-    pub host: HostName,
-    pub port: Port,
-}
 
 /// Whether a new password is proven, and where.
 #[derive(Clone, Debug)]
 pub enum Prove {
     No,
     AtItsServer,
+    /// At another one than applications are told.
     At(Server),
 }
 
@@ -86,17 +80,18 @@ impl Courier for Carrier {
 impl Carrier {
     fn prove(&self, parcel: &Parcel) -> std::result::Result<(), String> {
         let credential = &parcel.credential;
-        let (host, port) = match &self.prove {
+        let server = match &self.prove {
             Prove::No => return Ok(()),
-            Prove::At(server) => (&server.host, server.port),
+            Prove::At(server) => server.clone(),
             Prove::AtItsServer => {
                 let connection = &credential.connection;
-                let host = connection.host.as_ref();
+                let host = connection.host.clone();
                 let host = host.ok_or("no server name is set: smtpcred set-settings --host …")?;
-                (host, connection.ports.recommended())
+                let port = connection.ports.recommended();
+                Server { host, port }
             }
         };
-        smtp::sign_in(host, port, &credential.username, &credential.password)
+        smtp::sign_in(&server, &credential.username, &credential.password)
     }
 }
 

@@ -1,60 +1,106 @@
-//! Signing in at a mail server as an application does (RFC 4954, over TLS).
+//! A mail server as applications see it (RFC 5321, RFC 3207, RFC 4954): visited
+//! as far as is wanted, with each step told. TLS with the certificates this machine
+//! trusts, or those in `SSL_CERT_FILE`.
 
-use crate::model::name::{HostName, Username};
-use crate::model::password::Password;
-use crate::model::settings::Port;
-
-/// Signs in, and says why it could not. TLS first, with the certificates that
-/// this machine trusts.
 #[cfg(feature = "smtp")]
-pub fn sign_in(
-    host: &HostName,
-    port: Port,
-    username: &Username,
-    password: &Password,
-) -> Result<(), String> {
-    use std::time::Duration;
+mod conversation;
+#[cfg(feature = "smtp")]
+mod reach;
+#[cfg(feature = "smtp")]
+mod tls;
+#[cfg(feature = "smtp")]
+mod wire;
 
-    use lettre::SmtpTransport;
-    use lettre::transport::smtp::authentication::Credentials;
+use std::net::IpAddr;
+use std::time::Duration;
 
-    use crate::model::settings::Encryption;
+use crate::error::{Error, Result};
+use crate::model::mailbox::Mailbox;
+use crate::model::name::Username;
+use crate::model::password::Password;
+use crate::model::server::Server;
+use crate::model::session::{Session, Step};
 
-    const PATIENCE: Duration = Duration::from_secs(30);
-    let relay = match port.encryption {
-        Encryption::Tls => SmtpTransport::relay(host.as_str()),
-        Encryption::StartTls => SmtpTransport::starttls_relay(host.as_str()),
-    };
-    let relay = relay.map_err(|error| error.to_string())?;
-    let credentials = Credentials::new(username.to_string(), password.expose().to_owned());
-    let relay = relay
-        .port(port.number)
-        .timeout(Some(PATIENCE))
-        .credentials(credentials)
-        .build();
-    match relay.test_connection() {
-        Ok(true) => Ok(()),
-        Ok(false) => Err("the server hung up".into()),
-        Err(error) => Err(described(&error)),
-    }
+/// For one step.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What to do at a server.
+pub struct Visit<'a> {
+    pub server: &'a Server,
+    /// Where to connect to, if not to what the DNS says of the server's name.
+    pub address: Option<IpAddr>,
+    /// For each step.
+    pub patience: Duration,
+    pub errand: Errand<'a>,
 }
 
-/// With its causes.
+/// How far to go.
+pub enum Errand<'a> {
+    /// To where a password would be sent.
+    Look,
+    /// As one that uses no TLS. A password is sent that is made up.
+    WithoutTls,
+    SignIn(Credentials<'a>),
+    Mail(Credentials<'a>, Mail<'a>),
+}
+
+#[derive(Clone, Copy)]
+pub struct Credentials<'a> {
+    pub username: &'a Username,
+    pub password: &'a str,
+}
+
+#[derive(Clone, Copy)]
+pub struct Mail<'a> {
+    pub from: &'a Mailbox,
+    pub to: &'a Mailbox,
+    /// Without it the visit ends before DATA: nothing is sent.
+    pub content: Option<Content<'a>>,
+}
+
+#[derive(Clone, Copy)]
+pub struct Content<'a> {
+    pub subject: &'a str,
+    pub body: &'a str,
+}
+
+/// Goes there, and tells each step when it is done. What was in the way is in the
+/// session; an error is one of this machine.
 #[cfg(feature = "smtp")]
-fn described(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
+pub fn visit(visit: &Visit, each: &mut dyn FnMut(&Step) -> Result<()>) -> Result<Session> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::System(format!("the network cannot be used: {error}")))?;
+    let session = runtime.block_on(reach::visit(visit, each));
+    // A look-up may still be waiting for an answer.
+    runtime.shutdown_background();
+    session
 }
 
 #[cfg(not(feature = "smtp"))]
-pub fn sign_in(_: &HostName, _: Port, _: &Username, _: &Password) -> Result<(), String> {
-    Err("this smtpcred was built without SMTP".into())
+pub fn visit(_: &Visit, _: &mut dyn FnMut(&Step) -> Result<()>) -> Result<Session> {
+    Err(Error::System("this smtpcred was built without SMTP".into()))
+}
+
+/// Signs in and leaves; says why it could not.
+pub fn sign_in(
+    server: &Server,
+    username: &Username,
+    password: &Password,
+) -> std::result::Result<(), String> {
+    let password = password.expose();
+    let visited = visit(
+        &Visit {
+            server,
+            address: None,
+            patience: PATIENCE,
+            errand: Errand::SignIn(Credentials { username, password }),
+        },
+        &mut |_| Ok(()),
+    );
+    match visited.map_err(|error| error.to_string())?.fault {
+        None => Ok(()),
+        Some(fault) => Err(fault.to_string()),
+    }
 }

@@ -15,12 +15,12 @@ use crate::app::rotation::{Options, Planned, Run, Selection, Summary};
 use crate::cli::output::Format;
 use crate::cli::rotation::DeliveryArgs;
 use crate::cli::{Context, complete, help};
-use crate::deliver::{Carrier, Prove, Server};
+use crate::deliver::{Carrier, Prove};
 use crate::error::Error;
 use crate::model::duration::Duration;
 use crate::model::name::Username;
 use crate::model::rotation::{Retire, RotationRules};
-use crate::model::settings::{Encryption, PORTS, Port};
+use crate::model::server::Server;
 use crate::model::text::invalid;
 use crate::store::Access;
 
@@ -162,29 +162,7 @@ impl FromStr for At {
         if text.is_empty() {
             return Ok(Self(None));
         }
-        let server = text.rsplit_once(':').and_then(|(host, number)| {
-            let number = number.parse().ok()?;
-            let encryption = if number == 465 {
-                Encryption::Tls
-            } else {
-                Encryption::StartTls
-            };
-            Some(Server {
-                host: host.parse().ok()?,
-                port: Port {
-                    number,
-                    encryption,
-                    ..PORTS[0]
-                },
-            })
-        });
-        server.map(|server| Self(Some(server))).ok_or_else(|| {
-            invalid(
-                "server",
-                text,
-                "a host and a port, such as smtp.example.com:587",
-            )
-        })
+        text.parse().map(|server| Self(Some(server)))
     }
 }
 
