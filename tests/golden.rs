@@ -51,6 +51,12 @@ impl Mask {
                 "YYYY-MM-DDThh:mm:ssZ",
             ),
             (r"\b20\d\d-\d\d-\d\d\b".into(), "YYYY-MM-DD"),
+            (r" +\d+ ms\b".into(), "     N ms"),
+            (
+                r#""milliseconds":( ?)\d+"#.into(),
+                r#""milliseconds":${1}0"#,
+            ),
+            (r"\b(connect|greeting),\d+,".into(), "$1,N,"),
             // A slow machine may take some seconds between two lines.
             (r"\b\ds\b".into(), "0s"),
             (

@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod credential;
 pub mod domains;
+pub mod explain;
 pub mod relay;
 pub mod report;
 pub mod rotation;
@@ -11,6 +12,7 @@ pub mod settings;
 pub mod sign_in;
 pub mod usage;
 pub mod users;
+pub mod why;
 
 use crate::error::{Error, Result};
 use crate::model::actor::Actor;

@@ -260,6 +260,52 @@ JSON:
   {username, key_id} if it is right; else an error: wrong_password, user_not_found,
   cannot_sign_in, or why it cannot be told.";
 
+pub const TEST: &str = "\
+Examples:
+  smtpcred test shop@example.com --to you@example.org    asks for the password, unseen
+  smtpcred test shop@example.com --to you@example.org < /root/shop.password
+  smtpcred test shop@example.com --dry-run --all-ports < /root/shop.password
+  smtpcred test shop@example.com --to you@example.org --port 465 --address 127.0.0.1 \\
+                                 --password-file /root/shop.password --json
+  smtpcred test shop@example.com --without-tls           what an application without TLS gets
+
+Steps:
+  address, connect, greeting, STARTTLS, TLS, EHLO, AUTH, MAIL FROM, RCPT TO, DATA. Without --to it
+  ends after AUTH, and with --dry-run before DATA. A message that is sent counts for the limits.
+
+JSON:
+  {username, from, to, sent, ports: [{host, port, encryption, offered, ok, steps: [{step,
+  milliseconds, said}], tls: {version, certificate: {names, issuer, not_before, not_after}}, fault:
+  {code, said, cause, next}, warnings, note}]}; said is in the server's own words. A code is one of
+  wrong_password, mistyped_password, old_password, suspended, expired, server_asks_elsewhere,
+  sign_in_refused, cannot_check, mechanism_refused, encryption_required, auth_in_clear,
+  sign_in_required, sender_not_owned, relay_denied, recipient_refused, limit_reached, try_later,
+  server_trouble, server_closing, too_large, message_refused, refused, no_auth, no_starttls,
+  wants_tls, wants_starttls, certificate_unknown, certificate_expired, certificate_not_yet_valid,
+  certificate_other_name, certificate_refused, certificate_expiring, tls_failed,
+  connection_refused, unreachable, timed_out, hung_up, no_such_host, dns_failed, cannot_sign_in or
+  protocol.
+
+Exit codes:
+  0 it works; 7 it works, with something to look at, or not on every port that is offered. Else what
+  was in the way: 6 a wrong password, 4 refused by a rule, 75 an outage that may pass, 1 anything
+  else.
+
+Environment:
+  SSL_CERT_FILE     certificates to trust instead of this machine's";
+
+pub const WHY: &str = "\
+Examples:
+  smtpcred why shop@example.com
+  smtpcred why shop@example.com --json | jq -r '.next[]'
+
+JSON:
+  {username, status, can_sign_in, can_send, reasons, keys: [{id, created_at, retires_at,
+  last_used_at}], last_sign_in: {at, address, key_id}, last_refusal: {at, address, reason, count},
+  senders, limits: [{owner, limit, most, used, used_up, frees_at}], unfinished_rotation: {key_id,
+  reason, began_at}, expires_at, next}; what is not there is null. What is used may count up to 64
+  messages of each busy user ahead.";
+
 pub const SHOW_SERVER_CONFIG: &str = "\
 Examples:
   smtpcred show-server-config postfix

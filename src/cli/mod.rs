@@ -20,10 +20,12 @@ mod sending;
 mod serve;
 mod server_config;
 mod settings;
+mod test;
 mod tty;
 mod usage;
 mod user;
 mod verify;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -107,6 +109,8 @@ enum Command {
     ShowSettings(settings::Show),
     SetSettings(settings::Set),
     Verify(verify::Verify),
+    Test(test::Test),
+    Why(why::Why),
     ShowServerConfig(server_config::ShowServerConfig),
     Usage(usage::Usage),
     Report(report::Report),
@@ -193,6 +197,8 @@ fn run(command: Command, context: &mut Context) -> Result<()> {
         Command::ShowSettings(show) => show.run(context)?,
         Command::SetSettings(set) => set.run(context)?,
         Command::Verify(verify) => verify.run(context)?,
+        Command::Test(test) => test.run(context)?,
+        Command::Why(why) => why.run(context)?,
         Command::ShowServerConfig(show) => show.run(context)?,
         Command::Usage(usage) => usage.run(context)?,
         Command::Report(report) => report.run(context)?,

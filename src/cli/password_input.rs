@@ -93,7 +93,7 @@ fn from_stdin(what: &str) -> Result<Zeroizing<Vec<u8>>> {
     Ok(password)
 }
 
-fn from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+pub fn from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     const OTHERS: u32 = 0o077;
     let refused =
         |reason: String| Error::Usage(format!("the password file {} {reason}", path.display()));

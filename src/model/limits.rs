@@ -224,6 +224,14 @@ impl Limits {
             .filter_map(|(kind, most)| Some((kind, most?)))
     }
 
+    /// This one alone.
+    #[must_use]
+    pub fn only(&self, kind: Kind) -> Self {
+        let mut only = Self::default();
+        only.set(kind, self.get(kind));
+        only
+    }
+
     /// The first limit that this would break.
     pub fn over(&self, tally: &Tally, add: Amount, now: Time, day: &Day) -> Option<Over> {
         self.iter().find_map(|(kind, most)| {

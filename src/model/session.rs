@@ -98,6 +98,8 @@ pub struct Session {
     /// Passwords are asked for before the connection is encrypted.
     pub sign_in_in_clear: bool,
     pub fault: Option<Fault>,
+    /// How long the step took that the fault ended.
+    pub failed_after: std::time::Duration,
 }
 
 impl Stage {
@@ -129,6 +131,24 @@ impl Stage {
             Self::Sender => "MAIL FROM",
             Self::Recipient => "RCPT TO",
             Self::Message => "DATA",
+        }
+    }
+}
+
+impl Fault {
+    /// The step that it ended.
+    pub const fn stage(&self) -> Stage {
+        match self {
+            Self::NoSuchHost | Self::Lookup(_) => Stage::Lookup,
+            Self::Refused | Self::Unreachable(_) => Stage::Connect,
+            Self::SpeaksTls => Stage::Greeting,
+            Self::NoStartTls => Stage::StartTls,
+            Self::SpeaksPlain | Self::Distrusted(..) | Self::TlsFailed(_) => Stage::Tls,
+            Self::NoSignIn => Stage::SignIn,
+            Self::TimedOut(stage)
+            | Self::HungUp(stage)
+            | Self::Reply(stage, _)
+            | Self::Protocol(stage, _) => *stage,
         }
     }
 }
@@ -174,8 +194,8 @@ impl fmt::Display for Fault {
             Self::Lookup(reason) => write!(f, "the DNS did not answer: {reason}"),
             Self::Refused => f.write_str("the connection is refused: nothing listens there"),
             Self::Unreachable(reason) => write!(f, "it cannot be reached: {reason}"),
-            Self::TimedOut(stage) => write!(f, "no answer in time ({})", stage.words()),
-            Self::HungUp(stage) => write!(f, "the server hung up ({})", stage.words()),
+            Self::TimedOut(stage) => write!(f, "{}: no answer in time", stage.words()),
+            Self::HungUp(stage) => write!(f, "{}: the server hung up", stage.words()),
             Self::SpeaksTls => f.write_str("the server wants TLS from the first byte"),
             Self::SpeaksPlain => f.write_str("the server does not speak TLS from the first byte"),
             Self::NoStartTls => f.write_str("the server does not offer STARTTLS"),
@@ -183,7 +203,7 @@ impl fmt::Display for Fault {
             Self::TlsFailed(reason) => write!(f, "TLS failed: {reason}"),
             Self::NoSignIn => f.write_str("the server offers neither AUTH PLAIN nor LOGIN"),
             Self::Reply(_, reply) => write!(f, "{} {}", reply.code, reply.text),
-            Self::Protocol(stage, what) => write!(f, "{} failed: {what}", stage.words()),
+            Self::Protocol(stage, what) => write!(f, "{}: {what}", stage.words()),
         }
     }
 }

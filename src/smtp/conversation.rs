@@ -30,6 +30,9 @@ const MADE_UP: (&str, &str) = (
     "made up, to see what becomes of it",
 );
 
+/// Of a line that should be shorter, in characters.
+const SHOWN: usize = 80;
+
 pub struct Conversation {
     smtp: AsyncSmtpConnection,
     wire: Wire,
@@ -52,6 +55,13 @@ impl Conversation {
             Some(_) => Stage::Hello,
             None => Stage::Greeting,
         };
+        let (code, rest) = greeting.split_at_checked(3).unwrap_or_default();
+        let is_smtp = code.bytes().all(|byte| byte.is_ascii_digit())
+            && (rest.is_empty() || rest.starts_with([' ', '-']));
+        if !(matches!(begun, Ok(Ok(_))) || greeting.is_empty() || is_smtp) {
+            let shown: String = greeting.chars().take(SHOWN).collect();
+            return Err(Fault::Protocol(stage, format!("it greets with {shown}")).into());
+        }
         let smtp = heeded(stage, &wire, begun)?;
         log.step(Stage::Greeting, greeting)?;
         Ok(Self {

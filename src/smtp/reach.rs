@@ -74,7 +74,10 @@ pub async fn visit(
     };
     match go(visit, &mut log).await {
         Ok(()) => {}
-        Err(Stop::Fault(fault)) => log.session.fault = Some(fault),
+        Err(Stop::Fault(fault)) => {
+            log.session.fault = Some(fault);
+            log.session.failed_after = log.since.elapsed();
+        }
         Err(Stop::Error(error)) => return Err(error),
     }
     Ok(log.session)
@@ -85,13 +88,12 @@ async fn go(visit: &Visit<'_>, log: &mut Log<'_>) -> Outcome<()> {
     let patience = visit.patience;
     let in_clear = matches!(visit.errand, Errand::WithoutTls);
     let at_once = server.port.encryption == Encryption::Tls && !in_clear;
-    let handshake = Handshake::new(&server.host)?;
     let addresses = lookup(visit, log).await?;
     let (stream, address) = connect(&addresses, patience, log).await?;
     let wire = if at_once {
-        Wire::new(shake(&handshake, stream, address, patience, log).await?)
+        Wire::new(shake(server, stream, address, patience, log).await?)
     } else {
-        greets(&stream, &handshake, address, patience).await?;
+        greets(&stream, server, address, patience).await?;
         Wire::new(Stream::Plain(stream))
     };
     let mut conversation = Conversation::begin(wire, patience, log).await?;
@@ -99,7 +101,7 @@ async fn go(visit: &Visit<'_>, log: &mut Log<'_>) -> Outcome<()> {
         log.session.sign_in_in_clear = conversation.offers_sign_in();
         if !in_clear {
             let stream = conversation.starttls(log).await?;
-            let stream = shake(&handshake, stream, address, patience, log).await?;
+            let stream = shake(server, stream, address, patience, log).await?;
             conversation.encrypted(stream, log).await?;
         }
     }
@@ -180,12 +182,13 @@ async fn connect(
 }
 
 async fn shake(
-    handshake: &Handshake,
+    server: &Server,
     stream: TcpStream,
     address: SocketAddr,
     patience: Duration,
     log: &mut Log<'_>,
 ) -> Outcome<Stream> {
+    let handshake = Handshake::new(&server.host)?;
     let shaken = timeout(patience, handshake.shake(stream)).await;
     let (stream, tls) = match shaken {
         Err(_) => return Err(Fault::TimedOut(Stage::Tls).into()),
@@ -208,7 +211,7 @@ async fn shake(
 /// Waits for a first byte; a server that says nothing may be waiting for TLS.
 async fn greets(
     stream: &TcpStream,
-    handshake: &Handshake,
+    server: &Server,
     address: SocketAddr,
     patience: Duration,
 ) -> Outcome<()> {
@@ -216,6 +219,7 @@ async fn greets(
     if timeout(first, stream.readable()).await.is_ok() {
         return Ok(());
     }
+    let handshake = Handshake::new(&server.host)?;
     let speaks = async {
         let stream = TcpStream::connect(address).await.ok()?;
         match handshake.shake(stream).await {

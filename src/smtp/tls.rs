@@ -132,7 +132,8 @@ fn distrust(error: &CertificateError) -> Distrust {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             Distrust::OtherName
         }
-        CertificateError::UnknownIssuer => Distrust::UnknownIssuer,
+        // With a bad signature by somebody who only has a name that is trusted.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => Distrust::UnknownIssuer,
         // One that signed itself, and says that it signs others.
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
             Distrust::UnknownIssuer

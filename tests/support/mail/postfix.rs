@@ -19,6 +19,8 @@ pub struct Setup {
     pub main: String,
     /// What the two submission services have, as `-o` lines of master.cf.
     pub options: String,
+    /// More services with STARTTLS, each with `-o` lines of its own behind those.
+    pub more: Vec<String>,
     /// Both services as `smtpcred show-server-config` prints them, instead.
     shipped: Option<String>,
 }
@@ -53,6 +55,7 @@ impl Setup {
   -o smtpd_end_of_data_restrictions=$submission_end_of_data_restrictions
 "
             ),
+            more: Vec::new(),
             shipped: None,
         }
     }
@@ -65,6 +68,7 @@ impl Setup {
             // Postfix waits a second for each message that comes while it is busy.
             main: "in_flow_delay = 0\n".to_owned(),
             options: String::new(),
+            more: Vec::new(),
             shipped: Some(text.to_owned()),
         }
     }
@@ -96,6 +100,8 @@ pub struct Postfix<'a> {
     pub submission: u16,
     /// With TLS from the first byte, as 465.
     pub submissions: u16,
+    /// The others, in their order.
+    pub more: Vec<u16>,
 }
 
 /// What it complained about, where a test fails.
@@ -122,7 +128,8 @@ impl<'a> Postfix<'a> {
         give_to("postfix", &data);
         let [mx, submission, submissions] = std::array::from_fn(|_| free_port());
         fs::write(config.join("main.cf"), once(&(main(place) + &setup.main))).expect("our folder");
-        let master = master(setup, [mx, submission, submissions]);
+        let more: Vec<_> = setup.more.iter().map(|_| free_port()).collect();
+        let master = master(setup, [mx, submission, submissions], &more);
         fs::write(config.join("master.cf"), master).expect("our folder");
         let folder = config.clone();
         let config = config.to_str().expect("UTF-8");
@@ -134,8 +141,8 @@ impl<'a> Postfix<'a> {
         command.args(["-c", config, "-s"]);
         let log = place.path().join("postfix.log");
         let mut daemon = Daemon::start("postfix", &mut command, log);
-        for port in [mx, submission, submissions] {
-            daemon.wait_for_port(port);
+        for port in [mx, submission, submissions].iter().chain(&more) {
+            daemon.wait_for_port(*port);
         }
         let postfix = Self {
             daemon,
@@ -144,6 +151,7 @@ impl<'a> Postfix<'a> {
             mx,
             submission,
             submissions,
+            more,
         };
         let greeting = Smtp::connect(mx, &place.certificate).expect("a greeting");
         assert_eq!(greeting.greeting.code, 220, "{}", postfix.log());
@@ -238,7 +246,7 @@ fn once(text: &str) -> String {
     lines.join("\n") + "\n"
 }
 
-fn master(setup: &Setup, [mx, submission, submissions]: [u16; 3]) -> String {
+fn master(setup: &Setup, [mx, submission, submissions]: [u16; 3], more: &[u16]) -> String {
     let chroot = if setup.chroot { 'y' } else { 'n' };
     let options = &setup.options;
     let services = match &setup.shipped {
@@ -258,9 +266,15 @@ fn master(setup: &Setup, [mx, submission, submissions]: [u16; 3]) -> String {
 {options}"
         ),
     };
+    let mut others = String::new();
+    for (port, own) in std::iter::zip(more, &setup.more) {
+        let service = format!("127.0.0.1:{port} inet n - {chroot} - - smtpd");
+        let tls = "  -o smtpd_tls_security_level=may";
+        others += &[&service, tls, &format!("{options}{own}")].join("\n");
+    }
     format!(
         "127.0.0.1:{mx} inet n - {chroot} - - smtpd
-{services}pickup unix n - {chroot} 60 1 pickup
+{services}{others}pickup unix n - {chroot} 60 1 pickup
 cleanup unix n - {chroot} - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - {chroot} 1000? 1 tlsmgr

@@ -1,0 +1,348 @@
+//! A test as it is told: line by line to a person, as one document to programs.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::app::explain::Explanation;
+use crate::cli::output::{Format, Output, Record};
+use crate::error::{Exit, Result};
+use crate::model::server::Server;
+use crate::model::session::{Certificate, Fault, Session, Stage, Step};
+use crate::model::text;
+use crate::model::time::Time;
+
+/// What is to be said of a session besides its steps.
+#[derive(Default)]
+pub struct Met {
+    pub fault: Option<Explanation>,
+    pub warnings: Vec<Explanation>,
+    /// Why something is as it should be that looks like a failure.
+    pub note: Option<String>,
+}
+
+/// Tells it as it goes, and keeps it.
+pub struct Told<'a> {
+    out: &'a mut Output,
+    /// Of those that nobody asked for by name, the ones that are offered count.
+    all_ports: bool,
+    ports: Vec<PortTest>,
+    /// Of each port.
+    exits: Vec<Exit>,
+}
+
+impl<'a> Told<'a> {
+    pub fn new(out: &'a mut Output, all_ports: bool) -> Self {
+        Self {
+            out,
+            all_ports,
+            ports: Vec::new(),
+            exits: Vec::new(),
+        }
+    }
+
+    /// At once: what comes next may take long.
+    fn say(&mut self, line: &str) -> Result<()> {
+        if self.out.format() != Format::Table {
+            return Ok(());
+        }
+        self.out.text(&text::escaped(line))?;
+        self.out.finish()
+    }
+
+    pub fn begin(&mut self, server: &Server, offered: bool) -> Result<()> {
+        let port = server.port;
+        let not_offered = if offered || !self.all_ports {
+            ""
+        } else {
+            " (not among the ports that set-settings names)"
+        };
+        let between = if self.ports.is_empty() { "" } else { "\n" };
+        self.ports.push(PortTest {
+            host: server.host.to_string(),
+            port: port.number,
+            encryption: port.encryption.key(),
+            offered,
+            ok: false,
+            steps: Vec::new(),
+            tls: None,
+            fault: None,
+            warnings: Vec::new(),
+            note: None,
+        });
+        if !between.is_empty() {
+            self.say("")?;
+        }
+        self.say(&format!("{server} {}{not_offered}", port.encryption.name()))
+    }
+
+    pub fn step(&mut self, step: &Step) -> Result<()> {
+        self.line("ok", step.took, step.stage, &step.said)
+    }
+
+    fn line(&mut self, word: &str, took: Duration, stage: Stage, said: &str) -> Result<()> {
+        let took = format!("{} ms", took.as_millis());
+        self.say(&format!("{word:4}  {took:>8}  {:9}  {said}", stage.words()))
+    }
+
+    /// What was in the way in a session, and what to do about it.
+    pub fn end(&mut self, session: Session, met: Met) -> Result<()> {
+        let said = session.fault.as_ref().map(ToString::to_string);
+        if let Some(fault) = &session.fault {
+            let word = if met.fault.is_some() { "FAIL" } else { "ok" };
+            let words = match fault {
+                Fault::TimedOut(_) => "no answer in time".to_owned(),
+                Fault::HungUp(_) => "the server hung up".to_owned(),
+                Fault::Protocol(_, what) => what.clone(),
+                fault => fault.to_string(),
+            };
+            self.line(word, session.failed_after, fault.stage(), &words)?;
+        } else if met.fault.is_some() {
+            self.say("FAIL")?;
+        }
+        if let Some(note) = &met.note {
+            self.say(&format!("      because  {note}"))?;
+        }
+        if let Some(fault) = &met.fault {
+            self.explain(fault)?;
+        }
+        for warning in &met.warnings {
+            self.say("warn")?;
+            self.explain(warning)?;
+        }
+        let exit = match (&met.fault, met.warnings.is_empty()) {
+            (Some(fault), _) => fault.exit,
+            (None, true) => Exit::Done,
+            (None, false) => Exit::Attention,
+        };
+        self.exits.push(exit);
+        if let Some(port) = self.ports.last_mut() {
+            port.ok = met.fault.is_none();
+            port.steps = session.steps.iter().map(StepRecord::new).collect();
+            port.tls = session.tls.map(|tls| TlsRecord {
+                version: tls.version,
+                certificate: tls.certificate.map(CertificateRecord::new),
+            });
+            port.fault = met.fault.map(|fault| FaultRecord::new(fault, said));
+            let warnings = met.warnings.into_iter();
+            port.warnings = warnings.map(|w| FaultRecord::new(w, None)).collect();
+            port.note = met.note;
+        }
+        Ok(())
+    }
+
+    fn explain(&mut self, explained: &Explanation) -> Result<()> {
+        self.say(&format!("      because  {}", explained.cause))?;
+        for (i, next) in explained.next.iter().enumerate() {
+            let word = if i == 0 { "next" } else { "or" };
+            self.say(&format!("      {word:7}  {next}"))?;
+        }
+        Ok(())
+    }
+
+    /// A port that is not offered need not work; of those that are all should.
+    pub fn finish(self) -> (Vec<PortTest>, Exit) {
+        let ports = self.ports.iter().zip(self.exits);
+        let offered: Vec<_> = ports
+            .filter(|(port, _)| port.offered || !self.all_ports)
+            .collect();
+        let works = |exit: Exit| matches!(exit, Exit::Done | Exit::Attention);
+        // It would be the same at the others.
+        let decides = |exit: Exit| matches!(exit, Exit::WrongPassword | Exit::Refused);
+        if let Some((_, exit)) = offered.iter().find(|(_, exit)| decides(*exit)) {
+            let exit = *exit;
+            return (self.ports, exit);
+        }
+        let exit = match offered.iter().find(|(_, exit)| !works(*exit)) {
+            // Some work.
+            Some(_) if offered.iter().any(|(_, exit)| works(*exit)) => Exit::Attention,
+            Some((_, exit)) => *exit,
+            None if offered.iter().all(|(_, exit)| *exit == Exit::Done) => Exit::Done,
+            None => Exit::Attention,
+        };
+        (self.ports, exit)
+    }
+}
+
+#[derive(Serialize)]
+pub struct TestRecord<'a> {
+    pub username: &'a str,
+    pub from: &'a str,
+    pub to: Option<&'a str>,
+    pub sent: bool,
+    pub ports: Vec<PortTest>,
+}
+
+#[derive(Serialize)]
+pub struct PortTest {
+    host: String,
+    port: u16,
+    encryption: &'static str,
+    offered: bool,
+    ok: bool,
+    steps: Vec<StepRecord>,
+    tls: Option<TlsRecord>,
+    fault: Option<FaultRecord>,
+    warnings: Vec<FaultRecord>,
+    note: Option<String>,
+}
+
+#[derive(Serialize)]
+struct StepRecord {
+    step: &'static str,
+    milliseconds: u64,
+    said: String,
+}
+
+#[derive(Serialize)]
+struct TlsRecord {
+    version: &'static str,
+    certificate: Option<CertificateRecord>,
+}
+
+#[derive(Serialize)]
+struct CertificateRecord {
+    names: Vec<String>,
+    issuer: String,
+    not_before: Time,
+    not_after: Time,
+}
+
+#[derive(Serialize)]
+struct FaultRecord {
+    code: &'static str,
+    /// In the words of the server, or of what failed.
+    said: Option<String>,
+    cause: String,
+    next: Vec<String>,
+}
+
+impl StepRecord {
+    fn new(step: &Step) -> Self {
+        Self {
+            step: step.stage.name(),
+            milliseconds: u64::try_from(step.took.as_millis()).unwrap_or(u64::MAX),
+            said: step.said.clone(),
+        }
+    }
+}
+
+impl CertificateRecord {
+    fn new(certificate: Certificate) -> Self {
+        Self {
+            names: certificate.names,
+            issuer: certificate.issuer,
+            not_before: certificate.not_before,
+            not_after: certificate.not_after,
+        }
+    }
+}
+
+impl FaultRecord {
+    fn new(explained: Explanation, said: Option<String>) -> Self {
+        Self {
+            code: explained.code,
+            said,
+            cause: explained.cause,
+            next: explained.next,
+        }
+    }
+}
+
+impl TestRecord<'_> {
+    /// To a person all was told already.
+    pub fn print(&self, out: &mut Output) -> Result<()> {
+        match out.format() {
+            Format::Table => Ok(()),
+            Format::Json => out.one(self),
+            Format::Csv => {
+                let mut list = out.list::<Row>();
+                for port in &self.ports {
+                    for row in port.rows() {
+                        list.push(&row)?;
+                    }
+                }
+                list.end("")
+            }
+        }
+    }
+}
+
+impl PortTest {
+    fn rows(&self) -> Vec<Row> {
+        let row = |state, step: &str, milliseconds, said: &str| Row {
+            port: self.port,
+            encryption: self.encryption,
+            state,
+            step: step.to_owned(),
+            milliseconds,
+            said: said.to_owned(),
+        };
+        let steps = self.steps.iter();
+        let steps = steps.map(|step| row("ok", step.step, Some(step.milliseconds), &step.said));
+        let faults = self.fault.iter();
+        let faults = faults.map(|fault| row("fail", fault.code, None, &fault.cause));
+        let warnings = self.warnings.iter();
+        let warnings = warnings.map(|warning| row("warn", warning.code, None, &warning.cause));
+        steps.chain(faults).chain(warnings).collect()
+    }
+}
+
+/// For programs that read CSV.
+#[derive(Serialize)]
+struct Row {
+    port: u16,
+    encryption: &'static str,
+    state: &'static str,
+    step: String,
+    milliseconds: Option<u64>,
+    said: String,
+}
+
+impl Record for Row {
+    const COLUMNS: &'static [&'static str] = Self::FIELDS;
+
+    fn cells(&self) -> Vec<String> {
+        self.fields()
+    }
+
+    const FIELDS: &'static [&'static str] = &[
+        "port",
+        "encryption",
+        "state",
+        "step",
+        "milliseconds",
+        "said",
+    ];
+
+    fn fields(&self) -> Vec<String> {
+        let took = self.milliseconds.map(|took| took.to_string());
+        vec![
+            self.port.to_string(),
+            self.encryption.to_owned(),
+            self.state.to_owned(),
+            self.step.clone(),
+            took.unwrap_or_default(),
+            self.said.clone(),
+        ]
+    }
+}
+
+impl Record for TestRecord<'_> {
+    const COLUMNS: &'static [&'static str] = Self::FIELDS;
+
+    fn cells(&self) -> Vec<String> {
+        self.fields()
+    }
+
+    const FIELDS: &'static [&'static str] = &["username", "from", "to", "sent"];
+
+    fn fields(&self) -> Vec<String> {
+        vec![
+            self.username.to_owned(),
+            self.from.to_owned(),
+            self.to.unwrap_or_default().to_owned(),
+            self.sent.to_string(),
+        ]
+    }
+}

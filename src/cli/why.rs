@@ -1,0 +1,296 @@
+//! `smtpcred why`
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use super::output::Record;
+use super::rotation::UnfinishedRecord;
+use super::{Context, complete, help};
+use crate::app::why::{Standing, Why as Answer};
+use crate::error::{Error, Exit};
+use crate::model::name::Username;
+use crate::model::refusal::Refusals;
+use crate::model::sender::Sender;
+use crate::model::time::Time;
+use crate::model::user::Key;
+use crate::store::Access;
+
+/// Say why a user cannot sign in or send, now
+///
+/// Exits with 0 if it can do both, and with 7 if not.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::WHY)]
+pub struct Why {
+    /// Which user
+    #[arg(value_name = "NAME", add = complete::usernames())]
+    name: Username,
+}
+
+impl Why {
+    pub fn run(self, context: &mut Context) -> Result<()> {
+        let mut app = context.app(Access::Existing)?;
+        let answer = app.why(&self.name)?;
+        let record = WhyRecord::new(&answer);
+        let works = record.can_sign_in && record.can_send;
+        context.out.one(&record)?;
+        if works {
+            return Ok(());
+        }
+        Err(Error::Answered(Exit::Attention).into())
+    }
+}
+
+#[derive(Serialize)]
+struct WhyRecord<'a> {
+    username: &'a str,
+    status: &'static str,
+    can_sign_in: bool,
+    can_send: bool,
+    /// Why not; what is against signing in at first.
+    reasons: Vec<String>,
+    keys: Vec<KeyRecord<'a>>,
+    last_sign_in: Option<SignIn<'a>>,
+    last_refusal: Option<RefusalRecord<'a>>,
+    /// Empty: every address of its domain.
+    senders: Vec<&'a str>,
+    limits: Vec<LimitRecord<'a>>,
+    unfinished_rotation: Option<UnfinishedRecord>,
+    expires_at: Option<Time>,
+    next: Vec<String>,
+    #[serde(skip)]
+    now: Time,
+    #[serde(skip)]
+    standings: &'a [Standing],
+}
+
+#[derive(Serialize)]
+struct KeyRecord<'a> {
+    id: &'a str,
+    created_at: Time,
+    retires_at: Option<Time>,
+    last_used_at: Option<Time>,
+}
+
+#[derive(Serialize)]
+struct SignIn<'a> {
+    at: Time,
+    address: Option<&'a str>,
+    key_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct RefusalRecord<'a> {
+    at: Time,
+    address: &'a str,
+    reason: &'static str,
+    /// From this address, for this reason.
+    count: i64,
+}
+
+#[derive(Serialize)]
+struct LimitRecord<'a> {
+    owner: &'a str,
+    limit: String,
+    most: u32,
+    used: u64,
+    /// There is no room for one message more.
+    used_up: bool,
+    frees_at: Option<Time>,
+}
+
+impl<'a> WhyRecord<'a> {
+    fn new(answer: &'a Answer) -> Self {
+        let user = &answer.user;
+        let no_sign_in = answer.no_sign_in();
+        let used_up = answer.used_up();
+        let can_sign_in = no_sign_in.is_none();
+        let can_send = can_sign_in && used_up.is_empty();
+        let mut reasons: Vec<_> = no_sign_in.into_iter().collect();
+        reasons.extend(used_up.iter().map(|limit| limit.words()));
+        let last = user.keys.iter().filter_map(|key| {
+            let last = key.last_connection.as_ref()?;
+            Some((key, last))
+        });
+        let last = last.max_by_key(|(_, last)| last.at);
+        Self {
+            username: user.username.as_str(),
+            status: answer.status.name(),
+            can_sign_in,
+            can_send,
+            reasons,
+            keys: user.live_keys(answer.now).map(KeyRecord::new).collect(),
+            last_sign_in: last.map(|(key, last)| SignIn {
+                at: last.at,
+                address: last.address.as_deref(),
+                key_id: key.id.as_str(),
+            }),
+            last_refusal: answer.refusals.first().map(RefusalRecord::new),
+            senders: answer.senders.iter().map(Sender::as_str).collect(),
+            limits: answer.limits.iter().map(LimitRecord::new).collect(),
+            unfinished_rotation: answer.unfinished.as_ref().map(UnfinishedRecord::new),
+            expires_at: user.expires_at,
+            next: answer.next(),
+            now: answer.now,
+            standings: &answer.limits,
+        }
+    }
+
+    fn ago(&self, at: Time) -> String {
+        format!("{} ago", self.now.since(at))
+    }
+
+    fn passwords(&self) -> String {
+        let keys = self.keys.iter().map(|key| {
+            let age = self.now.since(key.created_at);
+            let used = match key.last_used_at {
+                Some(at) => format!("last used {}", self.ago(at)),
+                None => "never used".into(),
+            };
+            let retires = key.retires_at.map(|at| format!(", retires {at}"));
+            format!(
+                "key {}, {age} old, {used}{}",
+                key.id,
+                retires.unwrap_or_default()
+            )
+        });
+        keys.collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl<'a> KeyRecord<'a> {
+    fn new(key: &'a Key) -> Self {
+        Self {
+            id: key.id.as_str(),
+            created_at: key.created_at,
+            retires_at: key.retires_at,
+            last_used_at: key.last_connection.as_ref().map(|last| last.at),
+        }
+    }
+}
+
+impl<'a> RefusalRecord<'a> {
+    fn new(refusals: &'a Refusals) -> Self {
+        Self {
+            at: refusals.last_at,
+            address: &refusals.address,
+            reason: refusals.reason.name(),
+            count: refusals.count,
+        }
+    }
+}
+
+impl<'a> LimitRecord<'a> {
+    fn new(standing: &'a Standing) -> Self {
+        Self {
+            owner: &standing.owner,
+            limit: standing.kind.to_string(),
+            most: standing.most,
+            used: standing.used,
+            used_up: standing.over.is_some(),
+            frees_at: standing.over.as_ref().and_then(|over| over.frees_at),
+        }
+    }
+}
+
+impl Record for WhyRecord<'_> {
+    const COLUMNS: &'static [&'static str] = &[
+        "User",
+        "Can sign in",
+        "Can send",
+        "Passwords",
+        "Last sign-in",
+        "Last refusal",
+        "Sends as",
+        "Limits",
+        "Rotation",
+        "Expires",
+        "Next",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let or = |lines: Vec<String>, none: &str| match lines.as_slice() {
+            [] => none.to_owned(),
+            lines => lines.join("\n"),
+        };
+        let yes = |can, reasons: &[String]| {
+            if can {
+                "yes".to_owned()
+            } else {
+                format!("NO: {}", reasons.join("; "))
+            }
+        };
+        let first = &self.reasons[..self.reasons.len().min(1)];
+        let last = self.last_sign_in.as_ref().map(|last| {
+            let from = last.address.map(|address| format!(" from {address}"));
+            let from = from.unwrap_or_default();
+            format!("{}{from} (key {})", self.ago(last.at), last.key_id)
+        });
+        let refusal = self.last_refusal.as_ref().map(|last| {
+            let times = if last.count == 1 {
+                "once".to_owned()
+            } else {
+                format!("{} times", last.count)
+            };
+            let (ago, address) = (self.ago(last.at), last.address);
+            format!("{ago} from {address}: {} ({times})", last.reason)
+        });
+        let senders = self.senders.iter().map(|sender| (*sender).to_owned());
+        let domain = self
+            .username
+            .split_once('@')
+            .map_or("", |(_, domain)| domain);
+        let limits = self.standings.iter().map(Standing::words);
+        let rotation = self.unfinished_rotation.as_ref();
+        vec![
+            format!("{}, {}", self.username, self.status),
+            yes(self.can_sign_in, first),
+            yes(self.can_send, &self.reasons),
+            self.passwords(),
+            last.unwrap_or_else(|| "never".into()),
+            refusal.unwrap_or_else(|| "none".into()),
+            or(senders.collect(), &format!("every address of {domain}")),
+            or(limits.collect(), "none"),
+            rotation.map_or_else(|| "none under way".into(), UnfinishedRecord::text),
+            self.expires_at.map_or("never".into(), |at| at.to_string()),
+            or(
+                self.next.clone(),
+                &format!(
+                    "nothing is in its way; is its password right? smtpcred verify {}",
+                    self.username
+                ),
+            ),
+        ]
+    }
+
+    const FIELDS: &'static [&'static str] = &[
+        "username",
+        "status",
+        "can_sign_in",
+        "can_send",
+        "reasons",
+        "last_sign_in_at",
+        "last_refusal_at",
+        "last_refusal_reason",
+        "next",
+    ];
+
+    fn fields(&self) -> Vec<String> {
+        let time = |at: Option<Time>| at.map_or(String::new(), |at| at.to_string());
+        let refusal = self.last_refusal.as_ref();
+        vec![
+            self.username.to_owned(),
+            self.status.to_owned(),
+            self.can_sign_in.to_string(),
+            self.can_send.to_string(),
+            self.reasons.join("; "),
+            time(self.last_sign_in.as_ref().map(|last| last.at)),
+            time(refusal.map(|last| last.at)),
+            refusal
+                .map(|last| last.reason)
+                .unwrap_or_default()
+                .to_owned(),
+            self.next.join("; "),
+        ]
+    }
+}
