@@ -3,15 +3,19 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lettre::transport::smtp::authentication::{DEFAULT_MECHANISMS, Mechanism};
 use lettre::transport::smtp::client::AsyncSmtpConnection;
-use lettre::transport::smtp::commands::{Auth, Data, Ehlo, Rcpt, Starttls};
+use lettre::transport::smtp::commands::{Data, Ehlo, Rcpt, Starttls};
 use lettre::transport::smtp::extension::{ClientId, Extension, ServerInfo};
 use lettre::transport::smtp::response::Response;
 use lettre::transport::smtp::{Error as Failure, commands};
 use lettre::{Address, Message};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use super::reach::{Log, Outcome};
 use super::wire::{Stream, Wire};
@@ -133,32 +137,55 @@ impl Conversation {
         }
     }
 
+    /// PLAIN (RFC 4616) or LOGIN. Not by lettre, which leaves copies of the
+    /// password behind.
     async fn sign_in(&mut self, username: &str, password: &str, log: &mut Log<'_>) -> Outcome<()> {
-        // RFC 4954 §4: one challenge for PLAIN at most, and two for LOGIN.
-        const CHALLENGES: usize = 3;
-        let offered = self.server.get_auth_mechanism(DEFAULT_MECHANISMS);
-        let in_clear = log.session.tls.is_none();
-        let mechanism = match offered {
+        let mechanism = match self.server.get_auth_mechanism(DEFAULT_MECHANISMS) {
             Some(mechanism) => mechanism,
             // Some applications try it all the same.
-            None if in_clear => DEFAULT_MECHANISMS[0],
+            None if log.session.tls.is_none() => Mechanism::Plain,
             None => return Err(Fault::NoSignIn.into()),
         };
-        let credentials = Credentials::new(username.to_owned(), password.to_owned());
-        let garbled = |error: Failure| Fault::Protocol(Stage::SignIn, described(&error));
-        let command = Auth::new(mechanism, credentials.clone(), None).map_err(garbled)?;
-        let mut reply = self.say(Stage::SignIn, command).await?;
-        for _ in 0..CHALLENGES {
-            if !reply.has_code(334) {
-                break;
+        let reply = if mechanism == Mechanism::Login {
+            self.confide("AUTH LOGIN", b"").await?;
+            self.confide("", username.as_bytes()).await?;
+            self.confide("", password.as_bytes()).await?
+        } else {
+            let mut plain = Zeroizing::new(Vec::with_capacity(username.len() + password.len() + 2));
+            for part in [username, password] {
+                plain.push(0);
+                plain.extend_from_slice(part.as_bytes());
             }
-            let answer = Auth::new_from_response(mechanism, credentials.clone(), &reply);
-            reply = self.say(Stage::SignIn, answer.map_err(garbled)?).await?;
-        }
+            self.confide("AUTH PLAIN ", &plain).await?
+        };
         if !reply.has_code(235) {
             return Err(Fault::Protocol(Stage::SignIn, words(&reply)).into());
         }
         log.step(Stage::SignIn, format!("{mechanism}: {}", words(&reply)))
+    }
+
+    /// Says a word and a secret in base64, and keeps nothing of it.
+    async fn confide(&mut self, word: &str, secret: &[u8]) -> Outcome<Response> {
+        let mut line = Zeroizing::new(vec![0; word.len() + secret.len().div_ceil(3) * 4 + 2]);
+        let (start, rest) = line.split_at_mut(word.len());
+        start.copy_from_slice(word.as_bytes());
+        let (middle, end) = rest.split_at_mut(rest.len() - 2);
+        STANDARD
+            .encode_slice(secret, middle)
+            .map_err(|error| Error::System(error.to_string()))?;
+        end.copy_from_slice(b"\r\n");
+        let wire = &mut self.wire;
+        let written = timeout(self.patience, async {
+            wire.write_all(&line).await?;
+            wire.flush().await
+        });
+        match written.await {
+            Err(_) => return Err(Fault::TimedOut(Stage::SignIn).into()),
+            Ok(Err(_)) => return Err(Fault::HungUp(Stage::SignIn).into()),
+            Ok(Ok(())) => {}
+        }
+        let said = timeout(self.patience, self.smtp.read_response()).await;
+        heeded(Stage::SignIn, &self.wire, said)
     }
 
     async fn send(&mut self, mail: &Mail<'_>, log: &mut Log<'_>) -> Outcome<()> {
