@@ -205,5 +205,10 @@ fn distrusted(why: &Distrust, shown: Option<&Certificate>, at: &Circumstances) -
             ),
         ),
     };
-    Explanation::new(code, Exit::Failed, cause).next(next)
+    let explained = Explanation::new(code, Exit::Failed, cause).next(next);
+    match why {
+        Distrust::UnknownIssuer => explained
+            .next("with an authority of your own: SSL_CERT_FILE=/path/to/it.pem smtpcred test …"),
+        _ => explained,
+    }
 }
