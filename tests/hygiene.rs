@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -21,6 +22,13 @@ use support::{PROGRAM, Sandbox, Server, wait_for};
 mod nobody;
 use nobody::{as_nobody, give_to_nobody};
 
+#[path = "support/mail/mod.rs"]
+mod mail;
+use mail::Place;
+use mail::postfix::{Postfix, Setup};
+#[path = "support/serve.rs"]
+mod serve;
+use serve::Serve;
 #[path = "support/pty.rs"]
 mod pty;
 use pty::{CTRL_C, ENTER, Pty, password_on};
@@ -314,4 +322,39 @@ fn p1_a_hash_that_has_stopped_is_in_no_file() {
         stop(&sandbox);
         assert_eq!(everywhere(), 0);
     }
+}
+
+/// It is needed until the server has had its last word: it says which password it was.
+#[test]
+#[ignore = "needs root and Postfix: run tests/run"]
+fn p1_a_tested_password_is_kept_once_and_no_more() {
+    let sandbox = serve::store();
+    let place = Place::new();
+    let _serve = Serve::start(&sandbox, &place);
+    // Postfix waits for it when asked about a recipient, and so do we.
+    let silent = place.path().join("silent");
+    let policy = UnixListener::bind(&silent).unwrap();
+    mail::open(&silent, 0o666);
+    let mut setup = Setup::new(&place, false);
+    setup.main = format!(
+        "submission_recipient_restrictions = check_policy_service unix:{}\n\
+         submission_end_of_data_restrictions =\n",
+        silent.display()
+    );
+    let postfix = Postfix::start(&place, &setup);
+    let secret = sandbox.create(USER);
+    let server = format!("localhost:{}", postfix.submission);
+    let mut command = sandbox.command(&["test", USER, "--to", USER, "--server", &server]);
+    command
+        .env("SSL_CERT_FILE", &place.certificate.file)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null());
+    let mut program = Server(command.spawn().unwrap());
+    let mut stdin = program.0.stdin.take().unwrap();
+    stdin.write_all(secret.as_bytes()).unwrap();
+    drop(stdin);
+    let _asked = policy.accept().unwrap();
+    let pid = program.0.id().try_into().unwrap();
+    // The two halves of it; nothing in base64, as it went to the server.
+    assert_eq!(copies_in(pid, &secret), 2);
 }
