@@ -6,12 +6,14 @@
 //! main -> cli -> app -> store -> model
 //!         cli -> serve -> app, protocol
 //!         cli -> deliver -> app, smtp
+//!         cli -> dns
 //! ```
 //!
 //! - `cli`: the terminal: arguments, output, prompts, the clipboard
 //! - `serve`: sockets and threads around the protocols and `app`
 //! - `deliver`: commands and files that new passwords are taken to
 //! - `smtp`: a client of mail servers
+//! - `dns`: a client of name servers
 //! - `protocol`: what mail servers say, lines to meaning, pure
 //! - `app`: what smtpcred does, without a terminal, SQL or a socket
 //! - `store`: every SQL statement
@@ -33,6 +35,7 @@
 pub mod app;
 pub mod cli;
 pub mod deliver;
+pub mod dns;
 pub mod error;
 pub mod model;
 pub mod protocol;

@@ -5,14 +5,15 @@ use std::path::Path;
 
 /// From top to bottom, each with those it may name beside itself. `model` and
 /// `error` are named by everybody; `error` names nobody.
-const LAYERS: [(&str, &[&str]); 8] = [
-    ("cli", &["serve", "deliver", "app", "store"]),
+const LAYERS: [(&str, &[&str]); 9] = [
+    ("cli", &["serve", "deliver", "dns", "app", "store"]),
     ("deliver", &["app", "smtp"]),
     ("serve", &["app", "protocol"]),
     ("app", &["store"]),
     ("store", &[]),
     ("protocol", &[]),
     ("smtp", &[]),
+    ("dns", &[]),
     ("model", &[]),
 ];
 

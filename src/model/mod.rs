@@ -4,6 +4,7 @@
 pub mod actor;
 pub mod day;
 pub mod delivery;
+pub mod dns;
 pub mod domain;
 pub mod duration;
 pub mod event;

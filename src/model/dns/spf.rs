@@ -1,0 +1,357 @@
+//! The text of an SPF record (RFC 7208 §4.6.1, §12).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Qualifier {
+    Pass,
+    Fail,
+    SoftFail,
+    Neutral,
+}
+
+/// What a name or address matches with: bits of each family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    pub four: u8,
+    pub six: u8,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    All,
+    Include(String),
+    A(Option<String>, Prefix),
+    Mx(Option<String>, Prefix),
+    Ptr,
+    Ip(IpAddr, Prefix),
+    Exists(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Term {
+    pub qualifier: Qualifier,
+    pub mechanism: Mechanism,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spf {
+    pub terms: Vec<Term>,
+    pub redirect: Option<String>,
+}
+
+impl Prefix {
+    const WHOLE: Self = Self { four: 32, six: 128 };
+
+    pub fn matches(self, network: IpAddr, address: IpAddr) -> bool {
+        match (network, address) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let shift = 32 - u32::from(self.four.min(32));
+                let differ = network.to_bits() ^ address.to_bits();
+                differ.checked_shr(shift).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let shift = 128 - u32::from(self.six.min(128));
+                let differ = network.to_bits() ^ address.to_bits();
+                differ.checked_shr(shift).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Spf {
+    /// What becomes of mail that nothing before it matched.
+    pub fn all(&self) -> Option<Qualifier> {
+        let all = self.terms.iter().find(|t| t.mechanism == Mechanism::All);
+        all.map(|term| term.qualifier)
+    }
+}
+
+/// Whether a text record means to be an SPF record.
+pub fn is_spf(text: &str) -> bool {
+    text.split(' ')
+        .next()
+        .is_some_and(|first| first.eq_ignore_ascii_case("v=spf1"))
+}
+
+/// The error says which term, and what is wrong with it.
+impl FromStr for Spf {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut spf = Self::default();
+        for word in text.split(' ').skip(1).filter(|word| !word.is_empty()) {
+            let end = word.find([':', '/', '=']);
+            if let Some(end) = end.filter(|end| word[*end..].starts_with('=')) {
+                if word[..end].eq_ignore_ascii_case("redirect") {
+                    if spf.redirect.is_some() {
+                        return Err("there are two redirect=".into());
+                    }
+                    spf.redirect = Some(domain(word, &word[end + 1..])?);
+                }
+                continue; // exp=, and what is not known yet (§6)
+            }
+            spf.terms.push(word.parse()?);
+        }
+        Ok(spf)
+    }
+}
+
+impl FromStr for Term {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let (qualifier, rest) = match word.split_at_checked(1) {
+            Some(("+", rest)) => (Qualifier::Pass, rest),
+            Some(("-", rest)) => (Qualifier::Fail, rest),
+            Some(("~", rest)) => (Qualifier::SoftFail, rest),
+            Some(("?", rest)) => (Qualifier::Neutral, rest),
+            _ => (Qualifier::Pass, word),
+        };
+        let end = rest.find([':', '/']).unwrap_or(rest.len());
+        let (name, argument) = rest.split_at(end);
+        let value = argument.strip_prefix(':');
+        let mechanism = match (name.to_ascii_lowercase().as_str(), value) {
+            ("all", None) if argument.is_empty() => Mechanism::All,
+            ("include", Some(value)) => Mechanism::Include(domain(word, value)?),
+            ("exists", Some(value)) => Mechanism::Exists(domain(word, value)?),
+            ("a", _) => {
+                let (name, prefix) = target(word, argument)?;
+                Mechanism::A(name, prefix)
+            }
+            ("mx", _) => {
+                let (name, prefix) = target(word, argument)?;
+                Mechanism::Mx(name, prefix)
+            }
+            ("ptr", None) if argument.is_empty() => Mechanism::Ptr,
+            ("ptr", Some(value)) => {
+                domain(word, value)?;
+                Mechanism::Ptr
+            }
+            ("ip4" | "ip6", Some(value)) => {
+                let four = name.eq_ignore_ascii_case("ip4");
+                let (address, prefix) = network(value, four).ok_or_else(|| {
+                    let example = if four {
+                        "192.0.2.0/24"
+                    } else {
+                        "2001:db8::/32"
+                    };
+                    format!("{word}: what follows the colon is not like {example}")
+                })?;
+                Mechanism::Ip(address, prefix)
+            }
+            ("include" | "exists" | "ip4" | "ip6", None) => {
+                return Err(format!("{word}: nothing follows it"));
+            }
+            _ => return Err(format!("{word}: no such mechanism")),
+        };
+        Ok(Self {
+            qualifier,
+            mechanism,
+        })
+    }
+}
+
+fn network(value: &str, four: bool) -> Option<(IpAddr, Prefix)> {
+    let (address, bits) = match value.split_once('/') {
+        Some((address, bits)) => (address, Some(bits)),
+        None => (value, None),
+    };
+    let mut prefix = Prefix::WHOLE;
+    let address = if four {
+        prefix.four = bits.map_or(Some(32), |bits| length(bits, 32))?;
+        IpAddr::from(address.parse::<Ipv4Addr>().ok()?)
+    } else {
+        prefix.six = bits.map_or(Some(128), |bits| length(bits, 128))?;
+        IpAddr::from(address.parse::<Ipv6Addr>().ok()?)
+    };
+    Some((address, prefix))
+}
+
+fn length(bits: &str, most: u8) -> Option<u8> {
+    let plain = bits.bytes().all(|b| b.is_ascii_digit());
+    bits.parse().ok().filter(|n| plain && *n <= most)
+}
+
+/// `:name/24//64`, every part of it optional.
+fn target(word: &str, argument: &str) -> Result<(Option<String>, Prefix), String> {
+    let bad = || format!("{word}: its end is not like /24 or //64");
+    let (name, bits) = argument.split_at(argument.find('/').unwrap_or(argument.len()));
+    let mut prefix = Prefix::WHOLE;
+    let (four, six) = match bits.split_once("//") {
+        Some((four, six)) => (four, Some(six)),
+        None => (bits, None),
+    };
+    if !four.is_empty() {
+        let four = four.strip_prefix('/').and_then(|n| length(n, 32));
+        prefix.four = four.ok_or_else(bad)?;
+    }
+    if let Some(six) = six {
+        prefix.six = length(six, 128).ok_or_else(bad)?;
+    }
+    let name = match name.strip_prefix(':') {
+        Some(name) => Some(domain(word, name)?),
+        None => None,
+    };
+    Ok((name, prefix))
+}
+
+/// A name with two parts at least, or one with macros.
+fn domain(word: &str, text: &str) -> Result<String, String> {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    if name.contains('%') {
+        return Ok(name.to_owned());
+    }
+    if name.parse::<IpAddr>().is_ok() {
+        return Err(format!(
+            "{word}: that is an address, which is written ip4: or ip6:"
+        ));
+    }
+    let good = name.contains('.')
+        && name.split('.').all(|label| (1..=63).contains(&label.len()))
+        && name.bytes().all(|b| b.is_ascii_graphic() && b != b'/')
+        && !name
+            .rsplit('.')
+            .next()
+            .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    if !good {
+        return Err(format!("{word}: what follows it is not a domain"));
+    }
+    Ok(name.to_ascii_lowercase())
+}
+
+/// The record that says what these say together, and lets this term pass, too.
+/// Nothing is passed on of what lets everybody send.
+pub fn amended(records: &[String], term: Option<&str>) -> String {
+    let mut words: Vec<&str> = term.into_iter().collect();
+    let mut redirect = None;
+    let mut all = None;
+    for word in records.iter().flat_map(|r| r.split(' ').skip(1)) {
+        let lower = word.to_ascii_lowercase();
+        if lower.starts_with("redirect=") {
+            redirect = Some(word);
+        } else if lower.trim_start_matches(['+', '-', '~', '?']) == "all" {
+            if lower.starts_with(['-', '~']) && all != Some("-all") {
+                all = Some(if lower == "-all" { "-all" } else { "~all" });
+            }
+        } else if !word.is_empty() && !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    let end = all.or(redirect).unwrap_or("~all");
+    words.insert(0, "v=spf1");
+    words.push(end);
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(text: &str) -> String {
+        format!("v=spf1 {text}").parse::<Spf>().unwrap_err()
+    }
+
+    #[test]
+    fn records() {
+        let text = "v=spf1  MX a:Smtp.example.com/24//64 ~ip4:192.0.2.0/24 ip6:2001:db8::/32 \
+            ?include:_spf.example.org exists:%{i}.example.org ptr:example.com \
+            unknown=thing exp=why.example.com redirect=example.org -all";
+        let spf: Spf = text.parse().unwrap();
+        let pass = |mechanism| Term {
+            qualifier: Qualifier::Pass,
+            mechanism,
+        };
+        let prefix = Prefix { four: 24, six: 64 };
+        assert_eq!(spf.terms[0], pass(Mechanism::Mx(None, Prefix::WHOLE)));
+        let host = Some("smtp.example.com".to_owned());
+        assert_eq!(spf.terms[1], pass(Mechanism::A(host, prefix)));
+        assert_eq!(spf.terms[2].qualifier, Qualifier::SoftFail);
+        assert_eq!(spf.terms[4].qualifier, Qualifier::Neutral);
+        assert_eq!(spf.redirect.as_deref(), Some("example.org"));
+        assert_eq!(spf.all(), Some(Qualifier::Fail));
+        assert!(is_spf("V=SPF1") && is_spf("v=spf1 -all"));
+        assert!(!is_spf("v=spf10 -all") && !is_spf(" v=spf1"));
+    }
+
+    #[test]
+    fn faults_name_their_term() {
+        for bad in [
+            "inlcude:example.org",
+            "include",
+            "include:",
+            "include:localhost",
+            "a:192.0.2.1",
+            "a:",
+            "a/33",
+            "a/x",
+            "a//129",
+            "mx:example.com/-1",
+            "ip4:192.0.2",
+            "ip4:192.0.2.0/33",
+            "ip4:2001:db8::1",
+            "ip6:192.0.2.1",
+            "ip6:2001:db8::/+9",
+            "all:x",
+            "-",
+            "ü",
+            "redirect=",
+            "redirect=a.example redirect=b.example",
+        ] {
+            let word = bad.split(' ').next().unwrap();
+            let said = fault(bad);
+            assert!(said.contains(word) || said.contains("redirect"), "{said}");
+        }
+        assert!(fault("a:192.0.2.1").contains("ip4:"));
+    }
+
+    #[test]
+    fn networks() {
+        let matches = |term: &str, address: &str| {
+            let Mechanism::Ip(network, prefix) = term.parse::<Term>().unwrap().mechanism else {
+                panic!("{term}");
+            };
+            prefix.matches(network, address.parse().unwrap())
+        };
+        assert!(matches("ip4:192.0.2.0/24", "192.0.2.255"));
+        assert!(!matches("ip4:192.0.2.0/24", "192.0.3.0"));
+        assert!(matches("ip4:0.0.0.0/0", "203.0.113.9"));
+        assert!(matches("ip4:192.0.2.7", "192.0.2.7"));
+        assert!(!matches("ip4:192.0.2.7", "192.0.2.6"));
+        assert!(matches("ip6:2001:db8::/32", "2001:db8:ffff::1"));
+        assert!(!matches("ip6:2001:db8::/32", "2001:db9::1"));
+        assert!(matches("ip6:::/0", "2001:db9::1"));
+        assert!(!matches("ip4:0.0.0.0/0", "::1"));
+    }
+
+    #[test]
+    fn amending() {
+        let amended = |records: &[&str], term| {
+            let records: Vec<_> = records.iter().map(ToString::to_string).collect();
+            amended(&records, term)
+        };
+        let term = Some("a:smtp.example.com");
+        assert_eq!(amended(&[], term), "v=spf1 a:smtp.example.com ~all");
+        assert_eq!(
+            amended(&["v=spf1 mx -all"], term),
+            "v=spf1 a:smtp.example.com mx -all"
+        );
+        assert_eq!(
+            amended(
+                &["v=spf1 mx ~all", "v=spf1 mx include:b.example -all"],
+                None
+            ),
+            "v=spf1 mx include:b.example -all"
+        );
+        assert_eq!(
+            amended(&["v=spf1 +all"], term),
+            "v=spf1 a:smtp.example.com ~all"
+        );
+        assert_eq!(
+            amended(&["v=spf1 redirect=b.example"], term),
+            "v=spf1 a:smtp.example.com redirect=b.example"
+        );
+    }
+}
