@@ -175,6 +175,18 @@ pub enum Error {
     #[error("smtpcred serve should not run as root")]
     RunsAsRoot,
 
+    /// Nobody answers, or whoever answers does not know.
+    #[error("the DNS could not be asked: {0}")]
+    DnsFailed(String),
+    #[error("{domain} is not verified: its token is not in the DNS; found at {name}: {found}")]
+    NotVerified {
+        domain: String,
+        name: String,
+        found: String,
+        /// To be published.
+        record: String,
+    },
+
     /// Of a mail server's configuration: how many things.
     #[error("{0} things in the mail server's configuration are not as they should be")]
     Differs(usize),
@@ -232,6 +244,8 @@ impl Error {
             Self::StoreDamaged { .. } | Self::Inconsistent(_) => "store_damaged",
             Self::StoreTooNew { .. } => "store_too_new",
             Self::StoreUnsafe { .. } => "store_unsafe",
+            Self::DnsFailed(_) => "dns_failed",
+            Self::NotVerified { .. } => "not_verified",
             Self::Differs(_) => "differs",
             Self::Socket(_) => "socket",
             Self::RunsAsRoot => "runs_as_root",
@@ -265,7 +279,7 @@ impl Error {
             Self::NeedsConfirmation(_) | Self::Cancelled => Exit::Unconfirmed,
             Self::Interrupted | Self::Stopped(_) => Exit::Interrupted,
             Self::Answered(exit) => *exit,
-            Self::Differs(_) => Exit::Attention,
+            Self::Differs(_) | Self::NotVerified { .. } => Exit::Attention,
             Self::WrongPassword(_) => Exit::WrongPassword,
             Self::Undeliverable(_) | Self::OutputExists(_) | Self::Undelivered(_) => {
                 Exit::Undelivered
@@ -275,6 +289,7 @@ impl Error {
             | Self::RotationRunning
             | Self::StoreFull(_)
             | Self::CannotTell(_)
+            | Self::DnsFailed(_)
             | Self::StoreMissing(_)
             | Self::StoreReplaced(_)
             | Self::StoreUnreachable { .. } => Exit::TryAgain,
@@ -361,6 +376,10 @@ impl Error {
                 "restore the store from a backup, and check the disk".into()
             }
             Self::StoreTooNew { .. } => "it was left untouched; upgrade this program".into(),
+            Self::DnsFailed(_) => "try again, or ask another server: --resolver 192.0.2.53".into(),
+            Self::NotVerified { domain, record, .. } => format!(
+                "publish: {record}; then, maybe some minutes later: smtpcred domain verify {domain}"
+            ),
             Self::Differs(_) => {
                 "see what it should be with the same command without --check".into()
             }

@@ -94,3 +94,42 @@ fn a_store_of_the_second_version_opens() {
         .unwrap();
     assert!(version >= 3);
 }
+
+#[test]
+fn a_store_of_the_third_version_opens() {
+    let sandbox = Sandbox::empty();
+    std::fs::create_dir(sandbox.folder.path().join("data")).unwrap();
+    let old = Connection::open(sandbox.store()).unwrap();
+    for step in [
+        include_str!("../src/store/sqlite/0001.sql"),
+        include_str!("../src/store/sqlite/0002.sql"),
+        include_str!("../src/store/sqlite/0003.sql"),
+    ] {
+        old.execute_batch(step).unwrap();
+    }
+    old.execute_batch(
+        "PRAGMA application_id = 0x534d5450; PRAGMA user_version = 3;
+        INSERT INTO domains (name, created_at) VALUES ('example.com', 1800000000);",
+    )
+    .unwrap();
+    drop(old);
+    let domain = sandbox.json(&["domain", "show", "example.com"]);
+    assert_eq!(domain["verified_at"], serde_json::Value::Null);
+    // What it brings can be used at once: a token is made when it is asked for.
+    sandbox.ok(&["set-settings", "--require-verified-domains", "yes"]);
+    let nobody = [
+        "domain",
+        "verify",
+        "example.com",
+        "--resolver",
+        "127.0.0.1:1",
+    ];
+    assert_eq!(sandbox.run(&nobody).code, 75);
+    let token: String = Connection::open(sandbox.store())
+        .unwrap()
+        .query_row("SELECT verification_token FROM domains", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    assert_eq!(token.len(), 24);
+}

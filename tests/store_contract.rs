@@ -5,6 +5,8 @@
 mod relay;
 #[path = "store_contract/rotation.rs"]
 mod rotation;
+#[path = "store_contract/verified.rs"]
+mod verified;
 
 use std::fs;
 use std::path::Path;
@@ -119,6 +121,7 @@ fn story(open: &dyn Fn() -> Store) {
     passwords_come_and_go(&mut store);
     what_is_not_committed_did_not_happen(&mut store, open);
     settings(&mut store);
+    verified::story(&mut store);
     relay::story(&mut store, open);
     rotation::story(&mut store, open);
     things_end(&mut store);
@@ -407,6 +410,9 @@ fn every_change_left_its_event(store: &mut Store) {
             "password.rehash",
             "settings.set",
             "settings.set",
+            verified::EVENTS[0],
+            verified::EVENTS[1],
+            verified::EVENTS[2],
             "user.reset",
             "user.set",
             "domain.set",
@@ -473,7 +479,7 @@ fn p5_sqlite_keeps_the_contract() {
 #[test]
 fn the_story_calls_every_method() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let story = ["", "/relay", "/rotation"]
+    let story = ["", "/relay", "/rotation", "/verified"]
         .map(|part| {
             fs::read_to_string(root.join(format!("tests/store_contract{part}.rs"))).unwrap()
         })

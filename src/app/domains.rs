@@ -1,9 +1,12 @@
 //! Domains.
 
+use super::dns::{Subject, Verification};
 use super::{App, need_domain};
 use crate::error::{Error, Result};
+use crate::model::dns::Selector;
 use crate::model::domain::Domain;
 use crate::model::name::DomainName;
+use crate::model::password::verification_token;
 use crate::store::DomainChange;
 
 impl App {
@@ -55,5 +58,57 @@ impl App {
         tx.remove_domain(name)?;
         tx.commit()?;
         Ok((domain, users))
+    }
+
+    /// What is to be found in the DNS about a domain.
+    pub fn subject(&mut self, name: &DomainName, selectors: Vec<Selector>) -> Result<Subject> {
+        let verified = need_domain(&mut self.store, name)?.verified_at.is_some();
+        let host = self.connection_of(name)?.host;
+        let verification = if self.store.settings()?.require_verified_domains {
+            let token = self.verification_token(name)?;
+            Some(Verification { token, verified })
+        } else {
+            None
+        };
+        Ok(Subject {
+            domain: name.clone(),
+            host,
+            selectors,
+            verification,
+        })
+    }
+
+    /// The one a domain has, which is made when it is first asked for.
+    pub fn verification_token(&mut self, name: &DomainName) -> Result<String> {
+        need_domain(&mut self.store, name)?;
+        if let Some(token) = self.store.verification_token(name)? {
+            return Ok(token);
+        }
+        let token = verification_token(self.world.random)?;
+        let mut tx = self.begin()?;
+        tx.set_verification_token(name, &token)?;
+        tx.commit()?;
+        // Somebody else may have been quicker.
+        let stored = self.store.verification_token(name)?;
+        stored.ok_or_else(|| Error::DomainNotFound(name.to_string()))
+    }
+
+    /// Its token was found.
+    pub fn set_verified(&mut self, name: &DomainName) -> Result<Domain> {
+        let mut tx = self.begin()?;
+        need_domain(tx.store(), name)?;
+        tx.set_verified(name)?;
+        tx.commit()?;
+        need_domain(&mut self.store, name)
+    }
+
+    /// How many have users that cannot send where domains have to be verified.
+    pub fn unverified_domains(&mut self) -> Result<u64> {
+        let mut count = 0;
+        self.store.domains(&mut |domain, users| {
+            count += u64::from(domain.verified_at.is_none() && users > 0);
+            Ok(())
+        })?;
+        Ok(count)
     }
 }

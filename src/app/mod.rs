@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod credential;
+pub mod dns;
 pub mod domains;
 pub mod explain;
 pub mod relay;

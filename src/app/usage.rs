@@ -30,6 +30,7 @@ pub struct DomainDetail {
     pub limits: Limits,
     pub on_limit: Option<OnLimit>,
     pub rotation: RotationRules,
+    pub must_be_verified: bool,
 }
 
 impl App {
@@ -63,6 +64,7 @@ impl App {
             limits: self.store.limits(Owner::domain(name))?,
             on_limit: self.store.domain_on_limit(name)?,
             rotation: self.store.own_rotation_rules(Owner::domain(name))?,
+            must_be_verified: self.store.settings()?.require_verified_domains,
             domain,
         })
     }

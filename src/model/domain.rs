@@ -11,5 +11,7 @@ pub struct Domain {
     pub max_users: Option<u32>,
     /// Messages a day, all users together.
     pub daily_limit: Option<u32>,
+    /// When its token was found in the DNS.
+    pub verified_at: Option<Time>,
     pub created_at: Time,
 }

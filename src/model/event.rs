@@ -12,6 +12,7 @@ pub enum Action {
     DomainAdd,
     DomainSet,
     DomainRemove,
+    DomainVerify,
     UserCreate,
     UserSet,
     UserReset,
@@ -35,10 +36,11 @@ pub enum Action {
 }
 
 impl Action {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::DomainAdd,
         Self::DomainSet,
         Self::DomainRemove,
+        Self::DomainVerify,
         Self::UserCreate,
         Self::UserSet,
         Self::UserReset,
@@ -62,6 +64,7 @@ impl Action {
             Self::DomainAdd => "domain.add",
             Self::DomainSet => "domain.set",
             Self::DomainRemove => "domain.remove",
+            Self::DomainVerify => "domain.verify",
             Self::UserCreate => "user.create",
             Self::UserSet => "user.set",
             Self::UserReset => "user.reset",

@@ -193,6 +193,14 @@ pub fn short_name(length: usize, random: Random) -> Result<String> {
     Ok(name.replace('l', "k"))
 }
 
+/// Not secret, but nobody's guess: what a domain shows in its DNS.
+pub fn verification_token(random: Random) -> Result<String> {
+    const LENGTH: usize = 24;
+    let mut token = String::with_capacity(LENGTH);
+    push_random(&mut token, LENGTH, random)?;
+    Ok(token)
+}
+
 fn push_random(text: &mut String, count: usize, random: Random) -> Result<()> {
     // The largest multiple of 57 in a byte: above it some characters would
     // come more often than others.

@@ -18,6 +18,8 @@ pub struct Settings {
     pub argon2: Cost,
     /// Passwords may come over connections that are not encrypted.
     pub allow_insecure: bool,
+    /// Users of domains that are not verified cannot send.
+    pub require_verified_domains: bool,
     /// When a limit of a day begins anew.
     pub day: Day,
     /// Of all users together.

@@ -161,7 +161,7 @@ impl Server {
     fn refuse_sending(&mut self, key: Key, envelope: &Envelope, refusal: &Refusal) {
         let code = match refusal {
             Refusal::NotOwned => "553 5.7.1",
-            Refusal::Stopped => "554 5.7.1",
+            Refusal::Stopped | Refusal::Unverified => "554 5.7.1",
             Refusal::Limit { action, over, .. } => match action {
                 OnLimit::Defer if over.frees_at.is_some() => "450 4.7.1",
                 _ => "554 5.7.1",

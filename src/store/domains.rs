@@ -21,7 +21,7 @@ pub struct DomainChange {
 
 impl Store {
     pub fn domain(&mut self, name: &DomainName) -> Result<Option<Domain>> {
-        const SQL: &str = "SELECT name, host, max_users, daily_limit, created_at
+        const SQL: &str = "SELECT name, host, max_users, daily_limit, created_at, verified_at
             FROM domains WHERE name = $1";
         let mut found = None;
         self.engine
@@ -34,11 +34,12 @@ impl Store {
 
     /// All of them by name, each with the number of its users.
     pub fn domains(&mut self, each: &mut dyn FnMut(Domain, u64) -> Result<()>) -> Result<()> {
-        const SQL: &str = "SELECT d.name, d.host, d.max_users, d.daily_limit, d.created_at,
+        const SQL: &str =
+            "SELECT d.name, d.host, d.max_users, d.daily_limit, d.created_at, d.verified_at,
                 (SELECT count(*) FROM users u WHERE u.domain = d.name)
             FROM domains d ORDER BY d.name";
         self.engine.query(SQL, &[], &mut |row| {
-            each(read(row)?, row.int(5)?.unsigned_abs())
+            each(read(row)?, row.int(6)?.unsigned_abs())
         })
     }
 
@@ -47,6 +48,18 @@ impl Store {
         const SQL: &str = "SELECT name FROM domains
             WHERE name >= $1 AND name < $2 ORDER BY name LIMIT $3";
         self.names(SQL, prefix, limit)
+    }
+
+    /// What is to be found in the domain's DNS, if it was ever asked for.
+    pub fn verification_token(&mut self, name: &DomainName) -> Result<Option<String>> {
+        const SQL: &str = "SELECT verification_token FROM domains WHERE name = $1";
+        let mut found = None;
+        self.engine
+            .query(SQL, &[name.as_str().into()], &mut |row| {
+                found = row.opt_text(0)?.map(str::to_owned);
+                Ok(())
+            })?;
+        Ok(found)
     }
 
     pub fn user_count(&mut self, domain: &DomainName) -> Result<u64> {
@@ -68,6 +81,7 @@ fn read(row: &dyn Row) -> Result<Domain> {
         max_users: row.opt_limit(2)?,
         daily_limit: row.opt_limit(3)?,
         created_at: row.time(4)?,
+        verified_at: row.opt_time(5)?,
     })
 }
 
@@ -95,6 +109,23 @@ impl Tx<'_> {
         self.forget_limits(Owner::domain(name))?;
         self.forget_rotation_rules(Owner::domain(name))?;
         self.event(Action::DomainRemove, Some(name), None, &Fields::default())
+    }
+
+    /// Only where there is none: it stays the same for good. No event: nothing
+    /// depends on it before it is published.
+    pub fn set_verification_token(&mut self, name: &DomainName, token: &str) -> Result<()> {
+        const SQL: &str = "UPDATE domains SET verification_token = $2
+            WHERE name = $1 AND verification_token IS NULL";
+        self.execute(SQL, &[name.as_str().into(), token.into()])
+            .map(|_| ())
+    }
+
+    /// Its token was found in the DNS.
+    pub fn set_verified(&mut self, name: &DomainName) -> Result<()> {
+        const SQL: &str = "UPDATE domains SET verified_at = $2 WHERE name = $1";
+        let at = self.stamp.at;
+        self.execute(SQL, &[name.as_str().into(), at.into()])?;
+        self.event(Action::DomainVerify, Some(name), None, &Fields::default())
     }
 
     fn update_domain(&mut self, domain: &DomainName, change: &DomainChange) -> Result<Fields> {

@@ -1,6 +1,6 @@
 //! What a user may send, and what it sent: senders, limits, counts.
 
-use super::settings::ON_LIMIT;
+use super::settings::{ON_LIMIT, YES};
 use super::{Store, Tx};
 use crate::error::Result;
 use crate::model::event::{Action, Fields};
@@ -63,6 +63,8 @@ pub struct SendingChange {
 pub struct SendingRules {
     pub expires_at: Option<Time>,
     pub suspended_at: Option<Time>,
+    /// Its domain has to be verified, and is not.
+    pub unverified: bool,
     pub senders: Vec<Sender>,
     pub limits: [Limits; 3],
     pub on_limit: [Option<OnLimit>; 3],
@@ -87,9 +89,12 @@ impl SendingRules {
 impl Store {
     pub fn sending_rules(&mut self, username: &Username) -> Result<Option<SendingRules>> {
         const USER: &str = "SELECT u.expires_at, u.suspended_at, u.daily_limit, d.daily_limit,
-                u.on_limit, d.on_limit, s.value
+                u.on_limit, d.on_limit, s.value,
+                v.value, d.verified_at
             FROM users u JOIN domains d ON d.name = u.domain
-            LEFT JOIN settings s ON s.name = 'on_limit' WHERE u.username = $1";
+            LEFT JOIN settings s ON s.name = 'on_limit'
+            LEFT JOIN settings v ON v.name = 'require_verified_domains'
+            WHERE u.username = $1";
         let mut found = None;
         let name = username.as_str();
         self.engine.query(USER, &[name.into()], &mut |row| {
@@ -99,6 +104,7 @@ impl Store {
             found = Some(SendingRules {
                 expires_at: row.opt_time(0)?,
                 suspended_at: row.opt_time(1)?,
+                unverified: row.opt_text(7)? == Some(YES) && row.opt_time(8)?.is_none(),
                 senders: Vec::new(),
                 limits,
                 on_limit: [row.opt_parsed(4)?, row.opt_parsed(5)?, row.opt_parsed(6)?],

@@ -16,6 +16,7 @@ pub struct SettingsChange {
     pub ports: Option<Ports>,
     pub argon2: Option<Cost>,
     pub allow_insecure: Option<bool>,
+    pub require_verified_domains: Option<bool>,
     pub day: Option<Day>,
     pub sending: SendingChange,
     pub rotation: RulesChange,
@@ -25,9 +26,10 @@ const HOST: &str = "host";
 const PORTS: &str = "ports";
 const ARGON2: &str = "argon2";
 const ALLOW_INSECURE: &str = "allow_insecure";
+const REQUIRE_VERIFIED: &str = "require_verified_domains";
 const DAY: &str = "day";
 pub(super) const ON_LIMIT: &str = "on_limit";
-const YES: &str = "yes";
+pub(super) const YES: &str = "yes";
 
 impl Store {
     pub fn settings(&mut self) -> Result<Settings> {
@@ -39,6 +41,7 @@ impl Store {
                 PORTS => settings.ports = row.parsed(1)?,
                 ARGON2 => settings.argon2 = row.parsed(1)?,
                 ALLOW_INSECURE => settings.allow_insecure = row.text(1)? == YES,
+                REQUIRE_VERIFIED => settings.require_verified_domains = row.text(1)? == YES,
                 // A zone that this machine does not know must not keep anybody
                 // from signing in; the last 24 hours are never less strict.
                 DAY => settings.day = row.parsed(1).unwrap_or_default(),
@@ -59,14 +62,13 @@ impl Tx<'_> {
             .host
             .as_ref()
             .map(|h| h.as_ref().value().map(ToString::to_string));
+        let yes = |set: Option<bool>| set.map(|yes| yes.then(|| YES.to_owned()));
         let rows = [
             (HOST, host),
             (PORTS, change.ports.map(|p| Some(p.to_string()))),
             (ARGON2, change.argon2.map(|c| Some(c.to_string()))),
-            (
-                ALLOW_INSECURE,
-                change.allow_insecure.map(|yes| yes.then(|| YES.to_owned())),
-            ),
+            (ALLOW_INSECURE, yes(change.allow_insecure)),
+            (REQUIRE_VERIFIED, yes(change.require_verified_domains)),
             (DAY, change.day.as_ref().map(|day| Some(day.to_string()))),
         ];
         let mut fields = Fields::default();

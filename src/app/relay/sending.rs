@@ -56,6 +56,8 @@ pub enum Ruling {
 pub enum Refusal {
     /// Suspended, expired or deleted since it signed in.
     Stopped,
+    /// Its domain has to be verified, and is not.
+    Unverified,
     NotOwned,
     Limit {
         /// Whose, for people.
@@ -79,6 +81,8 @@ impl Relay {
         let stopped = rules.suspended_at.is_some() || rules.expires_at.is_some_and(|at| at <= now);
         let refusal = if stopped {
             Some(Refusal::Stopped)
+        } else if rules.unverified {
+            Some(Refusal::Unverified)
         } else if may_send_as(&username, &rules.senders, &envelope.sender) {
             None
         } else {
@@ -358,6 +362,9 @@ impl Refusal {
     pub fn text(&self) -> String {
         match self {
             Self::Stopped => "This login may not send any more".into(),
+            Self::Unverified => {
+                "The domain of this login is not verified: it may not send yet".into()
+            }
             Self::NotOwned => "Sender address not owned by this login".into(),
             Self::Limit { owner, over, .. } => {
                 let frees = match over.frees_at {
