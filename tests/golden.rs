@@ -57,6 +57,10 @@ impl Mask {
                 r#""milliseconds":${1}0"#,
             ),
             (r"\b(connect|greeting),\d+,".into(), "$1,N,"),
+            (
+                format!("smtpcred-verification={base57}{{24}}"),
+                "smtpcred-verification=[TOKEN]",
+            ),
             // A slow machine may take some seconds between two lines.
             (r"\b\ds\b".into(), "0s"),
             (

@@ -45,7 +45,12 @@ Examples:
   smtpcred domain add bücher.example --host smtp.example.com     stored as xn--bcher-kva.example
 
 JSON:
-  {domain, users, max_users, daily_limit, host, created_at}; what is not set is null.";
+  {domain, users, max_users, daily_limit, host, created_at, verified_at, records: [{name, type,
+  value}]}; what is not set is null.
+
+Records:
+  Lines of a zone file on stdout; what stands in `value` is what the form of a DNS provider wants.
+  They can be had again, with what is there already, by `domain check`.";
 
 pub const DOMAIN_LIST: &str = "\
 Examples:
@@ -53,16 +58,17 @@ Examples:
   smtpcred domain list --json | jq -r '.[].domain'
 
 JSON:
-  A list of {domain, users, max_users, daily_limit, host, created_at}; what is not set is null.";
+  A list of {domain, users, max_users, daily_limit, host, created_at, verified_at}; what is not set
+  is null.";
 
 pub const DOMAIN_SHOW: &str = "\
 Examples:
   smtpcred domain show example.com
 
 JSON:
-  {domain, users, max_users, daily_limit, host, created_at, limits: {KIND: N}, on_limit,
-  rotate_every_seconds, delivery: {command, write_file, write_env, env_name, timeout_seconds}}; what
-  is not set is null.";
+  {domain, users, max_users, daily_limit, host, created_at, verified_at, limits: {KIND: N},
+  on_limit, rotate_every_seconds, delivery: {command, write_file, write_env, env_name,
+  timeout_seconds}}; what is not set is null.";
 
 pub const DOMAIN_SET: &str = "\
 Examples:
@@ -81,6 +87,45 @@ Examples:
 
 JSON:
   The domain as it was.";
+
+pub const DOMAIN_CHECK: &str = "\
+Examples:
+  smtpcred domain check example.com --selector s1
+  smtpcred domain check example.com --resolver 9.9.9.9   as that one sees it
+  smtpcred domain check example.com --json | jq -r '.[] | .wanted // empty'
+
+What is looked at:
+  host                the server's name has addresses
+  reverse             each of them has a name that leads back to it
+  mx                  bounces can come back: names with addresses, no aliases
+  spf                 one record, not broken, at most ten look-ups, that lets the server's addresses
+                      send; other addresses that the relay may send from are not known here
+  dkim                a key for each --selector, of 2048 bits
+  dmarc               one record, of the domain or of one above it
+  mta-sts, tls-rpt    whether they are right, where there are any
+  verification        where `set-settings --require-verified-domains` is yes
+
+States:
+  ok, missing, wrong, warning (works, and could be better), unknown (the DNS did not say).
+
+JSON:
+  A list of {check, state, found, wanted, hint}; wanted is the record to publish, as a line of a
+  zone file, or null.
+
+Exit codes:
+  0 nothing is missing or wrong, 7 something is, 75 the DNS did not say.";
+
+pub const DOMAIN_VERIFY: &str = "\
+Examples:
+  smtpcred domain verify example.com                     says what to publish, as long as it is not
+  smtpcred domain verify example.com --resolver 9.9.9.9
+  smtpcred set-settings --require-verified-domains yes   only users of verified domains can send
+
+JSON:
+  The domain, as `domain list` prints it; else an error: not_verified, or dns_failed.
+
+Exit codes:
+  0 verified, now or before; 7 the token is not there; 75 the DNS did not say.";
 
 pub const USER_CREATE: &str = "\
 Examples:
@@ -231,8 +276,8 @@ Examples:
 
 JSON:
   {username, host, ports: [{port, encryption, recommended}], auth}; encryption is starttls or tls.
-  Of the installation also argon2, day, allow_insecure, limits: {KIND: N}, on_limit,
-  rotate_every_seconds and delivery.";
+  Of the installation also argon2, day, allow_insecure, require_verified_domains, limits: {KIND: N},
+  on_limit, rotate_every_seconds and delivery.";
 
 pub const SET_SETTINGS: &str = "\
 Examples:
@@ -243,8 +288,8 @@ Examples:
   smtpcred set-settings --rotate-every 180d
 
 JSON:
-  {host, ports, argon2, day, allow_insecure, limits: {KIND: N}, on_limit, rotate_every_seconds,
-  delivery: {command, write_file, write_env, env_name, timeout_seconds}}.
+  {host, ports, argon2, day, allow_insecure, require_verified_domains, limits: {KIND: N}, on_limit,
+  rotate_every_seconds, delivery: {command, write_file, write_env, env_name, timeout_seconds}}.
 
 Argon2id:
   The least is OWASP's minimum: m=47104,t=1 or m=19456,t=2 or m=12288,t=3 or m=9216,t=4 or
@@ -326,7 +371,7 @@ Examples:
 JSON:
   A list of {name, messages, recipients, bytes, refusals}; the name is a username, a domain or a
   date. Kept for 400 days. A day is one of UTC, or of the zone in `set-settings --day`. Refusals are
-  messages that a limit or a foreign sender kept back.";
+  messages that a limit, a foreign sender or an unverified domain kept back.";
 
 pub const AUDIT_FAILURES: &str = "\
 Examples:
@@ -366,8 +411,8 @@ Examples:
 JSON:
   A list of {id, at, actor, run_as, host, action, domain, username, fields}. The actor is the
   person, also behind sudo; run_as is whom the program ran as, where that is another. The actions
-  are domain.add, domain.set, domain.remove, user.create, user.set, user.reset, user.rotate,
-  user.retire, user.suspend, user.resume, user.delete, user.expired, rotation.begin,
+  are domain.add, domain.set, domain.remove, domain.verify, user.create, user.set, user.reset,
+  user.rotate, user.retire, user.suspend, user.resume, user.delete, user.expired, rotation.begin,
   rotation.withdraw, rotation.unfinished, password.rehash, settings.set, limit.near and
   limit.reached.";
 

@@ -57,6 +57,14 @@ pub struct Set {
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no)]
     allow_insecure: Option<bool>,
 
+    /// Let only users of verified domains send: yes or no
+    ///
+    /// See `domain verify`. It is the policy service that refuses the others, at once, with 554;
+    /// signing in still works. A Dovecot that reads the store itself, with no policy service behind
+    /// it, lets them send.
+    #[arg(long, value_name = "YES|NO", value_parser = yes_or_no)]
+    require_verified_domains: Option<bool>,
+
     #[command(flatten)]
     limits: LimitArgs,
 
@@ -121,10 +129,11 @@ impl Set {
             && self.argon2.is_none()
             && self.day.is_none()
             && self.allow_insecure.is_none()
+            && self.require_verified_domains.is_none()
             && rotation.is_empty()
             && sending.is_empty();
         if nothing {
-            let give = "nothing to set: give --host, --ports, --argon2, --day, --allow-insecure, --daily-limit, --limit, --on-limit, --rotate-every or --deliver";
+            let give = "nothing to set: give --host, --ports, --argon2, --day, --allow-insecure, --require-verified-domains, --daily-limit, --limit, --on-limit, --rotate-every or --deliver";
             return Err(Error::Usage(give.into()).into());
         }
         let mut app = context.app(Access::Create)?;
@@ -133,6 +142,7 @@ impl Set {
             ports: self.ports,
             argon2: self.argon2,
             allow_insecure: self.allow_insecure,
+            require_verified_domains: self.require_verified_domains,
             day: self.day,
             sending,
             rotation,
@@ -140,6 +150,14 @@ impl Set {
         let settings = app.set_settings(&change)?;
         let rotation = app.installation_rotation()?;
         context.out.note("changed the settings");
+        if self.require_verified_domains == Some(true) {
+            let unverified = app.unverified_domains()?;
+            if unverified > 0 {
+                context.out.warn(&format!(
+                    "{unverified} domains with users are not verified: they cannot send any more; `smtpcred domain verify` each"
+                ));
+            }
+        }
         Ok(context
             .out
             .result(&SettingsRecord::new(&settings, &rotation))?)
@@ -162,6 +180,7 @@ struct Installation {
     argon2: String,
     day: String,
     allow_insecure: bool,
+    require_verified_domains: bool,
     limits: BTreeMap<String, u32>,
     on_limit: &'static str,
     #[serde(flatten)]
@@ -174,6 +193,7 @@ impl Installation {
             argon2: settings.argon2.to_string(),
             day: settings.day.to_string(),
             allow_insecure: settings.allow_insecure,
+            require_verified_domains: settings.require_verified_domains,
             limits: named(&settings.limits),
             on_limit: settings.on_limit.unwrap_or_default().name(),
             rotation: RulesRecord::new(rotation),
@@ -230,6 +250,7 @@ impl Record for ConnectionRecord {
         "Limits",
         "Over a limit",
         "Rotation",
+        "Verified domains",
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -254,6 +275,11 @@ impl Record for ConnectionRecord {
                 installation.limits_cell(),
                 installation.on_limit.to_owned(),
                 installation.rotation.text(),
+                if installation.require_verified_domains {
+                    "required: users of others cannot send".to_owned()
+                } else {
+                    "not required".to_owned()
+                },
             ]
         });
         cells
@@ -329,6 +355,7 @@ impl Record for SettingsRecord {
         "allow_insecure",
         "limits",
         "on_limit",
+        "require_verified_domains",
     ];
 
     fn fields(&self) -> Vec<String> {
@@ -341,6 +368,7 @@ impl Record for SettingsRecord {
             self.installation.allow_insecure.to_string(),
             limits_in_a_row(&self.installation.limits),
             self.installation.on_limit.to_owned(),
+            self.installation.require_verified_domains.to_string(),
         ]
     }
 }

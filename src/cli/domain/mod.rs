@@ -1,24 +1,22 @@
 //! `smtpcred domain …`
 
-use std::collections::BTreeMap;
+mod check;
+mod record;
+mod verify;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use serde::Serialize;
 
-use super::output::Record;
-use super::rotation::{RotationArgs, RulesRecord};
+use self::record::{DomainAdded, DomainRecord, DomainWhole};
+use super::output::Format;
+use super::rotation::RotationArgs;
 use super::sending::LimitArgs;
-use super::settings::named;
 use super::{Context, complete, help, prompt};
 use crate::app::App;
-use crate::app::usage::DomainDetail;
+use crate::app::dns::{Subject, records};
 use crate::error::Error;
-use crate::model::domain::Domain;
-use crate::model::limits::OnLimit;
 use crate::model::name::{DomainName, HostName};
 use crate::model::settings::{Limit, Setting};
-use crate::model::time::Time;
 use crate::store::{Access, DomainChange};
 
 /// Sending domains, which own users
@@ -29,9 +27,13 @@ pub enum Command {
     Show(Show),
     Set(Set),
     Remove(Remove),
+    Check(check::Check),
+    Verify(verify::Verify),
 }
 
-/// Add a sending domain
+/// Add a sending domain, and print the DNS records to publish for it
+///
+/// As lines of a zone file. Nothing is looked up: `domain check` does that.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::DOMAIN_ADD)]
 pub struct Add {
@@ -123,6 +125,8 @@ impl Command {
             Self::Show(show) => show.run(context),
             Self::Set(set) => set.run(context),
             Self::Remove(remove) => remove.run(context),
+            Self::Check(check) => check.run(context),
+            Self::Verify(verify) => verify.run(context),
         }
     }
 }
@@ -135,8 +139,29 @@ impl Add {
         context
             .out
             .note(&format!("added the domain {}", domain.name));
-        Ok(context.out.result(&DomainRecord::new(domain, 0))?)
+        let subject = app.subject(&self.name, Vec::new())?;
+        if context.out.format() == Format::Table {
+            return Ok(context.out.text(&zone(&subject))?);
+        }
+        let added = DomainAdded::new(domain, records(&subject));
+        Ok(context.out.result(&added)?)
     }
+}
+
+/// What to publish, so that it can go into a zone file as it is.
+fn zone(subject: &Subject) -> String {
+    let domain = &subject.domain;
+    let mut lines = vec![format!("; to publish in the DNS of {domain}")];
+    lines.extend(records(subject).iter().map(ToString::to_string));
+    lines.push(match &subject.host {
+        Some(host) => format!("; where there is an SPF record: a:{host} goes into that one"),
+        None => "; SPF: needs the server, so first: smtpcred set-settings --host …".to_owned(),
+    });
+    lines.push("; DKIM: what the relay's signer made; MX: whoever takes the domain's mail".into());
+    lines.push(format!(
+        "; then: smtpcred domain check {domain} --selector …"
+    ));
+    lines.join("\n")
 }
 
 fn list(context: &mut Context) -> Result<()> {
@@ -201,126 +226,4 @@ impl Remove {
 fn record(app: &mut App, name: &DomainName) -> Result<DomainRecord, Error> {
     let (domain, users) = app.domain(name)?;
     Ok(DomainRecord::new(domain, users))
-}
-
-#[derive(Serialize)]
-struct DomainRecord {
-    domain: String,
-    users: u64,
-    max_users: Option<u32>,
-    daily_limit: Option<u32>,
-    host: Option<String>,
-    created_at: Time,
-}
-
-impl DomainRecord {
-    fn new(domain: Domain, users: u64) -> Self {
-        Self {
-            domain: domain.name.to_string(),
-            users,
-            max_users: domain.max_users,
-            daily_limit: domain.daily_limit,
-            host: domain.host.map(|host| host.to_string()),
-            created_at: domain.created_at,
-        }
-    }
-}
-
-/// A domain with its limits.
-#[derive(Serialize)]
-struct DomainWhole {
-    #[serde(flatten)]
-    domain: DomainRecord,
-    limits: BTreeMap<String, u32>,
-    on_limit: Option<&'static str>,
-    #[serde(flatten)]
-    rotation: RulesRecord,
-}
-
-impl DomainWhole {
-    fn new(detail: DomainDetail) -> Self {
-        Self {
-            domain: DomainRecord::new(detail.domain, detail.users),
-            limits: named(&detail.limits),
-            on_limit: detail.on_limit.map(OnLimit::name),
-            rotation: RulesRecord::new(&detail.rotation),
-        }
-    }
-}
-
-impl Record for DomainWhole {
-    const COLUMNS: &'static [&'static str] = DomainRecord::COLUMNS;
-
-    fn cells(&self) -> Vec<String> {
-        self.domain.cells()
-    }
-
-    const FIELDS: &'static [&'static str] = DomainRecord::FIELDS;
-
-    fn fields(&self) -> Vec<String> {
-        self.domain.fields()
-    }
-
-    fn lines(&self) -> Vec<(&'static str, String)> {
-        let mut lines: Vec<_> = Self::COLUMNS.iter().copied().zip(self.cells()).collect();
-        let others: Vec<_> = self
-            .limits
-            .iter()
-            .map(|(kind, most)| format!("{most} {kind}"))
-            .collect();
-        let others = if others.is_empty() {
-            "none".into()
-        } else {
-            others.join("\n")
-        };
-        lines.push(("Other limits", others));
-        lines.push((
-            "Over a limit",
-            self.on_limit.unwrap_or("as the installation").to_owned(),
-        ));
-        lines.push(("Rotation", self.rotation.text()));
-        lines
-    }
-}
-
-impl Record for DomainRecord {
-    const COLUMNS: &'static [&'static str] =
-        &["Domain", "Users", "Daily limit", "Server", "Created"];
-
-    fn cells(&self) -> Vec<String> {
-        let limit = |limit: Option<u32>| limit.map_or("none".to_owned(), |n| n.to_string());
-        vec![
-            self.domain.clone(),
-            match self.max_users {
-                Some(max) => format!("{} of {max}", self.users),
-                None => self.users.to_string(),
-            },
-            limit(self.daily_limit),
-            self.host
-                .clone()
-                .unwrap_or_else(|| "the installation's".into()),
-            self.created_at.to_string(),
-        ]
-    }
-
-    const FIELDS: &'static [&'static str] = &[
-        "domain",
-        "users",
-        "max_users",
-        "daily_limit",
-        "host",
-        "created_at",
-    ];
-
-    fn fields(&self) -> Vec<String> {
-        let number = |n: Option<u32>| n.map_or(String::new(), |n| n.to_string());
-        vec![
-            self.domain.clone(),
-            self.users.to_string(),
-            number(self.max_users),
-            number(self.daily_limit),
-            self.host.clone().unwrap_or_default(),
-            self.created_at.to_string(),
-        ]
-    }
 }

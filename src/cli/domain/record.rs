@@ -1,0 +1,195 @@
+//! Domains as they are printed.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::super::output::Record;
+use super::super::rotation::RulesRecord;
+use super::super::settings::named;
+use crate::app::usage::DomainDetail;
+use crate::model::dns::ZoneRecord;
+use crate::model::domain::Domain;
+use crate::model::limits::OnLimit;
+use crate::model::time::Time;
+
+#[derive(Serialize)]
+pub struct DomainRecord {
+    domain: String,
+    users: u64,
+    max_users: Option<u32>,
+    daily_limit: Option<u32>,
+    host: Option<String>,
+    created_at: Time,
+    verified_at: Option<Time>,
+}
+
+impl DomainRecord {
+    pub fn new(domain: Domain, users: u64) -> Self {
+        Self {
+            domain: domain.name.to_string(),
+            users,
+            max_users: domain.max_users,
+            daily_limit: domain.daily_limit,
+            host: domain.host.map(|host| host.to_string()),
+            created_at: domain.created_at,
+            verified_at: domain.verified_at,
+        }
+    }
+}
+
+/// A domain with its limits.
+#[derive(Serialize)]
+pub struct DomainWhole {
+    #[serde(flatten)]
+    domain: DomainRecord,
+    limits: BTreeMap<String, u32>,
+    on_limit: Option<&'static str>,
+    #[serde(flatten)]
+    rotation: RulesRecord,
+    #[serde(skip)]
+    must_be_verified: bool,
+}
+
+impl DomainWhole {
+    pub fn new(detail: DomainDetail) -> Self {
+        Self {
+            domain: DomainRecord::new(detail.domain, detail.users),
+            limits: named(&detail.limits),
+            on_limit: detail.on_limit.map(OnLimit::name),
+            rotation: RulesRecord::new(&detail.rotation),
+            must_be_verified: detail.must_be_verified,
+        }
+    }
+}
+
+impl Record for DomainWhole {
+    const COLUMNS: &'static [&'static str] = DomainRecord::COLUMNS;
+
+    fn cells(&self) -> Vec<String> {
+        self.domain.cells()
+    }
+
+    const FIELDS: &'static [&'static str] = DomainRecord::FIELDS;
+
+    fn fields(&self) -> Vec<String> {
+        self.domain.fields()
+    }
+
+    fn lines(&self) -> Vec<(&'static str, String)> {
+        let mut lines: Vec<_> = Self::COLUMNS.iter().copied().zip(self.cells()).collect();
+        let others: Vec<_> = self
+            .limits
+            .iter()
+            .map(|(kind, most)| format!("{most} {kind}"))
+            .collect();
+        let others = if others.is_empty() {
+            "none".into()
+        } else {
+            others.join("\n")
+        };
+        lines.push(("Other limits", others));
+        lines.push((
+            "Over a limit",
+            self.on_limit.unwrap_or("as the installation").to_owned(),
+        ));
+        lines.push(("Rotation", self.rotation.text()));
+        let verified = match self.domain.verified_at {
+            Some(at) => at.to_string(),
+            None if self.must_be_verified => format!(
+                "no, so its users cannot send: smtpcred domain verify {}",
+                self.domain.domain
+            ),
+            None => "no, and it need not be".to_owned(),
+        };
+        lines.push(("Verified", verified));
+        lines
+    }
+}
+
+impl Record for DomainRecord {
+    const COLUMNS: &'static [&'static str] =
+        &["Domain", "Users", "Daily limit", "Server", "Created"];
+
+    fn cells(&self) -> Vec<String> {
+        let limit = |limit: Option<u32>| limit.map_or("none".to_owned(), |n| n.to_string());
+        vec![
+            self.domain.clone(),
+            match self.max_users {
+                Some(max) => format!("{} of {max}", self.users),
+                None => self.users.to_string(),
+            },
+            limit(self.daily_limit),
+            self.host
+                .clone()
+                .unwrap_or_else(|| "the installation's".into()),
+            self.created_at.to_string(),
+        ]
+    }
+
+    const FIELDS: &'static [&'static str] = &[
+        "domain",
+        "users",
+        "max_users",
+        "daily_limit",
+        "host",
+        "created_at",
+        "verified_at",
+    ];
+
+    fn fields(&self) -> Vec<String> {
+        let number = |n: Option<u32>| n.map_or(String::new(), |n| n.to_string());
+        vec![
+            self.domain.clone(),
+            self.users.to_string(),
+            number(self.max_users),
+            number(self.daily_limit),
+            self.host.clone().unwrap_or_default(),
+            self.created_at.to_string(),
+            self.verified_at.map_or(String::new(), |at| at.to_string()),
+        ]
+    }
+}
+
+/// A domain that was just added, with what to publish.
+#[derive(Serialize)]
+pub struct DomainAdded {
+    #[serde(flatten)]
+    domain: DomainRecord,
+    records: Vec<RecordToPublish>,
+}
+
+#[derive(Serialize)]
+struct RecordToPublish {
+    name: String,
+    r#type: &'static str,
+    value: String,
+}
+
+impl DomainAdded {
+    pub fn new(domain: Domain, records: Vec<ZoneRecord>) -> Self {
+        let record = |record: ZoneRecord| RecordToPublish {
+            name: record.name,
+            r#type: record.kind,
+            value: record.value,
+        };
+        Self {
+            domain: DomainRecord::new(domain, 0),
+            records: records.into_iter().map(record).collect(),
+        }
+    }
+}
+
+impl Record for DomainAdded {
+    const COLUMNS: &'static [&'static str] = DomainRecord::COLUMNS;
+
+    fn cells(&self) -> Vec<String> {
+        self.domain.cells()
+    }
+
+    const FIELDS: &'static [&'static str] = DomainRecord::FIELDS;
+
+    fn fields(&self) -> Vec<String> {
+        self.domain.fields()
+    }
+}
