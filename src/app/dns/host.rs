@@ -77,7 +77,7 @@ fn reverse(host: &str, address: IpAddr, dns: &mut Dns) -> Finding {
     if let Some(failure) = failed {
         return Finding::unknown(CHECK, &failure);
     }
-    let found = format!("{address} is {listed}, which is not {address}");
+    let found = format!("{address} is {listed}, which does not lead back");
     Finding::new(CHECK, State::Wrong, found)
         .hint(hint)
         .wanted(wanted)
