@@ -6,6 +6,9 @@
 
 use std::time::{Duration, Instant};
 
+use smtpcred::app::dns::{Subject, check};
+use smtpcred::model::dns::spf::{self, Spf};
+use smtpcred::model::dns::{Answer, Ask, Failure, Kind, Value};
 use smtpcred::model::hash::{Cost, Hash};
 use smtpcred::protocol::auth::{Conversation, MAX_LINE, Step};
 use smtpcred::protocol::policy::{Action, Reader};
@@ -183,4 +186,69 @@ pub fn phc(data: &[u8]) {
     let (m, t, p) = (number("m="), number("t="), number("p="));
     assert!((8..=1 << 20).contains(&m) && (1..=16).contains(&t) && (1..=16).contains(&p));
     let _ = hash.is_cheaper_than(Cost::default());
+}
+
+/// What name servers of strangers say: the lines in turn, whatever was asked.
+struct Strangers<'a> {
+    lines: Vec<&'a str>,
+    asked: usize,
+}
+
+impl Ask for Strangers<'_> {
+    fn ask(&mut self, _: &str, _: Kind) -> Answer {
+        let line = self.lines[self.asked % self.lines.len()];
+        self.asked += 1;
+        let value = |part: &str| {
+            let (kind, rest) = part.split_at_checked(1).unwrap_or(("", ""));
+            match (kind, rest.parse()) {
+                ("A", Ok(address)) => Value::Address(address),
+                ("M", _) => Value::Exchange {
+                    preference: 10,
+                    host: rest.to_owned(),
+                },
+                ("N", _) => Value::Name(rest.to_owned()),
+                _ => Value::Text(rest.to_owned()),
+            }
+        };
+        match line {
+            "0" => Answer::NoData,
+            "X" => Answer::NoSuchName,
+            "F" => Answer::Failed(Failure::CannotTell("it does not know".into())),
+            line => Answer::Found(line.split('\t').map(value).collect()),
+        }
+    }
+}
+
+/// Judged in a bounded time, and told in a bounded text.
+pub fn dns(data: &[u8]) {
+    const MOST_ASKED: usize = 300;
+    const MOST_TOLD: usize = 5000;
+    let text = String::from_utf8_lossy(data);
+    let mut strangers = Strangers {
+        lines: text.split('\n').collect(),
+        asked: 0,
+    };
+    let subject = Subject {
+        domain: "example.com".parse().expect("a domain"),
+        host: Some("smtp.example.com".parse().expect("a name")),
+        selectors: vec!["s1".parse().expect("a selector")],
+        verification: None,
+    };
+    let findings = check(&subject, &mut strangers).expect("somebody answers");
+    assert!(
+        strangers.asked <= MOST_ASKED,
+        "{} questions",
+        strangers.asked
+    );
+    for finding in &findings {
+        let told = finding.found.len() + finding.hint.as_ref().map_or(0, String::len);
+        assert!(told <= MOST_TOLD, "{told} bytes: {finding:?}");
+    }
+    for line in strangers.lines {
+        if line.parse::<Spf>().is_ok() {
+            let amended = spf::amended(&[line.to_owned()], Some("a:smtp.example.com"));
+            let spf: Spf = amended.parse().expect("still good");
+            assert_ne!(spf.all(), Some(spf::Qualifier::Pass), "{amended}");
+        }
+    }
 }

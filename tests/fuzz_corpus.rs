@@ -44,3 +44,8 @@ fn sasl() {
 fn phc() {
     each("phc", harness::phc);
 }
+
+#[test]
+fn dns() {
+    each("dns", harness::dns);
+}

@@ -102,6 +102,12 @@ impl App {
         need_domain(&mut self.store, name)
     }
 
+    /// Its users cannot send before it is verified.
+    pub fn is_kept_from_sending(&mut self, name: &DomainName) -> Result<bool> {
+        let required = self.store.settings()?.require_verified_domains;
+        Ok(required && need_domain(&mut self.store, name)?.verified_at.is_none())
+    }
+
     /// How many have users that cannot send where domains have to be verified.
     pub fn unverified_domains(&mut self) -> Result<u64> {
         let mut count = 0;

@@ -51,7 +51,7 @@ impl Finding {
         Self {
             check,
             state,
-            found: found.into(),
+            found: shown(&found.into()),
             wanted: None,
             hint: None,
         }
@@ -64,7 +64,7 @@ impl Finding {
     }
 
     fn hint(self, hint: impl Into<String>) -> Self {
-        let hint = Some(hint.into());
+        let hint = Some(shown(&hint.into()));
         Self { hint, ..self }
     }
 

@@ -96,7 +96,7 @@ pub fn check(domain: &str, relay: &Relay, dns: &mut Dns) -> Finding {
     };
     let verdicts = walk.record(domain, &spf);
     let finding = |(state, hint): (State, String)| Finding {
-        hint: Some(hint),
+        hint: Some(shown(&hint)),
         ..Finding::new(CHECK, state, shown(record))
     };
     if let Some(fault) = walk.faults() {

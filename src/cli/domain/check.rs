@@ -5,7 +5,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::super::output::{Format, Record};
-use super::super::{Context, complete, help};
+use super::super::{Context, complete};
+use super::help;
 use crate::app::dns::{Finding, State, check};
 use crate::dns::Resolver;
 use crate::error::{Error, Exit};
@@ -19,7 +20,7 @@ use crate::store::Access;
 /// As the world sees it: /etc/hosts and the search list of resolv.conf are left aside, and nothing
 /// is remembered. The server is the domain's own, or the installation's.
 #[derive(Debug, Args)]
-#[command(after_long_help = help::DOMAIN_CHECK)]
+#[command(after_long_help = help::CHECK)]
 pub struct Check {
     /// Which domain
     #[arg(value_name = "DOMAIN", add = complete::domains())]

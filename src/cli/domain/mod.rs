@@ -1,6 +1,7 @@
 //! `smtpcred domain …`
 
 mod check;
+mod help;
 mod record;
 mod verify;
 
@@ -11,7 +12,7 @@ use self::record::{DomainAdded, DomainRecord, DomainWhole};
 use super::output::Format;
 use super::rotation::RotationArgs;
 use super::sending::LimitArgs;
-use super::{Context, complete, help, prompt};
+use super::{Context, complete, prompt};
 use crate::app::App;
 use crate::app::dns::{Subject, records};
 use crate::error::Error;
@@ -35,7 +36,7 @@ pub enum Command {
 ///
 /// As lines of a zone file. Nothing is looked up: `domain check` does that.
 #[derive(Debug, Args)]
-#[command(after_long_help = help::DOMAIN_ADD)]
+#[command(after_long_help = help::ADD)]
 pub struct Add {
     /// Such as example.com; names in other scripts are stored in their ASCII form
     #[arg(value_name = "DOMAIN")]
@@ -46,12 +47,12 @@ pub struct Add {
 
 /// List the domains
 #[derive(Debug, Args)]
-#[command(after_long_help = help::DOMAIN_LIST)]
+#[command(after_long_help = help::LIST)]
 pub struct List {}
 
 /// Show one domain
 #[derive(Debug, Args)]
-#[command(after_long_help = help::DOMAIN_SHOW)]
+#[command(after_long_help = help::SHOW)]
 pub struct Show {
     /// Which domain
     #[arg(value_name = "DOMAIN", add = complete::domains())]
@@ -60,7 +61,7 @@ pub struct Show {
 
 /// Change a domain's limits or server
 #[derive(Debug, Args)]
-#[command(after_long_help = help::DOMAIN_SET)]
+#[command(after_long_help = help::SET)]
 pub struct Set {
     /// Which domain
     #[arg(value_name = "DOMAIN", add = complete::domains())]
@@ -74,7 +75,7 @@ pub struct Set {
 /// Refused while it has users, unless --with-users is given. Asks for the name to be typed, or for
 /// --yes. There is no way back: the hashes are erased, the events stay.
 #[derive(Debug, Args)]
-#[command(after_long_help = help::DOMAIN_REMOVE)]
+#[command(after_long_help = help::REMOVE)]
 pub struct Remove {
     /// Which domain
     #[arg(value_name = "DOMAIN", add = complete::domains())]

@@ -3,7 +3,8 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::super::{Context, complete, help};
+use super::super::{Context, complete};
+use super::help;
 use crate::app::dns::{Token, look_for};
 use crate::dns::Resolver;
 use crate::error::Error;
@@ -16,7 +17,7 @@ use crate::store::Access;
 /// Looks for the domain's token, which never changes, in a TXT record of `_smtpcred.DOMAIN`. Once
 /// found, the domain is verified for good, and the record may go.
 #[derive(Debug, Args)]
-#[command(after_long_help = help::DOMAIN_VERIFY)]
+#[command(after_long_help = help::VERIFY)]
 pub struct Verify {
     /// Which domain
     #[arg(value_name = "DOMAIN", add = complete::domains())]

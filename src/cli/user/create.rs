@@ -108,6 +108,13 @@ impl Create {
             .out
             .note(&format!("created {username}{}", key.unwrap_or_default()));
         way.finish(&context.out);
+        let domain = username.domain();
+        // The user is there: nothing that goes wrong now may say it is not.
+        if app.is_kept_from_sending(&domain).unwrap_or(false) {
+            context.out.warn(&format!(
+                "{username} cannot send before its domain is verified: smtpcred domain verify {domain}"
+            ));
+        }
         if self.reveal.leaves_stdout(chosen) {
             context.out.result(&UserRecord::new(&user, app.now()))?;
         }
