@@ -6,7 +6,7 @@
 //! main -> cli -> app -> store -> model
 //!         cli -> serve -> app, protocol
 //!         cli -> deliver -> app, smtp
-//!         cli -> dns
+//!         cli -> dns, smtp
 //! ```
 //!
 //! - `cli`: the terminal: arguments, output, prompts, the clipboard

@@ -6,7 +6,7 @@ use std::path::Path;
 /// From top to bottom, each with those it may name beside itself. `model` and
 /// `error` are named by everybody; `error` names nobody.
 const LAYERS: [(&str, &[&str]); 9] = [
-    ("cli", &["serve", "deliver", "dns", "app", "store"]),
+    ("cli", &["serve", "deliver", "smtp", "dns", "app", "store"]),
     ("deliver", &["app", "smtp"]),
     ("serve", &["app", "protocol"]),
     ("app", &["store"]),

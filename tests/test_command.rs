@@ -111,6 +111,13 @@ fn what_the_store_knows_is_said() {
     desk.fails(&server, &send, right, 4, "expired");
     sql(&sandbox, "UPDATE users SET expires_at = NULL");
 
+    sandbox.ok(&["set-settings", "--require-verified-domains", "yes"]);
+    let port = desk.fails(&server, &send, right, 4, "domain_not_verified");
+    assert!(text(&port["fault"]["said"]).starts_with("554 "), "{port:#}");
+    let next = "smtpcred domain verify example.com";
+    assert_eq!(port["fault"]["next"][0], next);
+    sandbox.ok(&["set-settings", "--require-verified-domains", "no"]);
+
     let foreign = ["--to", TO, "--from", "boss@bank.example"];
     let port = desk.fails(&server, &foreign, right, 4, "sender_not_owned");
     assert!(text(&port["fault"]["said"]).starts_with("553 "), "{port:#}");

@@ -16,6 +16,8 @@ pub struct Why {
     pub now: Time,
     pub user: User,
     pub status: Status,
+    /// Its domain has to be verified, and is not.
+    pub unverified: bool,
     /// None: its whole domain.
     pub senders: Vec<Sender>,
     pub limits: Vec<Standing>,
@@ -69,6 +71,7 @@ impl App {
         Ok(Why {
             now,
             status: user.status(now),
+            unverified: rules.unverified,
             senders: rules.senders,
             limits,
             refusals,
@@ -103,6 +106,13 @@ impl Why {
         }
     }
 
+    /// What keeps all its mail back, however little it sends.
+    pub fn no_sending(&self) -> Option<String> {
+        let domain = self.user.username.domain();
+        self.unverified
+            .then(|| format!("its domain {domain} is not verified, and has to be"))
+    }
+
     /// The limits without room, the one that frees last at first.
     pub fn used_up(&self) -> Vec<&Standing> {
         let mut used_up: Vec<_> = self.limits.iter().filter(|l| l.over.is_some()).collect();
@@ -126,6 +136,9 @@ impl Why {
         }
         if self.unfinished.is_some() {
             next.push(format!("smtpcred user rotate {name}"));
+        }
+        if self.unverified {
+            next.push(format!("smtpcred domain verify {}", name.domain()));
         }
         for limit in self.used_up() {
             next.push(limit.raise());

@@ -235,7 +235,8 @@ JSON:
   {code, said, cause, next}, warnings, note}]}; said is in the server's own words. A code is one of
   wrong_password, mistyped_password, old_password, suspended, expired, server_asks_elsewhere,
   sign_in_refused, cannot_check, mechanism_refused, encryption_required, auth_in_clear,
-  sign_in_required, sender_not_owned, relay_denied, recipient_refused, limit_reached, try_later,
+  sign_in_required, sender_not_owned, domain_not_verified, relay_denied, recipient_refused,
+  limit_reached, try_later,
   server_trouble, server_closing, too_large, message_refused, refused, no_auth, no_starttls,
   wants_tls, wants_starttls, certificate_unknown, certificate_expired, certificate_not_yet_valid,
   certificate_other_name, certificate_refused, certificate_expiring, tls_failed,

@@ -103,10 +103,11 @@ impl<'a> WhyRecord<'a> {
     fn new(answer: &'a Answer) -> Self {
         let user = &answer.user;
         let no_sign_in = answer.no_sign_in();
+        let no_sending = answer.no_sending();
         let used_up = answer.used_up();
         let can_sign_in = no_sign_in.is_none();
-        let can_send = can_sign_in && used_up.is_empty();
-        let mut reasons: Vec<_> = no_sign_in.into_iter().collect();
+        let can_send = can_sign_in && no_sending.is_none() && used_up.is_empty();
+        let mut reasons: Vec<_> = no_sign_in.into_iter().chain(no_sending).collect();
         reasons.extend(used_up.iter().map(|limit| limit.words()));
         let last = user.keys.iter().filter_map(|key| {
             let last = key.last_connection.as_ref()?;

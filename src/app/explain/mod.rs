@@ -170,6 +170,13 @@ impl App {
         if !why.status.can_sign_in() {
             return Some(self.cannot_sign_in(at));
         }
+        if let Some(reason) = why.no_sending() {
+            let message = format!("{name} may not send: {reason}");
+            return Some(Explanation {
+                next: why.next(),
+                ..Explanation::new("domain_not_verified", Exit::Refused, message)
+            });
+        }
         if !may_send_as(name, &why.senders, at.from.as_str()) {
             let may = match why.senders.as_slice() {
                 [] => format!("any address of {}", name.domain()),
