@@ -102,11 +102,18 @@ fn bash_completes_commands_and_users() {
         COMP_WORDS=(smtpcred user reset sh); COMP_CWORD=3; COMP_TYPE=9
         _clap_complete_smtpcred smtpcred sh reset; printf '%s\n' "${COMPREPLY[@]}"
         COMP_WORDS=(smtpcred show-s); COMP_CWORD=1
-        _clap_complete_smtpcred smtpcred show-s smtpcred; printf '%s\n' "${COMPREPLY[@]}""#;
+        _clap_complete_smtpcred smtpcred show-s smtpcred; printf '%s\n' "${COMPREPLY[@]}"
+        COMP_WORDS=(smtpcred show-settings --for ph); COMP_CWORD=3
+        _clap_complete_smtpcred smtpcred ph --for; printf '%s\n' "${COMPREPLY[@]}""#;
     let said = completed("bash", &["--norc", "-c", script], &sandbox);
     assert_eq!(
         said.split_whitespace().collect::<Vec<_>>(),
-        ["shop@example.com", "show-settings", "show-server-config"]
+        [
+            "shop@example.com",
+            "show-settings",
+            "show-server-config",
+            "phpmailer"
+        ]
     );
 }
 

@@ -184,11 +184,21 @@ Examples:
   smtpcred show-settings                                 of the installation
   smtpcred show-settings example.com                     of a domain
   smtpcred show-settings shop@example.com --json         of a user
+  smtpcred show-settings shop@example.com --for django   to be pasted
+  smtpcred show-settings shop@example.com --for swaks --port 465 | sh -s you@example.org
+  smtpcred show-settings --for list                      which clients there are
+
+Pasted text:
+  Runs as it is once SMTP_PASSWORD is in the client's environment, or the password in the file that
+  the text names. It always asks for TLS and a certificate that is good for the server's name; where
+  a client cannot, its text says so. The sender is the user's own address.
 
 JSON:
   {username, host, ports: [{port, encryption, recommended}], auth}; encryption is starttls or tls.
   Of the installation also argon2, day, allow_insecure, require_verified_domains, limits: {KIND: N},
-  on_limit, rotate_every_seconds and delivery.";
+  on_limit, rotate_every_seconds and delivery. With --for: {client, title, file, username, host,
+  port, encryption, text}; with --for list: a list of {client, title, file}. The file is null where
+  it is the reader's choice.";
 
 pub const SET_SETTINGS: &str = "\
 Examples:

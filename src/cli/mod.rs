@@ -20,6 +20,7 @@ mod sending;
 mod serve;
 mod server_config;
 mod settings;
+mod snippets;
 mod test;
 mod tty;
 mod usage;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::output::Record;
 use super::rotation::{RotationArgs, RulesRecord};
 use super::sending::LimitArgs;
-use super::{Context, complete, help};
+use super::{Context, complete, help, snippets};
 use crate::error::Error;
 use crate::model::day::Day;
 use crate::model::hash::Cost;
@@ -28,6 +28,17 @@ pub struct Show {
     /// A user or a domain; without one, the installation's settings
     #[arg(value_name = "NAME", add = complete::usernames())]
     name: Option<String>,
+
+    /// Text to paste for a client, such as phpmailer, django or msmtp; list names them all
+    ///
+    /// It runs unchanged: the password is read from `SMTP_PASSWORD` in the environment, or from a
+    /// file. The text says which.
+    #[arg(long = "for", value_name = "CLIENT", value_parser = snippets::names(), hide_possible_values = true)]
+    client: Option<String>,
+
+    /// The port in that text, if not the best one
+    #[arg(long, value_name = "PORT", requires = "client")]
+    port: Option<u16>,
 }
 
 /// Change the installation's settings
@@ -82,6 +93,9 @@ fn yes_or_no(text: &str) -> Result<bool, &'static str> {
 
 impl Show {
     pub fn run(self, context: &mut Context) -> Result<()> {
+        if let Some(client) = &self.client {
+            return Ok(self.snippet(client, context)?);
+        }
         let mut app = context.app(Access::Existing)?;
         let mut username = None;
         let mut installation = None;
@@ -113,6 +127,31 @@ impl Show {
             installation,
         };
         Ok(context.out.one(&record)?)
+    }
+
+    fn snippet(&self, client: &str, context: &mut Context) -> Result<(), Error> {
+        if client == snippets::LIST {
+            return snippets::list(context);
+        }
+        let Some(name) = self.name.as_deref().filter(|name| name.contains('@')) else {
+            let needs = format!(
+                "--for {client} needs a user, as in: smtpcred show-settings shop@example.com --for {client}"
+            );
+            return Err(Error::Usage(needs));
+        };
+        let mut app = context.app(Access::Existing)?;
+        let user = app.user(&name.parse()?)?;
+        let connection = app.connection(Some(&user.username.domain()))?;
+        let Some(host) = &connection.host else {
+            return Err(Error::HostNotSet("--for"));
+        };
+        let values = snippets::Values {
+            username: &user.username,
+            host,
+            ports: connection.ports,
+            port: self.port,
+        };
+        snippets::show(context, client, &values)
     }
 }
 

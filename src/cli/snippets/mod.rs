@@ -1,0 +1,218 @@
+//! `smtpcred show-settings NAME --for CLIENT`: settings that paste and work.
+//!
+//! A client is a file beside this one, and adding one is adding a file. Its head, up
+//! to the first empty line, has
+//!
+//! - `title:` what people call it;
+//! - `file:` where the text goes, if it goes into a file;
+//! - `also:` more words that find it, with commas;
+//! - `prefer: tls` for a client that cannot be told to give up where STARTTLS is
+//!   kept from it: it gets the port with TLS from the first byte, where there is one.
+//!
+//! In the text, `{{host}}`, `{{port}}`, `{{username}}`, `{{local}}`, `{{domain}}`
+//! and `{{userinfo}}` (the username inside a URL) are filled in, and a line that
+//! begins with `@starttls ` or `@tls ` is there for that encryption alone. Nothing
+//! is quoted: names consist of letters, digits and `.`, `-`, `_`, `+` (and the one
+//! `@`), which mean nothing in the quotes that a template puts around them.
+//!
+//! A template reads the password from `SMTP_PASSWORD` in the environment, or from
+//! a file for the client's eyes only: never out of its own text, or a command line.
+
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use serde::Serialize;
+
+use super::Context;
+use super::output::{Format, Record};
+use crate::error::{Error, Result};
+use crate::model::name::{HostName, Username};
+use crate::model::settings::{Encryption, Port, Ports};
+
+static FILES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/snippets.rs"));
+
+/// What `--for` says instead of a client.
+pub const LIST: &str = "list";
+
+/// A client, as its file describes it.
+struct Client {
+    name: &'static str,
+    title: &'static str,
+    file: Option<&'static str>,
+    also: Vec<&'static str>,
+    prefers_tls: bool,
+    text: &'static str,
+}
+
+fn clients() -> impl Iterator<Item = Client> {
+    FILES.iter().map(|&(name, file)| {
+        let (head, text) = file.split_once("\n\n").unwrap_or((file, ""));
+        let value = |key: &str| {
+            head.lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix(": "))
+        };
+        Client {
+            name,
+            title: value("title").unwrap_or(name),
+            file: value("file"),
+            also: value("also").map_or_else(Vec::new, |also| also.split(", ").collect()),
+            prefers_tls: value("prefer") == Some("tls"),
+            text,
+        }
+    })
+}
+
+/// What `--for` takes: clap completes it, and names what is near a wrong one.
+pub fn names() -> PossibleValuesParser {
+    let list = PossibleValue::new(LIST).help("all there are");
+    let client = |client: Client| {
+        PossibleValue::new(client.name)
+            .help(client.title)
+            .aliases(client.also)
+    };
+    PossibleValuesParser::new(clients().map(client).chain([list]))
+}
+
+/// What is filled in.
+pub struct Values<'a> {
+    pub username: &'a Username,
+    pub host: &'a HostName,
+    pub ports: Ports,
+    /// The one asked for.
+    pub port: Option<u16>,
+}
+
+/// Prints the clients there are.
+pub fn list(context: &mut Context) -> Result<()> {
+    let mut list = context.out.list::<Row>();
+    for client in clients() {
+        list.push(&Row {
+            client: client.name,
+            title: client.title,
+            file: client.file,
+        })?;
+    }
+    list.end("no clients")
+}
+
+/// Prints one client's snippet.
+pub fn show(context: &mut Context, asked: &str, values: &Values) -> Result<()> {
+    let client = clients()
+        .find(|client| client.name == asked || client.also.contains(&asked))
+        .ok_or_else(|| Error::Usage(format!("no client {asked}; see --for {LIST}")))?;
+    let port = port(values, client.prefers_tls)?;
+    let text = rendered(client.text, values, port);
+    if context.out.format() == Format::Table {
+        return context.out.text(&text);
+    }
+    context.out.one(&Snippet {
+        client: client.name,
+        title: client.title,
+        file: client.file,
+        username: values.username.to_string(),
+        host: values.host.to_string(),
+        port: port.number,
+        encryption: port.encryption.key(),
+        text,
+    })
+}
+
+fn port(values: &Values, prefers_tls: bool) -> Result<Port> {
+    let mut offered = values.ports.offered();
+    if let Some(asked) = values.port {
+        return offered
+            .find(|port| port.number == asked)
+            .ok_or_else(|| Error::Usage(not_offered(asked, values.ports)));
+    }
+    let tls = offered.find(|port| prefers_tls && port.encryption == Encryption::Tls);
+    Ok(tls.unwrap_or_else(|| values.ports.recommended()))
+}
+
+fn not_offered(asked: u16, ports: Ports) -> String {
+    format!("this relay does not offer port {asked}, but {ports}; see set-settings --ports")
+}
+
+fn rendered(template: &str, values: &Values, port: Port) -> String {
+    let (yes, no) = match port.encryption {
+        Encryption::StartTls => ("@starttls ", "@tls "),
+        Encryption::Tls => ("@tls ", "@starttls "),
+    };
+    let mut text = String::with_capacity(template.len());
+    for line in template.lines().filter(|line| !line.starts_with(no)) {
+        text.push_str(line.strip_prefix(yes).unwrap_or(line));
+        text.push('\n');
+    }
+    let username = values.username.as_str();
+    // RFC 3986 §3.2.1, and a plus is a space to some.
+    let userinfo = username.replace('@', "%40").replace('+', "%2B");
+    text.replace("{{host}}", values.host.as_str())
+        .replace("{{port}}", &port.number.to_string())
+        .replace("{{username}}", username)
+        .replace("{{local}}", values.username.local_part())
+        .replace("{{domain}}", values.username.domain().as_str())
+        .replace("{{userinfo}}", &userinfo)
+}
+
+#[derive(Serialize)]
+struct Row {
+    client: &'static str,
+    title: &'static str,
+    file: Option<&'static str>,
+}
+
+impl Record for Row {
+    const COLUMNS: &'static [&'static str] = &["Client", "Title", "Goes into"];
+
+    fn cells(&self) -> Vec<String> {
+        self.fields()
+    }
+
+    const FIELDS: &'static [&'static str] = &["client", "title", "file"];
+
+    fn fields(&self) -> Vec<String> {
+        let fields = [self.client, self.title, self.file.unwrap_or_default()];
+        fields.map(str::to_owned).into()
+    }
+}
+
+#[derive(Serialize)]
+struct Snippet {
+    client: &'static str,
+    title: &'static str,
+    file: Option<&'static str>,
+    username: String,
+    host: String,
+    port: u16,
+    encryption: &'static str,
+    text: String,
+}
+
+impl Record for Snippet {
+    const COLUMNS: &'static [&'static str] = Self::FIELDS;
+
+    fn cells(&self) -> Vec<String> {
+        self.fields()
+    }
+
+    const FIELDS: &'static [&'static str] = &[
+        "client",
+        "title",
+        "file",
+        "username",
+        "host",
+        "port",
+        "encryption",
+        "text",
+    ];
+
+    fn fields(&self) -> Vec<String> {
+        vec![
+            self.client.to_owned(),
+            self.title.to_owned(),
+            self.file.unwrap_or_default().to_owned(),
+            self.username.clone(),
+            self.host.clone(),
+            self.port.to_string(),
+            self.encryption.to_owned(),
+            self.text.clone(),
+        ]
+    }
+}
