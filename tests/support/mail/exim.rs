@@ -12,7 +12,7 @@ use super::{Daemon, Place, free_port};
 
 /// Debian's Exim and Postfix cannot both be installed: see the script
 /// fetch-exim beside this folder.
-const PROGRAM: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/exim/usr/sbin/exim4");
+pub const PROGRAM: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/exim/usr/sbin/exim4");
 
 /// What is different from one Exim to the other.
 pub struct Setup {

@@ -121,12 +121,17 @@ impl Drop for Postfix<'_> {
 impl<'a> Postfix<'a> {
     /// The sockets need not be there yet, but before the first EHLO under TLS.
     pub fn start(place: &'a Place, setup: &Setup) -> Self {
+        Self::start_on(place, setup, std::array::from_fn(|_| free_port()))
+    }
+
+    /// On these ports: for other servers, with STARTTLS, with TLS.
+    pub fn start_on(place: &'a Place, setup: &Setup, ports: [u16; 3]) -> Self {
         let config = place.path().join("postfix");
         make(&config, 0o755);
         let data = place.path().join("postfix-data");
         make(&data, 0o755);
         give_to("postfix", &data);
-        let [mx, submission, submissions] = std::array::from_fn(|_| free_port());
+        let [mx, submission, submissions] = ports;
         fs::write(config.join("main.cf"), once(&(main(place) + &setup.main))).expect("our folder");
         let more: Vec<_> = setup.more.iter().map(|_| free_port()).collect();
         let master = master(setup, [mx, submission, submissions], &more);
