@@ -7,11 +7,13 @@
 //!         cli -> serve -> app, protocol
 //!         cli -> deliver -> app, smtp
 //!         cli -> dns, smtp
+//!         cli -> doctor -> app, smtp, protocol
 //! ```
 //!
 //! - `cli`: the terminal: arguments, output, prompts, the clipboard
 //! - `serve`: sockets and threads around the protocols and `app`
 //! - `deliver`: commands and files that new passwords are taken to
+//! - `doctor`: what is set up on this machine, examined
 //! - `smtp`: a client of mail servers
 //! - `dns`: a client of name servers
 //! - `protocol`: what mail servers say, lines to meaning, pure
@@ -36,6 +38,7 @@ pub mod app;
 pub mod cli;
 pub mod deliver;
 pub mod dns;
+pub mod doctor;
 pub mod error;
 pub mod model;
 pub mod protocol;

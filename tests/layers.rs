@@ -5,8 +5,12 @@ use std::path::Path;
 
 /// From top to bottom, each with those it may name beside itself. `model` and
 /// `error` are named by everybody; `error` names nobody.
-const LAYERS: [(&str, &[&str]); 9] = [
-    ("cli", &["serve", "deliver", "smtp", "dns", "app", "store"]),
+const LAYERS: [(&str, &[&str]); 10] = [
+    (
+        "cli",
+        &["serve", "deliver", "doctor", "smtp", "dns", "app", "store"],
+    ),
+    ("doctor", &["app", "smtp", "protocol", "store"]),
     ("deliver", &["app", "smtp"]),
     ("serve", &["app", "protocol"]),
     ("app", &["store"]),

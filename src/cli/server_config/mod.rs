@@ -1,17 +1,18 @@
 //! `smtpcred show-server-config`: what to paste into a mail server. The texts
 //! are beside this file, one for each.
 
-mod check;
-
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use self::check::Finding;
 use super::output::{Format, Record};
 use super::{Context, help};
+use crate::doctor::dovecot::Dovecot;
+use crate::doctor::exim::Exim;
+use crate::doctor::postfix::Postfix;
+use crate::doctor::{Compared, Sockets};
 use crate::error::Error;
 use crate::model::hash::Cost;
 use crate::store::Access;
@@ -80,11 +81,16 @@ impl ShowServerConfig {
                 .replace("{argon2}", &cost.to_string());
             return Ok(context.out.text(&text)?);
         }
-        let findings = check::check(self.server, self.config.as_deref(), &sockets, &store)?;
-        let wrong = findings.iter().filter(|finding| !finding.good).count();
+        let config = self.config.as_deref();
+        let compared = match self.server {
+            Server::Postfix => Postfix::read(config)?.compare(&sockets),
+            Server::Exim => Exim::read(config)?.compare(&sockets),
+            Server::Dovecot => Dovecot::read(config)?.compare(&store),
+        };
+        let wrong = compared.iter().filter(|one| !one.good).count();
         let mut list = context.out.list::<Finding>();
-        for finding in &findings {
-            list.push(finding)?;
+        for one in &compared {
+            list.push(&Finding::new(one))?;
         }
         list.end("nothing to compare")?;
         if wrong > 0 {
@@ -99,9 +105,46 @@ impl ShowServerConfig {
     }
 }
 
-pub struct Sockets {
-    pub auth: String,
-    pub policy: String,
+/// One thing that was looked at.
+#[derive(Serialize)]
+struct Finding<'a> {
+    place: &'a str,
+    wanted: &'a str,
+    found: &'a str,
+    good: bool,
+}
+
+impl<'a> Finding<'a> {
+    fn new(compared: &'a Compared) -> Self {
+        Self {
+            place: &compared.place,
+            wanted: &compared.wanted,
+            found: &compared.found,
+            good: compared.good,
+        }
+    }
+}
+
+impl Record for Finding<'_> {
+    const COLUMNS: &'static [&'static str] = &["", "Where", "Wanted", "Found"];
+
+    fn cells(&self) -> Vec<String> {
+        let mut cells = self.fields();
+        cells.insert(0, if self.good { "ok" } else { "FAIL" }.to_owned());
+        cells.truncate(Self::COLUMNS.len());
+        cells
+    }
+
+    const FIELDS: &'static [&'static str] = &["place", "wanted", "found", "good"];
+
+    fn fields(&self) -> Vec<String> {
+        vec![
+            self.place.to_owned(),
+            self.wanted.to_owned(),
+            self.found.to_owned(),
+            self.good.to_string(),
+        ]
+    }
 }
 
 /// The text as it is printed to programs.
