@@ -73,12 +73,27 @@ impl dyn Row + '_ {
     }
 }
 
+/// What came of reading all of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Integrity {
+    Whole,
+    Damaged(String),
+    /// It took too long.
+    Unfinished,
+}
+
 pub type Each<'a> = dyn FnMut(&dyn Row) -> Result<()> + 'a;
 
 pub trait Engine {
     /// Another number than before if another connection changed anything. Fails
     /// where the location names another store by now.
     fn version(&mut self) -> Result<i64>;
+
+    /// The schema's version, and the one that this program knows.
+    fn schema(&self) -> Result<(i64, i64)>;
+
+    /// Reads everything, for so long at most.
+    fn check(&self, patience: std::time::Duration) -> Result<Integrity>;
 
     /// See [`super::Store::lock_rotation`].
     fn lock_rotation(&mut self) -> Result<Box<dyn Any>>;

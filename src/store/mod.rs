@@ -4,6 +4,7 @@
 mod domains;
 mod engine;
 mod events;
+mod examine;
 mod passwords;
 mod rotation_rules;
 mod rotations;
@@ -20,7 +21,9 @@ use std::time::Duration;
 use engine::Engine;
 
 pub use domains::DomainChange;
+pub use engine::Integrity;
 pub use events::EventFilter;
+pub use examine::Schema;
 pub use passwords::{NewPassword, OldPasswords, StoredHash};
 pub use rotations::Candidate;
 pub use sending::{Owner, SendingChange, SendingRules};
@@ -43,6 +46,8 @@ pub enum Access {
     Existing,
     /// It is made where there is none.
     Create,
+    /// To say what is wrong with it: nothing is changed, be it old or unsafe.
+    Look,
 }
 
 /// Of a command. Longer than any transaction of ours; a lock that outlasts it is

@@ -9,6 +9,8 @@ use std::any::Any;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -17,7 +19,7 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, ToSql, params_from_iter};
 
 use self::held::Held;
 pub use self::open::open;
-use super::engine::{Arg, Each, Engine, Row};
+use super::engine::{Arg, Each, Engine, Integrity, Row};
 use crate::error::{Error, Result};
 
 pub struct Sqlite {
@@ -46,6 +48,37 @@ impl Engine for Sqlite {
         self.prepared("PRAGMA data_version")?
             .query_row([], |row| row.get(0))
             .map_err(|e| translated(&self.path, &e))
+    }
+
+    fn schema(&self) -> Result<(i64, i64)> {
+        Ok((self.found_schema()?, open::SCHEMA))
+    }
+
+    fn check(&self, patience: Duration) -> Result<Integrity> {
+        let handle = self.connection.get_interrupt_handle();
+        let (done, waiting) = channel::<()>();
+        let watch = thread::spawn(move || {
+            if waiting.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+                handle.interrupt();
+            }
+        });
+        let found = self
+            .connection
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+        drop(done);
+        // It does not panic.
+        let _ = watch.join();
+        match found {
+            Ok(found) if found == "ok" => Ok(Integrity::Whole),
+            Ok(found) => Ok(Integrity::Damaged(found)),
+            Err(e) if e.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+                Ok(Integrity::Unfinished)
+            }
+            Err(e) => match translated(&self.path, &e) {
+                Error::StoreDamaged { reason, .. } => Ok(Integrity::Damaged(reason)),
+                other => Err(other),
+            },
+        }
     }
 
     fn lock_rotation(&mut self) -> Result<Box<dyn Any>> {

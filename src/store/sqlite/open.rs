@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::unistd::Uid;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::held::Held;
@@ -28,7 +29,7 @@ const MIGRATIONS: [&str; 4] = [
     include_str!("0004.sql"),
 ];
 #[allow(clippy::cast_possible_wrap, reason = "a handful")]
-const SCHEMA: i64 = MIGRATIONS.len() as i64;
+pub(super) const SCHEMA: i64 = MIGRATIONS.len() as i64;
 
 /// For every connection. `secure_delete`: an erased hash is overwritten.
 /// `cell_size_check`: damage is found when a page is read, not later.
@@ -41,9 +42,16 @@ pub fn open(path: &Path, access: Access, patience: Duration) -> Result<(Sqlite, 
     if !path.exists() && access == Access::Create {
         create(&path)?;
     }
-    let warnings = check_rights(&path)?;
+    let looks = access == Access::Look;
+    let warnings = match check_rights(&path) {
+        Err(Error::StoreUnsafe { .. }) if looks => Vec::new(),
+        checked => checked?,
+    };
     let file = Held::open(&path).map_err(|e| unreachable_(&path, &e))?;
-    let state = inspect(&path, &file)?;
+    let state = match inspect(&path, &file) {
+        Err(Error::StoreTooNew { .. }) if looks => State::Wal,
+        inspected => inspected?,
+    };
     if state == State::Empty && access != Access::Create {
         return Err(Error::StoreMissing(path));
     }
@@ -56,12 +64,18 @@ pub fn open(path: &Path, access: Access, patience: Duration) -> Result<(Sqlite, 
         .busy_handler(Some(busy::handler(patience)))
         .map_err(|e| failed(&e))?;
     connection.execute_batch(PRAGMAS).map_err(|e| failed(&e))?;
+    if looks {
+        only_look(&path, &connection).map_err(|e| failed(&e))?;
+    }
     let mut store = Sqlite {
         connection,
         path,
         patience,
         file,
     };
+    if looks {
+        return Ok((store, warnings));
+    }
     store.migrate()?;
     if state != State::Wal {
         store.use_wal()?;
@@ -71,7 +85,7 @@ pub fn open(path: &Path, access: Access, patience: Duration) -> Result<(Sqlite, 
 
 impl Sqlite {
     fn migrate(&mut self) -> Result<()> {
-        if self.version()? == SCHEMA {
+        if self.found_schema()? == SCHEMA {
             return Ok(());
         }
         self.batch("BEGIN IMMEDIATE")?;
@@ -85,7 +99,7 @@ impl Sqlite {
 
     fn migrate_in_transaction(&self) -> Result<()> {
         // Read again: another process may have been first.
-        let found = self.version()?;
+        let found = self.found_schema()?;
         let steps = usize::try_from(found)
             .ok()
             .and_then(|n| MIGRATIONS.get(n..));
@@ -101,7 +115,7 @@ impl Sqlite {
         self.batch(&format!("PRAGMA user_version = {SCHEMA}; COMMIT"))
     }
 
-    fn version(&self) -> Result<i64> {
+    pub(super) fn found_schema(&self) -> Result<i64> {
         self.connection
             .query_row("PRAGMA user_version", [], |row| row.get(0))
             .map_err(|e| translated(&self.path, &e))
@@ -120,6 +134,14 @@ impl Sqlite {
             }
         }
     }
+}
+
+/// A log that somebody left stays as it is, too: whoever closes a store last would
+/// take it in.
+fn only_look(path: &Path, connection: &Connection) -> rusqlite::Result<()> {
+    let left = fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, left)?;
+    connection.execute_batch("PRAGMA query_only = ON")
 }
 
 fn create(path: &Path) -> Result<()> {
