@@ -1,6 +1,8 @@
 //! What every engine behind the store has to do: one story that calls every
 //! method, written once. (Long because it is one story.)
 
+#[path = "store_contract/examine.rs"]
+mod examine;
 #[path = "store_contract/relay.rs"]
 mod relay;
 #[path = "store_contract/rotation.rs"]
@@ -126,6 +128,7 @@ fn story(open: &dyn Fn() -> Store) {
     rotation::story(&mut store, open);
     things_end(&mut store);
     every_change_left_its_event(&mut store);
+    examine::story(&mut store);
 }
 
 fn domains(store: &mut Store) {
@@ -479,7 +482,7 @@ fn p5_sqlite_keeps_the_contract() {
 #[test]
 fn the_story_calls_every_method() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let story = ["", "/relay", "/rotation", "/verified"]
+    let story = ["", "/examine", "/relay", "/rotation", "/verified"]
         .map(|part| {
             fs::read_to_string(root.join(format!("tests/store_contract{part}.rs"))).unwrap()
         })

@@ -80,6 +80,35 @@ pub fn greeting(pid: u32, connection: u64, cookie: u128) -> String {
     )
 }
 
+/// What a server says of itself before it is asked anything.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Greeting {
+    /// The process that answers.
+    pub pid: Option<u32>,
+    pub mechanisms: Vec<String>,
+}
+
+impl Greeting {
+    /// Up to its DONE; an error says what a mail server would stumble over.
+    pub fn read(text: &str) -> Result<Self, &'static str> {
+        let mut found = Self::default();
+        let mut version = false;
+        for line in text.split_terminator('\n') {
+            let mut fields = line.split('\t');
+            match (fields.next(), fields.next()) {
+                (Some("VERSION"), Some("1")) => version = true,
+                (Some("VERSION"), _) => return Err("it speaks another version of the protocol"),
+                (Some("MECH"), Some(name)) => found.mechanisms.push(name.to_ascii_uppercase()),
+                (Some("SPID"), Some(pid)) => found.pid = pid.parse().ok(),
+                (Some("DONE"), None) if !version => return Err("it says no version"),
+                (Some("DONE"), None) => return Ok(found),
+                _ => {}
+            }
+        }
+        Err("its greeting has no end")
+    }
+}
+
 /// The answer to a request. The canonical name comes first: mail servers look
 /// at no more than the first few fields.
 fn reply(id: u32, accepted: Option<&str>) -> String {
@@ -272,5 +301,30 @@ impl Conversation {
     fn malformed(&mut self, request: Request) -> Step {
         self.fly(request.id);
         Step::Malformed(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_greeting_is_read_as_it_is_written() {
+        let found = Greeting::read(&greeting(42, 1, 7)).unwrap();
+        assert_eq!(found.pid, Some(42));
+        assert_eq!(found.mechanisms, ["PLAIN", "LOGIN"]);
+    }
+
+    #[test]
+    fn what_is_no_greeting() {
+        for bad in [
+            "",
+            "VERSION\t1\t2\n",
+            "VERSION\t2\t0\nDONE\n",
+            "MECH\tPLAIN\nDONE\n",
+            "220 mail.test ESMTP\n",
+        ] {
+            assert!(Greeting::read(bad).is_err(), "{bad:?}");
+        }
     }
 }

@@ -89,6 +89,15 @@ impl Reader {
     }
 }
 
+/// A request that asks for nothing: of nobody who has signed in.
+pub const PROBE: &str = "request=smtpd_access_policy\nprotocol_state=CONNECT\n\n";
+
+/// What a reply tells to do.
+pub fn action(reply: &str) -> Option<&str> {
+    let action = reply.strip_prefix("action=")?.strip_suffix("\n\n")?;
+    (!action.is_empty()).then_some(action)
+}
+
 impl State {
     fn named(name: &str) -> Self {
         match name {
@@ -150,6 +159,16 @@ mod tests {
         let found = read("sender=a@x\n\n\n\nrecipient=b@x\n\n").unwrap();
         assert_eq!(found.len(), 2);
         assert_eq!(found[1].sender, "");
+    }
+
+    #[test]
+    fn a_reply_is_read_as_it_is_written() {
+        assert_eq!(action(&Action::Dunno.to_reply()), Some("DUNNO"));
+        for bad in ["", "action=\n\n", "action=DUNNO\n", "DUNNO\n\n"] {
+            assert_eq!(action(bad), None, "{bad:?}");
+        }
+        let probe = read(PROBE).unwrap();
+        assert_eq!((probe.len(), probe[0].username.as_str()), (1, ""));
     }
 
     #[test]
