@@ -304,6 +304,22 @@ JSON:
   A list of {username, address, reason, count, first_at, last_at}. The reasons are those of
   `smtpcred serve`. A name that may be a password typed into the wrong field is not kept.";
 
+pub const DOCTOR: &str = "\
+Examples:
+  smtpcred doctor                                        everything that is found on this machine
+  smtpcred doctor --json | jq '.[] | select(.state != \"ok\")'
+  smtpcred doctor --server exim --auth /run/smtpcred/auth --policy /run/smtpcred/policy
+  smtpcred doctor --server postfix --config /etc/postfix-out --port 587 --port 4650/tls
+
+States:
+  ok; warn: works, and should be looked at, or cannot be told; fail: does not work. What may follow
+  from something that fails is a warning. Below each warning and failure stands what to do.
+
+JSON:
+  A list of {area, check, state: ok | warn | fail, found, advice}; without advice it is null. The
+  areas are store, machine, serve, server, postfix, exim, dovecot, ports, rotation and users; what
+  is not here has no lines.";
+
 pub const SERVE: &str = "\
 Examples:
   smtpcred serve --auth /var/spool/postfix/smtpcred/auth,group=postfix \\

@@ -4,6 +4,7 @@
 mod audit;
 mod clipboard;
 mod complete;
+mod doctor;
 mod domain;
 mod generate;
 mod help;
@@ -115,6 +116,7 @@ enum Command {
     ShowServerConfig(server_config::ShowServerConfig),
     Usage(usage::Usage),
     Report(report::Report),
+    Doctor(doctor::Doctor),
     Serve(serve::Serve),
     #[command(subcommand)]
     Audit(audit::Command),
@@ -203,6 +205,7 @@ fn run(command: Command, context: &mut Context) -> Result<()> {
         Command::ShowServerConfig(show) => show.run(context)?,
         Command::Usage(usage) => usage.run(context)?,
         Command::Report(report) => report.run(context)?,
+        Command::Doctor(doctor) => doctor.run(context)?,
         Command::Serve(serve) => serve.run(context)?,
         Command::Audit(command) => command.run(context)?,
         Command::Generate(generate) => generate.run(&Cli::command())?,

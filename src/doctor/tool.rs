@@ -31,6 +31,9 @@ pub fn ask(program: &str, args: &[&str]) -> Result<Said> {
 /// Also what it said where it did not end well, such as "inactive".
 pub fn run(program: &str, args: &[&str]) -> Result<(bool, Said)> {
     let failed = |what: &str| Error::System(format!("{program} {what}"));
+    if !is_there(program) {
+        return Err(failed("is not installed"));
+    }
     // Where Debian keeps them, also for users whose PATH is shorter.
     let path = std::env::var("PATH").unwrap_or_default();
     let mut child = Command::new(program)

@@ -24,6 +24,16 @@ pub enum Server {
     Dovecot,
 }
 
+impl From<Server> for crate::doctor::Server {
+    fn from(server: Server) -> Self {
+        match server {
+            Server::Postfix => Self::Postfix,
+            Server::Exim => Self::Exim,
+            Server::Dovecot => Self::Dovecot,
+        }
+    }
+}
+
 /// Show what to paste into the mail server
 ///
 /// For Postfix and Exim, which ask `smtpcred serve`; or for Dovecot, which reads the store itself.

@@ -1,8 +1,13 @@
 //! Postfix's configuration, as `postconf` tells it.
 
-use std::path::{Path, PathBuf};
+mod examine;
+mod restrictions;
 
-use super::{Compared, Sockets, tool};
+use std::path::Path;
+
+use super::findings::Compared;
+use super::sockets::Sockets;
+use super::tool;
 use crate::error::Result;
 
 /// main.cf, master.cf, and what `postconf` complains about.
@@ -20,14 +25,6 @@ pub struct Service {
     /// `submission/inet`
     pub name: String,
     pub chroot: bool,
-}
-
-/// Where a service is sent to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Endpoint {
-    Unix(PathBuf),
-    /// `127.0.0.1:10040`
-    Inet(String),
 }
 
 impl Postfix {
@@ -63,12 +60,7 @@ impl Postfix {
                 })
             })
             .collect();
-        for line in main.stderr.lines() {
-            let warning = line.strip_prefix("postconf: ").unwrap_or(line).to_owned();
-            if !postfix.warnings.contains(&warning) {
-                postfix.warnings.push(warning);
-            }
-        }
+        postfix.warnings = warnings(&main.stderr);
         Ok(postfix)
     }
 
@@ -87,6 +79,12 @@ impl Postfix {
     pub fn signing_in(&self) -> impl Iterator<Item = &Service> {
         let signs_in = |service: &&Service| self.value(service, "smtpd_sasl_auth_enable") == "yes";
         self.services.iter().filter(signs_in)
+    }
+
+    /// For signing in, or for limits.
+    pub fn is_set_up(&self) -> bool {
+        let mut all = self.main.iter().chain(&self.overrides);
+        self.signing_in().next().is_some() || all.any(|(_, value)| value.contains("smtpcred"))
     }
 
     /// Passwords come over TLS only.
@@ -145,6 +143,30 @@ impl Postfix {
         .chain(policy)
         .collect()
     }
+}
+
+/// Each once: `postconf` reads main.cf several times, and finds the second time that
+/// the first of two overrides the last.
+fn warnings(text: &str) -> Vec<String> {
+    let mut seen = Vec::new();
+    let about = |line: &str| {
+        let override_ = line.split_once("overriding earlier entry: ");
+        let name = override_.and_then(|(_, entry)| entry.split('=').next());
+        name.unwrap_or(line).to_owned()
+    };
+    text.lines()
+        .map(|line| {
+            line.trim_start_matches("postconf: ")
+                .trim_start_matches("warning: ")
+        })
+        .filter(|line| {
+            let about = about(line);
+            let new = !seen.contains(&about);
+            seen.push(about);
+            new
+        })
+        .map(str::to_owned)
+        .collect()
 }
 
 fn pairs(text: &str) -> Vec<(String, String)> {

@@ -1,0 +1,111 @@
+//! Who may open what, by owners, groups and modes.
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Gid, Group, Uid, User, geteuid, getgrouplist};
+
+/// As whom a process runs.
+#[derive(Clone, Debug)]
+pub struct Who {
+    pub name: String,
+    uid: u32,
+    groups: Vec<u32>,
+}
+
+const READ: u32 = 0o4;
+const WRITE: u32 = 0o2;
+const PASS: u32 = 0o1;
+
+pub fn is_root() -> bool {
+    geteuid().is_root()
+}
+
+impl Who {
+    /// A user with all its groups.
+    pub fn named(name: &str) -> Option<Self> {
+        let user = User::from_name(name).ok().flatten()?;
+        let c_name = std::ffi::CString::new(user.name.as_str()).ok()?;
+        let groups = getgrouplist(&c_name, user.gid).unwrap_or_else(|_| vec![user.gid]);
+        Some(Self {
+            name: user.name,
+            uid: user.uid.as_raw(),
+            groups: groups.into_iter().map(Gid::as_raw).collect(),
+        })
+    }
+
+    fn may(&self, file: &Metadata, what: u32) -> bool {
+        // As the kernel does: who owns it is nobody of its group.
+        let shift = if self.uid == 0 {
+            return true;
+        } else if file.uid() == self.uid {
+            6
+        } else if self.groups.contains(&file.gid()) {
+            3
+        } else {
+            0
+        };
+        (file.mode() >> shift) & what == what
+    }
+
+    /// What keeps it from connecting to a socket, and from writing a file.
+    pub fn kept_from_writing(&self, path: &Path) -> io::Result<Option<String>> {
+        if let Some(folder) = path.parent()
+            && let Some(closed) = self.kept_from_passing(folder)?
+        {
+            return Ok(Some(closed));
+        }
+        let file = fs::metadata(path)?;
+        if self.may(&file, WRITE) && (file.mode() & 0o170_000 == 0o140_000 || self.may(&file, READ))
+        {
+            return Ok(None);
+        }
+        Ok(Some(format!("{} is {}", path.display(), described(&file))))
+    }
+
+    /// What keeps it from making files in a folder.
+    pub fn kept_from_making(&self, folder: &Path) -> io::Result<Option<String>> {
+        if let Some(closed) = self.kept_from_passing(folder)? {
+            return Ok(Some(closed));
+        }
+        let found = fs::metadata(folder)?;
+        let what = format!("{} is {}", folder.display(), described(&found));
+        Ok((!self.may(&found, WRITE)).then_some(what))
+    }
+
+    fn kept_from_passing(&self, folder: &Path) -> io::Result<Option<String>> {
+        let folder = fs::canonicalize(folder)?;
+        let mut above: Vec<PathBuf> = folder.ancestors().map(Path::to_path_buf).collect();
+        above.reverse();
+        for folder in above {
+            let found = fs::metadata(&folder)?;
+            if !self.may(&found, PASS) {
+                let what = format!("the folder {} is {}", folder.display(), described(&found));
+                return Ok(Some(what));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// `0660 smtpcred:postfix`
+pub fn described(file: &Metadata) -> String {
+    let mode = file.mode() & 0o7777;
+    format!("{mode:04o} {}:{}", user(file.uid()), group(file.gid()))
+}
+
+pub fn user(uid: u32) -> String {
+    match User::from_uid(Uid::from_raw(uid)) {
+        Ok(Some(user)) => user.name,
+        _ => format!("uid {uid}"),
+    }
+}
+
+fn group(gid: u32) -> String {
+    match Group::from_gid(Gid::from_raw(gid)) {
+        Ok(Some(group)) => group.name,
+        _ => format!("gid {gid}"),
+    }
+}

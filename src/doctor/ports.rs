@@ -1,0 +1,248 @@
+//! The ports that applications are told of, visited as an application visits them:
+//! greeting, TLS with its certificate, and AUTH only then.
+
+use std::net::IpAddr;
+use std::thread;
+use std::time::Duration;
+
+use super::Options;
+use super::findings::{Area, Findings};
+use super::store::Examined;
+use crate::app::World;
+use crate::error::Result;
+use crate::model::duration::Duration as Age;
+use crate::model::name::HostName;
+use crate::model::server::Server;
+use crate::model::session::{Certificate, Distrust, Fault, Session, Stage};
+use crate::model::settings::{PORTS, Port, Settings};
+use crate::model::time::Time;
+use crate::smtp::{self, Errand, Visit};
+
+/// For each step.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// A certificate that is not renewed by then will not be.
+const EXPIRING: Age = Age::days(14);
+
+pub fn examine(findings: &mut Findings, store: &Examined, options: &Options, world: World) {
+    // What fails there, applications meet here.
+    let explained = findings.fails_in(&["serve", "postfix", "exim", "server"]);
+    let mut area = findings.area("ports");
+    let settings = &store.settings;
+    let host = match &settings.host {
+        Some(host) => Some(host.clone()),
+        // There is no other to compare a certificate with.
+        None => "localhost".parse().ok(),
+    };
+    let Some(host) = host else {
+        return;
+    };
+    if settings.host.is_none() && store.app.is_some() {
+        area.warn(
+            "host",
+            "no server name is set, which certificates are compared with",
+            "smtpcred set-settings --host smtp.example.com",
+        );
+    }
+    let asked = !options.ports.is_empty();
+    let ports = if asked {
+        options.ports.clone()
+    } else {
+        settings.ports.offered().collect()
+    };
+    let visits = visited(&host, options.address, &ports);
+    for (port, visited) in ports.iter().zip(visits) {
+        let seen = Seen {
+            port: *port,
+            settings,
+            offered: &ports,
+            asked,
+            explained,
+            now: (world.now)(),
+        };
+        match visited {
+            Ok(session) => seen.judge(&mut area, &session),
+            Err(error) => area.warn(&seen.name(), &format!("cannot tell: {error}"), ""),
+        }
+    }
+}
+
+/// All at the same time: one that does not answer keeps no other waiting.
+fn visited(host: &HostName, address: IpAddr, ports: &[Port]) -> Vec<Result<Session>> {
+    let visit = |port: &Port| {
+        let server = Server {
+            host: host.clone(),
+            port: *port,
+        };
+        let visit = Visit {
+            server: &server,
+            address: Some(address),
+            patience: PATIENCE,
+            errand: Errand::Look,
+        };
+        smtp::visit(&visit, &mut |_| Ok(()))
+    };
+    thread::scope(|scope| {
+        let begun: Vec<_> = ports
+            .iter()
+            .map(|port| scope.spawn(move || visit(port)))
+            .collect();
+        let gone = |_| Err(crate::error::Error::System("the visit broke off".into()));
+        let ended = begun.into_iter().map(|one| one.join().unwrap_or_else(gone));
+        ended.collect()
+    })
+}
+
+struct Seen<'a> {
+    port: Port,
+    settings: &'a Settings,
+    offered: &'a [Port],
+    /// By name, and not by the settings.
+    asked: bool,
+    /// Something fails already.
+    explained: bool,
+    now: Time,
+}
+
+impl Seen<'_> {
+    fn name(&self) -> String {
+        format!("{} {}", self.port.number, self.port.encryption.name())
+    }
+
+    fn judge(&self, area: &mut Area, session: &Session) {
+        let name = self.name();
+        if session.sign_in_in_clear {
+            let check = format!("{name} before TLS");
+            let found = "AUTH is offered: passwords may come in clear";
+            let advice =
+                "smtpd_tls_auth_only = yes (Postfix), auth_advertise_hosts over TLS (Exim)";
+            if self.settings.allow_insecure {
+                area.warn(&check, found, advice);
+            } else {
+                area.fail(&check, found, advice);
+            }
+        }
+        let certificate = format!("{name} certificate");
+        match &session.fault {
+            Some(Fault::Distrusted(why, shown)) => {
+                self.distrusted(area, &certificate, why, shown.as_ref());
+            }
+            Some(fault) => self.fault(area, &name, fault),
+            None => {
+                let tls = session.tls.as_ref();
+                let version = tls.map_or("no TLS", |tls| tls.version);
+                area.ok(&name, &format!("{version}, AUTH PLAIN or LOGIN"));
+            }
+        }
+        let shown = session
+            .tls
+            .as_ref()
+            .and_then(|tls| tls.certificate.as_ref());
+        if let Some(shown) = shown {
+            self.expiry(area, &certificate, shown);
+        }
+    }
+
+    fn distrusted(
+        &self,
+        area: &mut Area,
+        check: &str,
+        why: &Distrust,
+        shown: Option<&Certificate>,
+    ) {
+        let of = shown.map_or_else(String::new, |shown| format!(" ({shown})"));
+        let host = self
+            .settings
+            .host
+            .as_ref()
+            .map_or("the server's name", HostName::as_str);
+        let advice = match why {
+            // With no name to compare it with there is nothing wrong with it.
+            Distrust::OtherName if self.settings.host.is_none() => return,
+            Distrust::OtherName => format!(
+                "get one for {host}, or say which name it is for: smtpcred set-settings --host"
+            ),
+            Distrust::Expired => "renew it, and reload the mail server".to_owned(),
+            Distrust::NotYetValid => "is the clock right?".to_owned(),
+            Distrust::UnknownIssuer => {
+                "give the mail server the whole chain (fullchain.pem), or have this machine and \
+                 the applications trust who issued it"
+                    .to_owned()
+            }
+            Distrust::Other(_) => format!("get another one for {host}"),
+        };
+        area.fail(check, &format!("{why}{of}"), &advice);
+    }
+
+    fn fault(&self, area: &mut Area, name: &str, fault: &Fault) {
+        let found = fault.to_string();
+        // Many set-ups do without them.
+        let extra = !self.asked && [25, 2525].contains(&self.port.number);
+        let follows = matches!(
+            fault,
+            Fault::HungUp(_)
+                | Fault::NoSignIn
+                | Fault::Reply(..)
+                | Fault::TimedOut(Stage::Greeting | Stage::Hello | Stage::StartTls)
+        );
+        if self.explained && follows {
+            area.warn(name, &found, "mend what fails above first");
+        } else if extra && matches!(fault, Fault::Refused | Fault::NoSignIn) {
+            area.warn(name, &found, &self.without());
+        } else {
+            area.fail(name, &found, &self.advice(fault));
+        }
+    }
+
+    fn expiry(&self, area: &mut Area, check: &str, shown: &Certificate) {
+        let left = shown.not_after.since(self.now);
+        // One that lives for days only is renewed late.
+        let life = shown.not_after.since(shown.not_before);
+        let found = shown.to_string();
+        if left < EXPIRING && left.seconds() < life.seconds() / 3 {
+            let found = format!("{found}: {left} are left");
+            area.warn(check, &found, "renew it, and reload the mail server");
+        } else {
+            area.ok(check, &found);
+        }
+    }
+
+    /// How applications are told of all but this one.
+    fn without(&self) -> String {
+        let others: Vec<_> = PORTS
+            .iter()
+            .filter(|port| self.offered.iter().any(|offered| offered == *port))
+            .filter(|port| port.number != self.port.number)
+            .map(|port| port.number.to_string())
+            .collect();
+        if others.is_empty() {
+            return String::new();
+        }
+        format!(
+            "set it up, or tell applications of the others alone: smtpcred set-settings --ports {}",
+            others.join(",")
+        )
+    }
+
+    fn advice(&self, fault: &Fault) -> String {
+        match fault {
+            Fault::Refused | Fault::Unreachable(_) if self.asked => {
+                "start the mail server, or say where it is with --address and --port".into()
+            }
+            Fault::Refused | Fault::Unreachable(_) => self.without(),
+            Fault::TimedOut(_) | Fault::HungUp(_) | Fault::Protocol(..) | Fault::Reply(..) => {
+                "see the mail server's log".into()
+            }
+            Fault::SpeaksTls => "smtpd_tls_wrappermode = yes is for 465 alone".into(),
+            Fault::SpeaksPlain => {
+                "smtpd_tls_wrappermode = yes (Postfix), tls_on_connect_ports (Exim)".into()
+            }
+            Fault::NoStartTls => {
+                "give the mail server a certificate: smtpd_tls_chain_files (Postfix), tls_certificate \
+                 (Exim)"
+                    .into()
+            }
+            Fault::NoSignIn => "smtpcred show-server-config says how the mail server offers it".into(),
+            _ => String::new(),
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! What is wrong with a Postfix that should sign users in by smtpcred.
+
+use std::path::{Path, PathBuf};
+
+use super::restrictions::{self, services, words};
+use super::{Postfix, Service};
+use crate::doctor::access::Who;
+use crate::doctor::findings::{Area, Findings};
+use crate::doctor::sockets::{Endpoint, Known, Sockets};
+
+const RECIPIENT: &str = "smtpd_recipient_restrictions";
+const END_OF_DATA: &str = "smtpd_end_of_data_restrictions";
+const RELAY: &str = "smtpd_relay_restrictions";
+const SENDER: &str = "smtpd_sender_restrictions";
+
+impl Postfix {
+    /// Where its services look for the sockets.
+    pub fn sockets(&self) -> Known {
+        let mut known = Known::default();
+        let add = |to: &mut Vec<Endpoint>, endpoint: Endpoint| {
+            if !to.contains(&endpoint) {
+                to.push(endpoint);
+            }
+        };
+        for service in self.signing_in() {
+            let path = self.value(service, "smtpd_sasl_path");
+            if self.value(service, "smtpd_sasl_type") == "dovecot" {
+                add(&mut known.auth, self.endpoint(service, path));
+            }
+            for list in [RECIPIENT, END_OF_DATA] {
+                for asked in services(self.value(service, list)) {
+                    add(&mut known.policy, self.endpoint(service, asked.name));
+                }
+            }
+        }
+        // One of another program, where there is one of ours as well.
+        if known.policy.iter().any(names_us) {
+            known.policy.retain(names_us);
+        }
+        known
+    }
+
+    pub fn examine(&self, findings: &mut Findings, known: &Known, with_dovecot: bool) {
+        let mut area = findings.area("postfix");
+        for warning in &self.warnings {
+            area.warn("main.cf", warning, "say it once, and then: postfix reload");
+        }
+        let mut used = Known::default();
+        for service in self.signing_in() {
+            let auth = self.endpoint(service, self.value(service, "smtpd_sasl_path"));
+            used.auth.push(auth);
+            self.compared(&mut area, service, known, &mut used, with_dovecot);
+            self.lists(&mut area, service);
+        }
+        if used.auth.is_empty() {
+            let found = "no service signs users in";
+            let advice = "smtpcred show-server-config postfix says what goes into master.cf";
+            area.fail("master.cf smtpd_sasl_auth_enable", found, advice);
+            return;
+        }
+        self.may_connect(&mut area, known, &used);
+    }
+
+    /// What show-server-config would have it say, in the names that the service
+    /// itself uses for the sockets.
+    fn compared(
+        &self,
+        area: &mut Area,
+        service: &Service,
+        known: &Known,
+        used: &mut Known,
+        with_dovecot: bool,
+    ) {
+        let path = self.value(service, "smtpd_sasl_path");
+        let auth = self.endpoint(service, path);
+        let is_known = |all: &[Endpoint], one: &Endpoint| all.iter().any(|known| known.is(one));
+        let wanted_auth = match known.auth.first() {
+            Some(first) if !is_known(&known.auth, &auth) => self.spelled(service, first, false),
+            _ => path.to_owned(),
+        };
+        let mut policy = known
+            .policy
+            .first()
+            .map_or_else(String::new, |first| self.spelled(service, first, true));
+        for list in [RECIPIENT, END_OF_DATA] {
+            for asked in services(self.value(service, list)) {
+                let endpoint = self.endpoint(service, asked.name);
+                if is_known(&known.policy, &endpoint) {
+                    asked.name.clone_into(&mut policy);
+                    used.policy.push(endpoint);
+                }
+            }
+        }
+        let sockets = Sockets {
+            auth: wanted_auth,
+            policy,
+        };
+        for one in self.compare_service(service, &sockets) {
+            let name = one.wanted.split(' ').next().unwrap_or_default();
+            let check = format!("{} {name}", service.name);
+            let of_policy = name == RECIPIENT || name == END_OF_DATA;
+            let mut found = one.found.clone();
+            if one.good && of_policy {
+                found.clone_from(&sockets.policy);
+            } else if name == "smtpd_sasl_path" && !one.good {
+                found = described(service, path, &auth);
+            } else if found.is_empty() {
+                "empty".clone_into(&mut found);
+            }
+            let advice = format!(
+                "in master.cf, below {}: -o {{ {} }}, and then: postfix reload",
+                service.name.trim_end_matches("/inet"),
+                one.wanted
+            );
+            if of_policy && !one.good && with_dovecot && known.policy.is_empty() {
+                area.warn(&check, "no limits without smtpcred serve", &advice);
+            } else {
+                area.judge(&check, one.good, &found, &advice);
+            }
+        }
+    }
+
+    /// What makes the policy service or signing in useless, by its place in a list.
+    fn lists(&self, area: &mut Area, service: &Service) {
+        let named = |name: &str| format!("{} {name}", service.name);
+        for list in [RECIPIENT, END_OF_DATA] {
+            for asked in services(self.value(service, list)) {
+                self.order(area, &named(list), service, &asked);
+            }
+        }
+        let relay = words(self.value(service, RELAY));
+        let lets_relay = if relay.is_empty() {
+            words(self.value(service, RECIPIENT))
+        } else {
+            relay
+        };
+        let first = |wanted: &[&str]| lets_relay.iter().position(|word| wanted.contains(word));
+        let permits = first(&["permit_sasl_authenticated", "permit"]);
+        let ends = first(&[
+            "reject",
+            "defer",
+            "reject_unauth_destination",
+            "defer_unauth_destination",
+        ]);
+        let good = permits.is_some_and(|permits| ends.is_none_or(|ends| permits < ends));
+        let found = lets_relay.join(", ");
+        area.judge(
+            &named(RELAY),
+            good,
+            if good { "users may relay" } else { &found },
+            "users would be told \"554 Relay access denied\": put permit_sasl_authenticated first",
+        );
+        self.sender_maps(area, service, &named);
+    }
+
+    fn order(
+        &self,
+        area: &mut Area,
+        check: &str,
+        service: &Service,
+        asked: &restrictions::Service,
+    ) {
+        if !asked.skipped_by.is_empty() {
+            area.warn(
+                &format!("{check} order"),
+                &format!(
+                    "{} before check_policy_service lets mail through unchecked",
+                    asked.skipped_by.join(", ")
+                ),
+                "put check_policy_service first",
+            );
+        }
+        let action = asked
+            .default_action
+            .unwrap_or_else(|| self.value(service, "smtpd_policy_service_default_action"));
+        let action = action.split(' ').next().unwrap_or_default().to_uppercase();
+        if ["DUNNO", "OK", "PERMIT", "WARN", "INFO"].contains(&action.as_str()) {
+            area.warn(
+                &format!("{check} default_action"),
+                &format!("default_action={action}: uncounted while serve does not answer"),
+                "default_action=DEFER puts mail off instead",
+            );
+        }
+    }
+
+    /// A second opinion on who may send as whom.
+    fn sender_maps(&self, area: &mut Area, service: &Service, named: &dyn Fn(&str) -> String) {
+        const EVERY: [&str; 2] = [
+            "reject_sender_login_mismatch",
+            "reject_authenticated_sender_login_mismatch",
+        ];
+        const KNOWN: &str = "reject_known_sender_login_mismatch";
+        let maps = self.value(service, "smtpd_sender_login_maps");
+        let lists = [SENDER, RELAY, RECIPIENT].map(|list| words(self.value(service, list)));
+        let used = |wanted: &[&str]| lists.iter().flatten().any(|word| wanted.contains(word));
+        if used(&EVERY) && maps.is_empty() {
+            area.fail(
+                &named("smtpd_sender_login_maps"),
+                "empty, and senders are looked up in it: each is refused (553)",
+                "take reject_sender_login_mismatch out: the policy service knows the senders",
+            );
+        } else if !maps.is_empty() && (used(&EVERY) || used(&[KNOWN])) {
+            area.warn(
+                &named("smtpd_sender_login_maps"),
+                &format!("{maps}: senders beside those that smtpcred knows"),
+                "a sender has to be in both; use `smtpcred user set --sender` alone",
+            );
+        } else {
+            area.ok(&named("smtpd_sender_login_maps"), "not used");
+        }
+    }
+
+    /// Its processes have the groups of its user, too.
+    fn may_connect(&self, area: &mut Area, known: &Known, used: &Known) {
+        let owner = match self.main("mail_owner") {
+            "" => "postfix",
+            owner => owner,
+        };
+        let Some(who) = Who::named(owner) else {
+            return;
+        };
+        let group =
+            "SocketGroup=postfix (or ,group=postfix of smtpcred serve) opens it for Postfix";
+        for (name, known, used) in [
+            ("auth", &known.auth, &used.auth),
+            ("policy", &known.policy, &used.policy),
+        ] {
+            for endpoint in known
+                .iter()
+                .filter(|one| used.iter().any(|two| one.is(two)))
+            {
+                endpoint.judge_access(area, name, &who, group);
+            }
+        }
+    }
+
+    /// Where a service finds what it calls so.
+    fn endpoint(&self, service: &Service, name: &str) -> Endpoint {
+        if let Some(address) = name.strip_prefix("inet:") {
+            return Endpoint::Inet(address.to_owned());
+        }
+        let path = Path::new(name.strip_prefix("unix:").unwrap_or(name));
+        let queue = Path::new(self.main("queue_directory"));
+        if path.is_relative() {
+            return Endpoint::Unix(queue.join(path));
+        }
+        if service.chroot {
+            return Endpoint::Unix(queue.join(path.strip_prefix("/").unwrap_or(path)));
+        }
+        Endpoint::unix(path)
+    }
+
+    /// What a service has to call it.
+    fn spelled(&self, service: &Service, endpoint: &Endpoint, of_policy: bool) -> String {
+        let queue = PathBuf::from(self.main("queue_directory"));
+        let queue = std::fs::canonicalize(&queue).unwrap_or(queue);
+        match endpoint {
+            Endpoint::Inet(address) => format!("inet:{address}"),
+            Endpoint::Unix(path) => {
+                let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+                let inside = real.strip_prefix(&queue).ok();
+                let shown = match inside {
+                    Some(inside) if service.chroot => inside.display(),
+                    _ => path.display(),
+                };
+                let unix = if of_policy { "unix:" } else { "" };
+                format!("{unix}{shown}")
+            }
+        }
+    }
+}
+
+fn names_us(endpoint: &Endpoint) -> bool {
+    endpoint.to_string().contains("smtpcred")
+}
+
+fn described(service: &Service, path: &str, auth: &Endpoint) -> String {
+    if service.chroot && path.starts_with('/') {
+        return format!("{path}, which is {auth} in its chroot");
+    }
+    if path == auth.to_string() {
+        return format!("{path}, where smtpcred serve is not");
+    }
+    format!("{path}, which is {auth}, where smtpcred serve is not")
+}

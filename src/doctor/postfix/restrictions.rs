@@ -1,0 +1,90 @@
+//! Lists of restrictions (<https://www.postfix.org/SMTPD_ACCESS_README.html>).
+
+/// The words of a list; what is in braces is one.
+pub fn words(list: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut begun = None;
+    let mut depth = 0_u32;
+    for (at, c) in list.char_indices() {
+        let ends = depth == 0 && (c == ',' || c.is_ascii_whitespace());
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        match begun {
+            Some(from) if ends => {
+                words.push(&list[from..at]);
+                begun = None;
+            }
+            None if !ends => begun = Some(at),
+            _ => {}
+        }
+    }
+    words.extend(begun.map(|from| &list[from..]));
+    words
+}
+
+/// A policy service that a list asks.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Service<'a> {
+    /// `unix:smtpcred/policy`
+    pub name: &'a str,
+    /// What to do where it does not answer, if the list says so.
+    pub default_action: Option<&'a str>,
+    /// Restrictions before it that let mail through without it.
+    pub skipped_by: Vec<&'a str>,
+}
+
+pub fn services(list: &str) -> Vec<Service<'_>> {
+    let words = words(list);
+    let mut found = Vec::new();
+    for (at, word) in words.iter().enumerate() {
+        if *word != "check_policy_service" {
+            continue;
+        }
+        let Some(service) = words.get(at + 1) else {
+            continue;
+        };
+        let inner = service.trim_start_matches('{').trim_end_matches('}');
+        let mut parts = inner
+            .split([',', ' ', '\t'])
+            .filter(|part| !part.is_empty());
+        let name = parts.next().unwrap_or_default();
+        let action = inner.split_once("default_action");
+        let action = action.map(|(_, rest)| rest.trim_start_matches([' ', '=']));
+        let permits = |word: &&&str| **word == "permit" || word.starts_with("permit_");
+        found.push(Service {
+            name,
+            default_action: action.and_then(|rest| rest.split([',', ' ', '}']).next()),
+            skipped_by: words[..at].iter().filter(permits).copied().collect(),
+        });
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn braces_hold_words_together() {
+        assert_eq!(words(" a,b  { c, d=e } ,f"), ["a", "b", "{ c, d=e }", "f"]);
+        assert_eq!(words(""), Vec::<&str>::new());
+        // Whatever stands there.
+        assert_eq!(words("} {{ a"), ["}", "{{ a"]);
+    }
+
+    #[test]
+    fn services_of_both_forms() {
+        let list = "permit_mynetworks, check_policy_service { unix:smtpcred/policy, \
+                    default_action = DUNNO }, check_policy_service inet:127.0.0.1:10040 permit";
+        let found = services(list);
+        assert_eq!(found[0].name, "unix:smtpcred/policy");
+        assert_eq!(found[0].default_action, Some("DUNNO"));
+        assert_eq!(found[0].skipped_by, ["permit_mynetworks"]);
+        assert_eq!(found[1].name, "inet:127.0.0.1:10040");
+        assert_eq!(found[1].default_action, None);
+        assert_eq!(found.len(), 2);
+    }
+}

@@ -1,0 +1,339 @@
+//! The store: is it there, is it whole, and may those who need it use it?
+
+use std::cmp::Ordering;
+use std::fs::{self, Metadata};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::statvfs::statvfs;
+use nix::unistd::{AccessFlags, access as may_access};
+
+use super::access::{self, Who, described};
+use super::advice;
+use super::findings::{Area, Findings};
+use crate::app::{App, World};
+use crate::error::Error;
+use crate::model::settings::Settings;
+use crate::store::{Access, Integrity, Location, Store};
+
+/// What the other examinations need of it.
+pub struct Examined {
+    pub path: PathBuf,
+    /// Nothing where it cannot be read, or not by this program.
+    pub app: Option<App>,
+    /// Those of a new store where its own are not known.
+    pub settings: Settings,
+}
+
+/// For a lock of others.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// For reading all of it. On a slow disk a GiB takes as long.
+const READING: Duration = Duration::from_secs(60);
+/// In bytes. A log, and what SQLite needs to empty it, has to fit.
+const LEAST_SPACE: u64 = 16 << 20;
+const LITTLE_SPACE: u64 = 200 << 20;
+/// In bytes. SQLite begins anew at 4 MiB, if nobody keeps it from it.
+const LARGE_LOG: u64 = 64 << 20;
+
+pub fn examine(findings: &mut Findings, location: &Location, world: World) -> Examined {
+    let mut area = findings.area("store");
+    let path = std::path::absolute(&location.0).unwrap_or_else(|_| location.0.clone());
+    let mut examined = Examined {
+        path,
+        app: None,
+        settings: Settings::default(),
+    };
+    let path = examined.path.as_path();
+    let named = path.display().to_string();
+    let file = match fs::metadata(path) {
+        Ok(file) if file.is_file() => file,
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            area.cannot_tell("file", &format!("{named}: {error}"));
+            return examined;
+        }
+        _ => {
+            let error = Store::open_within(location, Access::Look, PATIENCE).err();
+            let error = error.unwrap_or_else(|| Error::StoreMissing(path.to_owned()));
+            area.fail("file", &error.to_string(), &advice(&error));
+            return examined;
+        }
+    };
+    let log = Log::of(path, &file);
+    if may_access(path, AccessFlags::R_OK).is_ok() {
+        match opened(&mut area, location) {
+            Opened::Whole(store) => examined.app = Some(App::new(store, world)),
+            Opened::Unusable => {}
+            // Its owner and its mode are no business of ours.
+            Opened::Foreign => return examined,
+        }
+    } else {
+        area.cannot_tell("file", &format!("{named} is {}", described(&file)));
+    }
+    let path = examined.path.as_path();
+    mode(&mut area, path, &file);
+    owner(&mut area, path, &file);
+    space(&mut area, path);
+    log.judge(&mut area);
+    if let Some(app) = &mut examined.app {
+        match app.settings() {
+            Ok(settings) => examined.settings = settings,
+            Err(error) => {
+                area.fail("settings", &error.to_string(), &advice(&error));
+                examined.app = None;
+            }
+        }
+    }
+    examined
+}
+
+enum Opened {
+    Whole(Store),
+    Unusable,
+    Foreign,
+}
+
+fn opened(area: &mut Area, location: &Location) -> Opened {
+    let named = location.0.display().to_string();
+    let mut store = match Store::open_within(location, Access::Look, PATIENCE) {
+        Ok(store) => store,
+        Err(error @ Error::StoreDamaged { .. }) => {
+            area.fail("integrity", &error.to_string(), &advice(&error));
+            return Opened::Unusable;
+        }
+        Err(error @ Error::StoreUnreachable { .. }) if !access::is_root() => {
+            area.cannot_tell("file", &error.to_string());
+            return Opened::Unusable;
+        }
+        Err(error) => {
+            area.fail("file", &error.to_string(), &advice(&error));
+            return match error {
+                Error::StoreForeign { .. } | Error::StoreMissing(_) => Opened::Foreign,
+                _ => Opened::Unusable,
+            };
+        }
+    };
+    area.ok("file", &named);
+    let whole = match store.check(READING) {
+        Ok(Integrity::Whole) => {
+            area.ok("integrity", "whole");
+            true
+        }
+        Ok(Integrity::Damaged(reason)) => {
+            area.fail(
+                "integrity",
+                &format!("it is damaged: {reason}"),
+                "restore the store from a backup, and check the disk",
+            );
+            false
+        }
+        Ok(Integrity::Unfinished) => {
+            area.warn(
+                "integrity",
+                &format!("not all was read in {} s", READING.as_secs()),
+                "is the disk slow, or the store very large?",
+            );
+            true
+        }
+        Err(error) => {
+            area.fail("integrity", &error.to_string(), &advice(&error));
+            false
+        }
+    };
+    let fits = schema(area, &mut store);
+    if whole && fits {
+        Opened::Whole(store)
+    } else {
+        Opened::Unusable
+    }
+}
+
+fn schema(area: &mut Area, store: &mut Store) -> bool {
+    let schema = match store.schema() {
+        Ok(schema) => schema,
+        Err(error) => {
+            area.fail("schema", &error.to_string(), &advice(&error));
+            return false;
+        }
+    };
+    let (found, known) = (schema.found, schema.known);
+    match found.cmp(&known) {
+        Ordering::Greater => area.fail(
+            "schema",
+            &format!("{found}, of a newer smtpcred; this program knows {known}"),
+            "upgrade this program",
+        ),
+        Ordering::Less => area.warn(
+            "schema",
+            &format!("{found}, of an older smtpcred; this program brings it to {known}"),
+            "run any other command once, such as: smtpcred domain list",
+        ),
+        Ordering::Equal => area.ok("schema", &found.to_string()),
+    }
+    found == known
+}
+
+fn mode(area: &mut Area, path: &Path, file: &Metadata) {
+    const OTHERS_WRITE: u32 = 0o002;
+    const OTHERS_READ: u32 = 0o004;
+    const STICKY: u32 = 0o1000;
+    let named = path.display();
+    let mode = file.mode() & 0o7777;
+    let folder = fs::canonicalize(path).ok();
+    let folder = folder.as_deref().and_then(Path::parent);
+    let folder_mode = folder.and_then(|folder| fs::metadata(folder).ok());
+    let folder_mode = folder_mode.map_or(0, |folder| folder.mode() & 0o7777);
+    let open = folder_mode & OTHERS_WRITE != 0 && folder_mode & STICKY == 0;
+    if mode & OTHERS_WRITE != 0 {
+        area.fail(
+            "mode",
+            &format!("{mode:04o}: everybody can write it"),
+            &format!("chmod o-rwx {named}; nothing uses a store that others can write"),
+        );
+    } else if let (Some(folder), true) = (folder, open) {
+        area.fail(
+            "mode",
+            &format!("everybody can replace files in its folder ({folder_mode:04o})"),
+            &format!("chmod o-w {}", folder.display()),
+        );
+    } else if mode & OTHERS_READ != 0 {
+        area.warn(
+            "mode",
+            &format!("{mode:04o}: everybody on this machine can read the hashes"),
+            &format!("chmod o-rwx {named}"),
+        );
+    } else {
+        area.ok(
+            "mode",
+            &format!("{mode:04o}, in a folder with {folder_mode:04o}"),
+        );
+    }
+}
+
+/// Who owns the file writes its log, too, which SQLite makes beside it.
+fn owner(area: &mut Area, path: &Path, file: &Metadata) {
+    let name = access::user(file.uid());
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let Some(folder) = real.parent() else {
+        return;
+    };
+    let folder_owner = fs::metadata(folder).map_or(file.uid(), |folder| folder.uid());
+    let mut wrong = None;
+    if folder_owner != 0 && folder_owner != file.uid() {
+        let owner = access::user(folder_owner);
+        wrong = Some((
+            format!("{name}, but its folder belongs to {owner}"),
+            format!("chown {owner}: {}*", real.display()),
+        ));
+    }
+    for suffix in ["-wal", "-shm"] {
+        let beside = beside(&real, suffix);
+        let other = fs::metadata(&beside).ok();
+        if let Some(other) = other.filter(|other| other.uid() != file.uid()) {
+            let owner = access::user(other.uid());
+            wrong.get_or_insert((
+                format!("{name}, but {} belongs to {owner}", beside.display()),
+                format!("chown {name}: {}", beside.display()),
+            ));
+        }
+    }
+    if wrong.is_none()
+        && let Some(who) = Who::named(&name)
+        && let Ok(Some(closed)) = who.kept_from_making(folder)
+    {
+        wrong = Some((
+            format!("{name}, who cannot make files beside it: {closed}"),
+            format!("chown {name}: {}; chmod u+rwx it", folder.display()),
+        ));
+    }
+    match wrong {
+        None => area.ok("owner", &name),
+        Some((found, advice)) => area.fail("owner", &found, &advice),
+    }
+}
+
+fn space(area: &mut Area, path: &Path) {
+    let Some(found) = path.parent().and_then(|folder| statvfs(folder).ok()) else {
+        return;
+    };
+    // Their types differ from system to system.
+    #[allow(clippy::useless_conversion, clippy::unnecessary_fallible_conversions)]
+    let free = u64::from(found.blocks_available()).saturating_mul(u64::from(found.fragment_size()));
+    let no_inodes = found.files() > 0 && found.files_available() == 0;
+    let said = format!("{} free", size(free));
+    let advice = "free some space: a full disk stops sign-ins from being counted and changes \
+                  from being made";
+    if no_inodes {
+        area.fail("space", "no inodes are free", advice);
+    } else if free < LEAST_SPACE {
+        area.fail("space", &said, advice);
+    } else if free < LITTLE_SPACE {
+        area.warn("space", &said, advice);
+    } else {
+        area.ok("space", &said);
+    }
+}
+
+/// The write-ahead log, before it was opened here.
+struct Log {
+    size: u64,
+    /// Somebody else has the store open; where that can be told.
+    in_use: Option<bool>,
+}
+
+impl Log {
+    fn of(path: &Path, file: &Metadata) -> Self {
+        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let size = fs::metadata(beside(&real, "-wal")).map_or(0, |log| log.len());
+        let shm = fs::metadata(beside(&real, "-shm")).map_or(0, |shm| shm.ino());
+        let locks = fs::read_to_string("/proc/locks").ok();
+        // `1: POSIX  ADVISORY  READ 1234 08:01:131 128 128`; the device may be
+        // another one than that of the files.
+        let is_ours = |line: &str| {
+            let inode = line
+                .split_whitespace()
+                .filter_map(|word| word.rsplit_once(':'));
+            let inode = inode.filter_map(|(_, inode)| inode.parse::<u64>().ok());
+            inode
+                .into_iter()
+                .any(|inode| inode == file.ino() || inode == shm)
+        };
+        let in_use = locks.map(|locks| locks.lines().any(is_ours));
+        Self { size, in_use }
+    }
+
+    fn judge(&self, area: &mut Area) {
+        let said = size(self.size);
+        if self.size > 0 && self.in_use == Some(false) {
+            area.warn(
+                "log",
+                &format!("{said} left behind by a process that did not end well"),
+                "nothing is lost: the next command takes it in, such as: smtpcred domain list",
+            );
+        } else if self.size > LARGE_LOG {
+            area.warn(
+                "log",
+                &format!("{said}: somebody reads the store and does not stop"),
+                "see who has it open (fuser -v), such as a backup that hangs",
+            );
+        } else {
+            area.ok("log", &said);
+        }
+    }
+}
+
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..=9_999 => format!("{bytes} B"),
+        10_000..=9_999_999 => format!("{} KiB", bytes >> 10),
+        10_000_000..=99_999_999_999 => format!("{} MiB", bytes >> 20),
+        _ => format!("{} GiB", bytes >> 30),
+    }
+}
