@@ -1,0 +1,67 @@
+//! What `smtpcred doctor` calls a fault is one: real servers set up so refuse who
+//! has the right password.
+
+mod support;
+
+#[path = "support/mail/mod.rs"]
+mod mail;
+#[path = "support/nobody.rs"]
+mod nobody;
+#[path = "support/serve.rs"]
+mod serve;
+use mail::Place;
+use mail::dovecot::{Dovecot, Passwords};
+use mail::postfix::{Postfix, Setup};
+use serve::{Auth, Serve, store};
+
+const USER: &str = "shop@example.com";
+const TO: &str = "one@elsewhere.test";
+
+/// The code of a message that is sent with the right password.
+fn code(part: &str, instead: &str) -> u16 {
+    let sandbox = store();
+    let password = sandbox.create(USER);
+    let place = Place::new();
+    let _serve = Serve::start(&sandbox, &place);
+    let mut setup = Setup::new(&place, false);
+    assert!(setup.options.contains(part), "{}", setup.options);
+    setup.options = setup.options.replace(part, instead);
+    let postfix = Postfix::start(&place, &setup);
+    let mut client = postfix.client();
+    assert_eq!(client.auth_plain(USER, &password, true).code, 235);
+    client.send_message(USER, TO).code
+}
+
+#[test]
+#[ignore = "needs root and Postfix: run tests/run"]
+fn postfix_refuses_to_send() {
+    let relay = "smtpd_relay_restrictions=permit_sasl_authenticated,reject";
+    assert_eq!(code(relay, relay), 250);
+    let nobody = "smtpd_relay_restrictions=reject_unauth_destination";
+    assert_eq!(code(relay, nobody), 554, "nobody may relay");
+    let late = "smtpd_relay_restrictions=reject,permit_sasl_authenticated";
+    assert_eq!(code(relay, late), 554, "users may relay too late");
+    let maps = format!("{relay}\n  -o smtpd_sender_restrictions=reject_sender_login_mismatch");
+    assert_eq!(code(relay, &maps), 553, "an empty table of senders");
+}
+
+/// A hash of 19 MiB in a worker that may have so much in all.
+fn accepted(most: &str) -> bool {
+    let sandbox = store();
+    let password = sandbox.create(USER);
+    let place = Place::new();
+    let text = sandbox.ok(&["show-server-config", "dovecot"]);
+    let limit = format!("service auth-worker {{\n vsz_limit = {most}\n}}\n");
+    let text = text.replace("auth_cache_size", &format!("{limit}auth_cache_size"));
+    assert!(text.contains(&limit), "{text}");
+    let dovecot = Dovecot::start(&place, &Passwords::Shipped(text));
+    let mut auth = Auth::connect(&dovecot.socket).unwrap();
+    auth.ask(USER, &password).unwrap()
+}
+
+#[test]
+#[ignore = "needs root and Dovecot: run tests/run"]
+fn dovecot_refuses_without_memory() {
+    assert!(accepted("32M"));
+    assert!(!accepted("24M"));
+}
