@@ -46,6 +46,10 @@ pub struct Doctor {
     /// A port to try instead of those of the settings, such as 587 or 4650/tls; repeatable
     #[arg(long, value_name = "PORT", value_parser = port)]
     port: Vec<Port>,
+
+    /// Only what is not ok
+    #[arg(long)]
+    problems: bool,
 }
 
 fn port(text: &str) -> Result<Port, Error> {
@@ -69,13 +73,14 @@ impl Doctor {
         let findings = doctor::examine(&location, machine::WORLD, &options);
         let people = context.out.format() == Format::Table;
         let mut list = context.out.list::<Line>();
-        for finding in &findings {
+        let shown = |finding: &&Finding| !self.problems || finding.state != State::Ok;
+        for finding in findings.iter().filter(shown) {
             list.push(&Line::new(finding))?;
             if let (true, Some(advice)) = (people, &finding.advice) {
                 list.push(&Advice { advice })?;
             }
         }
-        list.end("nothing to examine")?;
+        list.end("nothing to complain about")?;
         let count = |state| findings.iter().filter(|one| one.state == state).count();
         let [fail, warn] = [count(State::Fail), count(State::Warn)];
         if people {

@@ -307,7 +307,8 @@ JSON:
 pub const DOCTOR: &str = "\
 Examples:
   smtpcred doctor                                        everything that is found on this machine
-  smtpcred doctor --json | jq '.[] | select(.state != \"ok\")'
+  smtpcred doctor --problems                             only what is not ok
+  smtpcred doctor --json | jq -r '.[] | select(.state == \"fail\") | .advice'
   smtpcred doctor --server exim --auth /run/smtpcred/auth --policy /run/smtpcred/policy
   smtpcred doctor --server postfix --config /etc/postfix-out --port 587 --port 4650/tls
 

@@ -14,7 +14,7 @@ use crate::model::duration::Duration as Age;
 use crate::model::name::HostName;
 use crate::model::server::Server;
 use crate::model::session::{Certificate, Distrust, Fault, Session, Stage};
-use crate::model::settings::{PORTS, Port, Settings};
+use crate::model::settings::{Port, Settings};
 use crate::model::time::Time;
 use crate::smtp::{self, Errand, Visit};
 
@@ -50,17 +50,27 @@ pub fn examine(findings: &mut Findings, store: &Examined, options: &Options, wor
         settings.ports.offered().collect()
     };
     let visits = visited(&host, options.address, &ports);
-    for (port, visited) in ports.iter().zip(visits) {
+    let works = |visited: &Result<Session>| {
+        let fault = visited.as_ref().map(|session| session.fault.as_ref());
+        matches!(fault, Ok(None | Some(Fault::Distrusted(..))))
+    };
+    let working: Vec<_> = ports
+        .iter()
+        .zip(&visits)
+        .filter(|(_, visited)| works(visited))
+        .map(|(port, _)| *port)
+        .collect();
+    for (port, visited) in ports.iter().zip(&visits) {
         let seen = Seen {
             port: *port,
             settings,
-            offered: &ports,
+            working: &working,
             asked,
             explained,
             now: (world.now)(),
         };
         match visited {
-            Ok(session) => seen.judge(&mut area, &session),
+            Ok(session) => seen.judge(&mut area, session),
             Err(error) => area.warn(&seen.name(), &format!("cannot tell: {error}"), ""),
         }
     }
@@ -95,7 +105,7 @@ fn visited(host: &HostName, address: IpAddr, ports: &[Port]) -> Vec<Result<Sessi
 struct Seen<'a> {
     port: Port,
     settings: &'a Settings,
-    offered: &'a [Port],
+    working: &'a [Port],
     /// By name, and not by the settings.
     asked: bool,
     /// Something fails already.
@@ -206,16 +216,16 @@ impl Seen<'_> {
         }
     }
 
-    /// How applications are told of all but this one.
+    /// How applications are told of those alone that work.
     fn without(&self) -> String {
-        let others: Vec<_> = PORTS
+        let others: Vec<_> = self
+            .working
             .iter()
-            .filter(|port| self.offered.iter().any(|offered| offered == *port))
             .filter(|port| port.number != self.port.number)
             .map(|port| port.number.to_string())
             .collect();
-        if others.is_empty() {
-            return String::new();
+        if self.asked || others.is_empty() {
+            return "start the mail server, or say where it is with --address and --port".into();
         }
         format!(
             "set it up, or tell applications of the others alone: smtpcred set-settings --ports {}",
@@ -225,13 +235,7 @@ impl Seen<'_> {
 
     fn advice(&self, fault: &Fault) -> String {
         match fault {
-            Fault::Refused | Fault::Unreachable(_) if self.asked => {
-                "start the mail server, or say where it is with --address and --port".into()
-            }
             Fault::Refused | Fault::Unreachable(_) => self.without(),
-            Fault::TimedOut(_) | Fault::HungUp(_) | Fault::Protocol(..) | Fault::Reply(..) => {
-                "see the mail server's log".into()
-            }
             Fault::SpeaksTls => "smtpd_tls_wrappermode = yes is for 465 alone".into(),
             Fault::SpeaksPlain => {
                 "smtpd_tls_wrappermode = yes (Postfix), tls_on_connect_ports (Exim)".into()
@@ -242,7 +246,7 @@ impl Seen<'_> {
                     .into()
             }
             Fault::NoSignIn => "smtpcred show-server-config says how the mail server offers it".into(),
-            _ => String::new(),
+            _ => "see the mail server's log".into(),
         }
     }
 }
