@@ -23,6 +23,15 @@ use mail::{Place, free_port};
 use serve::{Serve, postfix, sql, store};
 use support::Sandbox;
 
+const AS_DAEMON: [&str; 6] = [
+    "--reuid",
+    "daemon",
+    "--regid",
+    "daemon",
+    "--clear-groups",
+    "--",
+];
+
 #[test]
 #[ignore = "needs root and Postfix: run tests/run"]
 fn the_store() {
@@ -207,6 +216,39 @@ fn rotation_and_users() {
         sql(sandbox, "UPDATE users SET expires_at = expires_at - 864000");
         ground.complains("it has expired", &["warn users expiring"]);
         sandbox.ok(&["user", "set", USER, "--expires-in", "1y"]);
+    });
+}
+
+/// Who may not see everything is told so, and nothing fails.
+#[test]
+#[ignore = "needs root and Postfix: run tests/run"]
+fn an_ordinary_user() {
+    with_postfix(|ground, _, _| {
+        let mut command = ground.sandbox.other_command("setpriv", &AS_DAEMON);
+        command.arg(support::PROGRAM).args(&ground.args);
+        command
+            .env("SSL_CERT_FILE", &ground.trusts)
+            .current_dir("/");
+        let run = support::finished(command.output().unwrap());
+        let found = doctor::complaints(&run);
+        assert_eq!(
+            found,
+            ["warn store file".to_owned()].into(),
+            "{}",
+            run.stdout
+        );
+        assert!(run.stdout.contains("run this as root"), "{}", run.stdout);
+        assert_eq!(run.code, 7);
+        let _set = Mode::set(&ground.place.auth(), 0o660);
+        let run = support::finished(command.output().unwrap());
+        let mut found = doctor::complaints(&run);
+        assert!(found.remove("warn serve auth"), "{}", run.stdout);
+        // Postfix may not either.
+        assert!(
+            found.remove("fail postfix access to auth"),
+            "{}",
+            run.stdout
+        );
     });
 }
 

@@ -229,6 +229,12 @@ fn the_configuration_of_exim() {
             &format!("fail exim server_socket = {auth}") as &str,
         ),
         (
+            "a socket where nobody is, for LOGIN",
+            &format!("public_name = LOGIN\n  server_socket = {auth}"),
+            "public_name = LOGIN\n  server_socket = /run/other/auth",
+            &format!("fail exim server_socket = {auth}"),
+        ),
+        (
             "AUTH without TLS",
             "auth_advertise_hosts = ${if eq{$tls_in_cipher}{}{}{*}}",
             "auth_advertise_hosts = *",
