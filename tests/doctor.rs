@@ -111,8 +111,16 @@ fn the_machine() {
         ground.complains("not synchronised", &["warn machine clock"]);
         ground.says("timedatectl", "yes");
         let set = |cost: &str| ground.sandbox.ok(&["set-settings", "--argon2", cost]);
-        set("m=196608,t=16,p=1");
-        ground.complains("hashes of a second and more", &["warn machine hash"]);
+        set("m=262144,t=16,p=1");
+        let (mut found, run) = ground.run();
+        // Where there are many processors it may be too much memory as well.
+        found.remove("warn machine memory");
+        assert_eq!(
+            found,
+            ["warn machine hash".to_owned()].into(),
+            "{}",
+            run.stdout
+        );
         set("m=19456,t=2,p=1");
     });
 }

@@ -71,7 +71,12 @@ pub fn examine(findings: &mut Findings, store: &Examined, options: &Options, wor
         };
         match visited {
             Ok(session) => seen.judge(&mut area, session),
-            Err(error) => area.warn(&seen.name(), &format!("cannot tell: {error}"), ""),
+            Err(error) => {
+                let found = format!("cannot tell: {error}");
+                let server = format!("{}:{}", options.address, port.number);
+                let advice = format!("see with another client, such as swaks --server {server}");
+                area.warn(&seen.name(), &found, &advice);
+            }
         }
     }
 }
