@@ -56,11 +56,19 @@ fn the_store() {
         ground.complains("root's in a folder of nobody's", &["fail store owner"]);
         give(owner.uid.as_raw());
 
-        for (version, said) in [("99", "fail store schema"), ("2", "warn store schema")] {
+        let store = rusqlite::Connection::open(&path).unwrap();
+        let known: i64 = store
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .unwrap();
+        drop(store);
+        let set = |version: i64| {
             sql(ground.sandbox, &format!("PRAGMA user_version = {version}"));
-            ground.complains("another schema", &[said]);
-        }
-        sql(ground.sandbox, "PRAGMA user_version = 3");
+        };
+        set(known + 1);
+        ground.complains("a newer schema", &["fail store schema"]);
+        set(known - 1);
+        ground.complains("an older schema", &["warn store schema"]);
+        set(known);
 
         let away = folder.join("away");
         fs::rename(&path, &away).unwrap();
