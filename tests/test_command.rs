@@ -346,3 +346,27 @@ fn all_ports_are_tried_and_one_message_is_sent() {
         (refused[0]["count"] == 1).then_some(())
     });
 }
+
+#[test]
+#[ignore = "needs root and Postfix: run tests/run"]
+fn an_address_that_refuses_is_passed_over() {
+    let sandbox = store();
+    let place = Place::new();
+    let _serve = Serve::start(&sandbox, &place);
+    let postfix = serve::postfix(&sandbox, &place);
+    let password = sandbox.folder.path().join("password");
+    std::fs::write(&password, sandbox.create(USER)).unwrap();
+    mail::open(&password, 0o600);
+    let script = format!(
+        "echo 'hosts: files' > nsswitch && printf '::1 localhost\\n127.0.0.1 localhost\\n' > hosts &&
+         mount --bind nsswitch /etc/nsswitch.conf && mount --bind hosts /etc/hosts &&
+         exec {} test {USER} --server localhost:{} --to {TO} --password-file password --json",
+        support::PROGRAM,
+        postfix.submission
+    );
+    let mut command = sandbox.other_command("unshare", &["-m", "sh", "-c", &script]);
+    command.env("SSL_CERT_FILE", &place.certificate.file);
+    let run = support::finished(command.output().unwrap());
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.stdout.contains("not [::1]:"), "{run:?}");
+}

@@ -2,11 +2,12 @@
 
 use super::{App, need_user};
 use crate::error::{Error, Result};
-use crate::model::limits::{Kind, Over};
+use crate::model::limits::{Kind, Over, What};
 use crate::model::name::Username;
 use crate::model::refusal::Refusals;
 use crate::model::rotation::Unfinished;
 use crate::model::sender::Sender;
+use crate::model::settings::Limit;
 use crate::model::tally::Amount;
 use crate::model::time::Time;
 use crate::model::user::{Status, User};
@@ -24,6 +25,8 @@ pub struct Why {
     /// The last of each kind, the latest first.
     pub refusals: Vec<Refusals>,
     pub unfinished: Option<Unfinished>,
+    /// Something says where its new passwords go.
+    pub delivers: bool,
 }
 
 /// A limit, and how far it is used up.
@@ -76,6 +79,7 @@ impl App {
             limits,
             refusals,
             unfinished: self.store.unfinished(username)?,
+            delivers: !self.store.rotation_rules(username)?.delivery.is_empty(),
             user,
         })
     }
@@ -113,9 +117,12 @@ impl Why {
             .then(|| format!("its domain {domain} is not verified, and has to be"))
     }
 
-    /// The limits without room, the one that frees last at first.
+    /// The limits without room, the one that frees last at first. Not those of new
+    /// recipients: they keep back a part of its mail.
     pub fn used_up(&self) -> Vec<&Standing> {
-        let mut used_up: Vec<_> = self.limits.iter().filter(|l| l.over.is_some()).collect();
+        let is_used_up =
+            |limit: &&Standing| limit.over.is_some() && limit.kind.what != What::NewRecipients;
+        let mut used_up: Vec<_> = self.limits.iter().filter(is_used_up).collect();
         // Nothing frees what is never enough.
         let frees = |limit: &Standing| limit.over.as_ref().and_then(|over| over.frees_at);
         used_up.sort_by_key(|limit| {
@@ -135,7 +142,13 @@ impl Why {
             Status::Active | Status::Overlap => {}
         }
         if self.unfinished.is_some() {
-            next.push(format!("smtpcred user rotate {name}"));
+            // Where it went was said on a command line, then.
+            let to = if self.delivers {
+                ""
+            } else {
+                " --deliver COMMAND"
+            };
+            next.push(format!("smtpcred user rotate {name}{to}"));
         }
         if self.unverified {
             next.push(format!("smtpcred domain verify {}", name.domain()));
@@ -151,13 +164,18 @@ impl Standing {
     /// How a person would put it.
     pub fn words(&self) -> String {
         let limit = self.kind.words(self.most);
+        let left = if self.kind.what == What::NewRecipients {
+            "mail to whom it has sent before alone"
+        } else {
+            "none left"
+        };
         match self.over.as_ref().map(|over| over.frees_at) {
             None => format!("{} of {limit} ({})", self.used, self.owner),
             Some(Some(at)) => {
                 let used = self.used;
-                format!("{used} of {limit} ({}): none left until {at}", self.owner)
+                format!("{used} of {limit} ({}): {left} until {at}", self.owner)
             }
-            Some(None) => format!("{} of {limit} ({}): none left", self.used, self.owner),
+            Some(None) => format!("{} of {limit} ({}): {left}", self.used, self.owner),
         }
     }
 
@@ -168,10 +186,13 @@ impl Standing {
             "the installation" => "set-settings".to_owned(),
             domain => format!("domain set {domain}"),
         };
-        format!(
-            "smtpcred {set} --limit {}={}",
-            self.kind,
-            self.most.saturating_mul(2)
-        )
+        // Enough for what was sent, and as much again as was allowed.
+        let enough = self.used.saturating_add(self.most.into());
+        let most = if enough <= u64::from(Limit::MAX) {
+            enough.to_string()
+        } else {
+            "none".into()
+        };
+        format!("smtpcred {set} --limit {}={most}", self.kind)
     }
 }

@@ -242,10 +242,11 @@ Steps:
 JSON:
   {username, from, to, sent, ports: [{host, port, encryption, offered, ok, steps: [{step,
   milliseconds, said}], tls: {version, certificate: {names, issuer, not_before, not_after}}, fault:
-  {code, said, cause, next}, warnings, note}]}; said is in the server's own words. A code is one of
+  {code, said, cause, next}, warnings, note}]}; said is in the server's own words; ok
+  is null where the sign-in was not tried again, after a refusal. A code is one of
   wrong_password, mistyped_password, old_password, suspended, expired, server_asks_elsewhere,
   sign_in_refused, cannot_check, mechanism_refused, encryption_required, auth_in_clear,
-  sign_in_required, sender_not_owned, domain_not_verified, relay_denied, recipient_refused,
+  sign_in_required, sender_not_owned, sender_refused, domain_not_verified, relay_denied, recipient_refused,
   limit_reached, try_later,
   server_trouble, server_closing, too_large, message_refused, refused, no_auth, no_starttls,
   wants_tls, wants_starttls, certificate_unknown, certificate_expired, certificate_not_yet_valid,

@@ -11,7 +11,7 @@ use clap::Args;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use zeroize::Zeroizing;
 
-use super::{machine, prompt};
+use super::{machine, prompt, tty};
 use crate::error::{Error, Result};
 use crate::model::name::Username;
 use crate::model::password::{Form, Password};
@@ -67,10 +67,13 @@ impl PasswordArgs {
     }
 }
 
-/// From stdin, or from a person where stdin is one.
+/// From stdin, or from a person where stdin is one; of a command that changes nothing.
 pub fn existing_password() -> Result<Zeroizing<Vec<u8>>> {
     if prompt::person_present() {
-        return prompt::hidden("Password: ");
+        let password = prompt::hidden("Password: ")?;
+        tty::let_signals_end()
+            .map_err(|e| Error::System(format!("signals cannot be let through: {e}")))?;
+        return Ok(password);
     }
     from_stdin("the password")
 }

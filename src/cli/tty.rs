@@ -8,6 +8,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -94,6 +96,16 @@ impl Tty {
             None => (24, 80),
         }
     }
+}
+
+/// Signals end the program again, as they did before it was a [`Tty`]: for what only
+/// reads. They stay caught otherwise, and nobody would notice them.
+pub fn let_signals_end() -> io::Result<()> {
+    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+        let always = Arc::new(AtomicBool::new(true));
+        signal_hook::flag::register_conditional_default(signal, always)?;
+    }
+    Ok(())
 }
 
 impl Drop for Tty {

@@ -176,14 +176,16 @@ impl Seen<'_> {
             Distrust::OtherName => format!(
                 "get one for {host}, or say which name it is for: smtpcred set-settings --host"
             ),
-            Distrust::Expired => "renew it, and reload the mail server".to_owned(),
+            Distrust::Expired | Distrust::ChainExpired => {
+                "renew it, and reload the mail server".to_owned()
+            }
             Distrust::NotYetValid => "is the clock right?".to_owned(),
             Distrust::UnknownIssuer => {
                 "give the mail server the whole chain (fullchain.pem), or have this machine and \
                  the applications trust who issued it"
                     .to_owned()
             }
-            Distrust::Other(_) => format!("get another one for {host}"),
+            Distrust::Authority | Distrust::Other(_) => format!("get another one for {host}"),
         };
         area.fail(check, &format!("{why}{of}"), &advice);
     }

@@ -45,8 +45,12 @@ pub enum Distrust {
     /// By nobody this machine trusts, or by itself.
     UnknownIssuer,
     Expired,
+    /// Another one, between it and who is trusted.
+    ChainExpired,
     NotYetValid,
     OtherName,
+    /// It is one that others are signed with.
+    Authority,
     Other(String),
 }
 
@@ -98,6 +102,8 @@ pub struct Session {
     /// Passwords are asked for before the connection is encrypted.
     pub sign_in_in_clear: bool,
     pub fault: Option<Fault>,
+    /// The message went out, whatever was said of it.
+    pub handed_over: bool,
     /// How long the step took that the fault ended.
     pub failed_after: std::time::Duration,
 }
@@ -180,8 +186,12 @@ impl fmt::Display for Distrust {
         f.write_str(match self {
             Self::UnknownIssuer => "it was issued by nobody that this machine trusts",
             Self::Expired => "it has expired",
+            Self::ChainExpired => "one that it was issued with has expired",
             Self::NotYetValid => "it is not valid yet",
             Self::OtherName => "it is for another name",
+            Self::Authority => {
+                "it is self-signed as an authority (CA:TRUE), or another one that no server may use"
+            }
             Self::Other(reason) => reason,
         })
     }

@@ -182,7 +182,7 @@ impl<T: FromStr> FromStr for Setting<T> {
 pub struct Limit(u32);
 
 impl Limit {
-    const MAX: u32 = 1_000_000_000;
+    pub const MAX: u32 = 1_000_000_000;
 
     pub const fn get(self) -> u32 {
         self.0

@@ -5,13 +5,16 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use super::conversation::Conversation;
 use super::tls::Handshake;
 use super::wire::{Stream, Wire};
-use super::{Errand, Visit};
+use super::{Credentials, Errand, Visit};
 use crate::error::{Error, Result};
 use crate::model::server::Server;
 use crate::model::session::{Fault, Session, Stage, Step};
@@ -46,15 +49,37 @@ pub struct Log<'a> {
     pub session: Session,
     each: &'a mut dyn FnMut(&Step) -> Result<()>,
     since: Instant,
+    /// What no server may have us repeat.
+    secret: Option<Credentials<'a>>,
 }
 
 impl Log<'_> {
+    /// Without the password, as it is and as it went over the wire: servers tell what
+    /// they did not understand.
+    fn concealed(&self, mut said: String) -> String {
+        let Some(Credentials { username, password }) = self.secret else {
+            return said;
+        };
+        let plain = Zeroizing::new(format!("\0{username}\0{password}"));
+        let forms = [
+            Zeroizing::new(password.to_owned()),
+            Zeroizing::new(STANDARD.encode(password)),
+            Zeroizing::new(STANDARD.encode(plain.as_bytes())),
+        ];
+        for form in forms {
+            if said.contains(form.as_str()) {
+                said = said.replace(form.as_str(), "[PASSWORD]");
+            }
+        }
+        said
+    }
+
     /// A step was taken, which began where the last one ended.
     pub fn step(&mut self, stage: Stage, said: String) -> Outcome<()> {
         let step = Step {
             stage,
             took: self.since.elapsed(),
-            said,
+            said: self.concealed(said),
         };
         self.since = Instant::now();
         (self.each)(&step)?;
@@ -63,19 +88,30 @@ impl Log<'_> {
     }
 }
 
-pub async fn visit(
-    visit: &Visit<'_>,
-    each: &mut dyn FnMut(&Step) -> Result<()>,
+pub async fn visit<'a>(
+    visit: &Visit<'a>,
+    each: &'a mut dyn FnMut(&Step) -> Result<()>,
 ) -> Result<Session> {
     let mut log = Log {
         session: Session::default(),
         each,
         since: Instant::now(),
+        secret: match visit.errand {
+            Errand::SignIn(credentials) | Errand::Mail(credentials, _) => Some(credentials),
+            Errand::Look | Errand::WithoutTls => None,
+        },
     };
     match go(visit, &mut log).await {
         Ok(()) => {}
         Err(Stop::Fault(fault)) => {
-            log.session.fault = Some(fault);
+            log.session.fault = Some(match fault {
+                Fault::Reply(stage, mut reply) => {
+                    reply.text = log.concealed(reply.text);
+                    Fault::Reply(stage, reply)
+                }
+                Fault::Protocol(stage, what) => Fault::Protocol(stage, log.concealed(what)),
+                other => other,
+            });
             log.session.failed_after = log.since.elapsed();
         }
         Err(Stop::Error(error)) => return Err(error),
@@ -91,7 +127,7 @@ async fn go(visit: &Visit<'_>, log: &mut Log<'_>) -> Outcome<()> {
     let addresses = lookup(visit, log).await?;
     let (stream, address) = connect(&addresses, patience, log).await?;
     let wire = if at_once {
-        Wire::new(shake(server, stream, address, patience, log).await?)
+        Wire::new(shake(visit, stream, address, log).await?)
     } else {
         greets(&stream, server, address, patience).await?;
         Wire::new(Stream::Plain(stream))
@@ -101,7 +137,7 @@ async fn go(visit: &Visit<'_>, log: &mut Log<'_>) -> Outcome<()> {
         log.session.sign_in_in_clear = conversation.offers_sign_in();
         if !in_clear {
             let stream = conversation.starttls(log).await?;
-            let stream = shake(server, stream, address, patience, log).await?;
+            let stream = shake(visit, stream, address, log).await?;
             conversation.encrypted(stream, log).await?;
         }
     }
@@ -157,6 +193,7 @@ async fn connect(
     log: &mut Log<'_>,
 ) -> Outcome<(TcpStream, SocketAddr)> {
     let mut failed = Vec::new();
+    let mut worst = None;
     for address in addresses {
         let fault = match timeout(patience, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
@@ -173,27 +210,30 @@ async fn connect(
         };
         failed.push(format!("not {address}: {fault}"));
         // An address of a kind that this machine has no way for tells the least.
-        let telling = !matches!(fault, Fault::Unreachable(_));
-        if telling || log.session.fault.is_none() {
-            log.session.fault = Some(fault);
+        if worst.is_none() || !matches!(fault, Fault::Unreachable(_)) {
+            worst = Some(fault);
         }
     }
-    Err(log.session.fault.take().unwrap_or(Fault::NoSuchHost).into())
+    Err(worst.unwrap_or(Fault::NoSuchHost).into())
 }
 
 async fn shake(
-    server: &Server,
+    visit: &Visit<'_>,
     stream: TcpStream,
     address: SocketAddr,
-    patience: Duration,
     log: &mut Log<'_>,
 ) -> Outcome<Stream> {
-    let handshake = Handshake::new(&server.host)?;
-    let shaken = timeout(patience, handshake.shake(stream)).await;
+    let at_once = visit.server.port.encryption == Encryption::Tls;
+    let handshake = Handshake::new(&visit.server.host)?;
+    let shaken = timeout(visit.patience, handshake.shake(stream)).await;
     let (stream, tls) = match shaken {
         Err(_) => return Err(Fault::TimedOut(Stage::Tls).into()),
+        // After STARTTLS it has spoken in clear, as it should.
+        Ok(Err(Fault::SpeaksPlain)) if !at_once => {
+            return Err(Fault::TlsFailed("what came is no TLS".into()).into());
+        }
         // Some servers hang up on what they take for nonsense.
-        Ok(Err(Fault::TlsFailed(_))) if greets_in_clear(address).await => {
+        Ok(Err(Fault::TlsFailed(_))) if at_once && greets_in_clear(address).await => {
             return Err(Fault::SpeaksPlain.into());
         }
         Ok(Err(fault)) => return Err(fault.into()),
@@ -215,7 +255,8 @@ async fn greets(
     address: SocketAddr,
     patience: Duration,
 ) -> Outcome<()> {
-    let first = patience.min(SILENCE);
+    let since = Instant::now();
+    let first = SILENCE.min(patience / 2);
     if timeout(first, stream.readable()).await.is_ok() {
         return Ok(());
     }
@@ -230,7 +271,7 @@ async fn greets(
     if let Ok(Some(())) = timeout(first, speaks).await {
         return Err(Fault::SpeaksTls.into());
     }
-    let left = patience.saturating_sub(first);
+    let left = patience.saturating_sub(since.elapsed());
     match timeout(left, stream.readable()).await {
         Ok(_) => Ok(()),
         Err(_) => Err(Fault::TimedOut(Stage::Greeting).into()),

@@ -94,7 +94,16 @@ impl Handshake {
             .and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match tls {
             Some(rustls::Error::InvalidCertificate(error)) => {
-                Fault::Distrusted(distrust(error), self.certificate())
+                let shown = self.certificate();
+                let now = i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX);
+                let holds = shown
+                    .as_ref()
+                    .is_some_and(|own| own.not_after.epoch() > now);
+                let why = match distrust(error) {
+                    Distrust::Expired if holds => Distrust::ChainExpired,
+                    why => why,
+                };
+                Fault::Distrusted(why, shown)
             }
             // What came was no TLS at all.
             Some(rustls::Error::InvalidMessage(_)) => Fault::SpeaksPlain,
@@ -134,9 +143,8 @@ fn distrust(error: &CertificateError) -> Distrust {
         }
         // With a bad signature by somebody who only has a name that is trusted.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => Distrust::UnknownIssuer,
-        // One that signed itself, and says that it signs others.
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            Distrust::UnknownIssuer
+            Distrust::Authority
         }
         other => Distrust::Other(other.to_string()),
     }

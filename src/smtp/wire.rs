@@ -18,9 +18,19 @@ pub struct Wire(Arc<Mutex<Inner>>);
 #[derive(Debug)]
 struct Inner {
     stream: Stream,
-    /// What came since somebody asked.
-    heard: Vec<u8>,
+    heard: Heard,
     ended: bool,
+}
+
+/// What came since somebody asked.
+#[derive(Debug, Default)]
+pub struct Heard {
+    pub text: String,
+    /// How many replies it has, of one line or many: RFC 5321 §4.2.1.
+    pub replies: usize,
+    /// Of the line that is not whole yet.
+    line: Vec<u8>,
+    length: usize,
 }
 
 #[derive(Debug)]
@@ -31,14 +41,47 @@ pub enum Stream {
     Gone,
 }
 
-/// What is kept of what was heard, in bytes: a greeting.
-const HEARD: usize = 2048;
+/// What is kept of what was heard, in bytes: a greeting, and what a server offers.
+const KEPT: usize = 16 * 1024;
+/// Of a line, in bytes; RFC 5321 §4.5.3.1.5 has 512. Whoever reads lines keeps all
+/// of one until it ends.
+const LONGEST: usize = 4096;
+
+impl Heard {
+    /// Makes the bytes printable ASCII, or else whoever reads them would give up on
+    /// a server that speaks Latin-1.
+    fn hear(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        for byte in bytes {
+            if !(byte.is_ascii_graphic() || b" \t\r\n".contains(byte)) {
+                *byte = b'?';
+            }
+            if self.text.len() < KEPT {
+                self.text.push(char::from(*byte));
+            }
+            if *byte == b'\n' {
+                let whole = std::mem::take(&mut self.line);
+                // "250-first", "250 last", and "250" alone.
+                self.replies += usize::from(whole.get(3) != Some(&b'-'));
+                self.length = 0;
+                continue;
+            }
+            self.length += 1;
+            if self.line.len() < 4 {
+                self.line.push(*byte);
+            }
+            if self.length > LONGEST {
+                return Err(io::Error::other("a line without end"));
+            }
+        }
+        Ok(())
+    }
+}
 
 impl Wire {
     pub fn new(stream: Stream) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             stream,
-            heard: Vec::new(),
+            heard: Heard::default(),
             ended: false,
         })))
     }
@@ -57,7 +100,7 @@ impl Wire {
     }
 
     /// What came since the last time this was asked.
-    pub fn heard(&self) -> Vec<u8> {
+    pub fn heard(&self) -> Heard {
         std::mem::take(&mut self.inner().heard)
     }
 
@@ -84,16 +127,19 @@ impl AsyncRead for Wire {
             Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
             Stream::Gone => Poll::Ready(Err(gone())),
         };
-        let read = &buffer.filled()[before..];
-        match &polled {
-            Poll::Ready(Ok(())) if read.is_empty() => inner.ended = true,
-            Poll::Ready(Ok(())) => {
-                let room = HEARD.saturating_sub(inner.heard.len()).min(read.len());
-                inner.heard.extend_from_slice(&read[..room]);
+        let read = &mut buffer.filled_mut()[before..];
+        let polled = match polled {
+            Poll::Ready(Ok(())) if read.is_empty() => {
+                inner.ended = true;
+                Poll::Ready(Ok(()))
             }
-            Poll::Ready(Err(_)) => inner.ended = true,
-            Poll::Pending => {}
-        }
+            Poll::Ready(Ok(())) => Poll::Ready(inner.heard.hear(read)),
+            Poll::Ready(Err(error)) => {
+                inner.ended = true;
+                Poll::Ready(Err(error))
+            }
+            Poll::Pending => Poll::Pending,
+        };
         polled
     }
 }
@@ -135,5 +181,23 @@ impl AsyncTokioStream for Wire {
             Stream::Tls(stream) => stream.get_ref().0.peer_addr(),
             Stream::Gone => Err(gone()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_heard_is_counted_and_made_printable() {
+        let mut heard = Heard::default();
+        let mut bytes = b"220-a\r\n220 b\xe9\x1b[0m\r\n250".to_vec();
+        heard.hear(&mut bytes).unwrap();
+        assert_eq!(heard.replies, 1);
+        assert_eq!(heard.text, "220-a\r\n220 b??[0m\r\n250");
+        heard.hear(&mut b"-c\r\n250\r\n".to_vec()).unwrap();
+        assert_eq!(heard.replies, 2);
+        assert!(heard.hear(&mut vec![b'x'; LONGEST]).is_ok());
+        assert!(heard.hear(&mut vec![b'x'; 1]).is_err());
     }
 }

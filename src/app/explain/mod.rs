@@ -12,7 +12,7 @@ use crate::model::mailbox::Mailbox;
 use crate::model::name::Username;
 use crate::model::sender::{Sender, may_send_as};
 use crate::model::server::Server;
-use crate::model::session::{Certificate, Fault, Stage};
+use crate::model::session::{Certificate, Fault, Reply, Stage};
 
 /// Who met a fault, and where.
 #[derive(Clone, Copy)]
@@ -23,6 +23,32 @@ pub struct Circumstances<'a> {
     pub from: &'a Mailbox,
     /// No TLS was used, on purpose.
     pub in_clear: bool,
+    pub host: HostIs,
+    /// A command that tries the other ports, where they were not.
+    pub others: Option<&'a str>,
+}
+
+/// Where it was said which server this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostIs {
+    /// For this once.
+    Given,
+    OfTheDomain,
+    OfTheInstallation,
+}
+
+impl Circumstances<'_> {
+    /// The command that names another server, where one did.
+    fn set_host(&self, host: &str) -> Option<String> {
+        match self.host {
+            HostIs::Given => None,
+            HostIs::OfTheDomain => {
+                let domain = self.username.domain();
+                Some(format!("smtpcred domain set {domain} --host {host}"))
+            }
+            HostIs::OfTheInstallation => Some(format!("smtpcred set-settings --host {host}")),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -62,6 +88,12 @@ impl Explanation {
         self.next.push(command.into());
         self
     }
+
+    #[must_use]
+    fn next_if(mut self, command: Option<impl Into<String>>) -> Self {
+        self.next.extend(command.map(Into::into));
+        self
+    }
 }
 
 impl App {
@@ -72,7 +104,7 @@ impl App {
                 Stage::SignIn if reply.code == 535 => self.refused_sign_in(at),
                 Stage::SignIn => replies::sign_in(reply, at),
                 Stage::Sender | Stage::Recipient | Stage::Message => {
-                    let local = self.refused_sending(at);
+                    let local = self.refused_sending(reply, at);
                     local.unwrap_or_else(|| replies::mail(*stage, reply, at))
                 }
                 _ => replies::greeting(*stage, reply, at),
@@ -95,6 +127,25 @@ impl App {
             }
         };
         let reset = format!("smtpcred user reset {name}");
+        let right = matches!(verdict, Verdict::Right { .. });
+        let mut explained = self.refused_password(verdict, at, reset);
+        if !right
+            && let Ok(why) = self.why(name)
+            && let Some(reason) = why.no_sign_in()
+        {
+            explained.cause = format!("{}; and {reason}", explained.cause);
+            explained.next.extend(why.next());
+        }
+        explained
+    }
+
+    fn refused_password(
+        &mut self,
+        verdict: Verdict,
+        at: &Circumstances,
+        reset: String,
+    ) -> Explanation {
+        let name = at.username;
         match verdict {
             Verdict::Right { status, .. } if !status.can_sign_in() => self.cannot_sign_in(at),
             Verdict::Right { key, .. } => Explanation::new(
@@ -164,9 +215,26 @@ impl App {
     }
 
     /// What the store says against this user's mail, if it does.
-    fn refused_sending(&mut self, at: &Circumstances) -> Option<Explanation> {
+    fn refused_sending(&mut self, reply: &Reply, at: &Circumstances) -> Option<Explanation> {
         let name = at.username;
-        let why = self.why(name).ok()?;
+        // X.7.Z: security or policy (RFC 3463 §3.8), as all that serve says.
+        if reply
+            .status()
+            .is_some_and(|status| !status[1..].starts_with(".7."))
+        {
+            return None;
+        }
+        let why = match self.why(name) {
+            Ok(why) => why,
+            Err(error) => {
+                let cause = format!(
+                    "the server refuses it; the store, which may know why, cannot be asked: {error}"
+                );
+                return Some(
+                    Explanation::new("refused", Exit::TryAgain, cause).next("smtpcred doctor"),
+                );
+            }
+        };
         if !why.status.can_sign_in() {
             return Some(self.cannot_sign_in(at));
         }
@@ -186,18 +254,29 @@ impl App {
                     .collect::<Vec<_>>()
                     .join(" "),
             };
+            // They take the place of what was, all of them.
+            let own = match why.senders.as_slice() {
+                [] => format!(" --sender {}", name.domain()),
+                senders => senders
+                    .iter()
+                    .map(|sender| format!(" --sender {sender}"))
+                    .collect(),
+            };
             return Some(
                 Explanation::new(
                     "sender_not_owned",
                     Exit::Refused,
                     format!("{name} may not send as {}; it may as {may}", at.from),
                 )
-                .next(format!("smtpcred user set {name} --sender {}", at.from))
-                .next(format!("smtpcred test {name} --from {name} --to …")),
+                .next(format!(
+                    "smtpcred user set {name}{own} --sender {}",
+                    at.from
+                )),
             );
         }
         let used_up = why.used_up();
-        let first = used_up.first()?;
+        let new = why.limits.iter().find(|limit| limit.over.is_some());
+        let first = used_up.first().copied().or(new)?;
         Some(Explanation {
             next: why.next(),
             ..Explanation::new(

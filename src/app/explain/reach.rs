@@ -10,7 +10,6 @@ const DOCTOR: &str = "smtpcred doctor";
 pub fn explained(fault: &Fault, at: &Circumstances) -> Explanation {
     let host = &at.server.host;
     let port = at.server.port.number;
-    let all_ports = format!("smtpcred test {} --to … --all-ports", at.username);
     match fault {
         Fault::NoSuchHost => Explanation::new(
             "no_such_host",
@@ -18,7 +17,7 @@ pub fn explained(fault: &Fault, at: &Circumstances) -> Explanation {
             format!("the DNS knows no address of {host}: the name is mistyped, or its A and AAAA records are missing"),
         )
         .next(format!("smtpcred domain check {}", at.username.domain()))
-        .next("smtpcred set-settings --host …"),
+        .next_if(at.set_host("HOST")),
         Fault::Lookup(reason) => Explanation::new(
             "dns_failed",
             Exit::TryAgain,
@@ -31,14 +30,14 @@ pub fn explained(fault: &Fault, at: &Circumstances) -> Explanation {
             format!("nothing listens on port {port} of {host}: the mail server does not run, or this port is not set up in it"),
         )
         .next(format!("ss -ltn sport = :{port}"))
-        .next(all_ports),
+        .next_if(at.others),
         Fault::Unreachable(reason) => Explanation::new(
             "unreachable",
             Exit::TryAgain,
             format!("there is no way from this machine to {host}: {reason}"),
         )
-        .next(all_ports),
-        Fault::TimedOut(stage) => timed_out(*stage, at).next(all_ports),
+        .next_if(at.others),
+        Fault::TimedOut(stage) => timed_out(*stage, at).next_if(at.others),
         Fault::HungUp(Stage::SignIn) => Explanation::new(
             "hung_up",
             Exit::TryAgain,
@@ -59,7 +58,7 @@ pub fn explained(fault: &Fault, at: &Circumstances) -> Explanation {
             format!("port {port} offers no STARTTLS, so no password may be sent: TLS is not set up for it, or something in between takes it away"),
         )
         .next("smtpcred show-server-config postfix --check")
-        .next(all_ports),
+        .next_if(at.others),
         Fault::Distrusted(why, certificate) => distrusted(why, certificate.as_ref(), at),
         Fault::TlsFailed(reason) => Explanation::new(
             "tls_failed",
@@ -73,7 +72,7 @@ pub fn explained(fault: &Fault, at: &Circumstances) -> Explanation {
             format!("port {port} does not let anybody sign in: it offers neither AUTH PLAIN nor LOGIN, so it is no port for applications, or signing in is not set up"),
         )
         .next("smtpcred show-server-config postfix --check")
-        .next(all_ports),
+        .next_if(at.others),
         Fault::Protocol(stage, what) => Explanation::new(
             "protocol",
             Exit::Failed,
@@ -174,6 +173,11 @@ fn distrusted(why: &Distrust, shown: Option<&Certificate>, at: &Circumstances) -
                 "certbot renew && systemctl reload postfix".to_owned(),
             )
         }
+        Distrust::ChainExpired => (
+            "certificate_expired",
+            "a certificate between the server's own and who is trusted has expired: the server sends an old chain (fullchain.pem)".to_owned(),
+            "certbot renew --force-renewal && systemctl reload postfix".to_owned(),
+        ),
         Distrust::NotYetValid => {
             let at = shown.map(|certificate| format!(" before {}", certificate.not_before));
             (
@@ -188,16 +192,15 @@ fn distrusted(why: &Distrust, shown: Option<&Certificate>, at: &Circumstances) -
         Distrust::OtherName => (
             "certificate_other_name",
             format!("the certificate is for {names}, and applications connect to {host}"),
-            match shown.and_then(|certificate| certificate.names.first()) {
-                Some(name) if !name.starts_with('*') => {
-                    format!("smtpcred set-settings --host {name}")
-                }
-                _ => format!("certbot certonly --standalone -d {host}"),
-            },
+            shown
+                .and_then(|certificate| certificate.names.first())
+                .filter(|name| !name.starts_with('*'))
+                .and_then(|name| at.set_host(name))
+                .unwrap_or_else(|| format!("certbot certonly --standalone -d {host}")),
         ),
-        Distrust::Other(reason) => (
+        Distrust::Authority | Distrust::Other(_) => (
             "certificate_refused",
-            format!("the certificate cannot be accepted: {reason}"),
+            format!("the certificate cannot be accepted: {why}"),
             format!(
                 "openssl s_client -connect {host}:{}{}",
                 at.server.port.number,
@@ -207,8 +210,9 @@ fn distrusted(why: &Distrust, shown: Option<&Certificate>, at: &Circumstances) -
     };
     let explained = Explanation::new(code, Exit::Failed, cause).next(next);
     match why {
-        Distrust::UnknownIssuer => explained
-            .next("with an authority of your own: SSL_CERT_FILE=/path/to/it.pem smtpcred test …"),
+        Distrust::UnknownIssuer => {
+            explained.next("with an authority of your own: SSL_CERT_FILE=FILE smtpcred test")
+        }
         _ => explained,
     }
 }

@@ -90,6 +90,12 @@ pub fn auth_in_clear() -> Explanation {
 pub fn greeting(stage: Stage, reply: &Reply, at: &Circumstances) -> Explanation {
     match reply.code {
         421 => closing(),
+        500..=504 if stage == Stage::Hello => Explanation::new(
+            "no_auth",
+            Exit::Failed,
+            "the server does not know EHLO: it speaks SMTP as it was before there was signing in",
+        )
+        .next_if(at.others),
         400..=499 => Explanation::new(
             "try_later",
             Exit::TryAgain,
@@ -103,7 +109,7 @@ pub fn greeting(stage: Stage, reply: &Reply, at: &Circumstances) -> Explanation 
                 stage.words()
             ),
         )
-        .next(format!("smtpcred test {} --to … --all-ports", at.username)),
+        .next_if(at.others),
     }
 }
 
@@ -145,16 +151,40 @@ pub fn mail(stage: Stage, reply: &Reply, at: &Circumstances) -> Explanation {
             .next("postconf smtpd_sender_login_maps smtpd_sender_restrictions")
             .next(CHECK)
         }
-        (550 | 551 | 553, _) if status.starts_with("5.1") => Explanation::new(
+        (550..=554, _)
+            if stage == Stage::Sender && status.starts_with("5.1")
+                || ["5.1.7", "5.1.8"].contains(&status) =>
+        {
+            Explanation::new(
+                "sender_refused",
+                Exit::Refused,
+                format!(
+                    "the server does not take {} for an address that can send: it is in none of its maps, or its domain is not in the DNS",
+                    at.from
+                ),
+            )
+            .next(format!("smtpcred domain check {}", name.domain()))
+        }
+        (550..=554, _) if status == "5.1.0" => Explanation::new(
+            "recipient_refused",
+            Exit::Refused,
+            "the server knows one of the two addresses not, the recipient's or the sender's: its words say which",
+        ),
+        (550..=554, _) if status.starts_with("5.1.") => Explanation::new(
             "recipient_refused",
             Exit::Refused,
             "there is no such mailbox, or its domain takes no mail: the address is mistyped, or gone",
+        ),
+        (550..=554, _) if status.starts_with("5.2.") => Explanation::new(
+            "recipient_refused",
+            Exit::Refused,
+            "the recipient's mailbox is full or takes no mail",
         ),
         (550 | 554, Stage::Recipient | Stage::Sender) if status.starts_with("5.7") => {
             Explanation::new(
                 "relay_denied",
                 Exit::Refused,
-                "the server does not relay for who has signed in: permit_sasl_authenticated is missing in smtpd_relay_restrictions, or another rule comes before it",
+                "the server does not relay for who has signed in: permit_sasl_authenticated is missing in smtpd_relay_restrictions, or another rule comes before it, such as a block list that its words name",
             )
             .next(CHECK)
             .next("postconf smtpd_relay_restrictions smtpd_recipient_restrictions")
@@ -172,7 +202,7 @@ pub fn mail(stage: Stage, reply: &Reply, at: &Circumstances) -> Explanation {
         _ => Explanation::new(
             "recipient_refused",
             Exit::Refused,
-            "the server refuses this recipient or sender by a rule of its own",
+            "the server refuses this recipient or sender by a rule of its own: it does not relay for who has signed in, or there is no such mailbox; its words say which",
         )
         .next(CHECK),
     }

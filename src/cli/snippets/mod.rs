@@ -10,7 +10,8 @@
 //!   kept from it: it gets the port with TLS from the first byte, where there is one.
 //!
 //! In the text, `{{host}}`, `{{port}}`, `{{username}}`, `{{local}}`, `{{domain}}`
-//! and `{{userinfo}}` (the username inside a URL) are filled in, and a line that
+//! `{{userinfo}}` (the username inside a URL) and `{{parameter}}` (that
+//! inside a parameter of Symfony) are filled in, and a line that
 //! begins with `@starttls ` or `@tls ` is there for that encryption alone. Nothing
 //! is quoted: names consist of letters, digits and `.`, `-`, `_`, `+` (and the one
 //! `@`), which mean nothing in the quotes that a template puts around them.
@@ -149,6 +150,8 @@ fn rendered(template: &str, values: &Values, port: Port) -> String {
         .replace("{{local}}", values.username.local_part())
         .replace("{{domain}}", values.username.domain().as_str())
         .replace("{{userinfo}}", &userinfo)
+        // A parameter of Symfony begins and ends with one.
+        .replace("{{parameter}}", &userinfo.replace('%', "%%"))
 }
 
 #[derive(Serialize)]

@@ -13,13 +13,13 @@ use zeroize::Zeroizing;
 use self::record::{Met, TestRecord, Told};
 use super::{Context, complete, help, password_input};
 use crate::app::App;
-use crate::app::explain::{Circumstances, Explanation};
+use crate::app::explain::{Circumstances, Explanation, HostIs};
 use crate::error::{Error, Exit};
 use crate::model::duration::Duration;
 use crate::model::mailbox::Mailbox;
 use crate::model::name::Username;
 use crate::model::server::Server;
-use crate::model::session::{Fault, Session, Stage};
+use crate::model::session::Session;
 use crate::model::settings::{PORTS, Port, Ports};
 use crate::model::text;
 use crate::smtp::{self, Content, Credentials, Errand, Mail, Visit};
@@ -127,6 +127,12 @@ impl Test {
         let password = self.password()?;
         let password = std::str::from_utf8(&password)
             .map_err(|_| Error::Usage("the password is not valid UTF-8".into()))?;
+        let host = match (&self.server, app.domain(&self.name.domain())?.0.host) {
+            (Some(_), _) => HostIs::Given,
+            (None, Some(_)) => HostIs::OfTheDomain,
+            (None, None) => HostIs::OfTheInstallation,
+        };
+        let others = self.others();
         let mut told = Told::new(&mut context.out, self.all_ports);
         let mut sent = false;
         let mut refused = false;
@@ -175,14 +181,13 @@ impl Test {
                 server,
                 from: &from,
                 in_clear: self.without_tls,
+                host,
+                others: others.as_deref(),
             };
-            sent |= session
-                .steps
-                .iter()
-                .any(|step| step.stage == Stage::Message);
-            refused |= matches!(&session.fault, Some(Fault::Reply(Stage::SignIn, _)));
+            sent |= session.handed_over;
             let met = meet(&mut app, &session, &at);
-            told.end(session, met)?;
+            told.end(session, met, !refused)?;
+            refused |= told.is_refused();
         }
         let (ports, exit) = told.finish();
         let record = TestRecord {
@@ -223,6 +228,19 @@ impl Test {
         Ok(ports.into_iter().map(server).collect())
     }
 
+    /// The same at the other ports, to type.
+    fn others(&self) -> Option<String> {
+        if self.all_ports || self.server.is_some() {
+            return None;
+        }
+        let address = self.address.map(|address| format!(" --address {address}"));
+        let address = address.unwrap_or_default();
+        Some(format!(
+            "smtpcred test {} --dry-run --all-ports{address}",
+            self.name
+        ))
+    }
+
     fn password(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
         match &self.password_file {
             _ if self.without_tls => Ok(Zeroizing::default()),
@@ -240,13 +258,17 @@ impl Test {
             )
         });
         // As SMTP ends lines: RFC 5321 §2.3.8.
-        body.replace("\r\n", "\n").replace('\n', "\r\n")
+        let lines = body.replace("\r\n", "\n").replace('\r', "\n");
+        lines.replace('\n', "\r\n")
     }
 }
 
 /// What was met at a server: what was in the way, and what else is not as it should be.
 fn meet(app: &mut App, session: &Session, at: &Circumstances) -> Met {
     let mut met = Met::default();
+    if session.sign_in_in_clear {
+        met.warnings.push(Explanation::auth_in_clear());
+    }
     if at.in_clear {
         match &session.fault {
             // Let in with a password that is made up, or asked for another.
@@ -261,12 +283,12 @@ fn meet(app: &mut App, session: &Session, at: &Circumstances) -> Met {
                 }
             }
         }
+        if met.fault.is_some() {
+            met.warnings.clear();
+        }
         return met;
     }
     met.fault = session.fault.as_ref().map(|fault| app.explain(fault, at));
-    if session.sign_in_in_clear {
-        met.warnings.push(Explanation::auth_in_clear());
-    }
     let certificate = session
         .tls
         .as_ref()

@@ -27,8 +27,9 @@ pub struct Told<'a> {
     /// Of those that nobody asked for by name, the ones that are offered count.
     all_ports: bool,
     ports: Vec<PortTest>,
-    /// Of each port.
-    exits: Vec<Exit>,
+    /// Of each port that was tried.
+    exits: Vec<Option<Exit>>,
+    refused: bool,
 }
 
 impl<'a> Told<'a> {
@@ -38,7 +39,13 @@ impl<'a> Told<'a> {
             all_ports,
             ports: Vec::new(),
             exits: Vec::new(),
+            refused: false,
         }
+    }
+
+    /// A server has called the password wrong.
+    pub const fn is_refused(&self) -> bool {
+        self.refused
     }
 
     /// At once: what comes next may take long.
@@ -63,7 +70,7 @@ impl<'a> Told<'a> {
             port: port.number,
             encryption: port.encryption.key(),
             offered,
-            ok: false,
+            ok: None,
             steps: Vec::new(),
             tls: None,
             fault: None,
@@ -86,7 +93,7 @@ impl<'a> Told<'a> {
     }
 
     /// What was in the way in a session, and what to do about it.
-    pub fn end(&mut self, session: Session, met: Met) -> Result<()> {
+    pub fn end(&mut self, session: Session, met: Met, tried: bool) -> Result<()> {
         let said = session.fault.as_ref().map(ToString::to_string);
         if let Some(fault) = &session.fault {
             let word = if met.fault.is_some() { "FAIL" } else { "ok" };
@@ -115,9 +122,16 @@ impl<'a> Told<'a> {
             (None, true) => Exit::Done,
             (None, false) => Exit::Attention,
         };
-        self.exits.push(exit);
+        self.refused |= matches!(
+            &session.fault,
+            Some(Fault::Reply(Stage::SignIn, reply)) if reply.code == 535
+        );
+        let works = met.fault.is_none();
+        // That a port could be reached does not mean that it works.
+        let tried = tried || !works;
+        self.exits.push(tried.then_some(exit));
         if let Some(port) = self.ports.last_mut() {
-            port.ok = met.fault.is_none();
+            port.ok = tried.then_some(works);
             port.steps = session.steps.iter().map(StepRecord::new).collect();
             port.tls = session.tls.map(|tls| TlsRecord {
                 version: tls.version,
@@ -143,22 +157,18 @@ impl<'a> Told<'a> {
     /// A port that is not offered need not work; of those that are all should.
     pub fn finish(self) -> (Vec<PortTest>, Exit) {
         let ports = self.ports.iter().zip(self.exits);
-        let offered: Vec<_> = ports
-            .filter(|(port, _)| port.offered || !self.all_ports)
-            .collect();
-        let works = |exit: Exit| matches!(exit, Exit::Done | Exit::Attention);
+        let counts = ports.filter(|(port, _)| port.offered || !self.all_ports);
+        let exits: Vec<_> = counts.filter_map(|(_, exit)| exit).collect();
+        let works = |exit: &Exit| matches!(exit, Exit::Done | Exit::Attention);
         // It would be the same at the others.
-        let decides = |exit: Exit| matches!(exit, Exit::WrongPassword | Exit::Refused);
-        if let Some((_, exit)) = offered.iter().find(|(_, exit)| decides(*exit)) {
-            let exit = *exit;
-            return (self.ports, exit);
-        }
-        let exit = match offered.iter().find(|(_, exit)| !works(*exit)) {
-            // Some work.
-            Some(_) if offered.iter().any(|(_, exit)| works(*exit)) => Exit::Attention,
-            Some((_, exit)) => *exit,
-            None if offered.iter().all(|(_, exit)| *exit == Exit::Done) => Exit::Done,
-            None => Exit::Attention,
+        let decides = |exit: &Exit| matches!(exit, Exit::WrongPassword | Exit::Refused);
+        let failed = exits.iter().find(|exit| decides(exit));
+        let failed = failed.or_else(|| exits.iter().find(|exit| !works(exit)));
+        let exit = match failed {
+            Some(exit) if decides(exit) || !exits.iter().any(works) => *exit,
+            None if exits.iter().all(|exit| *exit == Exit::Done) => Exit::Done,
+            // Some work, or with something to look at.
+            _ => Exit::Attention,
         };
         (self.ports, exit)
     }
@@ -179,7 +189,8 @@ pub struct PortTest {
     port: u16,
     encryption: &'static str,
     offered: bool,
-    ok: bool,
+    /// Nothing where nobody tried to sign in.
+    ok: Option<bool>,
     steps: Vec<StepRecord>,
     tls: Option<TlsRecord>,
     fault: Option<FaultRecord>,
@@ -270,20 +281,33 @@ impl TestRecord<'_> {
 
 impl PortTest {
     fn rows(&self) -> Vec<Row> {
-        let row = |state, step: &str, milliseconds, said: &str| Row {
+        let row = |state, step: &str| Row {
+            host: self.host.clone(),
             port: self.port,
             encryption: self.encryption,
             state,
             step: step.to_owned(),
-            milliseconds,
-            said: said.to_owned(),
+            milliseconds: None,
+            said: String::new(),
+            cause: String::new(),
+            next: String::new(),
         };
-        let steps = self.steps.iter();
-        let steps = steps.map(|step| row("ok", step.step, Some(step.milliseconds), &step.said));
-        let faults = self.fault.iter();
-        let faults = faults.map(|fault| row("fail", fault.code, None, &fault.cause));
-        let warnings = self.warnings.iter();
-        let warnings = warnings.map(|warning| row("warn", warning.code, None, &warning.cause));
+        let steps = self.steps.iter().map(|step| Row {
+            milliseconds: Some(step.milliseconds),
+            said: step.said.clone(),
+            ..row("ok", step.step)
+        });
+        let explained = |state, explained: &FaultRecord| Row {
+            said: explained.said.clone().unwrap_or_default(),
+            cause: explained.cause.clone(),
+            next: explained.next.join("; "),
+            ..row(state, explained.code)
+        };
+        let faults = self.fault.iter().map(|fault| explained("fail", fault));
+        let warnings = self
+            .warnings
+            .iter()
+            .map(|warning| explained("warn", warning));
         steps.chain(faults).chain(warnings).collect()
     }
 }
@@ -291,12 +315,15 @@ impl PortTest {
 /// For programs that read CSV.
 #[derive(Serialize)]
 struct Row {
+    host: String,
     port: u16,
     encryption: &'static str,
     state: &'static str,
     step: String,
     milliseconds: Option<u64>,
     said: String,
+    cause: String,
+    next: String,
 }
 
 impl Record for Row {
@@ -307,23 +334,29 @@ impl Record for Row {
     }
 
     const FIELDS: &'static [&'static str] = &[
+        "host",
         "port",
         "encryption",
         "state",
         "step",
         "milliseconds",
         "said",
+        "cause",
+        "next",
     ];
 
     fn fields(&self) -> Vec<String> {
         let took = self.milliseconds.map(|took| took.to_string());
         vec![
+            self.host.clone(),
             self.port.to_string(),
             self.encryption.to_owned(),
             self.state.to_owned(),
             self.step.clone(),
             took.unwrap_or_default(),
             self.said.clone(),
+            self.cause.clone(),
+            self.next.clone(),
         ]
     }
 }
