@@ -252,3 +252,20 @@ fn p8_without_a_person_nothing_is_asked() {
     }
     assert_eq!(history(&sandbox), before);
 }
+
+/// Caught while a password is typed, signals have to end the program afterwards.
+#[test]
+fn ctrl_c_ends_a_test_that_waits_for_its_server() {
+    let sandbox = Sandbox::new();
+    let password = sandbox.create(USER);
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("localhost:{}", silent.local_addr().unwrap().port());
+    let test = ["test", USER, "--server", &server, "--dry-run"];
+    let mut pty = Pty::run(&sandbox.command(&test));
+    answer(&mut pty, "Password:", &format!("{password}\r"));
+    pty.see("connect");
+    pty.press(CTRL_C);
+    let ended = pty.end();
+    assert_eq!(ended.code, 130, "{}", said(&ended));
+    assert_eq!(ended.modes, NORMAL);
+}

@@ -19,7 +19,7 @@ use nix::sys::termios::{
 use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Exit, Result};
 
 pub const CTRL_C: u8 = 0x03;
 pub const CTRL_D: u8 = 0x04;
@@ -98,12 +98,13 @@ impl Tty {
     }
 }
 
-/// Signals end the program again, as they did before it was a [`Tty`]: for what only
-/// reads. They stay caught otherwise, and nobody would notice them.
+/// Signals end the program again, as they did before there was a [`Tty`]: for what
+/// only reads. Else they stay caught, and nobody notices them.
 pub fn let_signals_end() -> io::Result<()> {
     for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
         let always = Arc::new(AtomicBool::new(true));
-        signal_hook::flag::register_conditional_default(signal, always)?;
+        let code = i32::from(Exit::Interrupted as u8);
+        signal_hook::flag::register_conditional_shutdown(signal, code, always)?;
     }
     Ok(())
 }

@@ -128,7 +128,7 @@ impl AsyncRead for Wire {
             Stream::Gone => Poll::Ready(Err(gone())),
         };
         let read = &mut buffer.filled_mut()[before..];
-        let polled = match polled {
+        match polled {
             Poll::Ready(Ok(())) if read.is_empty() => {
                 inner.ended = true;
                 Poll::Ready(Ok(()))
@@ -139,8 +139,7 @@ impl AsyncRead for Wire {
                 Poll::Ready(Err(error))
             }
             Poll::Pending => Poll::Pending,
-        };
-        polled
+        }
     }
 }
 
@@ -198,6 +197,6 @@ mod tests {
         heard.hear(&mut b"-c\r\n250\r\n".to_vec()).unwrap();
         assert_eq!(heard.replies, 2);
         assert!(heard.hear(&mut vec![b'x'; LONGEST]).is_ok());
-        assert!(heard.hear(&mut vec![b'x'; 1]).is_err());
+        assert!(heard.hear(&mut [b'x']).is_err());
     }
 }

@@ -255,13 +255,14 @@ impl App {
                     .join(" "),
             };
             // They take the place of what was, all of them.
-            let own = match why.senders.as_slice() {
-                [] => format!(" --sender {}", name.domain()),
+            let own: Vec<_> = match why.senders.as_slice() {
+                [] => vec![format!(" --sender {}", name.domain())],
                 senders => senders
                     .iter()
-                    .map(|sender| format!(" --sender {sender}"))
+                    .map(|own| format!(" --sender {own}"))
                     .collect(),
             };
+            let own = own.concat();
             return Some(
                 Explanation::new(
                     "sender_not_owned",
