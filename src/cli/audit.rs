@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
+use super::lazy::Lazy;
 use super::output::Record;
 use super::user::record::RefusalRecord;
 use super::{Context, complete, help};
@@ -14,8 +15,8 @@ use crate::store::{Access, EventFilter};
 /// Who changed what, and when
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    List(List),
-    Failures(Failures),
+    List(Lazy<List>),
+    Failures(Lazy<Failures>),
 }
 
 /// List the events, oldest first
@@ -53,8 +54,8 @@ pub struct Failures {
 impl Command {
     pub fn run(self, context: &mut Context) -> Result<()> {
         match self {
-            Self::List(list) => list.run(context),
-            Self::Failures(failures) => failures.run(context),
+            Self::List(list) => list.0.run(context),
+            Self::Failures(failures) => failures.0.run(context),
         }
     }
 }

@@ -8,6 +8,7 @@ mod doctor;
 mod domain;
 mod generate;
 mod help;
+mod lazy;
 mod list;
 mod machine;
 mod output;
@@ -38,6 +39,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use crate::app::App;
 use crate::error::{Error, Exit};
 use crate::store::{Access, Location, Store};
+use lazy::Lazy;
 use output::{Color, Format, Output};
 
 /// Hand out, rotate and revoke SMTP credentials on your own mail relay
@@ -105,26 +107,26 @@ pub struct Globals {
 #[derive(Debug, Subcommand)]
 enum Command {
     #[command(subcommand)]
-    Domain(domain::Command),
+    Domain(Lazy<domain::Command>),
     #[command(subcommand)]
-    User(user::Command),
-    ShowSettings(settings::Show),
-    SetSettings(settings::Set),
-    Verify(verify::Verify),
-    Test(test::Test),
-    Why(why::Why),
-    ShowServerConfig(server_config::ShowServerConfig),
-    Usage(usage::Usage),
-    Report(report::Report),
-    Doctor(doctor::Doctor),
-    Serve(serve::Serve),
+    User(Lazy<user::Command>),
+    ShowSettings(Lazy<settings::Show>),
+    SetSettings(Lazy<settings::Set>),
+    Verify(Lazy<verify::Verify>),
+    Test(Lazy<test::Test>),
+    Why(Lazy<why::Why>),
+    ShowServerConfig(Lazy<server_config::ShowServerConfig>),
+    Usage(Lazy<usage::Usage>),
+    Report(Lazy<report::Report>),
+    Doctor(Lazy<doctor::Doctor>),
+    Serve(Lazy<serve::Serve>),
     #[command(subcommand)]
-    Audit(audit::Command),
+    Audit(Lazy<audit::Command>),
     #[command(hide = true)]
-    Generate(generate::Generate),
+    Generate(Lazy<generate::Generate>),
     #[cfg(feature = "clipboard")]
     #[command(hide = true)]
-    ClipboardOwner(clipboard::owner::Owner),
+    ClipboardOwner(Lazy<clipboard::owner::Owner>),
 }
 
 /// What a command runs with.
@@ -181,6 +183,15 @@ pub fn main() -> ExitCode {
 }
 
 fn parsed() -> Result<Cli, clap::Error> {
+    lazy::describe_in_whole(false);
+    // What it says of a mistake, and all help, need the whole.
+    parsed_once().or_else(|_| {
+        lazy::describe_in_whole(true);
+        parsed_once()
+    })
+}
+
+fn parsed_once() -> Result<Cli, clap::Error> {
     let mut command = Cli::command();
     let cli = command
         .try_get_matches_from_mut(std::env::args_os())
@@ -190,27 +201,28 @@ fn parsed() -> Result<Cli, clap::Error> {
     // Kept until the process ends: taking its tree of commands apart costs
     // more than reading the arguments did.
     std::mem::forget(command);
+    lazy::describe_in_whole(true);
     cli
 }
 
 fn run(command: Command, context: &mut Context) -> Result<()> {
     match command {
-        Command::Domain(command) => command.run(context)?,
-        Command::User(command) => command.run(context)?,
-        Command::ShowSettings(show) => show.run(context)?,
-        Command::SetSettings(set) => set.run(context)?,
-        Command::Verify(verify) => verify.run(context)?,
-        Command::Test(test) => test.run(context)?,
-        Command::Why(why) => why.run(context)?,
-        Command::ShowServerConfig(show) => show.run(context)?,
-        Command::Usage(usage) => usage.run(context)?,
-        Command::Report(report) => report.run(context)?,
-        Command::Doctor(doctor) => doctor.run(context)?,
-        Command::Serve(serve) => serve.run(context)?,
-        Command::Audit(command) => command.run(context)?,
-        Command::Generate(generate) => generate.run(&Cli::command())?,
+        Command::Domain(command) => command.0.run(context)?,
+        Command::User(command) => command.0.run(context)?,
+        Command::ShowSettings(show) => show.0.run(context)?,
+        Command::SetSettings(set) => set.0.run(context)?,
+        Command::Verify(verify) => verify.0.run(context)?,
+        Command::Test(test) => test.0.run(context)?,
+        Command::Why(why) => why.0.run(context)?,
+        Command::ShowServerConfig(show) => show.0.run(context)?,
+        Command::Usage(usage) => usage.0.run(context)?,
+        Command::Report(report) => report.0.run(context)?,
+        Command::Doctor(doctor) => doctor.0.run(context)?,
+        Command::Serve(serve) => serve.0.run(context)?,
+        Command::Audit(command) => command.0.run(context)?,
+        Command::Generate(generate) => generate.0.run(&Cli::command())?,
         #[cfg(feature = "clipboard")]
-        Command::ClipboardOwner(owner) => owner.run()?,
+        Command::ClipboardOwner(owner) => owner.0.run()?,
     }
     context.out.finish()?;
     Ok(())

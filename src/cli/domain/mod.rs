@@ -9,6 +9,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use self::record::{DomainAdded, DomainRecord, DomainWhole};
+use super::lazy::Lazy;
 use super::output::Format;
 use super::rotation::RotationArgs;
 use super::sending::LimitArgs;
@@ -23,13 +24,13 @@ use crate::store::{Access, DomainChange};
 /// Sending domains, which own users
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    Add(Add),
-    List(List),
-    Show(Show),
-    Set(Set),
-    Remove(Remove),
-    Check(check::Check),
-    Verify(verify::Verify),
+    Add(Lazy<Add>),
+    List(Lazy<List>),
+    Show(Lazy<Show>),
+    Set(Lazy<Set>),
+    Remove(Lazy<Remove>),
+    Check(Lazy<check::Check>),
+    Verify(Lazy<verify::Verify>),
 }
 
 /// Add a sending domain, and print the DNS records to publish for it
@@ -121,13 +122,13 @@ impl TryFrom<Change> for DomainChange {
 impl Command {
     pub fn run(self, context: &mut Context) -> Result<()> {
         match self {
-            Self::Add(add) => add.run(context),
+            Self::Add(add) => add.0.run(context),
             Self::List(_) => list(context),
-            Self::Show(show) => show.run(context),
-            Self::Set(set) => set.run(context),
-            Self::Remove(remove) => remove.run(context),
-            Self::Check(check) => check.run(context),
-            Self::Verify(verify) => verify.run(context),
+            Self::Show(show) => show.0.run(context),
+            Self::Set(set) => set.0.run(context),
+            Self::Remove(remove) => remove.0.run(context),
+            Self::Check(check) => check.0.run(context),
+            Self::Verify(verify) => verify.0.run(context),
         }
     }
 }

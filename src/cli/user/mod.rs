@@ -14,35 +14,36 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use super::Context;
+use super::lazy::Lazy;
 
 /// SMTP users: one for each application
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    Create(create::Create),
-    Reset(reset::Reset),
-    Rotate(Box<rotate::Rotate>),
-    Retire(retire::Retire),
-    List(list::List),
-    Show(list::Show),
-    Set(change::Set),
-    Suspend(change::Suspend),
-    Resume(change::Resume),
-    Delete(change::Delete),
+    Create(Lazy<create::Create>),
+    Reset(Lazy<reset::Reset>),
+    Rotate(Lazy<Box<rotate::Rotate>>),
+    Retire(Lazy<retire::Retire>),
+    List(Lazy<list::List>),
+    Show(Lazy<list::Show>),
+    Set(Lazy<change::Set>),
+    Suspend(Lazy<change::Suspend>),
+    Resume(Lazy<change::Resume>),
+    Delete(Lazy<change::Delete>),
 }
 
 impl Command {
     pub fn run(self, context: &mut Context) -> Result<()> {
         match self {
-            Self::Create(create) => create.run(context),
-            Self::Reset(reset) => reset.run(context),
-            Self::Rotate(rotate) => rotate.run(context),
-            Self::Retire(retire) => retire.run(context),
-            Self::List(list) => list.run(context),
-            Self::Show(show) => show.run(context),
-            Self::Set(set) => set.run(context),
-            Self::Suspend(suspend) => suspend.run(context),
-            Self::Resume(resume) => resume.run(context),
-            Self::Delete(delete) => delete.run(context),
+            Self::Create(create) => create.0.run(context),
+            Self::Reset(reset) => reset.0.run(context),
+            Self::Rotate(rotate) => rotate.0.run(context),
+            Self::Retire(retire) => retire.0.run(context),
+            Self::List(list) => list.0.run(context),
+            Self::Show(show) => show.0.run(context),
+            Self::Set(set) => set.0.run(context),
+            Self::Suspend(suspend) => suspend.0.run(context),
+            Self::Resume(resume) => resume.0.run(context),
+            Self::Delete(delete) => delete.0.run(context),
         }
     }
 }
