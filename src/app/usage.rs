@@ -41,20 +41,23 @@ impl App {
             // Deleted between the two.
             return Err(crate::error::Error::UserNotFound(username.to_string()));
         };
-        let mut refusals = Vec::new();
-        let all = Time::from_epoch(0);
-        self.store
-            .refusals(Some(username.as_str()), all, &mut |found| {
-                refusals.push(found);
-                Ok(())
-            })?;
         Ok(Detail {
             user,
             rules,
-            refusals,
+            refusals: self.refusals(username)?,
             rotation: self.store.rotation_rules(username)?,
             unfinished: self.store.unfinished(username)?,
         })
+    }
+
+    /// Refused sign-ins of a user, the latest first.
+    pub(super) fn refusals(&mut self, username: &Username) -> Result<Vec<Refusals>> {
+        let mut refusals = Vec::new();
+        self.list_refusals(Some(username), None, &mut |found| {
+            refusals.push(found);
+            Ok(())
+        })?;
+        Ok(refusals)
     }
 
     pub fn domain_detail(&mut self, name: &DomainName) -> Result<DomainDetail> {

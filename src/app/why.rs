@@ -64,13 +64,7 @@ impl App {
                 });
             }
         }
-        let mut refusals = Vec::new();
-        let all = Time::from_epoch(0);
-        self.store
-            .refusals(Some(username.as_str()), all, &mut |found| {
-                refusals.push(found);
-                Ok(())
-            })?;
+        let refusals = self.refusals(username)?;
         Ok(Why {
             now,
             status: user.status(now),

@@ -168,7 +168,7 @@ impl App {
                 "old_password",
                 Exit::WrongPassword,
                 format!(
-                    "an old password of {name} (key {key}), which has stopped{}: the application was not given the new one",
+                    "an old password of {name} (key {key}), which has stopped{}; the application was not given the new one",
                     self.newest(name)
                 ),
             )
