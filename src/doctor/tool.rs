@@ -1,11 +1,15 @@
 //! Programs of others, asked what they know: in time, and whatever they say is
 //! text of a stranger.
 
+use std::env::{join_paths, split_paths, var_os};
 use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use nix::unistd::{AccessFlags, access};
 
 use crate::error::{Error, Result};
 
@@ -31,14 +35,13 @@ pub fn ask(program: &str, args: &[&str]) -> Result<Said> {
 /// Also what it said where it did not end well, such as "inactive".
 pub fn run(program: &str, args: &[&str]) -> Result<(bool, Said)> {
     let failed = |what: &str| Error::System(format!("{program} {what}"));
-    if !is_there(program) {
-        return Err(failed("is not installed"));
-    }
-    // Where Debian keeps them, also for users whose PATH is shorter.
-    let path = std::env::var("PATH").unwrap_or_default();
-    let mut child = Command::new(program)
+    let folders = folders();
+    let file = find(program, &folders).ok_or_else(|| failed("is not installed"))?;
+    // What it runs itself is looked for in the same places.
+    let path = join_paths(&folders).map_err(|_| failed("cannot be run: PATH"))?;
+    let mut child = Command::new(file)
         .args(args)
-        .env("PATH", format!("{path}:/usr/sbin:/sbin"))
+        .env("PATH", path)
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -92,8 +95,29 @@ fn ended(child: &mut Child, deadline: Instant) -> Option<bool> {
 
 /// Is there a program of this name?
 pub fn is_there(program: &str) -> bool {
-    let path = std::env::var("PATH").unwrap_or_default();
-    format!("{path}:/usr/sbin:/sbin")
-        .split(':')
-        .any(|folder| std::path::Path::new(folder).join(program).is_file())
+    find(program, &folders()).is_some()
+}
+
+/// Those of PATH, and where systems keep them, also for users whose PATH is shorter.
+/// Never the current folder, which an empty or relative part means: whoever may
+/// write there would have a program of theirs run by root.
+fn folders() -> Vec<PathBuf> {
+    const USUAL: [&str; 6] = [
+        "/usr/local/sbin",
+        "/usr/local/bin",
+        "/usr/sbin",
+        "/usr/bin",
+        "/sbin",
+        "/bin",
+    ];
+    let path = var_os("PATH").unwrap_or_default();
+    let usual = USUAL.map(PathBuf::from);
+    let all = split_paths(&path).filter(|folder| folder.is_absolute());
+    all.chain(usual).collect()
+}
+
+fn find(program: &str, folders: &[PathBuf]) -> Option<PathBuf> {
+    let runs = |file: &Path| file.is_file() && access(file, AccessFlags::X_OK).is_ok();
+    let mut files = folders.iter().map(|folder| folder.join(program));
+    files.find(|file| runs(file))
 }
