@@ -130,6 +130,13 @@ impl Ask for Resolver {
         if let NetError::Dns(DnsError::NoRecordsFound(none)) = &error {
             match none.response_code {
                 ResponseCode::NXDomain => return Answer::NoSuchName,
+                // RFC 2308 §2.2: whoever says who knows has not looked.
+                ResponseCode::NoError if none.soa.is_none() && none.ns.is_some() => {
+                    let server = &self.server;
+                    return Answer::Failed(Failure::CannotTell(format!(
+                        "{server} names other servers that know (a referral): it is no resolver"
+                    )));
+                }
                 ResponseCode::NoError => return Answer::NoData,
                 _ => {}
             }
