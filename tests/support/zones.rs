@@ -33,7 +33,8 @@ fn neighbours() -> Vec<(String, String)> {
     let six = "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0";
     let (start, end) = RSA_2048.split_at(200);
     let zones = [
-        ("example", String::new()),
+        // It knows who serves `away`, which is not this server.
+        ("example", "away NS ns.elsewhere.test.\n".to_owned()),
         (
             "relay.example",
             format!(
@@ -59,6 +60,11 @@ fn neighbours() -> Vec<(String, String)> {
         (
             "incl.example",
             "@ TXT \"v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/32 -all\"\n".to_owned(),
+        ),
+        ("open.example", "@ TXT \"v=spf1 +all\"\n".to_owned()),
+        (
+            "neutral.example",
+            "@ TXT \"v=spf1 ip4:192.0.2.0/24 ip6:2001:db8::/32 ?all\"\n".to_owned(),
         ),
         (
             "loopspf.example",

@@ -6,6 +6,7 @@ mod host;
 mod mail;
 mod policies;
 mod spf;
+mod walk;
 
 use ask::Dns;
 use spf::Relay;
@@ -145,7 +146,7 @@ pub fn records(subject: &Subject) -> Vec<ZoneRecord> {
     if let Some(host) = &subject.host {
         let term = format!("a:{host}");
         let text = crate::model::dns::spf::amended(&[], Some(&term));
-        records.push(ZoneRecord::text(domain, text));
+        records.extend(text.map(|text| ZoneRecord::text(domain, text)));
     }
     records.push(policies::dmarc_record(domain));
     if let Some(known) = &subject.verification {

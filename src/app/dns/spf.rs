@@ -6,17 +6,10 @@
 use std::net::IpAddr;
 
 use super::ask::Dns;
+use super::walk::{MOST_LOOKUPS, Walk, broken};
 use super::{Finding, State, shown};
-use crate::model::dns::spf::{Mechanism, Qualifier, Spf, amended, is_spf};
-use crate::model::dns::{Failure, ZoneRecord};
-
-/// §4.6.4: terms that cost a look-up, and look-ups that find nothing.
-const MOST_LOOKUPS: u32 = 10;
-const MOST_VOID: u32 = 2;
-/// The same section; also the names of an MX that are looked up.
-const MOST_EXCHANGES: usize = 10;
-/// Where we stop counting.
-const ENOUGH: u32 = 40;
+use crate::model::dns::ZoneRecord;
+use crate::model::dns::spf::{Qualifier, Spf, amended, is_spf};
 
 /// The addresses mail is sent from, as far as they are known.
 pub struct Relay<'a> {
@@ -25,22 +18,6 @@ pub struct Relay<'a> {
     /// They are not known, because the DNS did not say.
     pub failed: bool,
 }
-
-struct Walk<'a, 'b> {
-    dns: &'a mut Dns<'b>,
-    addresses: &'a [IpAddr],
-    /// From the domain to the record that is looked at.
-    path: Vec<String>,
-    lookups: u32,
-    void: u32,
-    fault: Option<String>,
-    failed: Option<Failure>,
-    deprecated: bool,
-    macros: bool,
-}
-
-/// What each address met first.
-type Verdicts = Vec<Option<Qualifier>>;
 
 const CHECK: &str = "spf";
 
@@ -51,16 +28,18 @@ pub fn check(domain: &str, relay: &Relay, dns: &mut Dns) -> Finding {
     };
     let records: Vec<String> = texts.into_iter().filter(|t| is_spf(t)).collect();
     let term = relay.host.map(|host| format!("a:{host}"));
-    let wanted = || ZoneRecord::text(domain, amended(&records, term.as_deref()));
+    let wanted = |finding: Finding, term: Option<&str>| {
+        let text = amended(&records, term);
+        match text.map(|text| ZoneRecord::text(domain, text)) {
+            Some(record) => finding.wanted(record),
+            None => finding,
+        }
+    };
     let record = match &records[..] {
         [] => {
             let hint = "says who may send mail of this domain; without it, much of it is refused";
             let finding = Finding::new(CHECK, State::Missing, "no SPF record").hint(hint);
-            // Without the server it would say that nobody may.
-            return match &term {
-                Some(_) => finding.wanted(wanted()),
-                None => finding,
-            };
+            return wanted(finding, term.as_deref());
         }
         [record] => record,
         several => {
@@ -69,9 +48,9 @@ pub fn check(domain: &str, relay: &Relay, dns: &mut Dns) -> Finding {
                 several.len(),
                 shown(&several.join(" | "))
             );
-            return Finding::new(CHECK, State::Wrong, found)
-                .hint("with more than one, none counts: put this one in their place")
-                .wanted(wanted());
+            let finding = Finding::new(CHECK, State::Wrong, found)
+                .hint("with more than one, none counts: put one in their place");
+            return wanted(finding, term.as_deref());
         }
     };
     let spf: Spf = match record.parse() {
@@ -79,21 +58,11 @@ pub fn check(domain: &str, relay: &Relay, dns: &mut Dns) -> Finding {
         Err(fault) => return Finding::new(CHECK, State::Wrong, shown(record)).hint(broken(&fault)),
     };
     if spf.all() == Some(Qualifier::Pass) {
-        return Finding::new(CHECK, State::Wrong, shown(record))
-            .hint("+all lets the whole world send mail of this domain")
-            .wanted(wanted());
+        let finding = Finding::new(CHECK, State::Wrong, shown(record))
+            .hint("+all lets the whole world send mail of this domain");
+        return wanted(finding, term.as_deref());
     }
-    let mut walk = Walk {
-        dns,
-        addresses: relay.addresses,
-        path: Vec::new(),
-        lookups: 0,
-        void: 0,
-        fault: None,
-        failed: None,
-        deprecated: false,
-        macros: false,
-    };
+    let mut walk = Walk::new(dns, relay.addresses);
     let verdicts = walk.record(domain, &spf);
     let finding = |(state, hint): (State, String)| Finding {
         hint: Some(shown(&hint)),
@@ -101,6 +70,10 @@ pub fn check(domain: &str, relay: &Relay, dns: &mut Dns) -> Finding {
     };
     if let Some(fault) = walk.faults() {
         return finding(fault);
+    }
+    if let Some(term) = &walk.open {
+        let hint = format!("{term} lets the whole world send mail of this domain: take it out");
+        return finding((State::Wrong, hint));
     }
     let refused: Vec<_> = relay
         .addresses
@@ -119,8 +92,7 @@ pub fn check(domain: &str, relay: &Relay, dns: &mut Dns) -> Finding {
         let term = term.filter(|_| walk.lookups < MOST_LOOKUPS);
         let term = term.unwrap_or_else(|| as_addresses(&refused));
         let hint = format!("it does not let this relay send: {names}");
-        return finding((State::Wrong, hint))
-            .wanted(ZoneRecord::text(domain, amended(&records, Some(&term))));
+        return wanted(finding((State::Wrong, hint)), Some(&term));
     }
     if let Some(hint) = relay.not_known() {
         return finding(hint);
@@ -129,24 +101,28 @@ pub fn check(domain: &str, relay: &Relay, dns: &mut Dns) -> Finding {
         let hint = "ptr is slow, and many receivers ignore it: name the hosts instead";
         return finding((State::Warning, hint.into()));
     }
-    let open = match (spf.all(), &spf.redirect) {
-        (None, None) => "without ~all or -all at its end it keeps nobody from sending",
-        (Some(Qualifier::Neutral), _) => "?all keeps nobody from sending",
-        _ => {
-            let lookups = walk.lookups;
-            let found = format!("{} ({lookups} of {MOST_LOOKUPS} look-ups)", shown(record));
-            return Finding::new(CHECK, State::Ok, found);
-        }
+    let keeps = |one: &Option<Qualifier>| {
+        matches!(one, Some(Qualifier::Fail | Qualifier::SoftFail))
+            // It depends on each message.
+            || (one.is_none() && walk.macros && spf.redirect.is_some())
     };
-    let closed = ZoneRecord::text(domain, amended(&records, None));
-    finding((State::Warning, open.into())).wanted(closed)
-}
-
-fn broken(fault: &str) -> String {
-    format!(
-        "a part of it is broken, so none of it counts: {}",
-        shown(fault)
-    )
+    if verdicts.iter().skip(relay.addresses.len()).all(keeps) {
+        let lookups = walk.lookups;
+        let found = format!("{} ({lookups} of {MOST_LOOKUPS} look-ups)", shown(record));
+        return Finding::new(CHECK, State::Ok, found);
+    }
+    let warning = |hint: String| finding((State::Warning, hint));
+    let close = |hint: &str| wanted(warning(hint.to_owned()), None);
+    match (spf.all(), &spf.redirect) {
+        (None, None) => close("without ~all or -all at its end it keeps nobody from sending"),
+        (None, Some(target)) => warning(format!(
+            "what it leads to, {target}, has no ~all or -all at its end: it keeps nobody from sending"
+        )),
+        (Some(Qualifier::Neutral), _) => close("?all keeps nobody from sending"),
+        _ => warning(
+            "a term with ? before its end matches everybody: it keeps nobody from sending".into(),
+        ),
+    }
 }
 
 impl Relay<'_> {
@@ -159,39 +135,6 @@ impl Relay<'_> {
             State::Warning
         };
         self.addresses.is_empty().then(|| (state, hint.to_owned()))
-    }
-}
-
-impl Walk<'_, '_> {
-    /// What is wrong with the record, whoever sends.
-    fn faults(&self) -> Option<(State, String)> {
-        if let Some(fault) = &self.fault {
-            return Some((State::Wrong, broken(fault)));
-        }
-        if self.lookups > MOST_LOOKUPS {
-            let more = if self.lookups >= ENOUGH {
-                " or more"
-            } else {
-                ""
-            };
-            let hint = format!(
-                "it takes {}{more} look-ups; receivers stop at {MOST_LOOKUPS} and take it for \
-                 broken: replace include:, a and mx by ip4: and ip6:, and take out what is not used",
-                self.lookups
-            );
-            return Some((State::Wrong, hint));
-        }
-        if let Some(failure) = &self.failed {
-            let hint = format!("a name in it could not be looked up: {failure}");
-            return Some((State::Unknown, hint));
-        }
-        (self.void > MOST_VOID).then(|| {
-            let hint = format!(
-                "{} of its names do not exist, and receivers stop after {MOST_VOID}: take them out",
-                self.void
-            );
-            (State::Wrong, hint)
-        })
     }
 }
 
@@ -209,149 +152,4 @@ fn as_addresses(addresses: &[IpAddr]) -> String {
         })
         .collect();
     all.join(" ")
-}
-
-impl Walk<'_, '_> {
-    fn record(&mut self, domain: &str, spf: &Spf) -> Verdicts {
-        let mut verdicts = vec![None; self.addresses.len()];
-        self.path.push(domain.to_owned());
-        for term in &spf.terms {
-            if self.lookups >= ENOUGH || self.fault.is_some() {
-                break;
-            }
-            let matched = self.mechanism(domain, &term.mechanism);
-            for (verdict, matched) in verdicts.iter_mut().zip(matched) {
-                if matched && verdict.is_none() {
-                    *verdict = Some(term.qualifier);
-                }
-            }
-            if term.mechanism == Mechanism::All {
-                break; // §5.1: nothing after it counts
-            }
-        }
-        if let (Some(target), None) = (&spf.redirect, spf.all()) {
-            let theirs = self.other(target);
-            for (verdict, theirs) in verdicts.iter_mut().zip(theirs) {
-                *verdict = verdict.or(theirs);
-            }
-        }
-        self.path.pop();
-        verdicts
-    }
-
-    /// Which of the addresses it matches.
-    fn mechanism(&mut self, domain: &str, mechanism: &Mechanism) -> Vec<bool> {
-        let none = vec![false; self.addresses.len()];
-        match mechanism {
-            Mechanism::All => vec![true; self.addresses.len()],
-            Mechanism::Ip(network, prefix) => {
-                let addresses = self.addresses.iter();
-                addresses.map(|a| prefix.matches(*network, *a)).collect()
-            }
-            Mechanism::Include(target) => {
-                let theirs = self.other(target);
-                let passes = |verdict: Option<Qualifier>| verdict == Some(Qualifier::Pass);
-                theirs.into_iter().map(passes).collect()
-            }
-            Mechanism::A(name, prefix) => {
-                self.lookups += 1;
-                let name = name.as_deref().unwrap_or(domain);
-                if self.has_macros(name) {
-                    return none;
-                }
-                let found = self.addresses_of(name);
-                if found.is_empty() {
-                    self.void += 1;
-                }
-                let matches = |a: &IpAddr| found.iter().any(|f| prefix.matches(*f, *a));
-                self.addresses.iter().map(matches).collect()
-            }
-            Mechanism::Mx(name, prefix) => {
-                self.lookups += 1;
-                let name = name.as_deref().unwrap_or(domain);
-                if self.has_macros(name) {
-                    return none;
-                }
-                let hosts = match self.dns.exchanges(name) {
-                    Ok(hosts) => hosts,
-                    Err(failure) => {
-                        self.failed = Some(failure);
-                        return none;
-                    }
-                };
-                if hosts.is_empty() {
-                    self.void += 1;
-                }
-                if hosts.len() > MOST_EXCHANGES {
-                    self.fault = Some(format!(
-                        "{name} has more than {MOST_EXCHANGES} MX hosts, which mx does not allow"
-                    ));
-                    return none;
-                }
-                let mut found = Vec::new();
-                for (_, host) in hosts {
-                    found.extend(self.addresses_of(&host));
-                }
-                let matches = |a: &IpAddr| found.iter().any(|f| prefix.matches(*f, *a));
-                self.addresses.iter().map(matches).collect()
-            }
-            Mechanism::Ptr => {
-                self.lookups += 1;
-                self.deprecated = true;
-                none
-            }
-            Mechanism::Exists(_) => {
-                self.lookups += 1;
-                self.macros = true;
-                none
-            }
-        }
-    }
-
-    /// What the record of another domain says: that has to be there (§5.2, §6.1).
-    fn other(&mut self, target: &str) -> Verdicts {
-        let nothing = vec![None; self.addresses.len()];
-        self.lookups += 1;
-        if self.lookups >= ENOUGH || self.has_macros(target) {
-            return nothing;
-        }
-        if self.path.iter().any(|above| above == target) {
-            self.fault = Some(format!("{target} leads back to itself"));
-            return nothing;
-        }
-        let texts = match self.dns.texts(target) {
-            Ok(texts) => texts,
-            Err(failure) => {
-                self.failed = Some(failure);
-                return nothing;
-            }
-        };
-        let records: Vec<_> = texts.into_iter().filter(|t| is_spf(t)).collect();
-        let fault = match &records[..] {
-            [record] => match record.parse::<Spf>() {
-                Ok(spf) => return self.record(target, &spf),
-                Err(fault) => format!("in {target}: {fault}"),
-            },
-            [] => format!("{target} has no SPF record"),
-            _ => format!("{target} has more than one SPF record"),
-        };
-        self.fault.get_or_insert(fault);
-        nothing
-    }
-
-    fn addresses_of(&mut self, name: &str) -> Vec<IpAddr> {
-        match self.dns.addresses(name) {
-            Ok(addresses) => addresses,
-            Err(failure) => {
-                self.failed = Some(failure);
-                Vec::new()
-            }
-        }
-    }
-
-    fn has_macros(&mut self, name: &str) -> bool {
-        let has = name.contains('%');
-        self.macros |= has;
-        has
-    }
 }

@@ -1,6 +1,7 @@
 //! What the DNS is asked and says, and the texts that mail keeps in it.
 
 pub mod dkim;
+mod macros;
 pub mod spf;
 pub mod tags;
 

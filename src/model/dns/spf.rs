@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use super::macros;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Qualifier {
     Pass,
@@ -82,16 +84,26 @@ impl FromStr for Spf {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let mut spf = Self::default();
+        let mut explained = false;
         for word in text.split(' ').skip(1).filter(|word| !word.is_empty()) {
             let end = word.find([':', '/', '=']);
             if let Some(end) = end.filter(|end| word[*end..].starts_with('=')) {
-                if word[..end].eq_ignore_ascii_case("redirect") {
+                let (name, value) = (&word[..end], &word[end + 1..]);
+                if name.eq_ignore_ascii_case("redirect") {
                     if spf.redirect.is_some() {
                         return Err("there are two redirect=".into());
                     }
-                    spf.redirect = Some(domain(word, &word[end + 1..])?);
+                    spf.redirect = Some(domain(word, value)?);
+                } else if name.eq_ignore_ascii_case("exp") {
+                    if explained {
+                        return Err("there are two exp=".into());
+                    }
+                    explained = true;
+                    domain(word, value)?;
+                } else if !is_modifier(name) || !macros::are_good(value) {
+                    return Err(format!("{word}: no such modifier"));
                 }
-                continue; // exp=, and what is not known yet (§6)
+                continue; // what is not known yet (§6)
             }
             spf.terms.push(word.parse()?);
         }
@@ -198,11 +210,22 @@ fn target(word: &str, argument: &str) -> Result<(Option<String>, Prefix), String
     Ok((name, prefix))
 }
 
+/// §12: a letter, and then letters, digits and `-_.`
+fn is_modifier(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
 /// A name with two parts at least, or one with macros.
 fn domain(word: &str, text: &str) -> Result<String, String> {
     let name = text.strip_suffix('.').unwrap_or(text);
     if name.contains('%') {
-        return Ok(name.to_owned());
+        let broken = || format!("{word}: no such macro");
+        return macros::are_good(name)
+            .then(|| name.to_owned())
+            .ok_or_else(broken);
     }
     if name.parse::<IpAddr>().is_ok() {
         return Err(format!(
@@ -223,8 +246,9 @@ fn domain(word: &str, text: &str) -> Result<String, String> {
 }
 
 /// The record that says what these say together, and lets this term pass, too.
-/// Nothing is passed on of what lets everybody send.
-pub fn amended(records: &[String], term: Option<&str>) -> String {
+/// Nothing is passed on of what lets everybody send. There is none where they are
+/// broken: what was meant is not known; and none that would let nobody send.
+pub fn amended(records: &[String], term: Option<&str>) -> Option<String> {
     let mut words: Vec<&str> = term.into_iter().collect();
     let mut redirect = None;
     let mut all = None;
@@ -243,7 +267,10 @@ pub fn amended(records: &[String], term: Option<&str>) -> String {
     let end = all.or(redirect).unwrap_or("~all");
     words.insert(0, "v=spf1");
     words.push(end);
-    words.join(" ")
+    let text = words.join(" ");
+    let spf: Spf = text.parse().ok()?;
+    let lets = |term: &Term| term.mechanism != Mechanism::All;
+    (spf.terms.iter().any(lets) || spf.redirect.is_some()).then_some(text)
 }
 
 #[cfg(test)]
@@ -299,12 +326,24 @@ mod tests {
             "ü",
             "redirect=",
             "redirect=a.example redirect=b.example",
+            "exp=a.example exp=a.example",
+            "exp=",
+            "1x=foo",
+            "x=%{x}",
+            "exists:%{x}.example",
+            "exists:%{i.example",
+            "exists:%i.example",
+            "include:%{dz}.example",
         ] {
             let word = bad.split(' ').next().unwrap();
             let said = fault(bad);
-            assert!(said.contains(word) || said.contains("redirect"), "{said}");
+            let of_two = said.contains("redirect") || said.contains("exp");
+            assert!(said.contains(word) || of_two, "{said}");
         }
         assert!(fault("a:192.0.2.1").contains("ip4:"));
+        for good in ["exists:%{ir}.%{v}.%{D2}.%{l1r+-}.example", "x=%%%_%-"] {
+            assert!(format!("v=spf1 {good}").parse::<Spf>().is_ok(), "{good}");
+        }
     }
 
     #[test]
@@ -330,7 +369,7 @@ mod tests {
     fn amending() {
         let amended = |records: &[&str], term| {
             let records: Vec<_> = records.iter().map(ToString::to_string).collect();
-            amended(&records, term)
+            amended(&records, term).unwrap_or_default()
         };
         let term = Some("a:smtp.example.com");
         assert_eq!(amended(&[], term), "v=spf1 a:smtp.example.com ~all");
@@ -353,5 +392,7 @@ mod tests {
             amended(&["v=spf1 redirect=b.example"], term),
             "v=spf1 a:smtp.example.com redirect=b.example"
         );
+        assert_eq!(amended(&["v=spf1 +all"], None), "", "nobody may");
+        assert_eq!(amended(&["v=spf1 inlcude:b.example -all"], term), "");
     }
 }
