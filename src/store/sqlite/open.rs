@@ -42,6 +42,7 @@ pub fn open(path: &Path, access: Access, patience: Duration) -> Result<(Sqlite, 
     if !path.exists() && access == Access::Create {
         create(&path)?;
     }
+    check_beside(&path)?;
     let looks = access == Access::Look;
     let warnings = match check_rights(&path) {
         Err(Error::StoreUnsafe { .. }) if looks => Vec::new(),
@@ -238,6 +239,20 @@ fn check_rights(path: &Path) -> Result<Vec<String>> {
         )]);
     }
     Ok(Vec::new())
+}
+
+/// SQLite would wait for ever for somebody to write into a pipe.
+fn check_beside(path: &Path) -> Result<()> {
+    let Ok(real) = fs::canonicalize(path) else {
+        return Ok(());
+    };
+    for suffix in ["-journal", "-wal", "-shm"] {
+        let other = beside(&real, suffix);
+        if fs::symlink_metadata(&other).is_ok_and(|other| !other.is_file()) {
+            return Err(foreign(path, &format!("{} is no file", other.display())));
+        }
+    }
+    Ok(())
 }
 
 #[derive(Debug, PartialEq, Eq)]
