@@ -100,6 +100,12 @@ fn a_disk_that_is_nearly_full() {
     let ground = Ground::new(&sandbox, &place, "postfix", &postfix.config)
         .ports(postfix.submission, postfix.submissions);
     ground.complains("little space", &["fail store space"]);
+    // Where the file is counts, and not where a link to it is.
+    let link = sandbox.folder.path().join("link.db");
+    std::os::unix::fs::symlink(sandbox.store(), &link).unwrap();
+    let mut args = ground.args.clone();
+    args.extend(["--store".to_owned(), link.display().to_string()]);
+    ground.complains_with("by a link", &args, &["fail store space"]);
 }
 
 #[test]

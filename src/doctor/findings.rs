@@ -1,5 +1,17 @@
 //! What came of an examination.
 
+use std::path::Path;
+
+/// As a shell takes it for one word.
+pub fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Ok,
@@ -122,5 +134,24 @@ impl Compared {
 
     pub fn there(place: &str, wanted: &str, good: bool) -> Self {
         Self::new(place, wanted, if good { "yes" } else { "not there" }, good)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_can_be_typed() {
+        for (path, typed) in [
+            ("/var/lib/a_b-1.db", "/var/lib/a_b-1.db"),
+            ("/my store/s.db", "'/my store/s.db'"),
+            ("/it's", r"'/it'\''s'"),
+            ("/a;$(b)*", "'/a;$(b)*'"),
+            ("/~x", "'/~x'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(Path::new(path)), typed);
+        }
     }
 }

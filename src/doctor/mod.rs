@@ -6,6 +6,7 @@ mod access;
 pub mod dovecot;
 pub mod exim;
 mod findings;
+mod log;
 mod machine;
 mod ports;
 pub mod postfix;

@@ -1,11 +1,12 @@
 //! `smtpcred serve`: does it answer, and with the store that this is about?
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Servers;
 use super::access::{self, Who};
-use super::findings::{Area, Findings};
+use super::findings::{Area, Findings, quoted};
 use super::sockets::{Endpoint, Known, Trouble, greeting, ruling};
 use super::store::{Examined, beside};
 
@@ -104,8 +105,12 @@ impl Process {
         if let Some(other) = stores.first()
             && !stores.contains(&store)
         {
-            let other = other.display();
-            let found = format!("it has {other} open, and not {}", store.display());
+            let found = format!(
+                "it has {} open, and not {}",
+                other.display(),
+                store.display()
+            );
+            let other = quoted(other);
             let advice = format!(
                 "examine that one with --store {other}, or set SMTPCRED_STORE where it is started"
             );
@@ -119,11 +124,18 @@ impl Process {
         };
         match who.kept_from_writing(&store) {
             Ok(None) => area.ok("store", &format!("{} may use it", who.name)),
-            Ok(Some(closed)) => area.fail(
-                "store",
-                &format!("it runs as {}, who may not use it: {closed}", who.name),
-                &format!("chown {}: {}*", who.name, store.display()),
-            ),
+            Ok(Some(closed)) => {
+                let owner = fs::metadata(&store).map(|file| access::user(file.uid()));
+                let advice = format!(
+                    "run it as {}, whose the store is; or, if {} is who should run it: chown {}: {}*",
+                    owner.unwrap_or_default(),
+                    who.name,
+                    who.name,
+                    quoted(&store)
+                );
+                let found = format!("it runs as {}, who may not use it: {closed}", who.name);
+                area.fail("store", &found, &advice);
+            }
             Err(error) => area.cannot_tell("store", &error.to_string()),
         }
     }

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::statvfs::statvfs;
-use nix::unistd::{AccessFlags, access as may_access};
+use nix::unistd::{AccessFlags, access as may_access, geteuid};
 
 use super::access::{self, Who, described};
 use super::advice;
-use super::findings::{Area, Findings};
+use super::findings::{Area, Findings, quoted};
+use super::log::Log;
 use crate::app::{App, World};
 use crate::error::Error;
 use crate::model::settings::Settings;
@@ -34,8 +35,6 @@ const READING: Duration = Duration::from_secs(60);
 /// In bytes. A log, and what SQLite needs to empty it, has to fit.
 const LEAST_SPACE: u64 = 16 << 20;
 const LITTLE_SPACE: u64 = 200 << 20;
-/// In bytes. SQLite begins anew at 4 MiB, if nobody keeps it from it.
-const LARGE_LOG: u64 = 64 << 20;
 
 pub fn examine(findings: &mut Findings, location: &Location, world: World) -> Examined {
     let mut area = findings.area("store");
@@ -60,8 +59,13 @@ pub fn examine(findings: &mut Findings, location: &Location, world: World) -> Ex
             return examined;
         }
     };
-    let log = Log::of(path, &file);
-    if may_access(path, AccessFlags::R_OK).is_ok() {
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let log = Log::of(&real, &file);
+    if log.is_left() && !access::is_root() && geteuid().as_raw() != file.uid() {
+        // Reading it makes an index of the log, which would be ours and stay.
+        let found = format!("{named} has a log that somebody left behind");
+        area.cannot_tell("file", &found);
+    } else if may_access(path, AccessFlags::R_OK).is_ok() {
         match opened(&mut area, location) {
             Opened::Whole(store) => examined.app = Some(App::new(store, world)),
             Opened::Unusable => {}
@@ -71,10 +75,9 @@ pub fn examine(findings: &mut Findings, location: &Location, world: World) -> Ex
     } else {
         area.cannot_tell("file", &format!("{named} is {}", described(&file)));
     }
-    let path = examined.path.as_path();
-    mode(&mut area, path, &file);
-    owner(&mut area, path, &file);
-    space(&mut area, path);
+    mode(&mut area, &examined.path, &real, &file);
+    owner(&mut area, &real, &file, &log);
+    space(&mut area, &real);
     log.judge(&mut area);
     if let Some(app) = &mut examined.app {
         match app.settings() {
@@ -174,28 +177,33 @@ fn schema(area: &mut Area, store: &mut Store) -> bool {
     found == known
 }
 
-fn mode(area: &mut Area, path: &Path, file: &Metadata) {
+fn mode(area: &mut Area, path: &Path, real: &Path, file: &Metadata) {
     const OTHERS_WRITE: u32 = 0o002;
     const OTHERS_READ: u32 = 0o004;
     const STICKY: u32 = 0o1000;
-    let named = path.display();
+    let named = quoted(path);
     let mode = file.mode() & 0o7777;
-    let folder = fs::canonicalize(path).ok();
-    let folder = folder.as_deref().and_then(Path::parent);
-    let folder_mode = folder.and_then(|folder| fs::metadata(folder).ok());
-    let folder_mode = folder_mode.map_or(0, |folder| folder.mode() & 0o7777);
-    let open = folder_mode & OTHERS_WRITE != 0 && folder_mode & STICKY == 0;
+    let folder_mode =
+        |folder: &Path| fs::metadata(folder).map_or(0, |folder| folder.mode() & 0o7777);
+    let is_open = |mode: u32| mode & OTHERS_WRITE != 0 && mode & STICKY == 0;
+    // Whoever may rename any folder on the way has it replaced, or a link to it.
+    let mut folders = real.ancestors().skip(1).chain(path.ancestors().skip(1));
+    let open = folders.find(|folder| is_open(folder_mode(folder)));
     if mode & OTHERS_WRITE != 0 {
         area.fail(
             "mode",
-            &format!("{mode:04o}: everybody can write it"),
-            &format!("chmod o-rwx {named}; nothing uses a store that others can write"),
+            &format!("{mode:04o}: everybody can write it, and nothing uses such a store"),
+            &format!("chmod o-rwx {named}"),
         );
-    } else if let (Some(folder), true) = (folder, open) {
+    } else if let Some(open) = open {
         area.fail(
             "mode",
-            &format!("everybody can replace files in its folder ({folder_mode:04o})"),
-            &format!("chmod o-w {}", folder.display()),
+            &format!(
+                "everybody can replace files in {} ({:04o})",
+                open.display(),
+                folder_mode(open)
+            ),
+            &format!("chmod o-w {}", quoted(open)),
         );
     } else if mode & OTHERS_READ != 0 {
         area.warn(
@@ -206,15 +214,17 @@ fn mode(area: &mut Area, path: &Path, file: &Metadata) {
     } else {
         area.ok(
             "mode",
-            &format!("{mode:04o}, in a folder with {folder_mode:04o}"),
+            &format!(
+                "{mode:04o}, in a folder with {:04o}",
+                real.parent().map_or(0, folder_mode)
+            ),
         );
     }
 }
 
 /// Who owns the file writes its log, too, which SQLite makes beside it.
-fn owner(area: &mut Area, path: &Path, file: &Metadata) {
+fn owner(area: &mut Area, real: &Path, file: &Metadata, log: &Log) {
     let name = access::user(file.uid());
-    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let Some(folder) = real.parent() else {
         return;
     };
@@ -224,19 +234,15 @@ fn owner(area: &mut Area, path: &Path, file: &Metadata) {
         let owner = access::user(folder_owner);
         wrong = Some((
             format!("{name}, but its folder belongs to {owner}"),
-            format!("chown {owner}: {}*", real.display()),
+            format!("chown {owner}: {}*", quoted(real)),
         ));
     }
-    for suffix in ["-wal", "-shm"] {
-        let beside = beside(&real, suffix);
-        let other = fs::metadata(&beside).ok();
-        if let Some(other) = other.filter(|other| other.uid() != file.uid()) {
-            let owner = access::user(other.uid());
-            wrong.get_or_insert((
-                format!("{name}, but {} belongs to {owner}", beside.display()),
-                format!("chown {name}: {}", beside.display()),
-            ));
-        }
+    if let Some((beside, owner)) = log.files.iter().find(|(_, owner)| *owner != file.uid()) {
+        let owner = access::user(*owner);
+        wrong.get_or_insert((
+            format!("{name}, but {} belongs to {owner}", beside.display()),
+            format!("chown {name}: {}", quoted(beside)),
+        ));
     }
     if wrong.is_none()
         && let Some(who) = Who::named(&name)
@@ -244,7 +250,7 @@ fn owner(area: &mut Area, path: &Path, file: &Metadata) {
     {
         wrong = Some((
             format!("{name}, who cannot make files beside it: {closed}"),
-            format!("chown {name}: {}; chmod u+rwx it", folder.display()),
+            format!("chown {name}: {0} && chmod u+rwx {0}", quoted(folder)),
         ));
     }
     match wrong {
@@ -253,8 +259,8 @@ fn owner(area: &mut Area, path: &Path, file: &Metadata) {
     }
 }
 
-fn space(area: &mut Area, path: &Path) {
-    let Some(found) = path.parent().and_then(|folder| statvfs(folder).ok()) else {
+fn space(area: &mut Area, real: &Path) {
+    let Some(found) = real.parent().and_then(|folder| statvfs(folder).ok()) else {
         return;
     };
     // Their types differ from system to system.
@@ -272,54 +278,6 @@ fn space(area: &mut Area, path: &Path) {
         area.warn("space", &said, advice);
     } else {
         area.ok("space", &said);
-    }
-}
-
-/// The write-ahead log, before it was opened here.
-struct Log {
-    size: u64,
-    /// Somebody else has the store open; where that can be told.
-    in_use: Option<bool>,
-}
-
-impl Log {
-    fn of(path: &Path, file: &Metadata) -> Self {
-        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let size = fs::metadata(beside(&real, "-wal")).map_or(0, |log| log.len());
-        let shm = fs::metadata(beside(&real, "-shm")).map_or(0, |shm| shm.ino());
-        let locks = fs::read_to_string("/proc/locks").ok();
-        // `1: POSIX  ADVISORY  READ 1234 08:01:131 128 128`; the device may be
-        // another one than that of the files.
-        let is_ours = |line: &str| {
-            let inode = line
-                .split_whitespace()
-                .filter_map(|word| word.rsplit_once(':'));
-            let inode = inode.filter_map(|(_, inode)| inode.parse::<u64>().ok());
-            inode
-                .into_iter()
-                .any(|inode| inode == file.ino() || inode == shm)
-        };
-        let in_use = locks.map(|locks| locks.lines().any(is_ours));
-        Self { size, in_use }
-    }
-
-    fn judge(&self, area: &mut Area) {
-        let said = size(self.size);
-        if self.size > 0 && self.in_use == Some(false) {
-            area.warn(
-                "log",
-                &format!("{said} left behind by a process that did not end well"),
-                "nothing is lost: the next command takes it in, such as: smtpcred domain list",
-            );
-        } else if self.size > LARGE_LOG {
-            area.warn(
-                "log",
-                &format!("{said}: somebody reads the store and does not stop"),
-                "see who has it open (fuser -v), such as a backup that hangs",
-            );
-        } else {
-            area.ok("log", &said);
-        }
     }
 }
 
