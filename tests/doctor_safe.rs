@@ -137,3 +137,31 @@ fn the_log_that_doctor_makes_itself() {
     assert!(run.stdout.contains("store,owner,ok,nobody,"), "{run:?}");
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "{run:?}");
 }
+
+/// What a server's configuration names is not read for ever, and comments in it
+/// say nothing.
+#[test]
+fn files_that_a_configuration_names() {
+    let sandbox = Sandbox::new();
+    let here = sandbox.folder.path();
+    let [pipe, comments] = ["pipe", "comments"].map(|name| here.join(name));
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let query = "# driver = sql\n#  password_query = SELECT x FROM dovecot_users\n";
+    fs::write(&comments, query).unwrap();
+    let text = format!(
+        "#!/bin/sh\necho 'args = {}\n args = {}'\n",
+        pipe.display(),
+        comments.display()
+    );
+    program(&here.join("doveconf"), &text);
+    let args = ["doctor", "--json", "--port", "1", "--server", "dovecot"];
+    let mut command = sandbox.command(&args);
+    command.env("PATH", here);
+    let run = support::finished(command.output().unwrap());
+    let found: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    for check in ["driver = sql", "dovecot_users"] {
+        let mut found = found.as_array().unwrap().iter();
+        let one = found.find(|one| one["check"] == check).unwrap();
+        assert_eq!(one["state"], "fail", "{one}");
+    }
+}

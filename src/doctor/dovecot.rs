@@ -6,7 +6,7 @@ use std::path::Path;
 use super::access::Who;
 use super::findings::{Area, Compared, Findings};
 use super::store::{Examined, beside, size};
-use super::tool;
+use super::{files, tool};
 use crate::error::Result;
 
 pub struct Dovecot {
@@ -24,7 +24,7 @@ impl Dovecot {
         let more: Vec<_> = config
             .lines()
             .filter_map(|line| line.trim().strip_prefix("args = "))
-            .filter_map(|path| fs::read_to_string(path.trim()).ok())
+            .filter_map(|path| files::text(Path::new(path.trim())))
             .collect();
         config.push_str(&more.join("\n"));
         Ok(Self { file, config })
@@ -144,7 +144,8 @@ impl Dovecot {
     }
 
     fn lines(&self) -> impl Iterator<Item = &str> {
-        self.config.lines().map(str::trim)
+        let lines = self.config.lines().map(str::trim);
+        lines.filter(|line| !line.starts_with('#'))
     }
 
     fn value(&self, name: &str) -> Option<&str> {

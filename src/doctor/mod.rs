@@ -5,6 +5,7 @@
 mod access;
 pub mod dovecot;
 pub mod exim;
+mod files;
 mod findings;
 mod log;
 mod machine;

@@ -1,10 +1,11 @@
 //! Rotation: does anybody start it, and did it come to its end?
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use super::findings::{Area, Findings};
 use super::store::Examined;
-use super::{advice, tool};
+use super::{advice, files, tool};
 use crate::app::World;
 use crate::model::duration::Duration;
 
@@ -76,16 +77,68 @@ fn cron() -> Option<String> {
         .into_iter()
         .filter_map(|folder| fs::read_dir(folder).ok())
         .flat_map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())));
-    let rotates = |line: &str| {
-        let line = line.trim_start();
-        !line.starts_with('#') && line.contains("smtpcred") && line.contains("user rotate")
-    };
-    ["/etc/crontab".into()]
+    [PathBuf::from("/etc/crontab")]
         .into_iter()
         .chain(files)
+        .filter(|file| is_read(file))
         .find(|file| {
-            let text = fs::read(file).unwrap_or_default();
-            String::from_utf8_lossy(&text).lines().any(rotates)
+            let text = files::text(file).unwrap_or_default();
+            text.lines().any(rotates)
         })
         .map(|file| file.display().to_string())
+}
+
+/// Nobody reads what a package manager or an editor leaves, such as `x.dpkg-dist`.
+fn is_read(file: &Path) -> bool {
+    let name = file.file_name().unwrap_or_default().as_encoded_bytes();
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_-".contains(b);
+    name.iter().all(plain) || file.starts_with("/var/spool/cron")
+}
+
+/// A line that runs it, and does more than tell what it would do.
+fn rotates(line: &str) -> bool {
+    let words: Vec<_> = line.split_whitespace().collect();
+    let is_ours = |word: &str| word == "smtpcred" || word.ends_with("/smtpcred");
+    let at = words.iter().position(|word| is_ours(word));
+    let rest = at.map_or(&words[..0], |at| &words[at..]);
+    let says = |word: &&str| ["echo", "printf", "logger"].contains(word);
+    !line.trim_start().starts_with('#')
+        && rest.windows(2).any(|pair| pair == ["user", "rotate"])
+        && !rest.iter().any(|word| word.starts_with("--dry-run"))
+        && !words.iter().any(says)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_rotate() {
+        for (line, runs) in [
+            ("17 3 * * * root smtpcred user rotate --due", true),
+            (
+                "/usr/bin/smtpcred --store /s.db user rotate --due >/dev/null",
+                true,
+            ),
+            ("# 17 3 * * * root smtpcred user rotate --due", false),
+            ("0 4 * * * root smtpcred user rotate --due --dry-run", false),
+            ("echo never run: smtpcred user rotate --due", false),
+            ("0 4 * * * root smtpcred user list rotate", false),
+            ("0 4 * * * root notsmtpcred user rotate", false),
+        ] {
+            assert_eq!(rotates(line), runs, "{line}");
+        }
+    }
+
+    #[test]
+    fn files_that_cron_reads() {
+        for (file, read) in [
+            ("/etc/cron.d/smtpcred", true),
+            ("/etc/cron.d/smtpcred.dpkg-dist", false),
+            ("/etc/cron.daily/smtpcred~", false),
+            ("/var/spool/cron/crontabs/a.b", true),
+        ] {
+            assert_eq!(is_read(Path::new(file)), read, "{file}");
+        }
+    }
 }

@@ -125,10 +125,10 @@ impl Process {
         match who.kept_from_writing(&store) {
             Ok(None) => area.ok("store", &format!("{} may use it", who.name)),
             Ok(Some(closed)) => {
-                let owner = fs::metadata(&store).map(|file| access::user(file.uid()));
+                let whose = fs::metadata(&store).map(|file| access::user(file.uid()));
                 let advice = format!(
                     "run it as {}, whose the store is; or, if {} is who should run it: chown {}: {}*",
-                    owner.unwrap_or_default(),
+                    whose.unwrap_or_default(),
                     who.name,
                     who.name,
                     quoted(&store)

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::{AccessFlags, access};
 
+use super::files::MOST;
 use crate::error::{Error, Result};
 
 /// What a program said that ended well.
@@ -21,8 +22,6 @@ pub struct Said {
 
 /// They read files; what takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// In bytes. Nobody's configuration is as long.
-const MOST: u64 = 8 << 20;
 
 pub fn ask(program: &str, args: &[&str]) -> Result<Said> {
     let (good, said) = run(program, args)?;
