@@ -17,7 +17,7 @@ pub struct Exim {
 impl Exim {
     pub fn read(file: Option<&Path>) -> Result<Self> {
         let said = asked(file, &["-bP", "config"])?;
-        let lines = said.lines().map(|line| line.trim().to_owned());
+        let lines = said.lines().map(spaced);
         let user = asked(file, &["-bP", "exim_user"]).ok();
         let user = user.and_then(|said| Some(said.split_once(" = ")?.1.trim().to_owned()));
         Ok(Self {
@@ -37,6 +37,8 @@ impl Exim {
             line("public_name = LOGIN"),
             line("driver = dovecot"),
             there(&socket, has(&socket) && !self.lines.iter().any(others)),
+            // Without it the policy service is told of nobody, and limits nobody.
+            there("server_set_id = $auth1", self.names_users()),
             there("auth_advertise_hosts, over TLS only", self.encrypts()),
         ];
         let policy = format!("readsocket{{{}}}", sockets.policy);
@@ -113,6 +115,15 @@ impl Exim {
             || (authenticators > 0 && conditions >= authenticators)
     }
 
+    /// Each authenticator says who signed in.
+    fn names_users(&self) -> bool {
+        let count =
+            |wanted: &dyn Fn(&str) -> bool| self.lines.iter().filter(|line| wanted(line)).count();
+        let authenticators = count(&|line| line == "driver = dovecot");
+        let named = count(&|line| line.starts_with("server_set_id = ") && line.contains("auth1"));
+        named >= authenticators
+    }
+
     /// The lines of the ACL that an option names.
     fn acl(&self, option: &str) -> Vec<&str> {
         let named = self.lines.iter().find_map(|line| {
@@ -126,8 +137,23 @@ impl Exim {
         lines
             .skip_while(|line| line.strip_suffix(':') != Some(name))
             .skip(1)
-            .take_while(|line| !line.ends_with(':') && !line.starts_with("begin "))
+            // `accept hosts = :` goes on.
+            .take_while(|line| {
+                let next = line.ends_with(':') && !line.contains('=');
+                !next && !line.starts_with("begin ")
+            })
             .collect()
+    }
+}
+
+/// Exim shows an option as it was written: `driver=dovecot` is one, too.
+fn spaced(line: &str) -> String {
+    let line = line.trim();
+    match line.split_once('=') {
+        Some((name, value)) if !name.trim_end().contains(char::is_whitespace) => {
+            format!("{} = {}", name.trim_end(), value.trim_start())
+        }
+        _ => line.to_owned(),
     }
 }
 
