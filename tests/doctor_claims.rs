@@ -1,14 +1,19 @@
 //! What `smtpcred doctor` calls a fault is one: real servers set up so refuse who
 //! has the right password.
 
+use std::fs;
+
 mod support;
 
+#[path = "support/doctor.rs"]
+mod doctor;
 #[path = "support/mail/mod.rs"]
 mod mail;
 #[path = "support/nobody.rs"]
 mod nobody;
 #[path = "support/serve.rs"]
 mod serve;
+use doctor::{Changed, with_postfix};
 use mail::Place;
 use mail::dovecot::{Dovecot, Passwords};
 use mail::postfix::{Postfix, Setup};
@@ -43,6 +48,57 @@ fn postfix_refuses_to_send() {
     assert_eq!(code(relay, late), 554, "users may relay too late");
     let maps = format!("{relay}\n  -o smtpd_sender_restrictions=reject_sender_login_mismatch");
     assert_eq!(code(relay, &maps), 553, "an empty table of senders");
+    let client = format!("{relay}\n  -o smtpd_client_restrictions=reject");
+    assert_eq!(code(relay, &client), 554, "no client is let in");
+    let recipient = "smtpd_recipient_restrictions=$submission_recipient_restrictions";
+    let elsewhere = "smtpd_recipient_restrictions=reject_unauth_destination";
+    assert_eq!(
+        code(recipient, elsewhere),
+        554,
+        "users meet the end of a list"
+    );
+}
+
+/// What it says to put into master.cf makes all well.
+#[test]
+#[ignore = "needs root and Postfix: run tests/run"]
+fn what_it_says_to_type() {
+    with_postfix(|ground, _, postfix| {
+        let file = postfix.config.join("master.cf");
+        let mut text = fs::read_to_string(&file).unwrap();
+        let broken = text.replace(
+            "check_policy_service",
+            "warn_if_reject check_policy_service",
+        );
+        let broken = broken.replace("smtpd_sasl_type=dovecot", "smtpd_sasl_type=cyrus");
+        let _changed = Changed::write(&file, broken.as_bytes());
+        let (_, run) = ground.run();
+        let found: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        text = broken;
+        let mut typed = 0;
+        for advice in found.as_array().unwrap() {
+            let advice = advice["advice"].as_str().unwrap_or_default();
+            let Some((service, rest)) = advice
+                .strip_prefix("in master.cf, below ")
+                .and_then(|rest| rest.split_once(": "))
+            else {
+                continue;
+            };
+            let (line, _) = rest.split_once(", and then: ").unwrap();
+            let option = format!("  {line}\n");
+            let head = text.find(&format!("\n{service} ")).unwrap() + 1;
+            let end = text[head..]
+                .find("\n\n")
+                .map_or(text.len(), |end| head + end + 1);
+            text.insert_str(end, &option);
+            typed += 1;
+        }
+        // Of both services the kind of SASL and two lists.
+        assert_eq!(typed, 6, "{}", run.stdout);
+        fs::write(&file, &text).unwrap();
+        let (found, run) = ground.run();
+        assert!(found.is_empty(), "{found:?}\n{text}\n{}", run.stdout);
+    });
 }
 
 /// A hash of 19 MiB in a worker that may have so much in all.

@@ -33,7 +33,7 @@ type Case = (
 const RECIPIENT: &str = "fail postfix PORT smtpd_recipient_restrictions";
 const END_OF_DATA: &str = "fail postfix PORT smtpd_end_of_data_restrictions";
 
-const CASES: [Case; 12] = [
+const CASES: [Case; 15] = [
     (
         "a socket where nobody is",
         "/smtpcred/auth",
@@ -67,8 +67,26 @@ const CASES: [Case; 12] = [
     (
         "a policy service elsewhere",
         "smtpcred/policy",
-        "smtpcred/other",
+        "smtpcred/policy-off",
         &[RECIPIENT, END_OF_DATA],
+    ),
+    (
+        "a policy service that is only logged",
+        "smtpd_recipient_restrictions = check",
+        "smtpd_recipient_restrictions = warn_if_reject check",
+        &[RECIPIENT],
+    ),
+    (
+        "users meet the end of a list",
+        "default_action=DEFER }, permit_sasl_authenticated, reject",
+        "default_action=DEFER }, reject_unauth_destination",
+        &["fail postfix PORT smtpd_recipient_restrictions for users"],
+    ),
+    (
+        "no client is let in",
+        "smtpd_client_restrictions=",
+        "smtpd_client_restrictions=reject",
+        &["fail postfix PORT smtpd_client_restrictions for users"],
     ),
     (
         "nobody may relay",
@@ -171,6 +189,27 @@ fn postfix_wrong_in_one_thing() {
         let sound = Changed::write(&master, chroot.as_bytes());
         ground.is_sound_with(&args);
         drop(sound);
+        // Case says nothing to Postfix, and a class stands for a list.
+        let other = text
+            .replace("smtpd_sasl_auth_enable=yes", "smtpd_sasl_auth_enable=YES")
+            .replace(
+                "permit_sasl_authenticated, reject",
+                "Permit_SASL_authenticated, REJECT",
+            )
+            .replace(
+                "restrictions = check_policy_service",
+                "restrictions = mine, Check_Policy_Service",
+            );
+        let (before, after) = other.split_once("= mine, Check_Policy_Service {").unwrap();
+        let (service, after) = after.split_once('}').unwrap();
+        let class = format!(
+            "smtpd_restriction_classes = mine\nmine = check_policy_service {{{service}}}\n"
+        );
+        let main_class = Changed::append(&main, &class);
+        let other = format!("{before}= mine{after}").replace("= mine, Check", "= Check");
+        let sound = Changed::write(&master, other.as_bytes());
+        ground.is_sound_with(&args);
+        drop((sound, main_class));
         let chroot = chroot.replacen("=smtpcred/auth", &format!("={auth}"), 1);
         one(
             "a path of the outside in a chroot",
@@ -247,6 +286,12 @@ fn the_configuration_of_exim() {
             "fail exim public_name = LOGIN",
         ),
         (
+            "nobody is known by name",
+            "server_set_id = $auth1",
+            "server_condition = true",
+            "fail exim server_set_id = $auth1",
+        ),
+        (
             "no limits at RCPT",
             "acl_smtp_rcpt = acl_smtpcred_rcpt",
             "acl_smtp_rcpt = acl_smtpcred_data",
@@ -261,6 +306,17 @@ fn the_configuration_of_exim() {
     ];
     let text = fs::read_to_string(&exim.config).unwrap();
     with_file(&ground, &text, &cases);
+    // As it may be written, too.
+    let other = text
+        .replace("driver = dovecot", "driver=dovecot")
+        .replace("public_name = PLAIN", "public_name=PLAIN")
+        .replacen(
+            "acl_smtpcred_rcpt:\n",
+            "acl_smtpcred_rcpt:\n  accept hosts = :\n",
+            1,
+        );
+    assert!(other.contains("hosts = :") && other.contains("driver=dovecot"));
+    with_file(&ground, &other, &[]);
     for name in ["auth", "policy"] {
         let _set = doctor::Mode::set(&place.sockets().join(name), 0o660);
         let said = format!("fail exim access to {name}");

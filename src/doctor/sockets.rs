@@ -212,9 +212,16 @@ fn asked(endpoint: &Endpoint, question: &str, end: &str) -> Result<String, Troub
     let mut stream: Box<dyn Stream> = match endpoint {
         Endpoint::Unix(path) => Box::new(reach(path)?),
         Endpoint::Inet(address) => {
-            let connected = address.to_socket_addrs().and_then(|mut found| {
-                let first = found.next().ok_or(ErrorKind::NotFound)?;
-                TcpStream::connect_timeout(&first, PATIENCE)
+            // One after the other, as a mail server does.
+            let connected = address.to_socket_addrs().and_then(|found| {
+                let mut connected = Err(ErrorKind::NotFound.into());
+                for address in found {
+                    connected = TcpStream::connect_timeout(&address, PATIENCE);
+                    if connected.is_ok() {
+                        break;
+                    }
+                }
+                connected
             });
             Box::new(connected.map_err(|error| format!("nobody answers there: {error}"))?)
         }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::restrictions::{self, services, words};
+use super::restrictions::{self, PERMITS, ends_for_users, services, words};
 use super::{Postfix, Service};
 use crate::doctor::access::Who;
 use crate::doctor::findings::{Area, Findings};
@@ -11,6 +11,8 @@ use crate::doctor::sockets::{Endpoint, Known, Sockets};
 const RECIPIENT: &str = "smtpd_recipient_restrictions";
 const END_OF_DATA: &str = "smtpd_end_of_data_restrictions";
 const RELAY: &str = "smtpd_relay_restrictions";
+const CLIENT: &str = "smtpd_client_restrictions";
+const HELO: &str = "smtpd_helo_restrictions";
 const SENDER: &str = "smtpd_sender_restrictions";
 
 impl Postfix {
@@ -28,7 +30,7 @@ impl Postfix {
                 add(&mut known.auth, self.endpoint(service, path));
             }
             for list in [RECIPIENT, END_OF_DATA] {
-                for asked in services(self.value(service, list)) {
+                for asked in services(&self.list(service, list)) {
                     add(&mut known.policy, self.endpoint(service, asked.name));
                 }
             }
@@ -83,7 +85,7 @@ impl Postfix {
             .first()
             .map_or_else(String::new, |first| self.spelled(service, first, true));
         for list in [RECIPIENT, END_OF_DATA] {
-            for asked in services(self.value(service, list)) {
+            for asked in services(&self.list(service, list)) {
                 let endpoint = self.endpoint(service, asked.name);
                 if is_known(&known.policy, &endpoint) {
                     asked.name.clone_into(&mut policy);
@@ -107,10 +109,13 @@ impl Postfix {
             } else if found.is_empty() {
                 "empty".clone_into(&mut found);
             }
+            let wanted = match name {
+                RECIPIENT | END_OF_DATA => self.with_policy(service, name, &sockets.policy),
+                _ => one.wanted.clone(),
+            };
             let advice = format!(
-                "in master.cf, below {}: -o {{ {} }}, and then: postfix reload",
+                "in master.cf, below {}: -o {{ {wanted} }}, and then: postfix reload",
                 service.name.trim_end_matches("/inet"),
-                one.wanted
             );
             if of_policy && !one.good && with_dovecot && known.policy.is_empty() {
                 area.warn(&check, "no limits without smtpcred serve", &advice);
@@ -120,36 +125,76 @@ impl Postfix {
         }
     }
 
+    /// A list with the policy service at its head, as master.cf has it.
+    fn with_policy(&self, service: &Service, name: &str, policy: &str) -> String {
+        let list = self.list(service, name);
+        let mut words = words(&list).into_iter().peekable();
+        let mut rest = Vec::new();
+        while let Some(word) = words.next() {
+            match word {
+                "warn_if_reject" if words.peek() == Some(&"check_policy_service") => {}
+                "check_policy_service" => {
+                    let asked = words.next().unwrap_or_default();
+                    // One of another program stays.
+                    if !asked.contains("smtpcred") {
+                        rest.extend([format!("{word} {asked}")]);
+                    }
+                }
+                _ => rest.push(word.to_owned()),
+            }
+        }
+        if rest.is_empty() && name == RECIPIENT {
+            rest = ["permit_sasl_authenticated", "reject"]
+                .map(str::to_owned)
+                .into();
+        }
+        let policy = if policy.contains(':') {
+            policy.to_owned()
+        } else {
+            format!("unix:{policy}")
+        };
+        let ours = format!("check_policy_service {{ {policy}, default_action=DEFER }}");
+        rest.insert(0, ours);
+        // An argument follows what it belongs to without a comma as well.
+        format!("{name} = {}", rest.join(", "))
+    }
+
     /// What makes the policy service or signing in useless, by its place in a list.
     fn lists(&self, area: &mut Area, service: &Service) {
         let named = |name: &str| format!("{} {name}", service.name);
         for list in [RECIPIENT, END_OF_DATA] {
-            for asked in services(self.value(service, list)) {
+            for asked in services(&self.list(service, list)) {
                 self.order(area, &named(list), service, &asked);
             }
         }
-        let relay = words(self.value(service, RELAY));
-        let lets_relay = if relay.is_empty() {
-            words(self.value(service, RECIPIENT))
+        let relay = self.list(service, RELAY);
+        let of_recipients = relay.is_empty();
+        let lets_relay = if of_recipients {
+            self.list(service, RECIPIENT)
         } else {
             relay
         };
-        let first = |wanted: &[&str]| lets_relay.iter().position(|word| wanted.contains(word));
-        let permits = first(&["permit_sasl_authenticated", "permit"]);
-        let ends = first(&[
-            "reject",
-            "defer",
-            "reject_unauth_destination",
-            "defer_unauth_destination",
-        ]);
-        let good = permits.is_some_and(|permits| ends.is_none_or(|ends| permits < ends));
-        let found = lets_relay.join(", ");
+        let permits = words(&lets_relay).iter().any(|word| PERMITS.contains(word));
+        let good = permits && ends_for_users(&lets_relay).is_none();
+        let found = lets_relay;
         area.judge(
             &named(RELAY),
             good,
             if good { "users may relay" } else { &found },
             "users would be told \"554 Relay access denied\": put permit_sasl_authenticated first",
         );
+        for list in [CLIENT, HELO, SENDER, RECIPIENT] {
+            let restrictions = self.list(service, list);
+            if let Some(end) = ends_for_users(&restrictions)
+                && !(list == RECIPIENT && of_recipients)
+            {
+                area.fail(
+                    &format!("{} for users", named(list)),
+                    &format!("users meet {end}: {restrictions}"),
+                    &format!("they would be refused: put permit_sasl_authenticated before {end}"),
+                );
+            }
+        }
         self.sender_maps(area, service, &named);
     }
 
@@ -191,8 +236,12 @@ impl Postfix {
         ];
         const KNOWN: &str = "reject_known_sender_login_mismatch";
         let maps = self.value(service, "smtpd_sender_login_maps");
-        let lists = [SENDER, RELAY, RECIPIENT].map(|list| words(self.value(service, list)));
-        let used = |wanted: &[&str]| lists.iter().flatten().any(|word| wanted.contains(word));
+        let lists = [SENDER, RELAY, RECIPIENT].map(|list| self.list(service, list));
+        let used = |wanted: &[&str]| {
+            lists
+                .iter()
+                .any(|list| words(list).iter().any(|word| wanted.contains(word)))
+        };
         if used(&EVERY) && maps.is_empty() {
             area.fail(
                 &named("smtpd_sender_login_maps"),
@@ -237,7 +286,12 @@ impl Postfix {
     /// Where a service finds what it calls so.
     fn endpoint(&self, service: &Service, name: &str) -> Endpoint {
         if let Some(address) = name.strip_prefix("inet:") {
-            return Endpoint::Inet(address.to_owned());
+            // A port alone is one of this machine.
+            return Endpoint::Inet(if address.contains(':') {
+                address.to_owned()
+            } else {
+                format!("localhost:{address}")
+            });
         }
         let path = Path::new(name.strip_prefix("unix:").unwrap_or(name));
         let queue = Path::new(self.main("queue_directory"));

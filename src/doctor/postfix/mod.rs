@@ -75,9 +75,35 @@ impl Postfix {
             .unwrap_or_else(|| self.main(name))
     }
 
+    /// A list of restrictions as Postfix sees it: without regard to case, and each
+    /// class of its own replaced by what that stands for.
+    pub fn list(&self, service: &Service, name: &str) -> String {
+        let classes = self.value(service, "smtpd_restriction_classes");
+        let classes = restrictions::words(classes);
+        let mut words = restrictions::words(self.value(service, name));
+        // A class may name others; no sane one goes deeper.
+        for _ in 0..4 {
+            let stands = words.into_iter().flat_map(|word| {
+                if classes.contains(&word) {
+                    restrictions::words(self.value(service, word))
+                } else {
+                    vec![word]
+                }
+            });
+            // One that names itself several times would grow for ever.
+            words = stands.take(1000).collect();
+        }
+        let plain: Vec<_> = words.into_iter().map(restrictions::plain).collect();
+        plain.join(", ")
+    }
+
+    fn says_yes(&self, service: &Service, name: &str) -> bool {
+        self.value(service, name).eq_ignore_ascii_case("yes")
+    }
+
     /// Those that sign users in.
     pub fn signing_in(&self) -> impl Iterator<Item = &Service> {
-        let signs_in = |service: &&Service| self.value(service, "smtpd_sasl_auth_enable") == "yes";
+        let signs_in = |service: &&Service| self.says_yes(service, "smtpd_sasl_auth_enable");
         self.services.iter().filter(signs_in)
     }
 
@@ -89,9 +115,10 @@ impl Postfix {
 
     /// Passwords come over TLS only.
     pub fn encrypts(&self, service: &Service) -> bool {
-        self.value(service, "smtpd_tls_auth_only") == "yes"
-            || self.value(service, "smtpd_tls_security_level") == "encrypt"
-            || self.value(service, "smtpd_tls_wrappermode") == "yes"
+        let level = self.value(service, "smtpd_tls_security_level");
+        self.says_yes(service, "smtpd_tls_auth_only")
+            || level.eq_ignore_ascii_case("encrypt")
+            || self.says_yes(service, "smtpd_tls_wrappermode")
     }
 
     /// Every service that signs users in.
@@ -130,7 +157,11 @@ impl Postfix {
         ]
         .map(|name| {
             let found = self.value(service, name);
-            let good = found.contains("check_policy_service") && found.contains(&sockets.policy);
+            let list = self.list(service, name);
+            let asked = restrictions::services(&list);
+            let good = asked
+                .iter()
+                .any(|one| one.enforced && one.is(&sockets.policy));
             let wanted = format!("{name} with check_policy_service … {}", sockets.policy);
             compared(&wanted, found, good)
         });

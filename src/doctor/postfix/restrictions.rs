@@ -34,7 +34,54 @@ pub struct Service<'a> {
     pub default_action: Option<&'a str>,
     /// Restrictions before it that let mail through without it.
     pub skipped_by: Vec<&'a str>,
+    /// What it says counts, and is not only logged.
+    pub enforced: bool,
 }
+
+impl Service<'_> {
+    /// Whether it is this one, with `unix:` or without.
+    pub fn is(&self, name: &str) -> bool {
+        let bare = |name: &str| name.strip_prefix("unix:").unwrap_or(name).to_owned();
+        bare(self.name) == bare(name)
+    }
+}
+
+/// The names of restrictions, whose case says nothing to Postfix, in lower case.
+pub fn plain(word: &str) -> String {
+    const BEGIN: [&str; 4] = ["permit", "reject", "defer", "check_"];
+    let lower = word.to_ascii_lowercase();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let begins = BEGIN.iter().any(|begin| lower.starts_with(begin));
+    if (begins || lower == "warn_if_reject") && lower.chars().all(is_name) {
+        return lower;
+    }
+    word.to_owned()
+}
+
+/// What ends a list for whoever signed in, before anything lets them through.
+pub fn ends_for_users(list: &str) -> Option<&str> {
+    const ENDS: [&str; 4] = [
+        "reject",
+        "defer",
+        "reject_unauth_destination",
+        "defer_unauth_destination",
+    ];
+    let words = words(list);
+    let mut before = None;
+    for word in words {
+        if PERMITS.contains(&word) {
+            return None;
+        }
+        if ENDS.contains(&word) && before != Some("warn_if_reject") {
+            return Some(word);
+        }
+        before = Some(word);
+    }
+    None
+}
+
+/// What lets whoever signed in through.
+pub const PERMITS: [&str; 2] = ["permit_sasl_authenticated", "permit"];
 
 pub fn services(list: &str) -> Vec<Service<'_>> {
     let words = words(list);
@@ -57,6 +104,7 @@ pub fn services(list: &str) -> Vec<Service<'_>> {
         found.push(Service {
             name,
             default_action: action.and_then(|rest| rest.split([',', ' ', '}']).next()),
+            enforced: at == 0 || words[at - 1] != "warn_if_reject",
             skipped_by: words[..at].iter().filter(permits).copied().collect(),
         });
     }
@@ -86,5 +134,37 @@ mod tests {
         assert_eq!(found[1].name, "inet:127.0.0.1:10040");
         assert_eq!(found[1].default_action, None);
         assert_eq!(found.len(), 2);
+        assert!(found[0].is("smtpcred/policy") && !found[0].is("unix:smtpcred/policy-off"));
+        assert!(found[0].enforced);
+        assert!(!services("warn_if_reject check_policy_service unix:a")[0].enforced);
+    }
+
+    #[test]
+    fn lists_that_end() {
+        for (list, end) in [
+            ("", None),
+            (
+                "check_policy_service unix:a, permit_sasl_authenticated, reject",
+                None,
+            ),
+            (
+                "check_policy_service unix:a, reject_unauth_destination",
+                Some("reject_unauth_destination"),
+            ),
+            ("permit_mynetworks, reject", Some("reject")),
+            ("warn_if_reject reject", None),
+            ("permit, reject", None),
+            ("reject_unknown_client_hostname", None),
+        ] {
+            assert_eq!(ends_for_users(list), end, "{list}");
+        }
+        for (word, same) in [
+            ("REJECT", "reject"),
+            ("Check_Policy_Service", "check_policy_service"),
+            ("unix:Smtpcred/Policy", "unix:Smtpcred/Policy"),
+            ("WARN_IF_REJECT", "warn_if_reject"),
+        ] {
+            assert_eq!(plain(word), same);
+        }
     }
 }
