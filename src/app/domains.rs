@@ -93,11 +93,14 @@ impl App {
         stored.ok_or_else(|| Error::DomainNotFound(name.to_string()))
     }
 
-    /// Its token was found.
-    pub fn set_verified(&mut self, name: &DomainName) -> Result<Domain> {
+    /// This token was found. While it was looked for, the domain may have become
+    /// another one's, with a token of its own.
+    pub fn set_verified(&mut self, name: &DomainName, token: &str) -> Result<Domain> {
         let mut tx = self.begin()?;
         need_domain(tx.store(), name)?;
-        tx.set_verified(name)?;
+        if !tx.set_verified(name, token)? {
+            return Err(Error::DomainNotFound(name.to_string()));
+        }
         tx.commit()?;
         need_domain(&mut self.store, name)
     }

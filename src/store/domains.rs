@@ -120,12 +120,17 @@ impl Tx<'_> {
             .map(|_| ())
     }
 
-    /// Its token was found in the DNS.
-    pub fn set_verified(&mut self, name: &DomainName) -> Result<()> {
-        const SQL: &str = "UPDATE domains SET verified_at = $2 WHERE name = $1";
+    /// Its token was found in the DNS; whether it still has that one.
+    pub fn set_verified(&mut self, name: &DomainName, token: &str) -> Result<bool> {
+        const SQL: &str = "UPDATE domains SET verified_at = $2
+            WHERE name = $1 AND verification_token = $3";
         let at = self.stamp.at;
-        self.execute(SQL, &[name.as_str().into(), at.into()])?;
-        self.event(Action::DomainVerify, Some(name), None, &Fields::default())
+        let changed = self.execute(SQL, &[name.as_str().into(), at.into(), token.into()])?;
+        if changed == 0 {
+            return Ok(false);
+        }
+        self.event(Action::DomainVerify, Some(name), None, &Fields::default())?;
+        Ok(true)
     }
 
     fn update_domain(&mut self, domain: &DomainName, change: &DomainChange) -> Result<Fields> {

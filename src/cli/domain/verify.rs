@@ -52,7 +52,7 @@ impl Verify {
                     .into());
                 }
             }
-            app.set_verified(&self.name)?;
+            app.set_verified(&self.name, &token)?;
             context
                 .out
                 .note(&format!("verified the domain {}", self.name));
