@@ -55,8 +55,9 @@ pub fn dmarc_fault(text: &str) -> Option<String> {
             let good = percent.parse::<u8>().is_ok_and(|n| n <= 100);
             (!good).then(|| format!("pct={percent} is not a number up to 100"))
         })
-        .or_else(|| reports_fault(&tags, "rua", &["mailto:"]))
-        .or_else(|| reports_fault(&tags, "ruf", &["mailto:"]))
+        // Any URI may stand there (RFC 7489 §6.2); receivers know the first.
+        .or_else(|| reports_fault(&tags, "rua", &["mailto:", "https:", "http:"]))
+        .or_else(|| reports_fault(&tags, "ruf", &["mailto:", "https:", "http:"]))
 }
 
 /// Of an MTA-STS record (RFC 8461 §3.1).
@@ -131,6 +132,7 @@ mod tests {
             "v=DMARC1; p=none",
             "v=DMARC1; p=Reject; sp=none; adkim=s; aspf=r; pct=100; fo=1",
             "v=DMARC1;p=quarantine;rua=mailto:a@b.example,mailto:c@d.example!10m",
+            "v=DMARC1; p=none; rua=https://b.example/reports",
         ] {
             assert_eq!(dmarc_fault(good), None, "{good}");
         }
