@@ -269,3 +269,24 @@ fn ctrl_c_ends_a_test_that_waits_for_its_server() {
     assert_eq!(ended.code, 130, "{}", said(&ended));
     assert_eq!(ended.modes, NORMAL);
 }
+
+/// To a terminal nothing goes that it would obey; a program gets all as it is.
+#[test]
+fn csv_on_a_terminal_is_spelled_out() {
+    let sandbox = Sandbox::new();
+    let args = [
+        "doctor",
+        "--format",
+        "csv",
+        "--port",
+        "1",
+        "--store",
+        "/no\x1b]0;x\x07where",
+    ];
+    let ended = Pty::run(&sandbox.command(&args)).end();
+    let printed = String::from_utf8_lossy(&ended.printed).into_owned();
+    assert!(printed.contains(r"/no\u{1b}]0;x\u{7}where"), "{printed}");
+    assert!(!printed.contains("\x1b]0;"), "{printed}");
+    let run = sandbox.run(&args);
+    assert!(run.stdout.contains("/no\x1b]0;x\x07where"), "{run:?}");
+}

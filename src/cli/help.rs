@@ -14,7 +14,8 @@ Examples:
 Output:
   stdout carries what was asked for and nothing else; everything said about it goes to stderr.
   With --json every command prints one document, whose names never change; times are RFC 3339 in
-  UTC. Errors are then {\"error\": {\"code\": …, \"message\": …, \"hint\": …}} on stderr. Without a
+  UTC. Errors are then {\"error\": {\"code\": …, \"message\": …, \"hint\": …}} on stderr. CSV gives a
+  program each text as it is; on a terminal, control characters in it are spelled out. Without a
   terminal nothing is ever asked: a missing answer is an error that names the flag.
 
 Exit codes:

@@ -119,32 +119,47 @@ impl List<'_> {
     }
 }
 
-/// CSV (RFC 4180, with plain line feeds) on stdout.
-pub(super) struct Csv(csv::Writer<io::Stdout>);
+/// CSV (RFC 4180, with plain line feeds) on stdout. A program gets each field as it
+/// is; on a terminal, what that would obey is spelled out, as in a table.
+pub(super) struct Csv {
+    writer: csv::Writer<io::Stdout>,
+    to_terminal: bool,
+}
 
 impl Csv {
     pub(super) fn begin(fields: &[&str]) -> Result<Self> {
-        let mut csv = Self(
-            csv::WriterBuilder::new()
+        let mut csv = Self {
+            writer: csv::WriterBuilder::new()
                 .buffer_capacity(BUFFER)
                 .from_writer(io::stdout()),
-        );
+            to_terminal: io::stdout().is_terminal(),
+        };
         csv.row(fields)?;
         Ok(csv)
     }
 
-    pub(super) fn row<T: AsRef<[u8]>>(&mut self, fields: &[T]) -> Result<()> {
-        self.0
-            .write_record(fields)
-            .map_err(|error| match error.into_kind() {
-                csv::ErrorKind::Io(error) => write_failed(&error),
-                other => Error::Output(format!("{other:?}")),
-            })
+    pub(super) fn row<T: AsRef<str>>(&mut self, fields: &[T]) -> Result<()> {
+        let written = if self.to_terminal {
+            self.writer.write_record(fields.iter().map(spelled_out))
+        } else {
+            self.writer
+                .write_record(fields.iter().map(AsRef::<str>::as_ref))
+        };
+        written.map_err(|error| match error.into_kind() {
+            csv::ErrorKind::Io(error) => write_failed(&error),
+            other => Error::Output(format!("{other:?}")),
+        })
     }
 
     pub(super) fn end(mut self) -> Result<()> {
-        self.0.flush().map_err(|e| write_failed(&e))
+        self.writer.flush().map_err(|e| write_failed(&e))
     }
+}
+
+/// Its lines stay lines.
+fn spelled_out<T: AsRef<str>>(field: &T) -> String {
+    let lines: Vec<_> = field.as_ref().split('\n').map(text::escaped).collect();
+    lines.join("\n")
 }
 
 fn fixed_width(widths: &[usize], cells: &[String]) -> String {
