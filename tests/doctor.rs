@@ -324,6 +324,8 @@ fn a_log_left_behind() {
         "{found:?}"
     );
     assert_eq!(fs::read(&log).unwrap(), before, "the log was changed");
+    let index = folder.join("copy.db-shm");
+    assert!(!index.exists(), "an index of the log stays");
     assert_eq!(fs::read(&copy).unwrap(), store, "the store was changed");
     // And one that is in use is no such thing.
     let run = sandbox.run(&["doctor", "--json", "--port", &closed]);

@@ -1,6 +1,8 @@
 //! The part of the story about what is wrong with a store.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use smtpcred::error::Error;
@@ -64,4 +66,54 @@ fn a_look_changes_nothing() {
     assert_eq!(fs::read(&location.0).unwrap(), before);
     let beside: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
     assert_eq!(beside.len(), 1, "{beside:?}");
+}
+
+/// The index of a log that somebody left is taken away again, unless somebody has
+/// opened the store meanwhile: they need it.
+#[test]
+#[ignore = "needs python3: run tests/run"]
+fn an_index_that_others_use_stays() {
+    const HOLD: &str = "import sqlite3, sys\n\
+        store = sqlite3.connect(sys.argv[1])\n\
+        store.execute('SELECT count(*) FROM domains').fetchone()\n\
+        print('open', flush=True)\n\
+        sys.stdin.read()";
+    let folder = tempfile::tempdir().unwrap();
+    let first = folder.path().join("first.db");
+    drop(Store::open(&Location(first.clone()), Access::Create).unwrap());
+    let sqlite = rusqlite::Connection::open(&first).unwrap();
+    let write = "CREATE TABLE written (a); DROP TABLE written";
+    sqlite.execute_batch(write).unwrap();
+    let copy = folder.path().join("copy.db");
+    let [from, log, index] =
+        ["first.db-wal", "copy.db-wal", "copy.db-shm"].map(|name| folder.path().join(name));
+    fs::copy(&first, &copy).unwrap();
+    fs::copy(&from, &log).unwrap();
+    assert!(fs::metadata(&log).unwrap().len() > 0);
+    let look = || {
+        let mut store =
+            Store::open_within(&Location(copy.clone()), Access::Look, PATIENCE).unwrap();
+        assert_eq!(store.check(PATIENCE).unwrap(), Integrity::Whole);
+        assert!(index.exists());
+        store
+    };
+    drop(look());
+    assert!(!index.exists());
+
+    let store = look();
+    let mut other = Command::new("python3")
+        .args(["-c", HOLD])
+        .arg(&copy)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let said = other.stdout.take().unwrap();
+    BufReader::new(said).read_line(&mut line).unwrap();
+    assert_eq!(line, "open\n");
+    drop(store);
+    assert!(index.exists(), "it was taken from somebody");
+    drop(other.stdin.take());
+    assert!(other.wait().unwrap().success());
 }

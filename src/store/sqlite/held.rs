@@ -45,6 +45,13 @@ impl Held {
         self.0
     }
 
+    /// Nobody else of this process has it open.
+    pub fn is_alone(&self) -> bool {
+        let open = registry();
+        let mut known = open.iter().filter(|(known, ..)| *known == self.0);
+        known.all(|(_, holders, _)| *holders == 1)
+    }
+
     /// Reads as much as there is of the beginning; says how much, and how long
     /// the file is.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<(usize, u64)> {

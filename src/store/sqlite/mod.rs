@@ -2,6 +2,7 @@
 
 mod busy;
 mod held;
+mod index;
 mod lock;
 mod open;
 
@@ -26,6 +27,8 @@ pub struct Sqlite {
     connection: Connection,
     path: PathBuf,
     patience: Duration,
+    /// After the connection.
+    _made: Option<index::Made>,
     /// Last: it is let go of after the connection is closed.
     file: Held,
 }

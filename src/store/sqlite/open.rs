@@ -12,6 +12,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::held::Held;
+use super::index;
 use super::{Sqlite, busy, translated};
 use crate::error::{Error, Result};
 use crate::store::Access;
@@ -65,13 +66,17 @@ pub fn open(path: &Path, access: Access, patience: Duration) -> Result<(Sqlite, 
         .busy_handler(Some(busy::handler(patience)))
         .map_err(|e| failed(&e))?;
     connection.execute_batch(PRAGMAS).map_err(|e| failed(&e))?;
-    if looks {
-        only_look(&path, &connection).map_err(|e| failed(&e))?;
-    }
+    let made = if looks {
+        only_look(&path, &connection).map_err(|e| failed(&e))?
+    } else {
+        None
+    };
     let mut store = Sqlite {
         connection,
         path,
         patience,
+        // Its locks are those of all this process: where it is open once.
+        _made: made.filter(|_| file.is_alone()),
         file,
     };
     if looks {
@@ -139,10 +144,14 @@ impl Sqlite {
 
 /// A log that somebody left stays as it is, too: whoever closes a store last would
 /// take it in.
-fn only_look(path: &Path, connection: &Connection) -> rusqlite::Result<()> {
-    let left = fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
+fn only_look(path: &Path, connection: &Connection) -> rusqlite::Result<Option<index::Made>> {
+    let store = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let left = fs::metadata(beside(&store, "-wal")).is_ok_and(|log| log.len() > 0);
+    let index = beside(&store, "-shm");
+    let makes = left && !index.exists();
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, left)?;
-    connection.execute_batch("PRAGMA query_only = ON")
+    connection.execute_batch("PRAGMA query_only = ON")?;
+    Ok(makes.then_some(index::Made { store, index }))
 }
 
 fn create(path: &Path) -> Result<()> {
