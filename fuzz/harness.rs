@@ -246,7 +246,9 @@ pub fn dns(data: &[u8]) {
     }
     for line in strangers.lines {
         if line.parse::<Spf>().is_ok() {
+            // None for one that is broken.
             let amended = spf::amended(&[line.to_owned()], Some("a:smtp.example.com"));
+            let Some(amended) = amended else { continue };
             let spf: Spf = amended.parse().expect("still good");
             assert_ne!(spf.all(), Some(spf::Qualifier::Pass), "{amended}");
         }
