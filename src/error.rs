@@ -107,6 +107,9 @@ pub enum Error {
         status: &'static str,
     },
 
+    #[error("{0} rows cannot be taken; nothing was changed")]
+    BadRows(u64),
+
     // A person has to say yes, or said no.
     #[error("{0} needs a confirmation, and there is no terminal to ask at")]
     NeedsConfirmation(&'static str),
@@ -224,6 +227,7 @@ impl Error {
             Self::RotationsFailed(_) => "rotations_failed",
             Self::HostNotSet(_) => "host_not_set",
             Self::CannotSignIn { .. } => "cannot_sign_in",
+            Self::BadRows(_) => "bad_rows",
             Self::NeedsConfirmation(_) => "needs_confirmation",
             Self::Cancelled => "cancelled",
             Self::Interrupted | Self::Stopped(_) => "interrupted",
@@ -259,7 +263,7 @@ impl Error {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::OutputClosed => Exit::Done,
-            Self::Usage(_) | Self::Invalid { .. } => Exit::Usage,
+            Self::Usage(_) | Self::Invalid { .. } | Self::BadRows(_) => Exit::Usage,
             Self::DomainNotFound(_) | Self::UserNotFound(_) | Self::NoSuchKey { .. } => {
                 Exit::NotFound
             }
@@ -353,6 +357,9 @@ impl Error {
                 "suspended" => format!("let it sign in again: smtpcred user resume {username}"),
                 _ => format!("extend it: smtpcred user set {username} --expires-in 180d"),
             },
+            Self::BadRows(_) => {
+                "each was named above; mend them, or put them aside with --skip-bad FILE".into()
+            }
             Self::NeedsConfirmation(_) => "repeat the command with --yes".into(),
             Self::Undeliverable(_) => {
                 "pipe it somewhere, or write it to a new file with --output FILE; nothing was changed".into()

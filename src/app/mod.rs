@@ -6,6 +6,8 @@ pub mod credential;
 pub mod dns;
 pub mod domains;
 pub mod explain;
+pub mod export;
+pub mod import;
 pub mod relay;
 pub mod report;
 pub mod rotation;

@@ -150,7 +150,7 @@ impl App {
     }
 }
 
-pub(super) fn limit_reached(store: &mut Store, domain: &Domain) -> Result<()> {
+pub(crate) fn limit_reached(store: &mut Store, domain: &Domain) -> Result<()> {
     match domain.max_users {
         Some(limit) if store.user_count(&domain.name)? >= limit.into() => Err(Error::UserLimit {
             domain: domain.name.to_string(),

@@ -196,8 +196,8 @@ Pasted text:
 
 JSON:
   {username, host, ports: [{port, encryption, recommended}], auth}; encryption is starttls or tls.
-  Of the installation also argon2, day, allow_insecure, require_verified_domains, limits: {KIND: N},
-  on_limit, rotate_every_seconds and delivery. With --for: {client, title, file, username, host,
+  Of the installation also argon2, accept_hash, day, allow_insecure, require_verified_domains,
+  limits: {KIND: N}, on_limit, rotate_every_seconds and delivery. With --for: {client, title, file, username, host,
   port, encryption, text}; with --for list: a list of {client, title, file}. The file is null where
   it is the reader's choice.";
 
@@ -206,16 +206,23 @@ Examples:
   smtpcred set-settings --host smtp.example.com
   smtpcred set-settings --ports 587,465
   smtpcred set-settings --argon2 m=47104,t=1,p=1
+  smtpcred set-settings --accept-hash argon2,bcrypt,sha512-crypt
   smtpcred set-settings --limit messages/hour=5000 --day Europe/Berlin
   smtpcred set-settings --rotate-every 180d
 
 JSON:
-  {host, ports, argon2, day, allow_insecure, require_verified_domains, limits: {KIND: N}, on_limit,
-  rotate_every_seconds, delivery: {command, write_file, write_env, env_name, timeout_seconds}}.
+  {host, ports, argon2, accept_hash, day, allow_insecure, require_verified_domains,
+  limits: {KIND: N}, on_limit, rotate_every_seconds,
+  delivery: {command, write_file, write_env, env_name, timeout_seconds}}.
 
 Argon2id:
   The least is OWASP's minimum: m=47104,t=1 or m=19456,t=2 or m=12288,t=3 or m=9216,t=4 or
-  m=7168,t=5. The most is m=1048576 (1 GiB), t=16, p=16. The default is m=19456,t=2,p=1.";
+  m=7168,t=5. The most is m=1048576 (1 GiB), t=16, p=16. The default is m=19456,t=2,p=1.
+
+Hashes of other systems:
+  What `user import` takes; who is there already still signs in. All, or with commas some of argon2,
+  scrypt, yescrypt, bcrypt, pbkdf2, scram, sha512-crypt, sha256-crypt, md5-crypt, ssha512, ssha256,
+  ssha, smd5, sha512, sha256, sha, md5, plain.";
 
 pub const VERIFY: &str = "\
 Examples:
@@ -352,8 +359,8 @@ Examples:
 JSON:
   A list of {id, at, actor, run_as, host, action, domain, username, fields}. The actor is the
   person, also behind sudo; run_as is whom the program ran as, where that is another. The actions
-  are domain.add, domain.set, domain.remove, domain.verify, user.create, user.set, user.reset,
-  user.rotate, user.retire, user.suspend, user.resume, user.delete, user.expired, rotation.begin,
+  are domain.add, domain.set, domain.remove, domain.verify, user.create, user.import, user.set,
+  user.reset, user.rotate, user.retire, user.suspend, user.resume, user.delete, user.expired, rotation.begin,
   rotation.withdraw, rotation.unfinished, password.rehash, settings.set, limit.near and
   limit.reached.";
 

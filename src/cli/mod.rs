@@ -11,6 +11,7 @@ mod help;
 mod lazy;
 mod list;
 mod machine;
+mod new_file;
 mod output;
 mod password_input;
 mod progress;

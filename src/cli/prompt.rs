@@ -11,6 +11,7 @@ use signal_hook::{SigId, flag};
 use zeroize::Zeroizing;
 
 use super::Context;
+use super::output::Output;
 use super::tty::{CTRL_C, CTRL_D, Tty};
 use crate::error::{Error, Result};
 
@@ -23,10 +24,20 @@ pub fn confirm(context: &Context, what: &'static str, consequence: &str, name: &
     if context.confirmed_beforehand() {
         return Ok(());
     }
+    confirm_beside(&context.out, what, consequence, name)
+}
+
+/// The same, where nothing was said beforehand.
+pub fn confirm_beside(
+    out: &Output,
+    what: &'static str,
+    consequence: &str,
+    name: &str,
+) -> Result<()> {
     if !person_present() {
         return Err(Error::NeedsConfirmation(what));
     }
-    context.out.warn(consequence);
+    out.warn(consequence);
     let _signals = Caught::new();
     let terminal = Term::stderr();
     let typed: String = Input::new()

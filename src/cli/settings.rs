@@ -12,7 +12,7 @@ use super::sending::LimitArgs;
 use super::{Context, complete, help, snippets};
 use crate::error::Error;
 use crate::model::day::Day;
-use crate::model::hash::Cost;
+use crate::model::hash::{Accepted, Cost};
 use crate::model::limits::{Kind, LimitSetting, Limits};
 use crate::model::name::HostName;
 use crate::model::rotation::RotationRules;
@@ -58,6 +58,10 @@ pub struct Set {
     /// Older, cheaper hashes are made again when their password is next verified.
     #[arg(long, value_name = "m=…,t=…,p=…")]
     argon2: Option<Cost>,
+
+    /// Which hashes `user import` takes: all, or some of argon2,scrypt,yescrypt,bcrypt,…
+    #[arg(long, value_name = "SCHEMES")]
+    accept_hash: Option<Accepted>,
 
     /// When a limit of a day begins anew: rolling (the last 24 hours count), or at midnight in a
     /// time zone such as Europe/Berlin
@@ -166,13 +170,14 @@ impl Set {
         let nothing = self.host.is_none()
             && self.ports.is_none()
             && self.argon2.is_none()
+            && self.accept_hash.is_none()
             && self.day.is_none()
             && self.allow_insecure.is_none()
             && self.require_verified_domains.is_none()
             && rotation.is_empty()
             && sending.is_empty();
         if nothing {
-            let give = "nothing to set: give --host, --ports, --argon2, --day, --allow-insecure, --require-verified-domains, --daily-limit, --limit, --on-limit, --rotate-every or --deliver";
+            let give = "nothing to set: give --host, --ports, --argon2, --accept-hash, --day, --allow-insecure, --require-verified-domains, --daily-limit, --limit, --on-limit, --rotate-every or --deliver";
             return Err(Error::Usage(give.into()).into());
         }
         let mut app = context.app(Access::Create)?;
@@ -180,6 +185,7 @@ impl Set {
             host: self.host,
             ports: self.ports,
             argon2: self.argon2,
+            accept_hash: self.accept_hash,
             allow_insecure: self.allow_insecure,
             require_verified_domains: self.require_verified_domains,
             day: self.day,
@@ -217,6 +223,7 @@ struct ConnectionRecord {
 #[derive(Serialize)]
 struct Installation {
     argon2: String,
+    accept_hash: String,
     day: String,
     allow_insecure: bool,
     require_verified_domains: bool,
@@ -230,6 +237,7 @@ impl Installation {
     fn new(settings: &Settings, rotation: &RotationRules) -> Self {
         Self {
             argon2: settings.argon2.to_string(),
+            accept_hash: settings.accept_hash.to_string(),
             day: settings.day.to_string(),
             allow_insecure: settings.allow_insecure,
             require_verified_domains: settings.require_verified_domains,
@@ -390,6 +398,7 @@ impl Record for SettingsRecord {
         "host",
         "ports",
         "argon2",
+        "accept_hash",
         "day",
         "allow_insecure",
         "limits",
@@ -403,6 +412,7 @@ impl Record for SettingsRecord {
             self.host.clone().unwrap_or_default(),
             ports.join(" "),
             self.installation.argon2.clone(),
+            self.installation.accept_hash.clone(),
             self.installation.day.clone(),
             self.installation.allow_insecure.to_string(),
             limits_in_a_row(&self.installation.limits),

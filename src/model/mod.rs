@@ -15,6 +15,7 @@ pub mod mailbox;
 pub mod name;
 pub mod password;
 pub mod refusal;
+pub mod roster;
 pub mod rotation;
 pub mod sender;
 pub mod server;

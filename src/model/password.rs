@@ -110,9 +110,7 @@ impl Password {
         if self.generated {
             return Ok(KeyId::of_generated(self.text.as_bytes()));
         }
-        let mut id = String::with_capacity(KeyId::LENGTH);
-        push_random(&mut id, KeyId::LENGTH, random)?;
-        Ok(KeyId(id.into()))
+        KeyId::random(random)
     }
 }
 
@@ -124,6 +122,18 @@ impl fmt::Debug for Password {
 
 impl KeyId {
     const LENGTH: usize = 8;
+
+    /// Of a password that nobody can tell anything about.
+    pub fn random(random: Random) -> Result<Self> {
+        let mut id = String::with_capacity(Self::LENGTH);
+        push_random(&mut id, Self::LENGTH, random)?;
+        Ok(Self(id.into()))
+    }
+
+    /// Whether it could be one.
+    pub fn is_well_formed(text: &str) -> bool {
+        text.len() == Self::LENGTH && text.bytes().all(|b| BASE57.contains(&b))
+    }
 
     /// What the store says, trusted to be one.
     pub fn stored(id: String) -> Self {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::day::Day;
-use super::hash::Cost;
+use super::hash::{Accepted, Cost};
 use super::limits::{Limits, OnLimit};
 use super::name::HostName;
 use super::text::invalid;
@@ -16,6 +16,8 @@ pub struct Settings {
     pub host: Option<HostName>,
     pub ports: Ports,
     pub argon2: Cost,
+    /// Which hashes of other systems an import takes.
+    pub accept_hash: Accepted,
     /// Passwords may come over connections that are not encrypted.
     pub allow_insecure: bool,
     /// Users of domains that are not verified cannot send.

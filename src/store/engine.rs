@@ -104,6 +104,9 @@ pub trait Engine {
     /// From now on keeps little of what was read in memory.
     fn keep_little(&mut self) -> Result<()>;
 
+    /// Begins a piece of work on tables of this connection alone: nobody waits.
+    fn begin_apart(&mut self) -> Result<()>;
+
     /// Begins a change. Waits for other writers, for some seconds at most.
     fn begin(&mut self) -> Result<()>;
 

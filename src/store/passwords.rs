@@ -60,10 +60,6 @@ impl Tx<'_> {
         const RETIRE: &str = "UPDATE passwords
             SET retires_at = $2, retiring_since = $3, retire_unused = NULL, retire_latest = NULL
             WHERE username = $1 AND hash IS NOT NULL AND (retires_at IS NULL OR retires_at > $2)";
-        const STOP: &str = "UPDATE passwords
-            SET hash = NULL,
-                retires_at = CASE WHEN retires_at < $2 THEN retires_at ELSE $2 END
-            WHERE username = $1 AND hash IS NOT NULL";
         // Long retired, and their hashes still there: erased in passing.
         // Whatever was under way: it is decided now.
         const DECIDED: &str = "DELETE FROM rotations WHERE username = $1";
@@ -74,9 +70,7 @@ impl Tx<'_> {
         let mut fields = Fields::default().with("key", password.key.as_str());
         self.execute(DECIDED, &[name.into()])?;
         match old {
-            OldPasswords::Stop => {
-                self.execute(STOP, &[name.into(), now.into()])?;
-            }
+            OldPasswords::Stop => self.stop_passwords(username)?,
             OldPasswords::RetireAt(at) => {
                 self.execute(FORGET, &[name.into(), now.into()])?;
                 self.execute(RETIRE, &[name.into(), at.into(), now.into()])?;
@@ -91,6 +85,16 @@ impl Tx<'_> {
             Some(username),
             &fields,
         )
+    }
+
+    pub(super) fn stop_passwords(&mut self, username: &Username) -> Result<()> {
+        const STOP: &str = "UPDATE passwords
+            SET hash = NULL,
+                retires_at = CASE WHEN retires_at < $2 THEN retires_at ELSE $2 END
+            WHERE username = $1 AND hash IS NOT NULL";
+        let args = [username.as_str().into(), self.stamp.at.into()];
+        self.scrub = true;
+        self.execute(STOP, &args).map(|_| ())
     }
 
     /// The same password under today's cost. Nothing happens if it was changed

@@ -4,7 +4,7 @@ use super::{Owner, SendingChange, Store, Tx};
 use crate::error::Result;
 use crate::model::day::Day;
 use crate::model::event::{Action, Fields};
-use crate::model::hash::Cost;
+use crate::model::hash::{Accepted, Cost};
 use crate::model::name::HostName;
 use crate::model::rotation::RulesChange;
 use crate::model::settings::{Ports, Setting, Settings};
@@ -15,6 +15,7 @@ pub struct SettingsChange {
     pub host: Option<Setting<HostName>>,
     pub ports: Option<Ports>,
     pub argon2: Option<Cost>,
+    pub accept_hash: Option<Accepted>,
     pub allow_insecure: Option<bool>,
     pub require_verified_domains: Option<bool>,
     pub day: Option<Day>,
@@ -25,6 +26,7 @@ pub struct SettingsChange {
 const HOST: &str = "host";
 const PORTS: &str = "ports";
 const ARGON2: &str = "argon2";
+const ACCEPT_HASH: &str = "accept_hash";
 const ALLOW_INSECURE: &str = "allow_insecure";
 const REQUIRE_VERIFIED: &str = "require_verified_domains";
 const DAY: &str = "day";
@@ -40,6 +42,7 @@ impl Store {
                 HOST => settings.host = Some(row.parsed(1)?),
                 PORTS => settings.ports = row.parsed(1)?,
                 ARGON2 => settings.argon2 = row.parsed(1)?,
+                ACCEPT_HASH => settings.accept_hash = row.parsed(1)?,
                 ALLOW_INSECURE => settings.allow_insecure = row.text(1)? == YES,
                 REQUIRE_VERIFIED => settings.require_verified_domains = row.text(1)? == YES,
                 // A zone that this machine does not know must not keep anybody
@@ -67,6 +70,10 @@ impl Tx<'_> {
             (HOST, host),
             (PORTS, change.ports.map(|p| Some(p.to_string()))),
             (ARGON2, change.argon2.map(|c| Some(c.to_string()))),
+            (
+                ACCEPT_HASH,
+                change.accept_hash.as_ref().map(|some| Some(some.to_string())),
+            ),
             (ALLOW_INSECURE, yes(change.allow_insecure)),
             (REQUIRE_VERIFIED, yes(change.require_verified_domains)),
             (DAY, change.day.as_ref().map(|day| Some(day.to_string()))),

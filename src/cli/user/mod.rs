@@ -2,11 +2,14 @@
 
 mod change;
 mod create;
+mod export;
+mod import;
 mod list;
 mod overlap;
 pub mod record;
 mod reset;
 mod retire;
+mod roster_help;
 mod rotate;
 mod rotated;
 
@@ -29,6 +32,8 @@ pub enum Command {
     Suspend(Lazy<change::Suspend>),
     Resume(Lazy<change::Resume>),
     Delete(Lazy<change::Delete>),
+    Import(Lazy<import::Import>),
+    Export(Lazy<export::Export>),
 }
 
 impl Command {
@@ -44,6 +49,8 @@ impl Command {
             Self::Suspend(suspend) => suspend.0.run(context),
             Self::Resume(resume) => resume.0.run(context),
             Self::Delete(delete) => delete.0.run(context),
+            Self::Import(import) => import.0.run(context),
+            Self::Export(export) => export.0.run(context),
         }
     }
 }

@@ -103,6 +103,10 @@ impl Engine for Sqlite {
         self.batch("BEGIN IMMEDIATE")
     }
 
+    fn begin_apart(&mut self) -> Result<()> {
+        self.batch("BEGIN")
+    }
+
     fn begin_now(&mut self) -> Result<()> {
         self.without_waiting(|this| this.batch("BEGIN IMMEDIATE"))
     }

@@ -1,4 +1,10 @@
 //! Argon2id (RFC 9106) as PHC strings, with bounds on what is ever computed.
+//! Hashes that other systems made are kept under Dovecot's `{SCHEME}` until the
+//! next good sign-in: [`foreign`].
+
+mod foreign;
+mod md5_crypt;
+mod scheme;
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,6 +17,9 @@ use super::password::Random;
 use super::text::invalid;
 use crate::error::{Error, Result};
 
+pub use foreign::{Given, given};
+pub use scheme::{Accepted, Scheme};
+
 /// What one hash costs. Memory in KiB, passes, lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
@@ -19,7 +28,8 @@ pub struct Cost {
     pub p: u32,
 }
 
-/// A stored hash: a PHC string that was read and is within the caps.
+/// A stored hash that was read and is within the caps: a PHC string of ours, or
+/// `{SCHEME}` and what another system made.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Hash(String);
 
@@ -128,17 +138,29 @@ struct Parts {
 }
 
 impl Hash {
-    /// From the store. Nothing if it is no Argon2 hash or asks for too much.
+    /// From the store. Nothing if it is no hash we know or asks for too much.
     pub fn stored(text: &str) -> Option<Self> {
-        parts(text).map(|_| Self(text.to_owned()))
+        let known = if text.starts_with('{') {
+            foreign::is_canonical(text)
+        } else {
+            parts(text).is_some()
+        };
+        known.then(|| Self(text.to_owned()))
+    }
+
+    pub fn scheme(&self) -> Scheme {
+        foreign::scheme(&self.0).unwrap_or(Scheme::Argon2)
     }
 
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// True if it was made with less than is asked for today.
+    /// True if it was made with less than is asked for today, or by others.
     pub fn is_cheaper_than(&self, today: Cost) -> bool {
+        if self.0.starts_with('{') {
+            return true;
+        }
         parts(&self.0).is_none_or(|p| {
             let work = |c: Cost| u64::from(c.m) * u64::from(c.t);
             p.cost != today && work(p.cost) <= work(today)
@@ -193,9 +215,16 @@ impl Hasher {
 
     /// Whether the password is the one that was hashed.
     pub fn verify(&mut self, password: &[u8], hash: &Hash) -> Result<bool> {
-        let Some(parts) = parts(&hash.0) else {
-            return Err(Error::System("a stored hash cannot be read".into()));
+        let unreadable = || Error::System("a stored hash cannot be read".into());
+        let phc = match foreign::computable(&hash.0) {
+            None => hash.0.as_str(),
+            Some(Ok(foreign::Computable::Argon2(phc))) => phc,
+            Some(Ok(foreign::Computable::Other(foreign))) => {
+                return foreign.verify(password).ok_or_else(unreadable);
+            }
+            Some(Err(_)) => return Err(unreadable()),
         };
+        let parts = parts(phc).ok_or_else(unreadable)?;
         let mut tag = vec![0; parts.tag.len()];
         self.compute(
             parts.algorithm,

@@ -1,0 +1,359 @@
+//! A row of fields to a user, or to all that is wrong with it at once. The
+//! reasons name rules and never values.
+
+use zeroize::Zeroizing;
+
+use super::format::{Format, Problem, Raw};
+use crate::error::Error;
+use crate::model::hash::{Accepted, Given, Scheme, given};
+use crate::model::label::Label;
+use crate::model::limits::{Kind, LimitSetting, Limits, OnLimit};
+use crate::model::name::{DomainName, Username};
+use crate::model::password::KeyId;
+use crate::model::roster::{Entry, Secret};
+use crate::model::sender::Sender;
+use crate::model::settings::Limit;
+use crate::model::time::Time;
+
+/// Of CSV and JSON.
+pub const COLUMNS: [&str; 18] = [
+    "username",
+    "label",
+    "suspended",
+    "suspended_at",
+    "expires_at",
+    "daily_limit",
+    "limits",
+    "on_limit",
+    "senders",
+    "created_at",
+    "key_id",
+    "password_created_at",
+    "hash",
+    "old_key_id",
+    "old_password_created_at",
+    "old_retires_at",
+    "old_hash",
+    "domain",
+];
+
+pub struct Checked {
+    pub row: i64,
+    pub username: Username,
+    pub entry: Entry,
+    /// Still to be hashed.
+    pub plain: Option<Zeroizing<String>>,
+    /// By what it was hashed before.
+    pub scheme: Option<Scheme>,
+}
+
+pub struct Rules<'a> {
+    pub format: Format,
+    /// Of names that have none.
+    pub domain: Option<&'a DomainName>,
+    pub accepted: &'a Accepted,
+    pub now: Time,
+}
+
+struct Check<'a> {
+    raw: &'a Raw,
+    problems: Vec<Problem>,
+}
+
+pub fn check(raw: &Raw, rules: &Rules) -> Result<Checked, Vec<Problem>> {
+    let mut check = Check {
+        raw,
+        problems: Vec::new(),
+    };
+    if rules.format == Format::Json {
+        for (name, _) in &raw.fields {
+            if !COLUMNS.contains(&name.as_str()) {
+                let reason = format!(
+                    "has an unknown field; the fields are {}",
+                    COLUMNS.join(", ")
+                );
+                check.problems.push(Problem::new(raw.row, "", reason));
+            }
+        }
+    }
+    let username = check.username(rules);
+    let entry = check.entry(rules);
+    let (password, plain, scheme) = check.password(rules);
+    let old = check.old(rules);
+    match username {
+        Some(username) if check.problems.is_empty() => Ok(Checked {
+            row: raw.row,
+            username,
+            entry: Entry {
+                password,
+                old,
+                ..entry
+            },
+            plain,
+            scheme,
+        }),
+        _ => Err(check.problems),
+    }
+}
+
+/// The rule that was broken, without the value that broke it.
+fn rule(error: Error) -> String {
+    match error {
+        Error::Invalid { rule, .. } => format!("is not {rule}"),
+        Error::Clock(_) => "is before 2020".into(),
+        _ => "is not valid".into(),
+    }
+}
+
+impl Check<'_> {
+    fn field(&self, name: &str) -> Option<&str> {
+        let found = self.raw.fields.iter().find(|(n, _)| n == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    fn bad(&mut self, column: &str, reason: impl Into<String>) {
+        self.problems
+            .push(Problem::new(self.raw.row, column, reason));
+    }
+
+    fn good<T>(&mut self, column: &str, read: impl FnOnce(&str) -> Result<T, Error>) -> Option<T> {
+        let outcome = read(self.field(column)?);
+        outcome.map_err(|error| self.bad(column, rule(error))).ok()
+    }
+
+    fn username(&mut self, rules: &Rules) -> Option<Username> {
+        // Mailgun names it so.
+        let column = if rules.format == Format::MailgunJson {
+            "login"
+        } else {
+            "username"
+        };
+        let name = match self.field(column).or_else(|| self.field("mailbox")) {
+            None | Some("") => {
+                self.bad("username", "is missing");
+                return None;
+            }
+            Some(name) => name.to_owned(),
+        };
+        let own = self
+            .field("domain")
+            .filter(|d| !d.is_empty())
+            .map(str::to_owned);
+        let domain = own.or_else(|| rules.domain.map(ToString::to_string));
+        let whole = match domain {
+            _ if name.contains('@') => name,
+            Some(domain) => format!("{name}@{domain}"),
+            None => {
+                self.bad("username", "has no domain: say which with --domain");
+                return None;
+            }
+        };
+        whole
+            .parse()
+            .map_err(|error| self.bad("username", rule(error)))
+            .ok()
+    }
+
+    fn entry(&mut self, rules: &Rules) -> Entry {
+        let empty_or = |text: &str, valid: Result<String, Error>| {
+            if text.is_empty() {
+                Ok(String::new())
+            } else {
+                valid
+            }
+        };
+        let label = self.good("label", |text| {
+            empty_or(text, text.parse::<Label>().map(|l| l.as_str().to_owned()))
+        });
+        let daily_limit = self.good("daily_limit", |text| match text {
+            "" => Ok(0),
+            _ => text.parse::<Limit>().map(Limit::get),
+        });
+        let on_limit = self.good("on_limit", |text| {
+            empty_or(text, text.parse::<OnLimit>().map(|o| o.name().to_owned()))
+        });
+        let suspended = self.good("suspended", |text| match text {
+            "yes" | "true" => Ok(rules.now.epoch()),
+            "no" | "false" | "" => Ok(0),
+            _ => Err(crate::model::text::invalid("answer", "", "yes or no")),
+        });
+        Entry {
+            label,
+            daily_limit,
+            expires_at: self.time("expires_at"),
+            suspended_at: self.time("suspended_at").or(suspended),
+            senders: self.good("senders", senders),
+            limits: self.good("limits", limits),
+            on_limit,
+            created_at: match rules.format {
+                Format::Csv | Format::Json => self.time("created_at").filter(|at| *at != 0),
+                _ => None,
+            },
+            password: None,
+            old: None,
+        }
+    }
+
+    fn time(&mut self, column: &str) -> Option<i64> {
+        self.good(column, |text| match text {
+            "" => Ok(0),
+            _ => text.parse::<Time>().map(Time::epoch),
+        })
+    }
+
+    fn key(&mut self, column: &str) -> Option<String> {
+        let key = self.field(column).filter(|key| !key.is_empty())?.to_owned();
+        if !KeyId::is_well_formed(&key) {
+            self.bad(column, "is no key id");
+            return None;
+        }
+        Some(key)
+    }
+
+    fn password(
+        &mut self,
+        rules: &Rules,
+    ) -> (Option<Secret>, Option<Zeroizing<String>>, Option<Scheme>) {
+        let key = self.key("key_id");
+        let created_at = self.time("password_created_at").filter(|at| *at != 0);
+        let text = match self.field("hash") {
+            None | Some("") => return (None, None, None),
+            Some(text) if rules.format == Format::Maddy => match maddy(text) {
+                Some(text) => text,
+                None => {
+                    self.bad(
+                        "hash",
+                        "is not as maddy writes it, or of a scheme that is not supported",
+                    );
+                    return (None, None, None);
+                }
+            },
+            Some(text) => text.to_owned(),
+        };
+        let text = Zeroizing::new(text);
+        let secret = |hash: String, made_here| Secret {
+            hash,
+            key,
+            created_at,
+            retires_at: None,
+            made_here,
+        };
+        let scheme = match given(&text) {
+            Ok(Given::Hash(ref hash)) => hash.scheme(),
+            Ok(Given::Plain(_)) => Scheme::Plain,
+            Err(reason) => {
+                self.bad("hash", reason);
+                return (None, None, None);
+            }
+        };
+        if !rules.accepted.accepts(scheme) {
+            self.bad(
+                "hash",
+                format!(
+                    "is {}, which `set-settings --accept-hash` leaves out",
+                    scheme.name()
+                ),
+            );
+            return (None, None, None);
+        }
+        match given(&text) {
+            Ok(Given::Hash(hash)) => (
+                Some(secret(hash.as_str().to_owned(), false)),
+                None,
+                Some(scheme),
+            ),
+            Ok(Given::Plain(plain)) if plain.is_empty() || plain.len() > 1024 => {
+                self.bad("hash", "is a password that is empty or too long");
+                (None, None, None)
+            }
+            Ok(Given::Plain(plain)) => {
+                (Some(secret(String::new(), true)), Some(plain), Some(scheme))
+            }
+            Err(_) => (None, None, None),
+        }
+    }
+
+    fn old(&mut self, rules: &Rules) -> Option<Secret> {
+        let key = self.key("old_key_id");
+        let created_at = self.time("old_password_created_at").filter(|at| *at != 0);
+        let retires_at = self.time("old_retires_at").filter(|at| *at != 0);
+        let text = self.field("old_hash").filter(|text| !text.is_empty())?;
+        let hash = match given(text) {
+            Ok(Given::Hash(hash)) => hash,
+            Ok(Given::Plain(_)) => {
+                self.bad("old_hash", "is a password, and no hash");
+                return None;
+            }
+            Err(reason) => {
+                self.bad("old_hash", reason);
+                return None;
+            }
+        };
+        if !rules.accepted.accepts(hash.scheme()) {
+            self.bad(
+                "old_hash",
+                "is of a scheme that `set-settings --accept-hash` leaves out",
+            );
+        }
+        if self.field("hash").is_none_or(str::is_empty) {
+            self.bad("old_hash", "is there without a hash");
+        }
+        if retires_at.is_none() {
+            self.bad("old_retires_at", "is missing");
+        }
+        Some(Secret {
+            hash: hash.as_str().to_owned(),
+            key,
+            created_at,
+            retires_at,
+            made_here: false,
+        })
+    }
+}
+
+/// A line each, or with spaces between.
+fn senders(text: &str) -> Result<Vec<String>, Error> {
+    let separator = if text.contains('\n') { '\n' } else { ' ' };
+    let all = text.split(separator).filter(|part| !part.is_empty());
+    let parsed: Result<Vec<_>, _> = all
+        .map(|part| part.parse::<Sender>().map(|s| s.as_str().to_owned()))
+        .collect();
+    let mut parsed = parsed?;
+    parsed.sort_unstable();
+    parsed.dedup();
+    Ok(parsed)
+}
+
+/// `messages/hour=100 recipients/day=500`
+fn limits(text: &str) -> Result<String, Error> {
+    let mut limits = Limits::default();
+    for part in text.split(' ').filter(|part| !part.is_empty()) {
+        let setting: LimitSetting = part.parse()?;
+        if setting.kind == Kind::MESSAGES_A_DAY {
+            return Err(crate::model::text::invalid(
+                "limit",
+                "",
+                "a limit of this column: that one is daily_limit",
+            ));
+        }
+        limits.set(setting.kind, setting.most.value().map(Limit::get));
+    }
+    let all: Vec<_> = limits
+        .iter()
+        .map(|(kind, most)| format!("{kind}={most}"))
+        .collect();
+    Ok(all.join(" "))
+}
+
+/// `bcrypt:$2a$…`, or `argon2:TIME:MEMORY:THREADS:SALT:TAG`.
+fn maddy(text: &str) -> Option<String> {
+    if let Some(hash) = text.strip_prefix("bcrypt:") {
+        return Some(hash.to_owned());
+    }
+    let parts: Vec<_> = text.strip_prefix("argon2:")?.split(':').collect();
+    let &[t, m, p, salt, tag] = parts.as_slice() else {
+        return None;
+    };
+    let (salt, tag) = (salt.trim_end_matches('='), tag.trim_end_matches('='));
+    Some(format!("$argon2id$v=19$m={m},t={t},p={p}${salt}${tag}"))
+}

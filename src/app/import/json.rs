@@ -1,0 +1,211 @@
+//! JSON: a list of objects, or an object with such a list in `items` (Mailgun's
+//! credentials), read one by one.
+
+use std::fmt;
+use std::io::BufRead;
+
+use serde::Deserialize;
+use serde::de::{self, DeserializeSeed, Deserializer as _, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use super::format::{Each, Limited, Problem, Raw, Read1};
+use crate::error::{Error, Result};
+
+pub fn read(input: &mut dyn BufRead, each: &mut Each) -> Result<()> {
+    let (limited, left) = Limited::new(input);
+    let buffered = std::io::BufReader::with_capacity(16 * 1024, limited);
+    let mut deserializer = serde_json::Deserializer::from_reader(buffered);
+    let mut row = 0;
+    let mut stopped = None;
+    let list = List {
+        each: &mut |members| {
+            row += 1;
+            left.set(Limited::FULL);
+            let said = each(taken(row, members));
+            let go_on = said.is_ok();
+            stopped = said.err();
+            go_on
+        },
+    };
+    let outcome = deserializer
+        .deserialize_any(list)
+        .and_then(|()| deserializer.end());
+    match (stopped, outcome) {
+        (Some(error), _) => Err(error),
+        (None, Ok(())) => Ok(()),
+        (None, Err(error)) if error.is_io() => {
+            Err(Error::Usage(format!("the file cannot be read: {error}")))
+        }
+        // What serde says may repeat what it found.
+        (None, Err(error)) => each(Read1::Bad(
+            Problem::new(
+                row + 1,
+                "",
+                format!("is no JSON object of a list, at line {}", error.line()),
+            ),
+            String::new(),
+        )),
+    }
+}
+
+fn taken(row: i64, members: Option<Members>) -> Read1 {
+    let Some(Members(members)) = members else {
+        return Read1::bad(row, "is no object", "");
+    };
+    let mut fields: Vec<(String, String)> = Vec::new();
+    for (name, value) in members {
+        let known =
+            super::check::COLUMNS.contains(&name.as_str()) || MAILGUN.contains(&name.as_str());
+        let shown = if known { name.as_str() } else { "" };
+        if fields.iter().any(|(other, _)| *other == name) {
+            return Read1::Bad(Problem::new(row, shown, "is there twice"), String::new());
+        }
+        let Some(value) = text(&value) else {
+            return Read1::Bad(
+                Problem::new(row, shown, "is of the wrong type"),
+                String::new(),
+            );
+        };
+        fields.push((name, value));
+    }
+    let object: serde_json::Map<_, _> = fields
+        .iter()
+        .map(|(n, v)| (n.clone(), Value::from(v.as_str())))
+        .collect();
+    let text = Value::Object(object).to_string();
+    Read1::Row(Raw { row, fields, text })
+}
+
+/// Of <https://documentation.mailgun.com>: `GET /v3/domains/{domain}/credentials`.
+pub const MAILGUN: [&str; 4] = ["mailbox", "login", "created_at", "size_bytes"];
+
+/// As it would stand in CSV.
+fn text(value: &Value) -> Option<String> {
+    Some(match value {
+        Value::Null => String::new(),
+        Value::Bool(yes) => yes.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            let items: Option<Vec<_>> = items
+                .iter()
+                .map(|i| i.as_str().map(str::to_owned))
+                .collect();
+            items?.iter().map(|item| format!("{item}\n")).collect()
+        }
+        Value::Object(members) => {
+            let members: Option<Vec<_>> = members
+                .iter()
+                .map(|(k, v)| Some(format!("{k}={}", v.as_u64()?)))
+                .collect();
+            members?.join(" ")
+        }
+    })
+}
+
+/// Members in their order, also such as are there twice.
+struct Members(Vec<(String, Value)>);
+
+struct Element(Option<Members>);
+
+impl<'de> Deserialize<'de> for Element {
+    fn deserialize<D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_any(ElementVisitor)
+    }
+}
+
+struct ElementVisitor;
+
+impl<'de> Visitor<'de> for ElementVisitor {
+    type Value = Element;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Element, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Element(Some(Members(members))))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Element, A::Error> {
+        while seq.next_element::<de::IgnoredAny>()?.is_some() {}
+        Ok(Element(None))
+    }
+
+    fn visit_str<E>(self, _: &str) -> std::result::Result<Element, E> {
+        Ok(Element(None))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> std::result::Result<Element, E> {
+        Ok(Element(None))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> std::result::Result<Element, E> {
+        Ok(Element(None))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> std::result::Result<Element, E> {
+        Ok(Element(None))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> std::result::Result<Element, E> {
+        Ok(Element(None))
+    }
+
+    fn visit_unit<E>(self) -> std::result::Result<Element, E> {
+        Ok(Element(None))
+    }
+}
+
+struct List<'a> {
+    each: &'a mut dyn FnMut(Option<Members>) -> bool,
+}
+
+impl<'de> Visitor<'de> for List<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<(), A::Error> {
+        while let Some(Element(members)) = seq.next_element()? {
+            if !(self.each)(members) {
+                return Err(de::Error::custom("stopped"));
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> std::result::Result<(), A::Error> {
+        while let Some(name) = map.next_key::<String>()? {
+            if name == "items" || name == "users" {
+                map.next_value_seed(List {
+                    each: &mut *self.each,
+                })?;
+            } else {
+                map.next_value::<de::IgnoredAny>()?;
+            }
+        }
+        // Kept alive to its end.
+        let _ = &mut self;
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for List<'_> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> std::result::Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}

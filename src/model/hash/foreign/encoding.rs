@@ -1,0 +1,100 @@
+//! Base64 in its kinds, and hexadecimal.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use super::{MALFORMED, Reason};
+
+const ANY_PADDING: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, ANY_PADDING);
+
+pub(super) fn base64(text: &str) -> Result<Vec<u8>, Reason> {
+    BASE64.decode(text).map_err(|_| MALFORMED)
+}
+
+pub(super) fn hex(text: &str) -> Result<Vec<u8>, Reason> {
+    let digit = |c: u8| {
+        char::from(c)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
+    let bytes = text.as_bytes().chunks(2).map(|pair| match pair {
+        [a, b] => Some(digit(*a)? << 4 | digit(*b)?),
+        _ => None,
+    });
+    bytes.collect::<Option<_>>().ok_or(MALFORMED)
+}
+
+/// Dovecot takes what has exactly the length of hexadecimal for that.
+fn decoded(data: &str, encoding: &str, tag: usize) -> Result<Vec<u8>, Reason> {
+    let by_length = encoding.is_empty() && data.len() == 2 * tag;
+    if encoding.eq_ignore_ascii_case("hex") || by_length && hex(data).is_ok() {
+        hex(data)
+    } else {
+        base64(data)
+    }
+}
+
+pub(super) fn in_base64(data: &str, encoding: &str, tag: usize) -> Result<String, Reason> {
+    let bytes = decoded(data, encoding, tag)?;
+    if bytes.len() < tag {
+        return Err(MALFORMED);
+    }
+    Ok(base64::prelude::BASE64_STANDARD.encode(bytes))
+}
+
+pub(super) fn in_hex(data: &str, encoding: &str) -> Result<String, Reason> {
+    let bytes = decoded(data, encoding, 16)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+pub(super) fn number(text: &str, most: u32) -> Result<u32, Reason> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(MALFORMED);
+    }
+    match text.parse() {
+        Ok(n) if n <= most => Ok(n),
+        _ => Err(super::TOO_MUCH),
+    }
+}
+
+pub(super) fn crypt_letters(text: &str, least: usize, most: usize) -> Result<&str, Reason> {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b == b'.' || b == b'/';
+    if (least..=most).contains(&text.len()) && text.bytes().all(good) {
+        Ok(text)
+    } else {
+        Err(MALFORMED)
+    }
+}
+
+/// The value of a letter of crypt(3)'s base64.
+pub(super) fn crypt_value(letter: u8) -> Result<u32, Reason> {
+    Ok(match letter {
+        b'.' => 0,
+        b'/' => 1,
+        b'0'..=b'9' => u32::from(letter - b'0') + 2,
+        b'A'..=b'Z' => u32::from(letter - b'A') + 12,
+        b'a'..=b'z' => u32::from(letter - b'a') + 38,
+        _ => return Err(MALFORMED),
+    })
+}
+
+/// Little end first, six bits a letter.
+pub(super) fn crypt_base64(text: &str) -> Result<Vec<u8>, Reason> {
+    let mut bytes = Vec::new();
+    for group in text.as_bytes().chunks(4) {
+        let mut value = 0;
+        for (i, letter) in group.iter().enumerate() {
+            value |= crypt_value(*letter)? << (6 * i);
+        }
+        let whole = group.len() * 6 / 8;
+        if whole == 0 || value >> (8 * whole) != 0 {
+            return Err(MALFORMED);
+        }
+        let [a, b, c, _] = value.to_le_bytes();
+        bytes.extend_from_slice(&[a, b, c][..whole]);
+    }
+    Ok(bytes)
+}

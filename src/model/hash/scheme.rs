@@ -1,0 +1,136 @@
+//! The families of hashes, by the names that people use for them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::model::text::invalid;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    Argon2,
+    Scrypt,
+    Yescrypt,
+    Bcrypt,
+    Pbkdf2,
+    Scram,
+    Sha512Crypt,
+    Sha256Crypt,
+    Md5Crypt,
+    Ssha512,
+    Ssha256,
+    Ssha,
+    Smd5,
+    Sha512,
+    Sha256,
+    Sha,
+    Md5,
+    Plain,
+}
+
+impl Scheme {
+    pub const ALL: [Self; 18] = [
+        Self::Argon2,
+        Self::Scrypt,
+        Self::Yescrypt,
+        Self::Bcrypt,
+        Self::Pbkdf2,
+        Self::Scram,
+        Self::Sha512Crypt,
+        Self::Sha256Crypt,
+        Self::Md5Crypt,
+        Self::Ssha512,
+        Self::Ssha256,
+        Self::Ssha,
+        Self::Smd5,
+        Self::Sha512,
+        Self::Sha256,
+        Self::Sha,
+        Self::Md5,
+        Self::Plain,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Argon2 => "argon2",
+            Self::Scrypt => "scrypt",
+            Self::Yescrypt => "yescrypt",
+            Self::Bcrypt => "bcrypt",
+            Self::Pbkdf2 => "pbkdf2",
+            Self::Scram => "scram",
+            Self::Sha512Crypt => "sha512-crypt",
+            Self::Sha256Crypt => "sha256-crypt",
+            Self::Md5Crypt => "md5-crypt",
+            Self::Ssha512 => "ssha512",
+            Self::Ssha256 => "ssha256",
+            Self::Ssha => "ssha",
+            Self::Smd5 => "smd5",
+            Self::Sha512 => "sha512",
+            Self::Sha256 => "sha256",
+            Self::Sha => "sha",
+            Self::Md5 => "md5",
+            Self::Plain => "plain",
+        }
+    }
+
+    /// Too fast to stop somebody who has it from guessing.
+    pub const fn is_fast(self) -> bool {
+        matches!(
+            self,
+            Self::Md5Crypt
+                | Self::Ssha512
+                | Self::Ssha256
+                | Self::Ssha
+                | Self::Smd5
+                | Self::Sha512
+                | Self::Sha256
+                | Self::Sha
+                | Self::Md5
+                | Self::Scram
+        )
+    }
+}
+
+/// Which of them an import takes; all, unless set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accepted(Option<Vec<Scheme>>);
+
+impl Accepted {
+    pub fn accepts(&self, scheme: Scheme) -> bool {
+        self.0.as_ref().is_none_or(|some| some.contains(&scheme))
+    }
+}
+
+impl FromStr for Accepted {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text == "all" {
+            return Ok(Self(None));
+        }
+        let schemes = text.split(',').map(|name| {
+            let found = Scheme::ALL.into_iter().find(|s| s.name() == name);
+            found.ok_or_else(|| {
+                let names: Vec<_> = Scheme::ALL.iter().map(|s| s.name()).collect();
+                invalid(
+                    "list of hashes",
+                    text,
+                    format!("all, or with commas some of {}", names.join(",")),
+                )
+            })
+        });
+        schemes.collect::<Result<_>>().map(|some| Self(Some(some)))
+    }
+}
+
+impl fmt::Display for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            None => f.write_str("all"),
+            Some(some) => {
+                let names: Vec<_> = some.iter().map(|s| s.name()).collect();
+                f.write_str(&names.join(","))
+            }
+        }
+    }
+}
