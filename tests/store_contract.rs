@@ -5,6 +5,8 @@
 mod examine;
 #[path = "store_contract/relay.rs"]
 mod relay;
+#[path = "store_contract/roster.rs"]
+mod roster;
 #[path = "store_contract/rotation.rs"]
 mod rotation;
 #[path = "store_contract/verified.rs"]
@@ -129,6 +131,7 @@ fn story(open: &dyn Fn() -> Store) {
     things_end(&mut store);
     every_change_left_its_event(&mut store);
     examine::story(&mut store);
+    roster::story(&mut store);
 }
 
 fn domains(store: &mut Store) {
@@ -482,7 +485,7 @@ fn p5_sqlite_keeps_the_contract() {
 #[test]
 fn the_story_calls_every_method() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let story = ["", "/examine", "/relay", "/rotation", "/verified"]
+    let story = ["", "/examine", "/relay", "/roster", "/rotation", "/verified"]
         .map(|part| {
             fs::read_to_string(root.join(format!("tests/store_contract{part}.rs"))).unwrap()
         })

@@ -4,6 +4,7 @@
 use super::App;
 use crate::error::Result;
 use crate::model::duration::Duration;
+use crate::model::hash::Hash;
 use crate::model::name::Username;
 use crate::model::time::Time;
 use crate::model::user::{Status, User};
@@ -17,6 +18,18 @@ pub struct Wanted {
     pub old_passwords: Option<Duration>,
     pub overlaps: bool,
     pub unfinished: bool,
+    pub weak_hashes: Weak,
+}
+
+/// Hashes that are easier to guess from than today's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Weak {
+    #[default]
+    No,
+    /// Those that are no hindrance at all.
+    Fast,
+    /// All that the next good sign-in replaces.
+    All,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +42,7 @@ pub enum Matter {
     Overlap,
     NeverUsed,
     Stale,
+    WeakHash,
 }
 
 pub struct Finding {
@@ -40,7 +54,7 @@ pub struct Finding {
 }
 
 impl Matter {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Unfinished,
         Self::Expired,
         Self::Expiring,
@@ -48,6 +62,7 @@ impl Matter {
         Self::Overlap,
         Self::NeverUsed,
         Self::Stale,
+        Self::WeakHash,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -59,12 +74,13 @@ impl Matter {
             Self::Overlap => "overlap",
             Self::NeverUsed => "never_used",
             Self::Stale => "stale",
+            Self::WeakHash => "weak_hash",
         }
     }
 }
 
 impl App {
-    /// By username; in memory are the unfinished rotations alone. Of suspended users
+    /// By username, the weak hashes behind the rest; in memory are the unfinished rotations alone. Of suspended users
     /// nothing else matters.
     pub fn report(
         &mut self,
@@ -95,6 +111,46 @@ impl App {
                     matter,
                     at,
                     detail,
+                })?;
+            }
+            Ok(())
+        })?;
+        if wanted.weak_hashes == Weak::No {
+            return Ok(());
+        }
+        self.weak_hashes(wanted.weak_hashes, now, each)
+    }
+
+    fn weak_hashes(
+        &mut self,
+        which: Weak,
+        now: Time,
+        each: &mut dyn FnMut(Finding) -> Result<()>,
+    ) -> Result<()> {
+        let cost = self.store.settings()?.argon2;
+        self.store.kept(None, &mut |user| {
+            if user.entry.suspended_at.is_some_and(|at| at != 0) {
+                return Ok(());
+            }
+            for password in user.live(now) {
+                let hash = password.hash.as_deref().and_then(Hash::stored);
+                let Some(hash) = hash.filter(|hash| hash.is_cheaper_than(cost)) else {
+                    continue;
+                };
+                let fast = hash.scheme().is_fast();
+                if !fast && which == Weak::Fast {
+                    continue;
+                }
+                let how = if fast { ", fast to guess from" } else { "" };
+                each(Finding {
+                    username: user.username.clone(),
+                    matter: Matter::WeakHash,
+                    at: password.created_at,
+                    detail: Some(format!(
+                        "key {}: {}{how}",
+                        password.key,
+                        hash.scheme().name()
+                    )),
                 })?;
             }
             Ok(())

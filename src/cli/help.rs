@@ -110,11 +110,12 @@ pub const REPORT: &str = "\
 Examples:
   smtpcred report                                        everything there is to look at
   smtpcred report --old-passwords 180d --stale 90d
+  smtpcred report --weak-hashes                          who has not signed in since an import
   smtpcred report --monitor --unfinished --expiring 7d   for Nagios and its like
 
 JSON:
   A list of {username, matter, at, detail}. A matter is unfinished_rotation, expired, expiring,
-  old_password, overlap, never_used or stale; at is since when, or from when on.
+  old_password, overlap, never_used, stale or weak_hash; at is since when, or from when on.
 
 Exit codes:
   0 nothing, 7 something. With --monitor those of a monitoring plugin: 0 ok, 1 warning, 2 critical,
@@ -197,9 +198,9 @@ Pasted text:
 JSON:
   {username, host, ports: [{port, encryption, recommended}], auth}; encryption is starttls or tls.
   Of the installation also argon2, accept_hash, day, allow_insecure, require_verified_domains,
-  limits: {KIND: N}, on_limit, rotate_every_seconds and delivery. With --for: {client, title, file, username, host,
-  port, encryption, text}; with --for list: a list of {client, title, file}. The file is null where
-  it is the reader's choice.";
+  limits: {KIND: N}, on_limit, rotate_every_seconds and delivery. With --for: {client, title, file,
+  username, host, port, encryption, text}; with --for list: a list of {client, title, file}. The file
+  is null where it is the reader's choice.";
 
 pub const SET_SETTINGS: &str = "\
 Examples:

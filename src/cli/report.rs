@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::output::Record;
 use super::{Context, help};
-use crate::app::report::{Finding, Matter, Wanted};
+use crate::app::report::{Finding, Matter, Wanted, Weak};
 use crate::error::{Error, Exit};
 use crate::model::duration::Duration;
 use crate::model::time::Time;
@@ -44,6 +44,13 @@ pub struct Report {
     #[arg(long)]
     unfinished: bool,
 
+    /// Hashes that another system made, or that are cheaper than today's; by default only those that
+    /// are fast to guess from
+    ///
+    /// Each becomes Argon2id when its password is next used.
+    #[arg(long)]
+    weak_hashes: bool,
+
     /// One line, and the exit codes of monitoring plugins: 0 ok, 1 warning, 2 critical (a rotation
     /// is unfinished), 3 unknown
     #[arg(long)]
@@ -78,11 +85,16 @@ impl Report {
             old_passwords: self.old_passwords,
             overlaps: self.overlaps,
             unfinished: self.unfinished,
+            weak_hashes: if self.weak_hashes {
+                Weak::All
+            } else {
+                Weak::No
+            },
         };
         let nothing = wanted.stale.is_none()
             && wanted.expiring.is_none()
             && wanted.old_passwords.is_none()
-            && !(wanted.never_used || wanted.overlaps || wanted.unfinished);
+            && !(wanted.never_used || wanted.overlaps || wanted.unfinished || self.weak_hashes);
         if !nothing {
             return wanted;
         }
@@ -93,6 +105,7 @@ impl Report {
             old_passwords: Some(Duration::days(180)),
             overlaps: true,
             unfinished: true,
+            weak_hashes: Weak::Fast,
         }
     }
 }

@@ -37,7 +37,7 @@ pub enum Action {
 }
 
 impl Action {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::DomainAdd,
         Self::DomainSet,
         Self::DomainRemove,

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::hash::Hash;
 use super::name::Username;
 use super::password::KeyId;
 use super::time::Time;
@@ -146,5 +147,16 @@ impl Kept {
     pub fn live(&self, now: Time) -> impl Iterator<Item = &KeptPassword> {
         let live = self.passwords.iter();
         live.filter(move |p| p.hash.is_some() && p.retires_at.is_none_or(|at| now < at))
+    }
+}
+
+impl Secret {
+    /// One that was made here, in place of what a file had.
+    pub fn made(hash: &Hash) -> Self {
+        Self {
+            hash: hash.as_str().to_owned(),
+            made_here: true,
+            ..Self::default()
+        }
     }
 }

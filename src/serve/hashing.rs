@@ -48,6 +48,8 @@ struct Queue {
 /// A check that would be done later than this is not begun: mail servers give
 /// up at 10 s.
 const LONGEST_WAIT: Duration = Duration::from_secs(6);
+/// Each keeps a password in memory until it is done.
+const MOST_UPGRADES: usize = 1024;
 /// Idle for so long, a thread gives its memory back.
 const KEEP_MEMORY: Duration = Duration::from_secs(30);
 /// Below everything else: who is remembered is answered while others hash.
@@ -104,10 +106,11 @@ impl Hashing {
         true
     }
 
-    /// Only where nobody waits: the next good sign-in tries again.
+    /// Behind all that is waited for, and not where very many are: then a good
+    /// sign-in after the next start tries again.
     pub fn upgrade(&self, upgrade: Upgrade, attempt: &Arc<Attempt>) {
         let mut queue = self.shared.lock();
-        if queue.tasks.is_empty() {
+        if queue.tasks.len() < MOST_UPGRADES {
             queue
                 .tasks
                 .push_back(Task::Upgrade(upgrade, Arc::clone(attempt)));

@@ -8,7 +8,7 @@ use crate::model::event::{Action, Fields};
 use crate::model::limits::Kind;
 use crate::model::name::{DomainName, Username};
 use crate::model::password::KeyId;
-use crate::model::roster::{Entry, Kept, KeptPassword, Secret, mark};
+use crate::model::roster::{Entry, Kept, KeptPassword, mark};
 use crate::model::settings::Setting;
 
 /// A user to be taken in.
@@ -374,15 +374,4 @@ fn sending(entry: &Entry, change: Option<(&[&'static str], &Entry)>) -> Result<S
         limits,
         on_limit: on_limit.transpose()?,
     })
-}
-
-impl Secret {
-    /// One that was made here, in place of what a file had.
-    pub fn made(hash: &crate::model::hash::Hash) -> Self {
-        Self {
-            hash: hash.as_str().to_owned(),
-            made_here: true,
-            ..Self::default()
-        }
-    }
 }

@@ -43,6 +43,11 @@ pub fn postfix<'a>(sandbox: &Sandbox, place: &'a Place) -> Postfix<'a> {
 /// The same in a folder that is there.
 pub fn own(sandbox: &Sandbox) {
     sandbox.ok(&["domain", "add", "example.com"]);
+    own_again(sandbox);
+}
+
+/// What root made in it is nobody's, too.
+pub fn own_again(sandbox: &Sandbox) {
     open(sandbox.folder.path(), 0o755);
     let data = sandbox.store().parent().expect("a folder").to_owned();
     give_to_nobody(&data);

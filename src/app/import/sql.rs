@@ -66,6 +66,8 @@ impl Dump<'_> {
             return Ok(true);
         };
         match word.to_ascii_uppercase().as_str() {
+            // A command of psql: a line.
+            word if word.starts_with('\\') => self.tokens.line().map(|_| ())?,
             "INSERT" => self.insert(each)?,
             "CREATE" => self.create()?,
             "COPY" => self.copy(each)?,
@@ -75,8 +77,13 @@ impl Dump<'_> {
     }
 
     fn skip(&mut self) -> Result<()> {
-        while !matches!(self.tokens.next()?, None | Some(Token::Mark(b';'))) {}
-        Ok(())
+        loop {
+            match self.tokens.next()? {
+                None => return Err(cut_off()),
+                Some(Token::Mark(b';')) => return Ok(()),
+                Some(_) => {}
+            }
+        }
     }
 
     /// A name, also behind that of a schema. Says what comes after it.
@@ -118,7 +125,8 @@ impl Dump<'_> {
         let (mut depth, mut begins) = (1, true);
         loop {
             match self.tokens.next()? {
-                None | Some(Token::Mark(b';')) => return Ok(()),
+                None => return Err(cut_off()),
+                Some(Token::Mark(b';')) => return Ok(()),
                 Some(Token::Mark(b'(')) => depth += 1,
                 Some(Token::Mark(b')')) => depth -= 1,
                 Some(Token::Mark(b',')) if depth == 1 => begins = true,
@@ -181,7 +189,8 @@ impl Dump<'_> {
         let names = names.unwrap_or_else(|| self.columns.clone());
         loop {
             match token {
-                None | Some(Token::Mark(b';')) => return Ok(()),
+                None => return Err(cut_off()),
+                Some(Token::Mark(b';')) => return Ok(()),
                 Some(Token::Mark(b'(')) => self.tuple(&names, each)?,
                 _ => {}
             }
@@ -195,7 +204,7 @@ impl Dump<'_> {
         let mut value: Option<String> = None;
         loop {
             match self.tokens.next()? {
-                None => break,
+                None => return Err(cut_off()),
                 Some(Token::Mark(b'(')) => depth += 1,
                 Some(Token::Mark(b')')) => {
                     depth -= 1;
@@ -285,7 +294,7 @@ impl Dump<'_> {
         let names = names.unwrap_or_else(|| self.columns.clone());
         loop {
             let Some(line) = self.tokens.line()? else {
-                return Ok(());
+                return Err(cut_off());
             };
             if line == "\\." {
                 return Ok(());
@@ -297,6 +306,10 @@ impl Dump<'_> {
             }
         }
     }
+}
+
+fn cut_off() -> Error {
+    Error::Usage("the file is cut off: it ends within a statement".into())
 }
 
 fn copied(text: &str) -> String {

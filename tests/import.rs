@@ -1,0 +1,523 @@
+//! `user import` and `user export`: what is taken, what is refused, and that
+//! nothing is written by halves.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+mod support;
+use support::{Run, Sandbox};
+
+const MD5: &str = "$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/";
+const SHA: &str = "{SHA}uPjnudZV1YuWMljayKV2ogT8KFs=";
+
+fn import(sandbox: &Sandbox, text: &str, args: &[&str]) -> Run {
+    sandbox.run_with_stdin(&[&["user", "import", "-"], args].concat(), text.as_bytes())
+}
+
+fn taken(sandbox: &Sandbox, text: &str, args: &[&str]) -> String {
+    let run = import(sandbox, text, args);
+    assert_eq!(run.code, 0, "{run:?}");
+    run.stderr
+}
+
+fn users(sandbox: &Sandbox) -> Vec<String> {
+    let all = sandbox.json(&["user", "list"]);
+    all.as_array()
+        .unwrap()
+        .iter()
+        .map(|u| u["username"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn events(sandbox: &Sandbox) -> usize {
+    sandbox.json(&["audit", "list"]).as_array().unwrap().len()
+}
+
+#[test]
+fn each_format_brings_its_users() {
+    for (format, text, password) in [
+        ("dovecot-passwd", format!("# users\n\nshop@example.com:{{MD5-CRYPT}}{MD5}:5000:5000::/home/shop::userdb_quota=1G\n"), "password"),
+        ("dovecot-passwd", format!("shop@example.com:{{MD5}}{MD5}\r\n"), "password"),
+        ("htpasswd", "shop:$apr1$saltsalt$yAAkm4libquA.ZWLHbSBq/\n".into(), "password"),
+        ("docker-mailserver", format!("shop@example.com|{{MD5-CRYPT}}{MD5}\n"), "password"),
+        ("sasldb", "VERSION=3\nformat=print\ntype=hash\nHEADER=END\n shop\\00example.com\\00userPassword\n old \\c3\\a4 pass\nDATA=END\n".into(), "old ä pass"),
+        ("sasldb", "VERSION=3\nformat=bytevalue\ntype=hash\nHEADER=END\n 73686f70006578616d706c652e636f6d007573657250617373776f7264\n 6f6c6420706173732031\nDATA=END\n".into(), "old pass 1"),
+        ("maddy", "BEGIN TRANSACTION;\nCREATE TABLE passwords (\n\tkey LONGTEXT PRIMARY KEY NOT NULL,\n\tvalue LONGTEXT NOT NULL\n);\nINSERT INTO passwords VALUES('shop@example.com','bcrypt:$2b$05$abcdefghijklmnopqrstuuWG29KuyeAicPCJODk1zjyGvyQUU2awu');\nCOMMIT;\n".into(), "password"),
+        ("postfixadmin", format!("-- MySQL dump\nCREATE TABLE `mailbox` (\n  `username` varchar(255) NOT NULL,\n  `password` varchar(255) NOT NULL,\n  `name` varchar(255) NOT NULL,\n  `active` tinyint(1) NOT NULL DEFAULT '1',\n  PRIMARY KEY (`username`),\n  KEY `domain` (`name`)\n) ENGINE=InnoDB;\n/*!40000 ALTER TABLE x; */;\nINSERT INTO `mailbox` VALUES ('shop@example.com','{MD5}','It\\'s; (a) \\\"shop\\\"',1);\n", MD5 = MD5), "password"),
+        ("postfixadmin", format!("COPY public.mailbox (username, password, name, active) FROM stdin;\nshop@example.com\t{MD5}\tA\\tb\tt\n\\.\nSELECT 1;\n"), "password"),
+        ("postfixadmin", format!("INSERT INTO mailbox(active,password,username) VALUES(1,'{MD5}','shop@example.com'),(0,'{MD5}','off@example.com');"), "password"),
+        ("csv", format!("username,hash\nshop@example.com,{MD5}\n"), "password"),
+        ("json", format!(r#"[{{"username":"shop@example.com","hash":"{MD5}","senders":["a@b.example"],"limits":{{"messages/hour":5}}}}]"#), "password"),
+    ] {
+        let sandbox = Sandbox::new();
+        let args = ["--from", format, "--domain", "example.com"];
+        let said = taken(&sandbox, &text, &args);
+        assert!(said.contains("created "), "{format}: {said}");
+        assert_eq!(sandbox.verify("shop@example.com", "not it"), 6, "{format}");
+        assert_eq!(sandbox.verify("shop@example.com", password), 0, "{format}");
+        assert_eq!(sandbox.verify("shop@example.com", password), 0, "{format}, after the upgrade");
+        if text.contains("off@") {
+            assert_eq!(sandbox.json(&["user", "show", "off@example.com"])["status"], "suspended");
+        }
+        // The hash is another by now, and the file brings nothing new.
+        let before = events(&sandbox);
+        let said = taken(&sandbox, &text, &args);
+        assert!(said.contains("created 0, updated 0"), "{format}: {said}");
+        let said = taken(&sandbox, &text, &[&args[..], &["--update"]].concat());
+        assert!(said.contains("created 0, updated 0"), "{format}: {said}");
+        assert_eq!(events(&sandbox), before, "{format}");
+    }
+}
+
+#[test]
+fn names_alone_get_new_passwords() {
+    for (format, text) in [
+        (
+            "mailgun-json",
+            r#"{"total_count":1,"items":[{"created_at":"Tue, 27 Sep 2011 20:24:22 GMT","mailbox":"shop@example.com","login":"shop@example.com","size_bytes":null}]}"#,
+        ),
+        ("sasldb", "shop@example.com: userPassword\n"),
+    ] {
+        let sandbox = Sandbox::new();
+        let folder = sandbox.folder.path().join("passwords");
+        fs::create_dir(&folder).unwrap();
+        let refused = import(&sandbox, text, &["--from", format]);
+        assert_eq!(refused.code, 2);
+        assert!(refused.stdout.contains("--output-dir"), "{refused:?}");
+        let args = ["--from", format, "--output-dir", folder.to_str().unwrap()];
+        taken(&sandbox, text, &[&args[..], &["--dry-run"]].concat());
+        assert_eq!(
+            fs::read_dir(&folder).unwrap().count(),
+            0,
+            "a dry run makes none"
+        );
+        taken(&sandbox, text, &args);
+        let file = folder.join("shop@example.com");
+        assert_eq!(
+            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        let password = fs::read_to_string(&file).unwrap();
+        assert_eq!(sandbox.verify("shop@example.com", password.trim_end()), 0);
+        assert!(taken(&sandbox, text, &args).contains("unchanged 1"));
+        assert_eq!(fs::read_to_string(&file).unwrap(), password);
+        // A name that cannot be written undoes all.
+        fs::create_dir(folder.join("b@example.com")).unwrap();
+        let two = "a@example.com: userPassword\nb@example.com: userPassword\n";
+        let args = ["--from", "sasldb", "--output-dir", folder.to_str().unwrap()];
+        assert_eq!(import(&sandbox, two, &args).code, 74);
+        assert!(!folder.join("a@example.com").exists());
+        assert_eq!(users(&sandbox), ["shop@example.com"]);
+    }
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once_and_nothing_is_written() {
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["domain", "set", "example.com", "--max-users", "3"]);
+    sandbox.create("there@example.com");
+    let before = (users(&sandbox), events(&sandbox));
+    let text = format!(
+        "username,hash,daily_limit,expires_at,label\n\
+         good@example.com,{MD5},5,2030-01-01,fine\n\
+         bad name@example.com,hunter2-secret,-1,yesterday,\"a\nb\"\n\
+         elsewhere@nowhere.test,{MD5},,,\n\
+         good@example.com,{MD5},,,\n\
+         there@example.com,{MD5},,,\n\
+         short@example.com,x\n\
+         des@example.com,{{DES-CRYPT}}vcgEpyC0Yjktc,,,\n\
+         costly@example.com,$2y$31$YMH3GG2IGLQYaTMuPwYjHuk1Z4kMxRtL98vbSplPaw4QkKLOaak7S,,,\n\
+         nothing@example.com,,,,\n\
+         third@example.com,{MD5},,,\n\
+         zz@example.com,{MD5},,,\n"
+    );
+    let run = import(&sandbox, &text, &["--from", "csv", "--json"]);
+    assert_eq!(run.code, 2, "{run:?}");
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&run.stdout).unwrap();
+    let found: Vec<_> = rows
+        .iter()
+        .map(|r| (r["row"].as_i64().unwrap(), r["columns"].as_str().unwrap()))
+        .collect();
+    for expected in [
+        (3, "username"),
+        (3, "hash"),
+        (3, "daily_limit"),
+        (3, "expires_at"),
+        (3, "label"),
+        (4, "username"),
+        (5, "username"),
+        (6, "hash"),
+        (7, ""),
+        (8, "hash"),
+        (9, "hash"),
+        (10, "hash"),
+        (12, "username"),
+    ] {
+        assert!(found.contains(&expected), "{expected:?} in {found:?}");
+    }
+    assert_eq!(found.len(), 13, "{found:?}");
+    for secret in ["hunter2", MD5, "vcgEpyC0", "YMH3GG2"] {
+        assert!(
+            !run.stdout.contains(secret) && !run.stderr.contains(secret),
+            "{secret}"
+        );
+    }
+    assert_eq!((users(&sandbox), events(&sandbox)), before);
+
+    // The good ones alone, and the others put aside.
+    let aside = sandbox.folder.path().join("bad.csv");
+    let args = ["--from", "csv", "--skip-bad", aside.to_str().unwrap()];
+    assert!(taken(&sandbox, &text, &args).contains("created 2"));
+    assert_eq!(users(&sandbox).len(), 3);
+    assert_eq!(
+        fs::metadata(&aside).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let text = fs::read_to_string(&aside).unwrap();
+    assert!(text.starts_with("row,column,reason,text\n"), "{text}");
+    assert!(
+        text.contains("hunter2-secret") && text.contains("elsewhere@nowhere.test"),
+        "{text}"
+    );
+    assert_eq!(
+        import(&sandbox, "username\n", &args).code,
+        74,
+        "never overwritten"
+    );
+}
+
+#[test]
+fn columns_have_to_be_known_and_there_once() {
+    let sandbox = Sandbox::new();
+    for (text, said) in [
+        ("username,hash,colour\n", "colour"),
+        ("username,hash,hash\n", "twice"),
+        ("hash,label\n", "missing"),
+        (
+            "a@example.com,$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/\n",
+            "is no column",
+        ),
+    ] {
+        let run = import(&sandbox, text, &["--from", "csv"]);
+        assert_eq!(run.code, 2, "{run:?}");
+        assert!(run.stdout.contains(said), "{run:?}");
+        assert!(!run.stdout.contains("$1$"), "{run:?}");
+    }
+    for (text, said) in [
+        (
+            r#"[{"username":"a@example.com","colour":1}]"#,
+            "unknown field",
+        ),
+        (
+            r#"[{"username":"a@example.com","username":"b@example.com"}]"#,
+            "twice",
+        ),
+        (r#"[{"username":["a",1]}]"#, "wrong type"),
+        (r#"[1,"x",null,[[]],true]"#, "no object"),
+        (r#"[{"username":"#, "no JSON"),
+        (r#"{"username":"a"}"#, ""),
+        ("7", "no JSON"),
+        ("", "no JSON"),
+    ] {
+        let run = import(&sandbox, text, &["--from", "json"]);
+        assert!(run.stdout.contains(said), "{text}: {run:?}");
+        assert!(users(&sandbox).is_empty());
+    }
+    for (format, text) in [
+        ("postfixadmin", "SELECT 1;"),
+        ("csv", ""),
+        ("maddy", ""),
+        (
+            "maddy",
+            "CREATE TABLE passwords(key TEXT, value TEXT); INSERT INTO passwords VALUES('a@example.com','bcrypt:",
+        ),
+    ] {
+        let run = import(&sandbox, text, &["--from", format]);
+        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run:?}");
+    }
+}
+
+#[test]
+fn what_is_there_changes_only_if_that_is_said() {
+    let sandbox = Sandbox::new();
+    let file = |label: &str, hash: &str| {
+        format!("username,label,hash,suspended\nshop@example.com,{label},{hash},no\n")
+    };
+    taken(&sandbox, &file("Shop", MD5), &["--from", "csv"]);
+    let password = sandbox.create("other@example.com");
+    let run = import(&sandbox, &file("Web", SHA), &["--from", "csv"]);
+    assert_eq!(run.code, 2);
+    assert!(run.stdout.contains("--update"), "{run:?}");
+    let update = ["--from", "csv", "--update"];
+    let dry = import(
+        &sandbox,
+        &file("Web", SHA),
+        &[&update[..], &["--dry-run", "--json"]].concat(),
+    );
+    let rows: serde_json::Value = serde_json::from_str(&dry.stdout).unwrap();
+    assert_eq!(rows[0]["what"], "update");
+    assert_eq!(rows[0]["columns"], "label hash");
+    assert_eq!(
+        sandbox.verify("shop@example.com", "password"),
+        0,
+        "a dry run changes nothing"
+    );
+    taken(&sandbox, &file("Web", SHA), &update);
+    assert_eq!(sandbox.verify("shop@example.com", "password"), 6);
+    assert_eq!(sandbox.verify("shop@example.com", "old pass 1"), 0);
+    // A password that was replaced here stays so: the old file does not bring it back.
+    let new = sandbox.ok(&["user", "reset", "shop@example.com", "--quiet"]);
+    taken(&sandbox, &file("Web", SHA), &update);
+    assert_eq!(sandbox.verify("shop@example.com", new.trim_end()), 0);
+    assert_eq!(sandbox.verify("shop@example.com", "old pass 1"), 6);
+
+    // Equal to the file, once somebody says yes.
+    let prune = ["--from", "csv", "--prune"];
+    let run = import(&sandbox, &file("Web", SHA), &prune);
+    assert_eq!(run.code, 5, "{run:?}");
+    assert_eq!(sandbox.verify("other@example.com", &password), 0);
+    let dry = import(
+        &sandbox,
+        &file("Web", SHA),
+        &[&prune[..], &["--dry-run"]].concat(),
+    );
+    assert!(
+        dry.stdout.contains("delete") && dry.stdout.contains("other@example.com"),
+        "{dry:?}"
+    );
+    taken(
+        &sandbox,
+        &file("Web", SHA),
+        &[&prune[..], &["--yes"]].concat(),
+    );
+    assert_eq!(users(&sandbox), ["shop@example.com"]);
+}
+
+#[test]
+fn hashes_can_be_left_out() {
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["set-settings", "--accept-hash", "argon2,bcrypt"]);
+    let text = format!("username,hash\nshop@example.com,{MD5}\n");
+    let run = import(&sandbox, &text, &["--from", "csv"]);
+    assert_eq!(run.code, 2);
+    assert!(run.stdout.contains("md5-crypt"), "{run:?}");
+    sandbox.ok(&["set-settings", "--accept-hash", "all"]);
+    taken(&sandbox, &text, &["--from", "csv"]);
+    let report = |sandbox: &Sandbox| sandbox.run(&["report", "--weak-hashes", "--json"]);
+    let weak = report(&sandbox);
+    assert_eq!(weak.code, 7);
+    assert!(
+        weak.stdout.contains("weak_hash") && weak.stdout.contains("md5-crypt"),
+        "{weak:?}"
+    );
+    assert_eq!(sandbox.verify("shop@example.com", "password"), 0);
+    assert_eq!(report(&sandbox).code, 0);
+    let bad = sandbox.run(&["set-settings", "--accept-hash", "rot13"]);
+    assert_eq!(bad.code, 2);
+}
+
+#[test]
+fn what_goes_out_comes_back_exactly() {
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["domain", "add", "other.example"]);
+    sandbox.create("plain@other.example");
+    sandbox.ok(&[
+        "user",
+        "create",
+        "shop@example.com",
+        "--output",
+        "pw",
+        "--label",
+        "Shop, \"new\"; =1+1",
+        "--daily-limit",
+        "7",
+        "--limit",
+        "messages/hour=3",
+        "--limit",
+        "new-recipients/day=9",
+        "--on-limit",
+        "suspend",
+        "--sender",
+        "other.example",
+        "--sender",
+        "info@example.com",
+        "--expires-at",
+        "2031-02-03T04:05:06Z",
+    ]);
+    sandbox.ok(&["user", "reset", "shop@example.com", "--overlap", "24h"]);
+    sandbox.ok(&["user", "suspend", "plain@other.example"]);
+    taken(
+        &sandbox,
+        &format!("md5@example.com|{{MD5-CRYPT}}{MD5}\n"),
+        &["--from", "docker-mailserver"],
+    );
+    for format in ["csv", "json"] {
+        let file = format!("{format}.1");
+        sandbox.ok(&[
+            "user",
+            "export",
+            "--to",
+            format,
+            "--with-hashes",
+            "--output",
+            &file,
+        ]);
+        let path = sandbox.folder.path().join(&file);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains("$argon2id$") && text.contains(MD5));
+        let copy = Sandbox::empty();
+        taken(&copy, &text, &["--from", format, "--add-domain"]);
+        copy.ok(&[
+            "user",
+            "export",
+            "--to",
+            format,
+            "--with-hashes",
+            "--output",
+            "again",
+        ]);
+        assert_eq!(
+            fs::read_to_string(copy.folder.path().join("again")).unwrap(),
+            text
+        );
+        assert_eq!(copy.verify("md5@example.com", "password"), 0);
+        assert!(taken(&sandbox, &text, &["--from", format]).contains("unchanged 3"));
+        // Without hashes it changes what is there, and can bring nobody.
+        let without = sandbox.ok(&["user", "export", "--to", format]);
+        assert!(!without.contains("argon2id") && !without.contains("$1$"));
+        assert!(taken(&sandbox, &without, &["--from", format]).contains("unchanged 3"));
+    }
+    let to_stdout = sandbox.run(&["user", "export", "--with-hashes"]);
+    assert_eq!((to_stdout.code, to_stdout.stdout.as_str()), (2, ""));
+    let again = sandbox.run(&["user", "export", "--with-hashes", "--output", "csv.1"]);
+    assert_eq!(again.code, 74, "never overwritten");
+    let args = [
+        "user",
+        "export",
+        "--to",
+        "dovecot-passwd",
+        "--with-hashes",
+        "--output",
+        "passwd",
+    ];
+    sandbox.ok(&args);
+    let text = fs::read_to_string(sandbox.folder.path().join("passwd")).unwrap();
+    assert!(
+        text.contains(&format!("md5@example.com:{{MD5-CRYPT}}{MD5}::::::\n")),
+        "{text}"
+    );
+    assert!(
+        text.contains("plain@other.example:{ARGON2ID}$argon2id$"),
+        "{text}"
+    );
+    assert!(text.contains("::::::nologin=y\n"), "{text}");
+}
+
+/// Cheap generator of the same bytes each time.
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+}
+
+#[test]
+fn hostile_rows_are_refused_without_a_panic_and_in_little_memory() {
+    const PIECES: [&str; 24] = [
+        "a@example.com",
+        ",",
+        "\"",
+        "\n",
+        ":",
+        "|",
+        "{",
+        "}",
+        "[",
+        "]",
+        "null",
+        "$2y$31$",
+        "$6$rounds=999999999$",
+        "$argon2id$v=19$m=4294967295,t=4294967295,p=1$",
+        "$y$jzzzzz$",
+        "$scrypt$ln=63,r=8,p=1$",
+        "{PBKDF2}$1$a$4294967295$",
+        "INSERT INTO mailbox VALUES(",
+        "CREATE TABLE `passwords` (",
+        "');",
+        "\\",
+        "\u{0}",
+        "\u{202e}",
+        "AAAAAAAAAAAAAAAAAAAAAAAA",
+    ];
+    let sandbox = Sandbox::new();
+    let mut noise = Noise(88_172_645_463_325_252);
+    let hostile = |noise: &mut Noise, rows: usize| {
+        let mut text = Vec::new();
+        for _ in 0..rows {
+            for _ in 0..noise.next() % 12 {
+                let piece = PIECES[usize::try_from(noise.next() % 24).unwrap()];
+                text.extend_from_slice(piece.as_bytes());
+                if noise.next() % 9 == 0 {
+                    text.push((noise.next() & 0xff) as u8);
+                }
+            }
+            text.push(b'\n');
+        }
+        text
+    };
+    for format in [
+        "csv",
+        "json",
+        "dovecot-passwd",
+        "postfixadmin",
+        "htpasswd",
+        "maddy",
+        "docker-mailserver",
+        "sasldb",
+        "mailgun-json",
+    ] {
+        let mut text: Vec<u8> = match format {
+            "csv" => b"username,hash,limits,senders\n".to_vec(),
+            "json" | "mailgun-json" => b"[".to_vec(),
+            "sasldb" => b"VERSION=3\nHEADER=END\n".to_vec(),
+            _ => Vec::new(),
+        };
+        text.extend(hostile(&mut noise, 10_000));
+        // One row that never ends.
+        text.extend(b"\"'");
+        text.extend(std::iter::repeat_n(b'x', 70_000_000));
+        let path = sandbox.folder.path().join("hostile");
+        fs::write(&path, &text).unwrap();
+        drop(text);
+        let script = "ulimit -v 400000; exec \"$0\" \"$@\"";
+        let args = [
+            "-c",
+            script,
+            support::PROGRAM,
+            "user",
+            "import",
+            "hostile",
+            "--from",
+            format,
+            "--domain",
+            "example.com",
+            "--json",
+        ];
+        let mut command = sandbox.other_command("/usr/bin/time", &["-f", "%M", "sh"]);
+        let output = command.args(args).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let peak: u64 = stderr.lines().last().unwrap().parse().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{format}: {stderr}");
+        assert!(!stderr.contains("panicked"), "{format}: {stderr}");
+        assert!(peak < 64 * 1024, "{format}: {peak} KiB");
+        assert!(users(&sandbox).is_empty(), "{format}");
+    }
+}
