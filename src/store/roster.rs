@@ -5,6 +5,7 @@ use super::engine::Row;
 use super::{Owner, SendingChange, Store, Tx};
 use crate::error::Result;
 use crate::model::event::{Action, Fields};
+use crate::model::hash::Hash;
 use crate::model::limits::Kind;
 use crate::model::name::{DomainName, Username};
 use crate::model::password::KeyId;
@@ -317,8 +318,7 @@ impl Tx<'_> {
         let mut fields = Fields::default().with("from", new.from);
         if let Some(secret) = entry.password.as_ref().filter(|_| set("hash")) {
             fields = fields.with("key", new.keys[0].as_str());
-            let hash = crate::model::hash::Hash::stored(&secret.hash);
-            fields = fields.with_some("hash", hash.map(|hash| hash.scheme().name()));
+            fields = fields.with("hash", Hash::scheme_of(&secret.hash).name());
         }
         let label = entry
             .label

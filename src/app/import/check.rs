@@ -238,38 +238,32 @@ impl Check<'_> {
             retires_at: None,
             made_here,
         };
-        let scheme = match given(&text) {
-            Ok(Given::Hash(ref hash)) => hash.scheme(),
-            Ok(Given::Plain(_)) => Scheme::Plain,
+        let given = match given(&text) {
+            Ok(given) => given,
             Err(reason) => {
                 self.bad("hash", reason);
                 return (None, None, None);
             }
         };
+        let scheme = match &given {
+            Given::Hash(hash) => hash.scheme(),
+            Given::Plain(_) => Scheme::Plain,
+        };
         if !rules.accepted.accepts(scheme) {
-            self.bad(
-                "hash",
-                format!(
-                    "is {}, which `set-settings --accept-hash` leaves out",
-                    scheme.name()
-                ),
-            );
+            let reason = "which `set-settings --accept-hash` leaves out";
+            self.bad("hash", format!("is {}, {reason}", scheme.name()));
             return (None, None, None);
         }
-        match given(&text) {
-            Ok(Given::Hash(hash)) => (
-                Some(secret(hash.as_str().to_owned(), false)),
-                None,
-                Some(scheme),
-            ),
-            Ok(Given::Plain(plain)) if plain.is_empty() || plain.len() > 1024 => {
+        match given {
+            Given::Hash(hash) => {
+                let secret = secret(hash.as_str().to_owned(), false);
+                (Some(secret), None, Some(scheme))
+            }
+            Given::Plain(plain) if plain.is_empty() || plain.len() > 1024 => {
                 self.bad("hash", "is a password that is empty or too long");
                 (None, None, None)
             }
-            Ok(Given::Plain(plain)) => {
-                (Some(secret(String::new(), true)), Some(plain), Some(scheme))
-            }
-            Err(_) => (None, None, None),
+            Given::Plain(plain) => (Some(secret(String::new(), true)), Some(plain), Some(scheme)),
         }
     }
 

@@ -149,7 +149,12 @@ impl Hash {
     }
 
     pub fn scheme(&self) -> Scheme {
-        foreign::scheme(&self.0).unwrap_or(Scheme::Argon2)
+        Self::scheme_of(&self.0)
+    }
+
+    /// Of what is known to be one.
+    pub fn scheme_of(text: &str) -> Scheme {
+        foreign::scheme(text).unwrap_or(Scheme::Argon2)
     }
 
     pub fn as_str(&self) -> &str {
