@@ -485,11 +485,16 @@ fn p5_sqlite_keeps_the_contract() {
 #[test]
 fn the_story_calls_every_method() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let story = ["", "/examine", "/relay", "/roster", "/rotation", "/verified"]
-        .map(|part| {
-            fs::read_to_string(root.join(format!("tests/store_contract{part}.rs"))).unwrap()
-        })
-        .concat();
+    let story = [
+        "",
+        "/examine",
+        "/relay",
+        "/roster",
+        "/rotation",
+        "/verified",
+    ]
+    .map(|part| fs::read_to_string(root.join(format!("tests/store_contract{part}.rs"))).unwrap())
+    .concat();
     let mut methods = 0;
     for entry in fs::read_dir(root.join("src/store")).unwrap() {
         let path = entry.unwrap().path();

@@ -72,7 +72,10 @@ impl Tx<'_> {
             (ARGON2, change.argon2.map(|c| Some(c.to_string()))),
             (
                 ACCEPT_HASH,
-                change.accept_hash.as_ref().map(|some| Some(some.to_string())),
+                change
+                    .accept_hash
+                    .as_ref()
+                    .map(|some| Some(some.to_string())),
             ),
             (ALLOW_INSECURE, yes(change.allow_insecure)),
             (REQUIRE_VERIFIED, yes(change.require_verified_domains)),

@@ -10,6 +10,7 @@ mod lines;
 mod merge;
 mod sasldb;
 mod sql;
+mod sql_tokens;
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
