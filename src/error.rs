@@ -107,7 +107,7 @@ pub enum Error {
         status: &'static str,
     },
 
-    #[error("{0} rows cannot be taken; nothing was changed")]
+    #[error("rows that cannot be taken: {0}; nothing was changed")]
     BadRows(u64),
 
     // A person has to say yes, or said no.

@@ -398,12 +398,12 @@ impl Record for SettingsRecord {
         "host",
         "ports",
         "argon2",
-        "accept_hash",
         "day",
         "allow_insecure",
         "limits",
         "on_limit",
         "require_verified_domains",
+        "accept_hash",
     ];
 
     fn fields(&self) -> Vec<String> {
@@ -412,12 +412,12 @@ impl Record for SettingsRecord {
             self.host.clone().unwrap_or_default(),
             ports.join(" "),
             self.installation.argon2.clone(),
-            self.installation.accept_hash.clone(),
             self.installation.day.clone(),
             self.installation.allow_insecure.to_string(),
             limits_in_a_row(&self.installation.limits),
             self.installation.on_limit.to_owned(),
             self.installation.require_verified_domains.to_string(),
+            self.installation.accept_hash.clone(),
         ]
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::hash::Hash;
 use super::name::Username;
 use super::password::KeyId;
+use super::text::hexadecimal;
 use super::time::Time;
 
 /// What a file says of a user. Absent is not said, and stays as it is; of what
@@ -81,7 +82,7 @@ pub fn mark(hash: &str) -> String {
     hasher.update(hash.as_bytes());
     let mut bytes = [0; 16];
     hasher.finalize_xof().fill(&mut bytes);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&bytes)
 }
 
 impl Entry {

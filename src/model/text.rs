@@ -33,6 +33,16 @@ pub fn escaped(text: &str) -> String {
     out
 }
 
+/// Two digits a byte.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
 /// Escaped, shortened and in quotes, for an error message.
 pub fn quoted(text: &str) -> String {
     const SHOWN: usize = 60;

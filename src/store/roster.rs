@@ -11,6 +11,7 @@ use crate::model::name::{DomainName, Username};
 use crate::model::password::KeyId;
 use crate::model::roster::{Entry, Kept, KeptPassword, mark};
 use crate::model::settings::Setting;
+use crate::model::time::Time;
 
 /// A user to be taken in.
 #[derive(Debug)]
@@ -159,10 +160,7 @@ fn read(row: &dyn Row) -> Result<Kept> {
         row.opt_text(column)
             .map(|t| Some(t.unwrap_or_default().to_owned()))
     };
-    let time = |column| {
-        row.opt_time(column)
-            .map(|t| Some(t.map_or(0, |t| t.epoch())))
-    };
+    let time = |column| row.opt_time(column).map(|t| Some(t.map_or(0, Time::epoch)));
     let senders = row
         .opt_text(5)?
         .map_or_else(Vec::new, |all| all.split('\n').map(str::to_owned).collect());
@@ -221,7 +219,7 @@ impl Tx<'_> {
         self.add_secrets(new)?;
         let sending = sending(entry, None)?;
         let owner = Owner::user(new.username);
-        let mut fields = self.described(new, None);
+        let mut fields = described(new, None);
         if !sending.is_empty() {
             fields = self.change_sending(owner, &sending, fields)?;
         }
@@ -273,7 +271,7 @@ impl Tx<'_> {
             self.stop_passwords(new.username)?;
             self.add_secrets(new)?;
         }
-        let mut fields = self.described(new, Some(columns));
+        let mut fields = described(new, Some(columns));
         let sending = sending(entry, Some((columns, has)))?;
         if !sending.is_empty() {
             fields = self.change_sending(Owner::user(new.username), &sending, fields)?;
@@ -308,36 +306,34 @@ impl Tx<'_> {
         }
         Ok(())
     }
+}
 
-    /// All that is set, for the audit trail; never a hash.
-    fn described(&self, new: &Arrival, columns: Option<&[&'static str]>) -> Fields {
-        let entry = new.entry;
-        let set = |name: &str| columns.is_none_or(|some| some.contains(&name));
-        let time = |at: i64| crate::model::time::Time::from_epoch(at).to_string();
-        let time = |at: Option<i64>| at.filter(|at| *at != 0).map(time);
-        let mut fields = Fields::default().with("from", new.from);
-        if let Some(secret) = entry.password.as_ref().filter(|_| set("hash")) {
-            fields = fields.with("key", new.keys[0].as_str());
-            fields = fields.with("hash", Hash::scheme_of(&secret.hash).name());
-        }
-        let label = entry
-            .label
-            .as_deref()
-            .filter(|l| set("label") && !(columns.is_none() && l.is_empty()));
-        let limit = entry
-            .daily_limit
-            .filter(|n| set("daily_limit") && !(columns.is_none() && *n == 0));
-        fields = fields
-            .with_some("label", label)
-            .with_some("daily_limit", limit);
-        if set("expires_at") && (columns.is_some() || time(entry.expires_at).is_some()) {
-            fields = fields.with("expires_at", time(entry.expires_at));
-        }
-        if set("suspended_at") && (columns.is_some() || time(entry.suspended_at).is_some()) {
-            fields = fields.with("suspended_at", time(entry.suspended_at));
-        }
-        fields
+/// All that is set, for the audit trail; never a hash.
+fn described(new: &Arrival, columns: Option<&[&'static str]>) -> Fields {
+    let entry = new.entry;
+    let set = |name: &str| columns.is_none_or(|some| some.contains(&name));
+    let time = |at: i64| Time::from_epoch(at).to_string();
+    let time = |at: Option<i64>| at.filter(|at| *at != 0).map(time);
+    let mut fields = Fields::default().with("from", new.from);
+    if let Some(secret) = entry.password.as_ref().filter(|_| set("hash")) {
+        fields = fields.with("key", new.keys[0].as_str());
+        fields = fields.with("hash", Hash::scheme_of(&secret.hash).name());
     }
+    let label = entry.label.as_deref().filter(|label| !label.is_empty());
+    let limit = entry.daily_limit.filter(|limit| *limit != 0);
+    if set("label") && (columns.is_some() || label.is_some()) {
+        fields = fields.with("label", label);
+    }
+    if set("daily_limit") && (columns.is_some() || limit.is_some()) {
+        fields = fields.with("daily_limit", limit);
+    }
+    if set("expires_at") && (columns.is_some() || time(entry.expires_at).is_some()) {
+        fields = fields.with("expires_at", time(entry.expires_at));
+    }
+    if set("suspended_at") && (columns.is_some() || time(entry.suspended_at).is_some()) {
+        fields = fields.with("suspended_at", time(entry.suspended_at));
+    }
+    fields
 }
 
 /// Of a new user all that is said, of another what differs.

@@ -218,16 +218,14 @@ impl Check<'_> {
         let created_at = self.time("password_created_at").filter(|at| *at != 0);
         let text = match self.field("hash") {
             None | Some("") => return (None, None, None),
-            Some(text) if rules.format == Format::Maddy => match maddy(text) {
-                Some(text) => text,
-                None => {
-                    self.bad(
-                        "hash",
-                        "is not as maddy writes it, or of a scheme that is not supported",
-                    );
+            Some(text) if rules.format == Format::Maddy => {
+                let Some(text) = maddy(text) else {
+                    let reason = "is not as maddy writes it, or of a scheme that is not supported";
+                    self.bad("hash", reason);
                     return (None, None, None);
-                }
-            },
+                };
+                text
+            }
             Some(text) => text.to_owned(),
         };
         let text = Zeroizing::new(text);

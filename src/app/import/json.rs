@@ -91,7 +91,10 @@ fn text(value: &Value) -> Option<String> {
                 .iter()
                 .map(|i| i.as_str().map(str::to_owned))
                 .collect();
-            items?.iter().map(|item| format!("{item}\n")).collect()
+            items?
+                .iter()
+                .flat_map(|item| [item.as_str(), "\n"])
+                .collect()
         }
         Value::Object(members) => {
             let members: Option<Vec<_>> = members

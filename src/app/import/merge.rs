@@ -122,7 +122,7 @@ impl Merge<'_> {
         }
         match kept.get(username.as_str()) {
             Some(kept) => self.known(tx, &username, row, &entry, kept)?,
-            None => self.new(tx, &username, row, &entry)?,
+            None => self.unknown(tx, &username, row, &entry)?,
         }
         self.last = Some((username, row));
         Ok(())
@@ -153,7 +153,7 @@ impl Merge<'_> {
         Ok(())
     }
 
-    fn new(&mut self, tx: &mut Tx, username: &Username, row: i64, entry: &Entry) -> Result<()> {
+    fn unknown(&mut self, tx: &mut Tx, username: &Username, row: i64, entry: &Entry) -> Result<()> {
         // In a dry run nothing is generated, and would be.
         let will_have = entry.password.is_some() || self.options.generate && self.options.dry_run;
         if !will_have {

@@ -146,7 +146,7 @@ impl Dump<'_> {
             token = self.tokens.next()?;
             match token {
                 Some(Token::Word(name) | Token::Name(name)) => {
-                    names.push(name.to_ascii_lowercase())
+                    names.push(name.to_ascii_lowercase());
                 }
                 Some(Token::Mark(b',')) => {}
                 _ => return Ok((Some(names), self.tokens.next()?)),
@@ -193,7 +193,7 @@ impl Dump<'_> {
                     }
                 }
                 Some(Token::Mark(b',')) if depth == 1 => {
-                    values.push(value.take().unwrap_or_default())
+                    values.push(value.take().unwrap_or_default());
                 }
                 Some(Token::Text(text) | Token::Name(text)) => {
                     size += text.len();
@@ -218,10 +218,10 @@ impl Dump<'_> {
         if too_long {
             return each(Read1::bad(self.row, "is too long", ""));
         }
-        self.emit(names, values, each)
+        self.emit(names, &values, each)
     }
 
-    fn emit(&mut self, names: &[String], values: Vec<String>, each: &mut Each) -> Result<()> {
+    fn emit(&mut self, names: &[String], values: &[String], each: &mut Each) -> Result<()> {
         if names.len() != values.len() {
             let reason = format!("has {} values for {} columns", values.len(), names.len());
             return each(Read1::bad(self.row, &reason, ""));
@@ -280,8 +280,8 @@ impl Dump<'_> {
             }
             if ours {
                 self.row += 1;
-                let values = line.split('\t').map(copied).collect();
-                self.emit(&names, values, each)?;
+                let values: Vec<_> = line.split('\t').map(copied).collect();
+                self.emit(&names, &values, each)?;
             }
         }
     }

@@ -19,7 +19,7 @@ pub enum Token {
 pub struct Tokens<'a> {
     input: &'a mut dyn BufRead,
     ahead: VecDeque<u8>,
-    /// As in MySQL, whose dumps have names in backquotes.
+    /// As in `MySQL`, whose dumps have names in backquotes.
     backslashes: bool,
 }
 

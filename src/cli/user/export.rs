@@ -80,12 +80,12 @@ impl Export {
         file.keep()?;
         if left_out > 0 {
             context.out.warn(&format!(
-                "{left_out} users are not in it: Dovecot does not know how their passwords are hashed, or they have none"
+                "users that are not in it: {left_out}; Dovecot does not know how their passwords are hashed"
             ));
         }
         context
             .out
-            .note(&format!("wrote {users} users to {}", path.display()));
+            .note(&format!("users written to {}: {users}", path.display()));
         Ok(())
     }
 }
@@ -242,7 +242,7 @@ fn flat(value: &Value) -> String {
             let all: Vec<_> = senders.iter().filter_map(Value::as_str).collect();
             // One with a space in it cannot be told from two.
             if all.iter().any(|sender| sender.contains(' ')) {
-                all.iter().map(|sender| format!("{sender}\n")).collect()
+                all.iter().flat_map(|sender| [sender, "\n"]).collect()
             } else {
                 all.join(" ")
             }

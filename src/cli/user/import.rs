@@ -137,7 +137,7 @@ fn finish(
 ) -> Result<()> {
     if imported.plain > 0 && !options.dry_run {
         context.out.warn(&format!(
-            "{} passwords stood in the file as they are: whoever has the file has them",
+            "passwords that stood in the file as they are: {}; whoever has the file has them",
             imported.plain
         ));
     }
@@ -167,6 +167,7 @@ struct Told<'a> {
 }
 
 /// A list is begun by the first that is wrong, or would change.
+#[expect(clippy::large_enum_variant, reason = "there is one")]
 enum Printer<'a> {
     Out(&'a mut Output),
     List(List<'a>),
@@ -228,7 +229,8 @@ impl Importer for Told<'_> {
     }
 
     fn confirm(&mut self, deleted: u64) -> Outcome<()> {
-        let consequence = format!("{deleted} users are not in the file, and would be deleted");
+        let consequence =
+            format!("users that are not in the file, and would be deleted: {deleted}");
         match &self.printer {
             _ if self.confirmed => Ok(()),
             Printer::Out(out) => {
@@ -342,10 +344,10 @@ impl Summary {
         } = self;
         let mut line = format!("created {created}, updated {updated}, unchanged {unchanged}");
         if *deleted > 0 {
-            line += &format!(", deleted {deleted}");
+            line = format!("{line}, deleted {deleted}");
         }
         if *bad > 0 {
-            line += &format!(", put aside {bad}");
+            line = format!("{line}, put aside {bad}");
         }
         line
     }

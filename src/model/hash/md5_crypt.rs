@@ -1,5 +1,5 @@
 //! MD5-CRYPT (`$1$`) and Apache's APR1 (`$apr1$`), as FreeBSD's crypt(3) made
-//! it in 1994. No kept crate has it; the digest is RustCrypto's.
+//! it in 1994. No kept crate has it; the digest is `RustCrypto`'s.
 
 use md5::{Digest as _, Md5};
 

@@ -5,6 +5,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::{MALFORMED, Reason};
+use crate::model::text::hexadecimal;
 
 const ANY_PADDING: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
@@ -47,7 +48,7 @@ pub(super) fn in_base64(data: &str, encoding: &str, tag: usize) -> Result<String
 
 pub(super) fn in_hex(data: &str, encoding: &str) -> Result<String, Reason> {
     let bytes = decoded(data, encoding, 16)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(&bytes))
 }
 
 pub(super) fn number(text: &str, most: u32) -> Result<u32, Reason> {
