@@ -416,3 +416,42 @@ fn what_goes_out_comes_back_exactly() {
     );
     assert!(text.contains("::::::nologin=y\n"), "{text}");
 }
+
+#[test]
+fn dovecot_reads_each_hash_under_its_own_scheme() {
+    let sandbox = Sandbox::new();
+    sandbox.create("ours@example.com");
+    taken(
+        &sandbox,
+        &format!("md5@example.com|{MD5}\nsha@example.com|{SHA}\n"),
+        &["--from", "docker-mailserver"],
+    );
+    let store = rusqlite::Connection::open(sandbox.store()).unwrap();
+    let mut rows = store
+        .prepare("SELECT password FROM dovecot_users ORDER BY username")
+        .unwrap();
+    let rows = rows.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    let hashes: Vec<_> = rows.map(Result::unwrap).collect();
+    assert_eq!(hashes[0], format!("{{MD5-CRYPT}}{MD5}"));
+    assert!(hashes[1].starts_with("{ARGON2ID}$argon2id$"), "{hashes:?}");
+    assert_eq!(hashes[2], SHA);
+}
+
+#[test]
+fn what_is_wrong_with_the_place_changes_nothing() {
+    let sandbox = Sandbox::new();
+    let text = format!("username,hash\nshop@example.com,{MD5}\n");
+    for (args, code) in [
+        (&["--from", "csv", "--output-dir", "missing"][..], 74),
+        (&["--from", "csv", "--skip-bad", "missing/bad.csv"], 74),
+        (&["--from", "csv", "--skip-bad", "x", "--prune"], 2),
+        (&["--from", "csv", "--domain", "no domain"], 2),
+    ] {
+        let run = import(&sandbox, &text, args);
+        assert_eq!(run.code, code, "{args:?}: {run:?}");
+        assert!(users(&sandbox).is_empty());
+    }
+    let nowhere = Sandbox::empty();
+    let run = import(&nowhere, &text, &["--from", "csv"]);
+    assert_eq!(run.code, 75, "{run:?}");
+}

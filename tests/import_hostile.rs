@@ -53,7 +53,7 @@ fn hostile_rows_are_refused_without_a_panic_and_in_little_memory() {
             for _ in 0..noise.next() % 12 {
                 let piece = PIECES[usize::try_from(noise.next() % 24).unwrap()];
                 text.extend_from_slice(piece.as_bytes());
-                if noise.next() % 9 == 0 {
+                if noise.next().is_multiple_of(9) {
                     text.push((noise.next() & 0xff) as u8);
                 }
             }

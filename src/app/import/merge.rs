@@ -210,10 +210,16 @@ impl Merge<'_> {
             Some(key) => Ok(KeyId::stored(key)),
             None => KeyId::random(self.random),
         };
+        let first = key(entry.password.as_ref())?;
+        // Few have a second one, and random numbers take time.
+        let second = match &entry.old {
+            Some(old) => key(Some(old))?,
+            None => first.clone(),
+        };
         Ok(Arrival {
             username,
             entry,
-            keys: [key(entry.password.as_ref())?, key(entry.old.as_ref())?],
+            keys: [first, second],
             from: self.options.format.name(),
         })
     }
