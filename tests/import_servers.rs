@@ -141,7 +141,7 @@ fn sasldb(sandbox: &Sandbox) -> Vec<String> {
     vec!["cyrus@example.com".into()]
 }
 
-/// `PostfixAdmin`'s own table, as its `upgrade.php` makes it in SQLite.
+/// The table of `PostfixAdmin` with the columns that all its versions have, in SQLite.
 fn postfixadmin(sandbox: &Sandbox) -> Vec<String> {
     let path = sandbox.folder.path().join("postfixadmin.db");
     let store = Connection::open(&path).unwrap();
