@@ -75,9 +75,16 @@ pub struct KeptPassword {
     pub imported: Option<String>,
 }
 
-/// By what a hash that was brought along is known again. Of a hash nothing can be
-/// found out by it that the hash would not tell.
+/// What stands for every hash that has no salt.
+const UNSALTED: &str = "unsalted";
+
+/// By what a hash that was brought along is known again, when it is gone. With its
+/// salt gone, too, nobody can try passwords against it; without a salt everybody
+/// could, as fast as against the hash, so nothing of that one is kept.
 pub fn mark(hash: &str) -> String {
+    if !Hash::scheme_of(hash).is_salted() {
+        return UNSALTED.to_owned();
+    }
     let mut hasher = blake3::Hasher::new_derive_key("smtpcred 2026-11-21 imported hash");
     hasher.update(hash.as_bytes());
     let mut bytes = [0; 16];
@@ -138,8 +145,11 @@ impl Kept {
     fn had(&self, secret: &Secret) -> bool {
         let marked = mark(&secret.hash);
         self.passwords.iter().any(|password| {
-            password.hash.as_ref() == Some(&secret.hash)
-                || password.imported.as_ref() == Some(&marked)
+            let hash = password.hash.as_ref();
+            // Of one without a salt: that there was one, and that it is gone.
+            let gone = hash.is_none_or(|hash| Hash::scheme_of(hash).is_salted());
+            hash == Some(&secret.hash)
+                || password.imported.as_ref() == Some(&marked) && (gone || marked != UNSALTED)
                 || secret.key.as_deref() == Some(password.key.as_str())
         })
     }
@@ -159,5 +169,20 @@ impl Secret {
             made_here: true,
             ..Self::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_mark_tells_a_password_that_anybody_can_try() {
+        let one = mark("{SHA}RhVFtakyww60vVen1PdXBx1VOaY=");
+        assert_eq!(one, mark("{SHA}Ap4iJZEyXYqkT0tRWJhp33BCdlU="));
+        assert_eq!(one, mark("{PLAIN-MD5}504d29647770fc46e054b810d4725657"));
+        let salted = mark("{SSHA}072n9Up0EXwoHELnkByGvltdBTUVtDtz");
+        assert_ne!(salted, one);
+        assert_ne!(salted, mark("{SSHA}172n9Up0EXwoHELnkByGvltdBTUVtDtz"));
     }
 }

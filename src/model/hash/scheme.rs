@@ -73,6 +73,14 @@ impl Scheme {
         }
     }
 
+    /// The same password has another hash each time.
+    pub const fn is_salted(self) -> bool {
+        !matches!(
+            self,
+            Self::Sha512 | Self::Sha256 | Self::Sha | Self::Md5 | Self::Plain
+        )
+    }
+
     /// Too fast to stop somebody who has it from guessing.
     pub const fn is_fast(self) -> bool {
         matches!(
