@@ -59,6 +59,11 @@ pub fn open(path: &Path, access: Access, patience: Duration) -> Result<(Sqlite, 
         return Err(Error::StoreMissing(path));
     }
 
+    let real = fs::canonicalize(&path).map_err(|e| unreachable_(&path, &e))?;
+    let [log, shm] = ["-wal", "-shm"].map(|suffix| beside(&real, suffix));
+    let left = fs::metadata(&log).is_ok_and(|log| log.len() > 0);
+    // Locks are those of all this process: only where it is open once.
+    let makes = looks && left && !shm.exists() && file.is_alone();
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let failed = |e: &rusqlite::Error| translated(&path, e);
     let mut connection = Connection::open_with_flags(&path, flags).map_err(|e| failed(&e))?;
@@ -67,17 +72,17 @@ pub fn open(path: &Path, access: Access, patience: Duration) -> Result<(Sqlite, 
         .busy_handler(Some(busy::handler(patience)))
         .map_err(|e| failed(&e))?;
     connection.execute_batch(PRAGMAS).map_err(|e| failed(&e))?;
-    let made = if looks {
-        only_look(&path, &connection).map_err(|e| failed(&e))?
-    } else {
-        None
-    };
+    if looks {
+        only_look(left, &connection).map_err(|e| failed(&e))?;
+    }
     let mut store = Sqlite {
         connection,
         path,
         patience,
-        // Its locks are those of all this process: where it is open once.
-        _made: made.filter(|_| file.is_alone()),
+        _made: makes.then(|| index::Made {
+            store: real,
+            index: shm,
+        }),
         file,
     };
     if looks {
@@ -145,14 +150,9 @@ impl Sqlite {
 
 /// A log that somebody left stays as it is, too: whoever closes a store last would
 /// take it in.
-fn only_look(path: &Path, connection: &Connection) -> rusqlite::Result<Option<index::Made>> {
-    let store = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let left = fs::metadata(beside(&store, "-wal")).is_ok_and(|log| log.len() > 0);
-    let index = beside(&store, "-shm");
-    let makes = left && !index.exists();
+fn only_look(left: bool, connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, left)?;
-    connection.execute_batch("PRAGMA query_only = ON")?;
-    Ok(makes.then_some(index::Made { store, index }))
+    connection.execute_batch("PRAGMA query_only = ON")
 }
 
 fn create(path: &Path) -> Result<()> {
