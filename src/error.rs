@@ -1,5 +1,6 @@
 //! What can go wrong: one message that says what happened, one hint that says
-//! what to do, one stable code for scripts, one exit code.
+//! what to do, one stable code for scripts, one exit code. A long file on purpose:
+//! what belongs to one error stands in one place.
 
 use std::path::PathBuf;
 

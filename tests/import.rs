@@ -1,5 +1,6 @@
 //! `user import` and `user export`: what is taken, what is refused, and that
-//! nothing is written by halves.
+//! nothing is written by halves. Longer than other files: what goes out comes in
+//! again, and both are compared here.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
