@@ -6,6 +6,7 @@ mod support;
 #[path = "support/mail/mod.rs"]
 mod mail;
 use mail::Place;
+use mail::dovecot::{Dovecot, Passwords};
 use mail::exim::{self, Exim};
 use mail::postfix::{Postfix, Setup};
 use mail::tls::{HOST, certificate_at};
@@ -325,4 +326,61 @@ mail:
     let port = desk.fails(&server, &["--to", TO], right, 75, "server_closing");
     assert!(text(&port["fault"]["said"]).starts_with("421 "), "{port:#}");
     drop(held);
+}
+
+#[test]
+#[ignore = "needs root, Postfix and Dovecot: run tests/run"]
+fn a_right_password_that_somebody_else_refuses_is_told_from_a_wrong_one() {
+    let sandbox = store();
+    let place = Place::new();
+    // It has another one for the same user.
+    let passwords = Passwords::File(format!("{USER}:{{PLAIN}}vague-Otter-61-harbour\n"));
+    let _dovecot = Dovecot::start_at(&place, &passwords, place.auth());
+    let postfix = Postfix::start(&place, &Setup::without_policy(&place, false));
+    let desk = Desk {
+        sandbox: &sandbox,
+        trusted: place.certificate.file.clone(),
+        password: sandbox.create(USER),
+    };
+    let server = at(postfix.submission);
+    let port = desk.fails(&server, SEND, &desk.password, 1, "server_asks_elsewhere");
+    assert!(text(&port["fault"]["said"]).starts_with("535 "), "{port:#}");
+}
+
+#[test]
+#[ignore = "needs root and Exim: run tests/run"]
+fn encryption_that_is_wanted_late_is_a_warning_all_the_same() {
+    let sandbox = store();
+    let place = Place::new();
+    let _serve = Serve::start(&sandbox, &place);
+    let mut setup = exim::Setup::new(&place);
+    // Offered to all, and refused to those in clear (RFC 4954 §6).
+    setup.authenticators = setup
+        .authenticators
+        .lines()
+        .filter(|line| !line.contains("server_advertise_condition"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    setup.main += "acl_smtp_auth = auth\n";
+    setup.acl += "auth:
+  deny !encrypted = *
+    message = 538 5.7.11 Encryption required for requested authentication mechanism
+  accept
+";
+    let exim = Exim::start(&place, &setup);
+    let desk = Desk {
+        sandbox: &sandbox,
+        trusted: place.certificate.file.clone(),
+        password: sandbox.create(USER),
+    };
+    let server = at(exim.submission);
+    let run = desk.run(&["--server", &server, "--without-tls"], "");
+    assert_eq!(run.code, 7, "{run:?}");
+    let told = run.stdout;
+    assert!(told.contains("538 5.7.11 Encryption required"), "{told}");
+    assert!(told.contains("as it should be"), "{told}");
+    assert!(
+        told.contains("before the connection is encrypted"),
+        "{told}"
+    );
 }
