@@ -419,6 +419,7 @@ fn every_change_left_its_event(store: &mut Store) {
             verified::EVENTS[0],
             verified::EVENTS[1],
             verified::EVENTS[2],
+            verified::EVENTS[3],
             "user.reset",
             "user.set",
             "domain.set",

@@ -111,13 +111,16 @@ impl Tx<'_> {
         self.event(Action::DomainRemove, Some(name), None, &Fields::default())
     }
 
-    /// Only where there is none: it stays the same for good. No event: nothing
-    /// depends on it before it is published.
+    /// Only where there is none: it stays the same for good.
     pub fn set_verification_token(&mut self, name: &DomainName, token: &str) -> Result<()> {
         const SQL: &str = "UPDATE domains SET verification_token = $2
             WHERE name = $1 AND verification_token IS NULL";
-        self.execute(SQL, &[name.as_str().into(), token.into()])
-            .map(|_| ())
+        if self.execute(SQL, &[name.as_str().into(), token.into()])? == 0 {
+            return Ok(());
+        }
+        // Everybody may read it: it is published.
+        let fields = Fields::default().with("verification_token", token);
+        self.event(Action::DomainSet, Some(name), None, &fields)
     }
 
     /// Its token was found in the DNS; whether it still has that one.
