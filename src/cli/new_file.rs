@@ -7,6 +7,39 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
+/// All at once and without another copy in memory, which a secret must not leave.
+/// Where it fails nothing is left.
+pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = open(path)?;
+    let written = file.write_all(bytes);
+    let written = written.and_then(|()| file.sync_all());
+    let written = written.and_then(|()| sync_name(path));
+    if written.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    written
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// The name has to outlast a power cut as well.
+fn sync_name(path: &Path) -> io::Result<()> {
+    File::open(folder_of(path))?.sync_all()
+}
+
+pub fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// Gone again, unless it is kept.
 pub struct NewFile {
     path: PathBuf,
@@ -16,12 +49,7 @@ pub struct NewFile {
 
 impl NewFile {
     pub fn create(path: &Path) -> Result<Self> {
-        let made = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path);
-        match made {
+        match open(path) {
             Ok(file) => Ok(Self {
                 path: path.to_owned(),
                 file: io::BufWriter::new(file),
@@ -40,13 +68,9 @@ impl NewFile {
 
     /// It is whole, and outlasts a power cut.
     pub fn keep(mut self) -> Result<()> {
-        let folder = match self.path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-            _ => PathBuf::from("."),
-        };
         let done = self.file.flush();
         let done = done.and_then(|()| self.file.get_ref().sync_all());
-        let done = done.and_then(|()| File::open(folder)?.sync_all());
+        let done = done.and_then(|()| sync_name(&self.path));
         done.map_err(|e| failed(&self.path, &e))?;
         self.kept = true;
         Ok(())

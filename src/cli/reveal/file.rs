@@ -1,8 +1,7 @@
 //! The password in a new file that only its owner can read.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -10,6 +9,7 @@ use zeroize::Zeroizing;
 use super::Way;
 use super::render::{Reveal, render};
 use crate::app::credential::{Credential, Handover};
+use crate::cli::new_file::{self, folder_of};
 use crate::cli::output::Output;
 use crate::error::{Error, Result};
 
@@ -42,16 +42,9 @@ impl ToFile {
     }
 
     fn write(&mut self) -> io::Result<()> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&self.path)?;
+        new_file::write(&self.path, &self.bytes)?;
         self.made = true;
-        file.write_all(&self.bytes)?;
-        file.sync_all()?;
-        // The name has to outlast a power cut as well.
-        File::open(folder_of(&self.path))?.sync_all()
+        Ok(())
     }
 }
 
@@ -81,12 +74,5 @@ impl Handover for ToFile {
 impl Way for ToFile {
     fn finish(&mut self, out: &Output) {
         out.note(&format!("the password is in {}", self.path.display()));
-    }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
     }
 }

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Write as _};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use super::roster_help;
 use crate::app::import::{Change, Format, ImportOptions, Imported, Importer, Problem};
 use crate::cli::list::List;
-use crate::cli::new_file::{NewFile, failed};
+use crate::cli::new_file::{self, NewFile, failed};
 use crate::cli::output::{Output, Record};
 use crate::cli::{Context, prompt};
 use crate::error::{Error, Result as Outcome};
@@ -245,9 +246,11 @@ impl Importer for Told<'_> {
             return Err(Error::Undeliverable("there is no folder for it".into()));
         };
         let path = folder.join(username.as_str());
-        let mut file = NewFile::create(&path)?;
-        writeln!(file.writer(), "{}", password.expose()).map_err(|e| failed(&path, &e))?;
-        file.keep()?;
+        let line = Zeroizing::new(format!("{}\n", password.expose()));
+        new_file::write(&path, line.as_bytes()).map_err(|e| match e.kind() {
+            io::ErrorKind::AlreadyExists => Error::OutputExists(path.clone()),
+            _ => failed(&path, &e),
+        })?;
         self.delivered.push(path);
         Ok(())
     }
