@@ -10,6 +10,9 @@ Examples:
   smtpcred user list                                     who has a password, and since when
   smtpcred user reset shop@example.com --overlap 24h     a new password, without an outage
   printf %s \"$PW\" | smtpcred verify shop@example.com     exit code 0 if it is right
+  smtpcred show-settings shop@example.com --for python   settings that paste and work
+  smtpcred test shop@example.com --to you@example.org    a test mail; what is in its way
+  smtpcred doctor                                        the whole chain on this machine
 
 Output:
   stdout carries what was asked for and nothing else; everything said about it goes to stderr.

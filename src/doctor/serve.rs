@@ -10,8 +10,8 @@ use super::findings::{Area, Findings, quoted};
 use super::sockets::{Endpoint, Known, Trouble, greeting, ruling};
 use super::store::{Examined, beside};
 
-const START: &str = "start it: systemctl enable --now smtpcred-auth.socket smtpcred-policy.socket \
-                     (or smtpcred serve); another place: --auth and --policy";
+const START: &str = "systemctl enable --now smtpcred-auth.socket smtpcred-policy.socket; \
+                     where it listens elsewhere, name its sockets with --auth and --policy";
 
 pub fn examine(findings: &mut Findings, known: &Known, servers: &Servers, store: &Examined) {
     let owned = !findings.fails_in(&["store"]);

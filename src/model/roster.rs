@@ -9,6 +9,26 @@ use super::password::KeyId;
 use super::text::hexadecimal;
 use super::time::Time;
 
+/// What is exported of a user; the last five are about hashes.
+pub const EXPORTED: [&str; 16] = [
+    "username",
+    "label",
+    "suspended_at",
+    "expires_at",
+    "daily_limit",
+    "limits",
+    "on_limit",
+    "senders",
+    "created_at",
+    "key_id",
+    "password_created_at",
+    "hash",
+    "old_key_id",
+    "old_password_created_at",
+    "old_retires_at",
+    "old_hash",
+];
+
 /// What a file says of a user. Absent is not said, and stays as it is; of what
 /// can be taken away, the empty value takes it away.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

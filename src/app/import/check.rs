@@ -10,32 +10,22 @@ use crate::model::label::Label;
 use crate::model::limits::{Kind, LimitSetting, Limits, OnLimit};
 use crate::model::name::{DomainName, Username};
 use crate::model::password::KeyId;
-use crate::model::roster::{Entry, Secret};
+use crate::model::roster::{EXPORTED, Entry, Secret};
 use crate::model::sender::Sender;
 use crate::model::settings::Limit;
 use crate::model::time::Time;
 
-/// Of CSV and JSON.
-pub const COLUMNS: [&str; 18] = [
-    "username",
-    "label",
-    "suspended",
-    "suspended_at",
-    "expires_at",
-    "daily_limit",
-    "limits",
-    "on_limit",
-    "senders",
-    "created_at",
-    "key_id",
-    "password_created_at",
-    "hash",
-    "old_key_id",
-    "old_password_created_at",
-    "old_retires_at",
-    "old_hash",
-    "domain",
-];
+/// Of CSV and JSON: what goes out, and two other ways to say it.
+pub const COLUMNS: [&str; 18] = {
+    let mut all = ["suspended"; 18];
+    let mut i = 0;
+    while i < EXPORTED.len() {
+        all[i] = EXPORTED[i];
+        i += 1;
+    }
+    all[17] = "domain";
+    all
+};
 
 pub struct Checked {
     pub row: i64,

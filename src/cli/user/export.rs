@@ -14,7 +14,7 @@ use crate::cli::output::{Format, write_failed};
 use crate::cli::{Context, complete};
 use crate::error::{Error, Result as Outcome};
 use crate::model::name::DomainName;
-use crate::model::roster::KeptPassword;
+use crate::model::roster::{EXPORTED, KeptPassword};
 use crate::model::time::Time;
 use crate::store::Access;
 
@@ -90,24 +90,6 @@ impl Export {
     }
 }
 
-const COLUMNS: [&str; 16] = [
-    "username",
-    "label",
-    "suspended_at",
-    "expires_at",
-    "daily_limit",
-    "limits",
-    "on_limit",
-    "senders",
-    "created_at",
-    "key_id",
-    "password_created_at",
-    "hash",
-    "old_key_id",
-    "old_password_created_at",
-    "old_retires_at",
-    "old_hash",
-];
 const WITHOUT_HASHES: usize = 11;
 
 struct Sheet<'a> {
@@ -121,9 +103,9 @@ struct Sheet<'a> {
 impl<'a> Sheet<'a> {
     fn begin(form: Form, with_hashes: bool, out: &'a mut dyn Write) -> std::io::Result<Self> {
         let columns = if with_hashes {
-            &COLUMNS[..]
+            &EXPORTED[..]
         } else {
-            &COLUMNS[..WITHOUT_HASHES]
+            &EXPORTED[..WITHOUT_HASHES]
         };
         if form == Form::Csv {
             line(out, columns)?;
