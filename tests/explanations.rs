@@ -118,11 +118,7 @@ fn what_postfix_says_is_explained() {
     let mut setup = Setup::new(&place, false);
     setup.more = WRONG.iter().map(|wrong| options(wrong.options)).collect();
     let postfix = Postfix::start(&place, &setup);
-    let desk = Desk {
-        sandbox: &sandbox,
-        trusted: place.certificate.file.clone(),
-        password: sandbox.create(USER),
-    };
+    let desk = Desk::new(&sandbox, &place);
     for (wrong, port) in std::iter::zip(WRONG, &postfix.more) {
         let server = at(*port);
         let port = desk.fails(&server, wrong.args, &desk.password, wrong.exit, wrong.code);
@@ -155,11 +151,7 @@ fn what_is_wrong_with_encryption_is_said() {
     setup.more = own.map(options).to_vec();
     let postfix = Postfix::start(&place, &setup);
     let [expired, clear, only] = [0, 1, 2].map(|i| at(postfix.more[i]));
-    let desk = Desk {
-        sandbox: &sandbox,
-        trusted: place.certificate.file.clone(),
-        password: sandbox.create(USER),
-    };
+    let desk = Desk::new(&sandbox, &place);
     let right = desk.password.as_str();
     let send = SEND;
 
@@ -216,11 +208,7 @@ fn p4_an_outage_is_no_wrong_password() {
     let place = Place::new();
     let serve = Serve::start(&sandbox, &place);
     let postfix = Postfix::start(&place, &Setup::new(&place, false));
-    let desk = Desk {
-        sandbox: &sandbox,
-        trusted: place.certificate.file.clone(),
-        password: sandbox.create(USER),
-    };
+    let desk = Desk::new(&sandbox, &place);
     let right = desk.password.as_str();
     store_gone(&desk, &postfix);
     drop(serve);
@@ -273,11 +261,7 @@ mail:
 ";
     setup.acl += &acl.replace("WEAK", weak.to_str().unwrap());
     let exim = Exim::start(&place, &setup);
-    let desk = Desk {
-        sandbox: &sandbox,
-        trusted: place.certificate.file.clone(),
-        password: sandbox.create(USER),
-    };
+    let desk = Desk::new(&sandbox, &place);
     let right = desk.password.as_str();
     let server = at(exim.submission);
     let (code, test) = desk.json(&["--server", &server, "--to", TO], right);
@@ -337,11 +321,7 @@ fn a_right_password_that_somebody_else_refuses_is_told_from_a_wrong_one() {
     let passwords = Passwords::File(format!("{USER}:{{PLAIN}}vague-Otter-61-harbour\n"));
     let _dovecot = Dovecot::start_at(&place, &passwords, place.auth());
     let postfix = Postfix::start(&place, &Setup::without_policy(&place, false));
-    let desk = Desk {
-        sandbox: &sandbox,
-        trusted: place.certificate.file.clone(),
-        password: sandbox.create(USER),
-    };
+    let desk = Desk::new(&sandbox, &place);
     let server = at(postfix.submission);
     let port = desk.fails(&server, SEND, &desk.password, 1, "server_asks_elsewhere");
     assert!(text(&port["fault"]["said"]).starts_with("535 "), "{port:#}");
@@ -368,11 +348,7 @@ fn encryption_that_is_wanted_late_is_a_warning_all_the_same() {
   accept
 ";
     let exim = Exim::start(&place, &setup);
-    let desk = Desk {
-        sandbox: &sandbox,
-        trusted: place.certificate.file.clone(),
-        password: sandbox.create(USER),
-    };
+    let desk = Desk::new(&sandbox, &place);
     let server = at(exim.submission);
     let run = desk.run(&["--server", &server, "--without-tls"], "");
     assert_eq!(run.code, 7, "{run:?}");

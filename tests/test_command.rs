@@ -31,11 +31,7 @@ fn what_the_store_knows_is_said() {
     let place = Place::new();
     let _serve = Serve::start(&sandbox, &place);
     let postfix = serve::postfix(&sandbox, &place);
-    let desk = Desk {
-        sandbox: &sandbox,
-        trusted: place.certificate.file.clone(),
-        password: sandbox.create(USER),
-    };
+    let desk = Desk::new(&sandbox, &place);
     let right = desk.password.as_str();
     let server = at(postfix.submission);
 
@@ -131,6 +127,18 @@ fn what_the_store_knows_is_said() {
         "{port:#}"
     );
     sandbox.ok(&["user", "set", USER, "--limit", "messages/hour=none"]);
+
+    // A limit of new recipients keeps back a part of its mail alone.
+    sandbox.ok(&["user", "set", USER, "--limit", "new-recipients/day=1"]);
+    let (code, test) = desk.json(&["--server", &server, "--to", TO], right);
+    assert_eq!(code, 0, "{test:#}");
+    let other = ["--to", "another@inbound.test"];
+    let port = desk.fails(&server, &other, right, 4, "limit_reached");
+    let raise = format!("smtpcred user set {USER} --limit new-recipients/day=2");
+    assert_eq!(port["fault"]["next"][0], raise);
+    let why = sandbox.json(&["why", USER]);
+    assert_eq!(why["can_send"], true, "{why:#}");
+    assert_eq!(why["limits"][0]["used_up"], true, "{why:#}");
 }
 
 #[test]

@@ -173,7 +173,8 @@ impl Standing {
         }
     }
 
-    fn raise(&self) -> String {
+    /// The command that makes room.
+    pub fn raise(&self) -> String {
         let owner = &self.owner;
         let set = match owner.as_str() {
             user if user.contains('@') => format!("user set {user}"),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use crate::mail::Place;
 use crate::support::{Run, Sandbox, finished};
 
 pub const USER: &str = "shop@example.com";
@@ -21,7 +22,16 @@ pub struct Desk<'a> {
     pub password: String,
 }
 
-impl Desk<'_> {
+impl<'a> Desk<'a> {
+    /// With a new user, trusting the servers of the place.
+    pub fn new(sandbox: &'a Sandbox, place: &Place) -> Self {
+        Self {
+            sandbox,
+            trusted: place.certificate.file.clone(),
+            password: sandbox.create(USER),
+        }
+    }
+
     pub fn run(&self, args: &[&str], password: &str) -> Run {
         let file = self.sandbox.folder.path().join("password");
         std::fs::write(&file, password).unwrap();

@@ -278,8 +278,12 @@ impl App {
         let used_up = why.used_up();
         let new = why.limits.iter().find(|limit| limit.over.is_some());
         let first = used_up.first().copied().or(new)?;
+        let mut next = why.next();
+        if used_up.is_empty() {
+            next.push(first.raise());
+        }
         Some(Explanation {
-            next: why.next(),
+            next,
             ..Explanation::new(
                 "limit_reached",
                 Exit::Refused,

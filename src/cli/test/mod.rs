@@ -17,7 +17,7 @@ use crate::app::explain::{Circumstances, Explanation, HostIs};
 use crate::error::{Error, Exit};
 use crate::model::duration::Duration;
 use crate::model::mailbox::Mailbox;
-use crate::model::name::Username;
+use crate::model::name::{HostName, Username};
 use crate::model::server::Server;
 use crate::model::session::Session;
 use crate::model::settings::{PORTS, Port, Ports};
@@ -44,6 +44,7 @@ pub struct Test {
     #[arg(long, value_name = "ADDRESS")]
     from: Option<Mailbox>,
 
+    /// What its subject is
     #[arg(
         long,
         value_name = "TEXT",
@@ -204,11 +205,7 @@ impl Test {
         }
     }
 
-    fn servers(
-        &self,
-        host: Option<&crate::model::name::HostName>,
-        offered: Ports,
-    ) -> Result<Vec<Server>, Error> {
+    fn servers(&self, host: Option<&HostName>, offered: Ports) -> Result<Vec<Server>, Error> {
         if let Some(server) = &self.server {
             return Ok(vec![server.clone()]);
         }
