@@ -37,9 +37,11 @@ struct Shared {
 }
 
 struct Queue {
-    tasks: VecDeque<Task>,
+    checks: VecDeque<Job>,
     /// How many of them, from the first on, are of nobody who guesses.
     urgent: usize,
+    /// For when nobody waits.
+    upgrades: VecDeque<(Upgrade, Arc<Attempt>)>,
     stop: bool,
     /// What one check took lately.
     each: Duration,
@@ -60,8 +62,9 @@ impl Hashing {
         let (sender, done) = channel();
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue {
-                tasks: VecDeque::new(),
+                checks: VecDeque::new(),
                 urgent: 0,
+                upgrades: VecDeque::new(),
                 stop: false,
                 each: Duration::from_millis(30),
             }),
@@ -88,7 +91,7 @@ impl Hashing {
         let before = if job.urgent {
             queue.urgent
         } else {
-            queue.tasks.len()
+            queue.checks.len()
         };
         let ahead = u32::try_from(before / self.threads.len()).unwrap_or(u32::MAX);
         if queue.each.saturating_mul(ahead) > LONGEST_WAIT {
@@ -97,23 +100,21 @@ impl Hashing {
         if job.urgent {
             // After those that are, before those that are not.
             let place = queue.urgent;
-            queue.tasks.insert(place, Task::Check(job));
+            queue.checks.insert(place, job);
             queue.urgent += 1;
         } else {
-            queue.tasks.push_back(Task::Check(job));
+            queue.checks.push_back(job);
         }
         self.shared.wake.notify_one();
         true
     }
 
-    /// Behind all that is waited for, and not where very many are: then a good
-    /// sign-in after the next start tries again.
+    /// Once nobody waits; not where very many are to be done: then a good sign-in
+    /// after the next start tries again.
     pub fn upgrade(&self, upgrade: Upgrade, attempt: &Arc<Attempt>) {
         let mut queue = self.shared.lock();
-        if queue.tasks.len() < MOST_UPGRADES {
-            queue
-                .tasks
-                .push_back(Task::Upgrade(upgrade, Arc::clone(attempt)));
+        if queue.upgrades.len() < MOST_UPGRADES {
+            queue.upgrades.push_back((upgrade, Arc::clone(attempt)));
             self.shared.wake.notify_one();
         }
     }
@@ -125,7 +126,8 @@ impl Hashing {
     pub fn stop(self) {
         let mut queue = self.shared.lock();
         queue.stop = true;
-        queue.tasks.clear();
+        queue.checks.clear();
+        queue.upgrades.clear();
         queue.urgent = 0;
         drop(queue);
         self.shared.wake.notify_all();
@@ -133,6 +135,17 @@ impl Hashing {
             // It does not panic, and if it did we would be gone.
             let _ = thread.join();
         }
+    }
+}
+
+impl Queue {
+    fn next(&mut self) -> Option<Task> {
+        if let Some(check) = self.checks.pop_front() {
+            self.urgent = self.urgent.saturating_sub(1);
+            return Some(Task::Check(check));
+        }
+        let (upgrade, attempt) = self.upgrades.pop_front()?;
+        Some(Task::Upgrade(upgrade, attempt))
     }
 }
 
@@ -148,8 +161,7 @@ impl Shared {
             if queue.stop {
                 return None;
             }
-            if let Some(task) = queue.tasks.pop_front() {
-                queue.urgent = queue.urgent.saturating_sub(1);
+            if let Some(task) = queue.next() {
                 return Some(task);
             }
             let (woken, waited) = self
@@ -187,5 +199,46 @@ fn work(shared: &Shared, done: &Sender<Done>, waker: &Waker) {
         if done.send(answer).is_err() || waker.wake().is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::hash::Cost;
+    use crate::model::password::KeyId;
+
+    #[test]
+    fn who_waits_goes_before_upgrades_that_came_earlier() {
+        let attempt = Arc::new(Attempt {
+            username: String::new(),
+            password: b"secret".to_vec().into(),
+            address: None,
+            secured: true,
+        });
+        let upgrade = Upgrade {
+            username: "shop@example.com".parse().unwrap(),
+            key: KeyId::stored("AAAAAAAA".into()),
+            old: String::new(),
+            cost: Cost::default(),
+        };
+        let mut queue = Queue {
+            checks: VecDeque::new(),
+            urgent: 1,
+            upgrades: VecDeque::from([(upgrade, Arc::clone(&attempt))]),
+            stop: false,
+            each: Duration::ZERO,
+        };
+        queue.checks.push_back(Job {
+            digest: [0; 32],
+            attempt,
+            hashes: Vec::new(),
+            cost: Cost::default(),
+            urgent: true,
+        });
+        assert!(matches!(queue.next(), Some(Task::Check(_))));
+        assert_eq!(queue.urgent, 0);
+        assert!(matches!(queue.next(), Some(Task::Upgrade(..))));
+        assert!(queue.next().is_none());
     }
 }
