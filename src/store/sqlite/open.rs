@@ -59,11 +59,11 @@ pub fn open(path: &Path, access: Access, patience: Duration) -> Result<(Sqlite, 
         return Err(Error::StoreMissing(path));
     }
 
-    let real = fs::canonicalize(&path).map_err(|e| unreachable_(&path, &e))?;
-    let [log, shm] = ["-wal", "-shm"].map(|suffix| beside(&real, suffix));
-    let left = fs::metadata(&log).is_ok_and(|log| log.len() > 0);
-    // Locks are those of all this process: only where it is open once.
-    let makes = looks && left && !shm.exists() && file.is_alone();
+    let (left, made) = if looks {
+        left_behind(&path, &file)?
+    } else {
+        (false, None)
+    };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let failed = |e: &rusqlite::Error| translated(&path, e);
     let mut connection = Connection::open_with_flags(&path, flags).map_err(|e| failed(&e))?;
@@ -79,10 +79,7 @@ pub fn open(path: &Path, access: Access, patience: Duration) -> Result<(Sqlite, 
         connection,
         path,
         patience,
-        _made: makes.then(|| index::Made {
-            store: real,
-            index: shm,
-        }),
+        _made: made,
         file,
     };
     if looks {
@@ -153,6 +150,16 @@ impl Sqlite {
 fn only_look(left: bool, connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, left)?;
     connection.execute_batch("PRAGMA query_only = ON")
+}
+
+/// Whether somebody left a log, and its index, if SQLite is about to make one.
+fn left_behind(path: &Path, file: &Held) -> Result<(bool, Option<index::Made>)> {
+    let store = fs::canonicalize(path).map_err(|e| unreachable_(path, &e))?;
+    let [log, index] = ["-wal", "-shm"].map(|suffix| beside(&store, suffix));
+    let left = fs::metadata(&log).is_ok_and(|log| log.len() > 0);
+    // Locks are those of all this process: only where it is open once.
+    let makes = left && !index.exists() && file.is_alone();
+    Ok((left, makes.then(|| index::Made { store, index })))
 }
 
 fn create(path: &Path) -> Result<()> {
