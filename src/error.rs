@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::model::location::Location;
+
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// The exit codes. They are promised to scripts and never change meaning.
@@ -147,31 +149,31 @@ pub enum Error {
 
     // The store.
     #[error("the store {0} is locked by another process")]
-    StoreBusy(PathBuf),
+    StoreBusy(Location),
     #[error("no space left for the store {0}")]
-    StoreFull(PathBuf),
+    StoreFull(Location),
     #[error("there is no store at {0}")]
-    StoreMissing(PathBuf),
+    StoreMissing(Location),
     #[error("the store {0} was replaced by another one")]
-    StoreReplaced(PathBuf),
-    #[error("the store {path} cannot be reached: {reason}")]
-    StoreUnreachable { path: PathBuf, reason: String },
-    #[error("{path} is not a store of smtpcred: {reason}")]
-    StoreForeign { path: PathBuf, reason: String },
+    StoreReplaced(Location),
+    #[error("the store {store} cannot be reached: {reason}")]
+    StoreUnreachable { store: Location, reason: String },
+    #[error("{store} is not a store of smtpcred: {reason}")]
+    StoreForeign { store: Location, reason: String },
     #[error("{0}")]
     Inconsistent(String),
-    #[error("the store {path} is damaged: {reason}")]
-    StoreDamaged { path: PathBuf, reason: String },
+    #[error("the store {store} is damaged: {reason}")]
+    StoreDamaged { store: Location, reason: String },
     #[error(
-        "the store {path} was written by a newer smtpcred (schema {found}; this program knows {known})"
+        "the store {store} was written by a newer smtpcred (schema {found}; this program knows {known})"
     )]
     StoreTooNew {
-        path: PathBuf,
+        store: Location,
         found: i64,
         known: i64,
     },
-    #[error("the store {path} is not safe: {reason}")]
-    StoreUnsafe { path: PathBuf, reason: String },
+    #[error("the store {store} is not safe: {reason}")]
+    StoreUnsafe { store: Location, reason: String },
 
     /// Of `serve`: one it cannot listen on.
     #[error("{0}")]
@@ -371,8 +373,12 @@ impl Error {
             }
             Self::StoreBusy(_) => "try again; a long lock is a backup or a hung process".into(),
             Self::StoreFull(_) => "free some space and try again; nothing was changed".into(),
-            Self::StoreMissing(_) => {
+            Self::StoreMissing(Location::Postgres(_)) => "create it with: smtpcred store init".into(),
+            Self::StoreMissing(Location::File(_)) => {
                 "`smtpcred domain add example.com` creates it; another place: --store PATH or SMTPCRED_STORE".into()
+            }
+            Self::StoreUnreachable { store: Location::Postgres(_), .. } => {
+                "is the server running, and does it let this machine in? psql with the same URL says more".into()
             }
             Self::StoreUnreachable { .. } => {
                 "its owner, or root by sudo, can read and write it; is its disk there and well?".into()

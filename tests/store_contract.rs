@@ -476,7 +476,7 @@ fn every_change_left_its_event(store: &mut Store) {
 #[test]
 fn p5_sqlite_keeps_the_contract() {
     let folder = tempfile::tempdir().unwrap();
-    let location = Location(folder.path().join("store.db"));
+    let location = Location::File(folder.path().join("store.db"));
     drop(Store::open(&location, Access::Create).unwrap());
     let patience = std::time::Duration::from_secs(10);
     story(&|| Store::open_within(&location, Access::Existing, patience).unwrap());

@@ -42,8 +42,8 @@ fn candidates(
 ) -> Vec<CompletionCandidate> {
     let found = || {
         let location = match std::env::var_os("SMTPCRED_STORE") {
-            Some(path) if !path.is_empty() => Location(path.into()),
-            _ => Location(machine::default_store()?),
+            Some(path) if !path.is_empty() => Location::parse(&path)?,
+            _ => Location::File(machine::default_store()?),
         };
         let mut store = Store::open(&location, Access::Existing)?;
         names(&mut store, &typed.to_string_lossy().to_lowercase())

@@ -154,8 +154,8 @@ impl Context {
 impl Globals {
     fn location(&self) -> Result<Location, Error> {
         match &self.store {
-            Some(path) if !path.as_os_str().is_empty() => Ok(Location(path.clone())),
-            _ => machine::default_store().map(Location),
+            Some(path) if !path.as_os_str().is_empty() => Location::parse(path.as_os_str()),
+            _ => machine::default_store().map(Location::File),
         }
     }
 

@@ -52,14 +52,21 @@ impl Dovecot {
     }
 
     /// It reads a store of smtpcred's itself.
-    pub fn is_set_up(&self, store: &Path) -> bool {
-        let store = store.display().to_string();
-        self.names("dovecot_users") || self.lines().any(|line| names(line, &store))
+    pub fn is_set_up(&self, store: Option<&Path>) -> bool {
+        let named = |store: &Path| {
+            let store = store.display().to_string();
+            self.lines().any(|line| names(line, &store))
+        };
+        self.names("dovecot_users") || store.is_some_and(named)
     }
 
     pub fn examine(&self, findings: &mut Findings, store: &Examined) {
         let mut area = findings.area("dovecot");
-        for one in self.compare(&store.path.display().to_string()) {
+        let Some(file) = &store.file else {
+            area.cannot_tell("passdb", "how it reads a database is not looked at");
+            return;
+        };
+        for one in self.compare(&file.display().to_string()) {
             let advice = "smtpcred show-server-config dovecot says how it should be";
             let check = match one.wanted.split_once(" = ") {
                 Some(("auth_cache_size", _)) => {
@@ -74,7 +81,7 @@ impl Dovecot {
         }
         schemes(&mut area);
         self.memory(&mut area, store);
-        self.rights(&mut area, store);
+        self.rights(&mut area, file);
     }
 
     /// The workers compute the hashes. Where they may have too little, every sign-in
@@ -103,7 +110,7 @@ impl Dovecot {
     }
 
     /// In SQLite's WAL mode a reader writes, too: the index of the log.
-    fn rights(&self, area: &mut Area, store: &Examined) {
+    fn rights(&self, area: &mut Area, store: &Path) {
         let worker = self.asked("service/auth-worker/user").unwrap_or_default();
         let worker = match worker.as_str() {
             "" => "root".to_owned(),
@@ -113,7 +120,7 @@ impl Dovecot {
         let Some(who) = Who::named(&worker) else {
             return;
         };
-        let real = fs::canonicalize(&store.path).unwrap_or_else(|_| store.path.clone());
+        let real = fs::canonicalize(store).unwrap_or_else(|_| store.to_owned());
         let index = beside(&real, "-shm");
         let closed = match (real.parent(), index.exists()) {
             (_, true) => who.kept_from_writing(&index),

@@ -108,7 +108,7 @@ fn servers(findings: &mut Findings, options: &Options, store: &store::Examined) 
     }
     if wanted(Server::Dovecot, &["doveconf"]) {
         let read = readable(findings, "dovecot", Dovecot::read(config));
-        servers.dovecot = read.filter(|dovecot| asked || dovecot.is_set_up(&store.path));
+        servers.dovecot = read.filter(|dovecot| asked || dovecot.is_set_up(store.file.as_deref()));
     }
     let none = servers.postfix.is_none() && servers.exim.is_none() && servers.dovecot.is_none();
     if none && findings.is_empty() {

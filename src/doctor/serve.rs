@@ -41,9 +41,9 @@ pub fn examine(findings: &mut Findings, known: &Known, servers: &Servers, store:
         }
     }
     processes.dedup_by_key(|process| process.0);
-    if store.app.is_some() {
+    if let (Some(_), Some(file)) = (&store.app, &store.file) {
         for process in processes {
-            process.examine(&mut area, &store.path, owned);
+            process.examine(&mut area, file, owned);
         }
     }
 }

@@ -21,7 +21,8 @@ use crate::store::{Access, Integrity, Location, Store};
 
 /// What the other examinations need of it.
 pub struct Examined {
-    pub path: PathBuf,
+    /// Nothing where it is a database.
+    pub file: Option<PathBuf>,
     /// Nothing where it cannot be read, or not by this program.
     pub app: Option<App>,
     /// Those of a new store where its own are not known.
@@ -38,47 +39,23 @@ const LITTLE_SPACE: u64 = 200 << 20;
 
 pub fn examine(findings: &mut Findings, location: &Location, world: World) -> Examined {
     let mut area = findings.area("store");
-    let path = std::path::absolute(&location.0).unwrap_or_else(|_| location.0.clone());
     let mut examined = Examined {
-        path,
+        file: None,
         app: None,
         settings: Settings::default(),
     };
-    let path = examined.path.as_path();
-    let named = path.display().to_string();
-    let file = match fs::metadata(path) {
-        Ok(file) if file.is_file() => file,
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            area.cannot_tell("file", &format!("{named}: {error}"));
-            return examined;
+    match location {
+        Location::File(path) => {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            examined.file = Some(path.clone());
+            file(&mut area, &mut examined, &path, world);
         }
-        _ => {
-            let error = Store::open_within(location, Access::Look, PATIENCE).err();
-            let error = error.unwrap_or_else(|| Error::StoreMissing(path.to_owned()));
-            area.fail("file", &error.to_string(), &advice(&error));
-            return examined;
+        Location::Postgres(_) => {
+            if let Opened::Whole(store) = opened(&mut area, location) {
+                examined.app = Some(App::new(store, world));
+            }
         }
-    };
-    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let log = Log::of(&real, &file);
-    if log.is_left() && !access::is_root() && geteuid().as_raw() != file.uid() {
-        // Reading it makes an index of the log, which would be ours and stay.
-        let found = format!("{named} has a log that somebody left behind");
-        area.cannot_tell("file", &found);
-    } else if may_access(path, AccessFlags::R_OK).is_ok() {
-        match opened(&mut area, location) {
-            Opened::Whole(store) => examined.app = Some(App::new(store, world)),
-            Opened::Unusable => {}
-            // Its owner and its mode are no business of ours.
-            Opened::Foreign => return examined,
-        }
-    } else {
-        area.cannot_tell("file", &format!("{named} is {}", described(&file)));
     }
-    mode(&mut area, &examined.path, &real, &file);
-    owner(&mut area, &real, &file, &log);
-    space(&mut area, &real);
-    log.judge(&mut area);
     if let Some(app) = &mut examined.app {
         match app.settings() {
             Ok(settings) => examined.settings = settings,
@@ -91,6 +68,44 @@ pub fn examine(findings: &mut Findings, location: &Location, world: World) -> Ex
     examined
 }
 
+fn file(area: &mut Area, examined: &mut Examined, path: &Path, world: World) {
+    let location = &Location::from(path);
+    let named = path.display().to_string();
+    let file = match fs::metadata(path) {
+        Ok(file) if file.is_file() => file,
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            area.cannot_tell("file", &format!("{named}: {error}"));
+            return;
+        }
+        _ => {
+            let error = Store::open_within(location, Access::Look, PATIENCE).err();
+            let error = error.unwrap_or_else(|| Error::StoreMissing(location.clone()));
+            area.fail("file", &error.to_string(), &advice(&error));
+            return;
+        }
+    };
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let log = Log::of(&real, &file);
+    if log.is_left() && !access::is_root() && geteuid().as_raw() != file.uid() {
+        // Reading it makes an index of the log, which would be ours and stay.
+        let found = format!("{named} has a log that somebody left behind");
+        area.cannot_tell("file", &found);
+    } else if may_access(path, AccessFlags::R_OK).is_ok() {
+        match opened(area, location) {
+            Opened::Whole(store) => examined.app = Some(App::new(store, world)),
+            Opened::Unusable => {}
+            // Its owner and its mode are no business of ours.
+            Opened::Foreign => return,
+        }
+    } else {
+        area.cannot_tell("file", &format!("{named} is {}", described(&file)));
+    }
+    mode(area, path, &real, &file);
+    owner(area, &real, &file, &log);
+    space(area, &real);
+    log.judge(area);
+}
+
 enum Opened {
     Whole(Store),
     Unusable,
@@ -98,7 +113,7 @@ enum Opened {
 }
 
 fn opened(area: &mut Area, location: &Location) -> Opened {
-    let named = location.0.display().to_string();
+    let named = location.to_string();
     let mut store = match Store::open_within(location, Access::Look, PATIENCE) {
         Ok(store) => store,
         Err(error @ Error::StoreDamaged { .. }) => {

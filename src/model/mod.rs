@@ -11,6 +11,7 @@ pub mod event;
 pub mod hash;
 pub mod label;
 pub mod limits;
+pub mod location;
 pub mod mailbox;
 pub mod name;
 pub mod password;

@@ -16,7 +16,6 @@ mod sqlite;
 mod usage;
 mod users;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use engine::Engine;
@@ -36,10 +35,7 @@ pub use users::{NewUser, UserChange};
 
 use crate::error::{Error, Result};
 use crate::model::event::Stamp;
-
-/// Where a store is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Location(pub PathBuf);
+pub use crate::model::location::Location;
 
 /// What a command needs the store for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,12 +66,8 @@ impl Store {
     /// Opens the store, and waits so long at most for others that have it locked,
     /// then and later.
     pub fn open_within(location: &Location, access: Access, patience: Duration) -> Result<Self> {
-        if location.0.to_str().is_some_and(|l| l.contains("://")) {
-            return Err(Error::Usage(
-                "the store has to be a file: this version knows no other kind".into(),
-            ));
-        }
-        let (engine, warnings) = sqlite::open(&location.0, access, patience)?;
+        let path = location.file().ok_or_else(|| Error::Usage("TODO".into()))?;
+        let (engine, warnings) = sqlite::open(path, access, patience)?;
         Ok(Self {
             engine: Box::new(engine),
             warnings,

@@ -40,14 +40,14 @@ pub fn story(store: &mut Store) {
 #[test]
 fn a_look_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let location = Location(folder.path().join("store.db"));
+    let location = Location::File(folder.path().join("store.db"));
     let look = || Store::open_within(&location, Access::Look, PATIENCE);
     assert!(matches!(look(), Err(Error::StoreMissing(_))));
     drop(Store::open(&location, Access::Create).unwrap());
-    let sqlite = rusqlite::Connection::open(&location.0).unwrap();
+    let sqlite = rusqlite::Connection::open(location.file().unwrap()).unwrap();
     sqlite.execute_batch("PRAGMA user_version = 2").unwrap();
     drop(sqlite);
-    let before = fs::read(&location.0).unwrap();
+    let before = fs::read(location.file().unwrap()).unwrap();
     let mut store = look().unwrap();
     assert_eq!(
         store.schema().unwrap().found,
@@ -63,7 +63,7 @@ fn a_look_changes_nothing() {
     });
     assert!(tx.is_err(), "it can be written");
     drop(store);
-    assert_eq!(fs::read(&location.0).unwrap(), before);
+    assert_eq!(fs::read(location.file().unwrap()).unwrap(), before);
     let beside: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
     assert_eq!(beside.len(), 1, "{beside:?}");
 }
@@ -80,7 +80,7 @@ fn an_index_that_others_use_stays() {
         sys.stdin.read()";
     let folder = tempfile::tempdir().unwrap();
     let first = folder.path().join("first.db");
-    drop(Store::open(&Location(first.clone()), Access::Create).unwrap());
+    drop(Store::open(&Location::File(first.clone()), Access::Create).unwrap());
     let sqlite = rusqlite::Connection::open(&first).unwrap();
     let write = "CREATE TABLE written (a); DROP TABLE written";
     sqlite.execute_batch(write).unwrap();
@@ -92,7 +92,7 @@ fn an_index_that_others_use_stays() {
     assert!(fs::metadata(&log).unwrap().len() > 0);
     let look = || {
         let mut store =
-            Store::open_within(&Location(copy.clone()), Access::Look, PATIENCE).unwrap();
+            Store::open_within(&Location::File(copy.clone()), Access::Look, PATIENCE).unwrap();
         assert_eq!(store.check(PATIENCE).unwrap(), Integrity::Whole);
         assert!(index.exists());
         store

@@ -16,7 +16,6 @@ mod sending;
 mod sign_in;
 mod throttle;
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use found::{Found, address_name};
@@ -27,6 +26,7 @@ pub use throttle::Ticket;
 
 use super::World;
 use crate::error::{Error, Result};
+use crate::model::location::Location;
 use crate::model::settings::Settings;
 use crate::store::Store;
 use known::SignIns;
@@ -43,7 +43,7 @@ pub struct Relay {
     /// Of the store, as it was last seen.
     version: Option<i64>,
     /// It is there, and cannot be looked at: somebody has it locked.
-    locked: Option<PathBuf>,
+    locked: Option<Location>,
     /// Grows whenever anything in the store may have changed. What is kept of
     /// the store is true in the epoch it was read in.
     epoch: u64,
@@ -88,10 +88,10 @@ impl Relay {
         self.locked = None;
         let version = match version {
             Ok(version) => version,
-            Err(Error::StoreBusy(path)) => {
+            Err(Error::StoreBusy(store)) => {
                 self.version = None;
-                self.locked = Some(path.clone());
-                return Err(Error::StoreBusy(path));
+                self.locked = Some(store.clone());
+                return Err(Error::StoreBusy(store));
             }
             Err(_) => {
                 self.store = None;
@@ -125,7 +125,7 @@ impl Relay {
     /// What is in memory is as good as the store, or an error.
     fn fresh(&self) -> Result<()> {
         match (&self.locked, &self.store) {
-            (Some(path), _) => Err(Error::StoreBusy(path.clone())),
+            (Some(store), _) => Err(Error::StoreBusy(store.clone())),
             (None, None) => Err(Error::System("the store is lost".into())),
             (None, Some(_)) => Ok(()),
         }

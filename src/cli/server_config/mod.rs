@@ -15,7 +15,7 @@ use crate::doctor::postfix::Postfix;
 use crate::doctor::{Compared, Sockets};
 use crate::error::Error;
 use crate::model::hash::Cost;
-use crate::store::Access;
+use crate::store::{Access, Location};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Server {
@@ -71,8 +71,11 @@ impl ShowServerConfig {
             auth: self.auth.unwrap_or_else(|| auth.to_owned()),
             policy: self.policy.unwrap_or_else(|| policy.to_owned()),
         };
-        let store = std::path::absolute(context.globals.location()?.0).unwrap_or_default();
-        let store = store.display().to_string();
+        let store = match context.globals.location()? {
+            Location::File(path) => Location::from(std::path::absolute(&path).unwrap_or(path)),
+            database @ Location::Postgres(_) => database,
+        };
+        let store = store.to_string();
         if !self.check {
             let text = match self.server {
                 Server::Postfix => include_str!("postfix.txt"),

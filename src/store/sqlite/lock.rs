@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 pub fn rotation(store: &Path) -> Result<Box<dyn Any>> {
     let path = beside(store, "-rotation");
     let failed = |reason: String| Error::StoreUnreachable {
-        path: path.clone(),
+        store: path.clone().into(),
         reason,
     };
     let file = open(&path, store).map_err(|e| failed(e.to_string()))?;

@@ -22,6 +22,7 @@ use self::held::Held;
 pub use self::open::open;
 use super::engine::{Arg, Each, Engine, Integrity, Row};
 use crate::error::{Error, Result};
+use crate::model::location::Location;
 
 pub struct Sqlite {
     connection: Connection,
@@ -43,8 +44,8 @@ impl Engine for Sqlite {
                     .connection
                     .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
                 return Err(match found {
-                    Ok(_) => Error::StoreReplaced(self.path.clone()),
-                    Err(_) => Error::StoreMissing(self.path.clone()),
+                    Ok(_) => Error::StoreReplaced(self.path.clone().into()),
+                    Err(_) => Error::StoreMissing(self.path.clone().into()),
                 });
             }
         }
@@ -242,7 +243,7 @@ impl Row for SqliteRow<'_> {
 
     fn damaged(&self, reason: &str) -> Error {
         Error::StoreDamaged {
-            path: self.path.to_owned(),
+            store: self.path.into(),
             reason: reason.to_owned(),
         }
     }
@@ -251,10 +252,10 @@ impl Row for SqliteRow<'_> {
 /// What SQLite says, in the words of the store. The statements are known to be
 /// right, so an SQL error means that the file is not as it was made.
 fn translated(path: &Path, error: &rusqlite::Error) -> Error {
-    let path = path.to_owned();
+    let path = Location::from(path);
     let reason = error.to_string();
     let rusqlite::Error::SqliteFailure(failure, _) = error else {
-        return Error::StoreDamaged { path, reason };
+        return Error::StoreDamaged { store: path, reason };
     };
     match failure.code {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Error::StoreBusy(path),
@@ -270,7 +271,7 @@ fn translated(path: &Path, error: &rusqlite::Error) -> Error {
         | ErrorCode::ReadOnly
         | ErrorCode::SystemIoFailure
         | ErrorCode::FileLockingProtocolFailed
-        | ErrorCode::OutOfMemory => Error::StoreUnreachable { path, reason },
-        _ => Error::StoreDamaged { path, reason },
+        | ErrorCode::OutOfMemory => Error::StoreUnreachable { store: path, reason },
+        _ => Error::StoreDamaged { store: path, reason },
     }
 }

@@ -56,7 +56,7 @@ pub fn open(path: &Path, access: Access, patience: Duration) -> Result<(Sqlite, 
         inspected => inspected?,
     };
     if state == State::Empty && access != Access::Create {
-        return Err(Error::StoreMissing(path));
+        return Err(Error::StoreMissing(path.into()));
     }
 
     let (left, made) = if looks {
@@ -207,7 +207,7 @@ fn check_rights(path: &Path) -> Result<Vec<String>> {
             return Err(if path.is_symlink() {
                 foreign(path, "it is a link to nothing")
             } else {
-                Error::StoreMissing(path.to_owned())
+                Error::StoreMissing(path.to_owned().into())
             });
         }
         found => found.map_err(|e| unreachable_(path, &e))?,
@@ -225,7 +225,7 @@ fn check_rights(path: &Path) -> Result<Vec<String>> {
     }
     let unsafe_ = |reason: String| {
         Err(Error::StoreUnsafe {
-            path: path.to_owned(),
+            store: path.into(),
             reason,
         })
     };
@@ -333,28 +333,28 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 fn unreachable_(path: &Path, error: &io::Error) -> Error {
     Error::StoreUnreachable {
-        path: path.to_owned(),
+        store: path.into(),
         reason: error.to_string(),
     }
 }
 
 fn foreign(path: &Path, reason: &str) -> Error {
     Error::StoreForeign {
-        path: path.to_owned(),
+        store: path.into(),
         reason: reason.to_owned(),
     }
 }
 
 fn damaged(path: &Path, reason: &str) -> Error {
     Error::StoreDamaged {
-        path: path.to_owned(),
+        store: path.into(),
         reason: reason.to_owned(),
     }
 }
 
 fn too_new(path: &Path, found: i64) -> Error {
     Error::StoreTooNew {
-        path: path.to_owned(),
+        store: path.into(),
         found,
         known: SCHEMA,
     }
