@@ -172,6 +172,20 @@ pub enum Error {
         found: i64,
         known: i64,
     },
+    #[error(
+        "the store {store} was made by an older smtpcred (schema {found}; this program knows {known})"
+    )]
+    StoreTooOld {
+        store: Location,
+        found: i64,
+        known: i64,
+    },
+    #[error("the store {store} does not let this database user do that: {reason}")]
+    StoreForbidden { store: Location, reason: String },
+    #[error(
+        "the store {store} was lost in the moment of the change, which may be made or not: {reason}"
+    )]
+    CommitUnknown { store: Location, reason: String },
     #[error("the store {store} is not safe: {reason}")]
     StoreUnsafe { store: Location, reason: String },
 
@@ -250,6 +264,9 @@ impl Error {
             Self::StoreForeign { .. } => "store_foreign",
             Self::StoreDamaged { .. } | Self::Inconsistent(_) => "store_damaged",
             Self::StoreTooNew { .. } => "store_too_new",
+            Self::StoreTooOld { .. } => "store_too_old",
+            Self::StoreForbidden { .. } => "store_forbidden",
+            Self::CommitUnknown { .. } => "commit_unknown",
             Self::StoreUnsafe { .. } => "store_unsafe",
             Self::DnsFailed(_) => "dns_failed",
             Self::NotVerified { .. } => "not_verified",
@@ -282,6 +299,7 @@ impl Error {
             | Self::LastPassword(_)
             | Self::HostNotSet(_)
             | Self::RunsAsRoot
+            | Self::StoreForbidden { .. }
             | Self::CannotSignIn { .. } => Exit::Refused,
             Self::NeedsConfirmation(_) | Self::Cancelled => Exit::Unconfirmed,
             Self::Interrupted | Self::Stopped(_) => Exit::Interrupted,
@@ -299,11 +317,13 @@ impl Error {
             | Self::DnsFailed(_)
             | Self::StoreMissing(_)
             | Self::StoreReplaced(_)
+            | Self::CommitUnknown { .. }
             | Self::StoreUnreachable { .. } => Exit::TryAgain,
             Self::StoreForeign { .. }
             | Self::StoreDamaged { .. }
             | Self::Inconsistent(_)
             | Self::StoreTooNew { .. }
+            | Self::StoreTooOld { .. }
             | Self::StoreUnsafe { .. }
             | Self::Socket(_)
             | Self::RotationsFailed(_)
@@ -371,25 +391,6 @@ impl Error {
             Self::Undelivered(_) => {
                 "make room or mend the way it went, and repeat the command".into()
             }
-            Self::StoreBusy(_) => "try again; a long lock is a backup or a hung process".into(),
-            Self::StoreFull(_) => "free some space and try again; nothing was changed".into(),
-            Self::StoreMissing(Location::Postgres(_)) => "create it with: smtpcred store init".into(),
-            Self::StoreMissing(Location::File(_)) => {
-                "`smtpcred domain add example.com` creates it; another place: --store PATH or SMTPCRED_STORE".into()
-            }
-            Self::StoreUnreachable { store: Location::Postgres(_), .. } => {
-                "is the server running, and does it let this machine in? psql with the same URL says more".into()
-            }
-            Self::StoreUnreachable { .. } => {
-                "its owner, or root by sudo, can read and write it; is its disk there and well?".into()
-            }
-            Self::StoreForeign { .. } => {
-                "it was left untouched; name another place with --store PATH or SMTPCRED_STORE".into()
-            }
-            Self::StoreDamaged { .. } | Self::Inconsistent(_) => {
-                "restore the store from a backup, and check the disk".into()
-            }
-            Self::StoreTooNew { .. } => "it was left untouched; upgrade this program".into(),
             Self::DnsFailed(_) => "try again, or ask another server: --resolver 192.0.2.53".into(),
             Self::NotVerified { domain, record, .. } => format!(
                 "publish: {record}; then, maybe some minutes later: smtpcred domain verify {domain}"
@@ -406,8 +407,46 @@ impl Error {
             Self::NoHome => "name a place with --store PATH or SMTPCRED_STORE".into(),
             Self::Clock(_) => "set the clock first: expiry and overlap depend on it".into(),
             Self::NotStored(cause) | Self::CannotTell(cause) => return cause.hint(),
-            _ => return None,
+            _ => return self.store_hint(),
         };
         Some(hint)
+    }
+
+    fn store_hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::StoreBusy(_) => "try again; a long lock is a backup or a hung process",
+            Self::StoreFull(_) => "free some space and try again; nothing was changed",
+            Self::StoreMissing(Location::Postgres(_)) => "create it with: smtpcred store init",
+            Self::StoreMissing(Location::File(_)) => {
+                "`smtpcred domain add example.com` creates it; another place: --store PATH or SMTPCRED_STORE"
+            }
+            Self::StoreUnreachable {
+                store: Location::Postgres(_),
+                ..
+            } => {
+                "is the server running, and does it let this machine in? psql with the same URL says more"
+            }
+            Self::StoreUnreachable { .. } => {
+                "its owner, or root by sudo, can read and write it; is its disk there and well?"
+            }
+            Self::StoreForeign { .. } => {
+                "it was left untouched; name another place with --store PATH or SMTPCRED_STORE"
+            }
+            Self::StoreDamaged { .. } | Self::Inconsistent(_) => {
+                "restore the store from a backup, and check the disk"
+            }
+            Self::StoreTooOld { .. } => {
+                "once all programs that use it are of this version: smtpcred store migrate"
+            }
+            Self::StoreForbidden { .. } => {
+                "the owner of the database gives rights with: smtpcred store grant"
+            }
+            Self::CommitUnknown { .. } => {
+                "see what holds once it is back: smtpcred audit list; smtpcred verify for a password"
+            }
+            Self::StoreTooNew { .. } => "it was left untouched; upgrade this program",
+            _ => return None,
+        };
+        Some(hint.to_owned())
     }
 }

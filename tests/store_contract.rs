@@ -1,6 +1,10 @@
 //! What every engine behind the store has to do: one story that calls every
 //! method, written once. (Long because it is one story.)
 
+#[path = "support/postgres.rs"]
+mod postgres;
+mod support;
+
 #[path = "store_contract/examine.rs"]
 mod examine;
 #[path = "store_contract/relay.rs"]
@@ -479,7 +483,21 @@ fn p5_sqlite_keeps_the_contract() {
     let location = Location::File(folder.path().join("store.db"));
     drop(Store::open(&location, Access::Create).unwrap());
     let patience = std::time::Duration::from_secs(10);
-    story(&|| Store::open_within(&location, Access::Existing, patience).unwrap());
+    let open = || Store::open_within(&location, Access::Existing, patience).unwrap();
+    story(&open);
+    assert_eq!(open().foreign_owner(), None, "it is ours");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: run tests/run"]
+fn p5_postgresql_keeps_the_contract() {
+    let server = postgres::Postgres::start();
+    let location = Location::Postgres(server.database("mail"));
+    drop(Store::open(&location, Access::Create).unwrap());
+    let patience = std::time::Duration::from_secs(10);
+    let open = || Store::open_within(&location, Access::Existing, patience).unwrap();
+    story(&open);
+    assert!(open().foreign_owner().is_some(), "who knows whose it is");
 }
 
 /// A method that the story does not call is one that engines may differ in.

@@ -90,10 +90,10 @@ pub trait Engine {
     fn version(&mut self) -> Result<i64>;
 
     /// The schema's version, and the one that this program knows.
-    fn schema(&self) -> Result<(i64, i64)>;
+    fn schema(&mut self) -> Result<(i64, i64)>;
 
     /// Reads everything, for so long at most.
-    fn check(&self, patience: std::time::Duration) -> Result<Integrity>;
+    fn check(&mut self, patience: std::time::Duration) -> Result<Integrity>;
 
     /// See [`super::Store::lock_rotation`].
     fn lock_rotation(&mut self) -> Result<Box<dyn Any>>;
@@ -103,6 +103,9 @@ pub trait Engine {
 
     /// From now on keeps little of what was read in memory.
     fn keep_little(&mut self) -> Result<()>;
+
+    /// An empty table `staged`, for this connection alone.
+    fn make_staging(&mut self) -> Result<()>;
 
     /// Begins a piece of work on tables of this connection alone: nobody waits.
     fn begin_apart(&mut self) -> Result<()>;
@@ -117,6 +120,7 @@ pub trait Engine {
     /// that a full disk shows here, while nothing has been handed over yet.
     fn flush(&mut self) -> Result<()>;
 
+    /// Where the connection breaks just then, nobody knows: `CommitUnknown`.
     fn commit(&mut self) -> Result<()>;
 
     fn rollback(&mut self);

@@ -6,6 +6,8 @@ mod engine;
 mod events;
 mod examine;
 mod passwords;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod roster;
 mod rotation_rules;
 mod rotations;
@@ -33,7 +35,9 @@ pub use sign_ins::{Seen, SignInRow};
 pub use usage::Sent;
 pub use users::{NewUser, UserChange};
 
-use crate::error::{Error, Result};
+#[cfg(not(feature = "postgres"))]
+use crate::error::Error;
+use crate::error::Result;
 use crate::model::event::Stamp;
 pub use crate::model::location::Location;
 
@@ -44,6 +48,8 @@ pub enum Access {
     Existing,
     /// It is made where there is none.
     Create,
+    /// It must be there, and is brought to this program's version.
+    Migrate,
     /// To say what is wrong with it: nothing is changed, be it old or unsafe.
     Look,
 }
@@ -66,12 +72,24 @@ impl Store {
     /// Opens the store, and waits so long at most for others that have it locked,
     /// then and later.
     pub fn open_within(location: &Location, access: Access, patience: Duration) -> Result<Self> {
-        let path = location.file().ok_or_else(|| Error::Usage("TODO".into()))?;
-        let (engine, warnings) = sqlite::open(path, access, patience)?;
-        Ok(Self {
-            engine: Box::new(engine),
-            warnings,
-        })
+        let (engine, warnings): (Box<dyn Engine>, _) = match location {
+            Location::File(path) => {
+                let (engine, warnings) = sqlite::open(path, access, patience)?;
+                (Box::new(engine), warnings)
+            }
+            #[cfg(feature = "postgres")]
+            Location::Postgres(_) => {
+                let engine = postgres::open(location, access, patience)?;
+                (Box::new(engine), Vec::new())
+            }
+            #[cfg(not(feature = "postgres"))]
+            Location::Postgres(_) => {
+                return Err(Error::Usage(
+                    "this smtpcred was built without PostgreSQL: the store has to be a file".into(),
+                ));
+            }
+        };
+        Ok(Self { engine, warnings })
     }
 
     /// Takes less memory, for a process that stays; reads of much take longer.

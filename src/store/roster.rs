@@ -44,13 +44,7 @@ macro_rules! select_kept {
 impl Store {
     /// Makes room for what is taken in; for this connection alone.
     pub fn begin_staging(&mut self) -> Result<()> {
-        const MAKE: &str = "CREATE TEMPORARY TABLE IF NOT EXISTS staged
-            (username TEXT NOT NULL, place BIGINT NOT NULL, record TEXT NOT NULL)";
-        const UNSORTED: &str = "DROP INDEX IF EXISTS staged_by_name";
-        const EMPTY: &str = "DELETE FROM staged";
-        for sql in [MAKE, UNSORTED, EMPTY] {
-            self.engine.execute(sql, &[])?;
-        }
+        self.engine.make_staging()?;
         self.engine.begin_apart()
     }
 
@@ -239,7 +233,7 @@ impl Tx<'_> {
         columns: &[&'static str],
     ) -> Result<()> {
         const SQL: &str = "UPDATE users SET label = $2, daily_limit = $3, expires_at = $4,
-            suspended_at = $5, expiry_told = CASE WHEN $6 = 1 THEN NULL ELSE expiry_told END
+            suspended_at = $5, expiry_told = CASE WHEN CAST($6 AS BIGINT) = 1 THEN NULL ELSE expiry_told END
             WHERE username = $1";
         const DECIDED: &str = "DELETE FROM rotations WHERE username = $1";
         let (entry, has) = (new.entry, &kept.entry);

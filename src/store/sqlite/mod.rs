@@ -54,11 +54,11 @@ impl Engine for Sqlite {
             .map_err(|e| translated(&self.path, &e))
     }
 
-    fn schema(&self) -> Result<(i64, i64)> {
+    fn schema(&mut self) -> Result<(i64, i64)> {
         Ok((self.found_schema()?, open::SCHEMA))
     }
 
-    fn check(&self, patience: Duration) -> Result<Integrity> {
+    fn check(&mut self, patience: Duration) -> Result<Integrity> {
         let handle = self.connection.get_interrupt_handle();
         let (done, waiting) = channel::<()>();
         let watch = thread::spawn(move || {
@@ -96,6 +96,10 @@ impl Engine for Sqlite {
     fn keep_little(&mut self) -> Result<()> {
         // In KiB; 2000 if nothing is said. The system has the file in memory.
         self.batch("PRAGMA cache_size = -256")
+    }
+
+    fn make_staging(&mut self) -> Result<()> {
+        self.batch(include_str!("staged.sql"))
     }
 
     fn begin(&mut self) -> Result<()> {
@@ -255,7 +259,10 @@ fn translated(path: &Path, error: &rusqlite::Error) -> Error {
     let path = Location::from(path);
     let reason = error.to_string();
     let rusqlite::Error::SqliteFailure(failure, _) = error else {
-        return Error::StoreDamaged { store: path, reason };
+        return Error::StoreDamaged {
+            store: path,
+            reason,
+        };
     };
     match failure.code {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Error::StoreBusy(path),
@@ -271,7 +278,13 @@ fn translated(path: &Path, error: &rusqlite::Error) -> Error {
         | ErrorCode::ReadOnly
         | ErrorCode::SystemIoFailure
         | ErrorCode::FileLockingProtocolFailed
-        | ErrorCode::OutOfMemory => Error::StoreUnreachable { store: path, reason },
-        _ => Error::StoreDamaged { store: path, reason },
+        | ErrorCode::OutOfMemory => Error::StoreUnreachable {
+            store: path,
+            reason,
+        },
+        _ => Error::StoreDamaged {
+            store: path,
+            reason,
+        },
     }
 }

@@ -1,0 +1,348 @@
+//! PostgreSQL behind the store: for relays on several machines.
+//!
+//! Everything of ours is in a schema of its own, `smtpcred`. Whoever changes the
+//! store holds one advisory lock until it commits: there is one writer at a time,
+//! as in SQLite, on whatever machine, so what a change reads is true until it is
+//! committed. Readers wait for nobody.
+
+mod passfile;
+mod row;
+mod schema;
+mod target;
+mod tls;
+mod wire;
+
+use std::any::Any;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio_postgres::error::SqlState;
+
+use self::row::PostgresRow;
+use self::target::Target;
+use self::wire::{Refused, Trouble, Wire};
+use super::engine::{Arg, Each, Engine, Integrity};
+use crate::error::{Error, Result};
+use crate::model::location::Location;
+use crate::store::Access;
+
+pub struct Postgres {
+    store: Location,
+    target: Target,
+    /// Which of the servers was the primary when it was last looked for.
+    primary: usize,
+    wire: Option<Wire>,
+    access: Access,
+    /// For whoever has the lock.
+    patience: Duration,
+    in_change: bool,
+    snapshot: Snapshot,
+}
+
+/// What could be seen last, and how often that changed.
+#[derive(Default)]
+struct Snapshot {
+    seen: String,
+    changes: i64,
+}
+
+/// "smtpcred" in ASCII; the one after it is for rotations.
+const LOCK: i64 = 0x736d_7470_6372_6564;
+const ROTATION: i64 = LOCK + 1;
+/// A server that says nothing for so long is lost: for who waits for nobody, and
+/// for who has time. The longer one is for a commit on a standby that is far away.
+const ANSWER: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(30)];
+/// Those that are starting, or are full, are asked again for so long.
+const COMING: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_millis(100);
+
+pub fn open(store: &Location, access: Access, patience: Duration) -> Result<Postgres> {
+    let Location::Postgres(url) = store else {
+        return Err(Error::Usage(format!("{store} is no database")));
+    };
+    let mut engine = Postgres {
+        store: store.clone(),
+        target: Target::of(url)?,
+        primary: 0,
+        wire: None,
+        access,
+        patience,
+        in_change: false,
+        snapshot: Snapshot::default(),
+    };
+    engine.connect()?;
+    Ok(engine)
+}
+
+impl Postgres {
+    /// Finds the primary, wherever it is now.
+    fn connect(&mut self) -> Result<()> {
+        let since = Instant::now();
+        loop {
+            let mut failed = None;
+            for i in 0..self.target.servers.len() {
+                let number = (self.primary + i) % self.target.servers.len();
+                match self.reach(number) {
+                    Ok(wire) => {
+                        self.primary = number;
+                        self.wire = Some(wire);
+                        return schema::check(self);
+                    }
+                    // What the first says is most telling: it was the primary.
+                    Err(trouble) => _ = failed.get_or_insert(trouble),
+                }
+            }
+            let failed = failed.unwrap_or_else(|| Trouble::Lost("no server is named".into()));
+            let coming = matches!(&failed, Trouble::Refused(refused)
+                if refused.state == SqlState::TOO_MANY_CONNECTIONS);
+            if !coming || since.elapsed() > self.patience.min(COMING) {
+                return Err(self.translated(failed));
+            }
+            thread::sleep(AGAIN);
+        }
+    }
+
+    fn reach(&self, number: usize) -> std::result::Result<Wire, Trouble> {
+        // Who knows the names of our tables must not be able to give us others; a
+        // commit is on a disk; who hangs with the lock loses it.
+        const SETTINGS: &str = "SET search_path = smtpcred, pg_temp;
+            SET default_transaction_isolation = 'read committed';
+            SET idle_in_transaction_session_timeout = '60s';
+            SET statement_timeout = 0;
+            SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5;
+            SET tcp_keepalives_count = 3;
+            SELECT set_config('synchronous_commit',
+                CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
+                ELSE current_setting('synchronous_commit') END, false)";
+        const STATE: &str = "SELECT CASE WHEN pg_is_in_recovery()
+            OR current_setting('transaction_read_only') = 'on' THEN 'standby' ELSE 'primary' END";
+        let server = &self.target.servers[number];
+        let mut wire = Wire::connect(server, &self.target.tls, self.answer())?;
+        wire.simple(SETTINGS)?;
+        // 0 would be for ever.
+        let lock = self.patience.as_millis().max(1);
+        let state = wire.simple(&format!("SET lock_timeout = {lock}; {STATE}"))?;
+        if state.iter().any(|state| state == "standby") {
+            return Err(Trouble::Lost(
+                "it is no primary: nothing can be written".into(),
+            ));
+        }
+        if self.access == Access::Look {
+            wire.simple("SET default_transaction_read_only = on")?;
+        }
+        Ok(wire)
+    }
+
+    fn answer(&self) -> Duration {
+        self.patience.clamp(ANSWER[0], ANSWER[1])
+    }
+
+    /// The connection, again where it was lost; but a change goes with it.
+    fn wire(&mut self) -> Result<&mut Wire> {
+        if self.wire.is_none() {
+            if self.in_change {
+                return Err(self.lost("the connection was lost in the middle of a change"));
+            }
+            self.connect()?;
+        }
+        match &mut self.wire {
+            Some(wire) => Ok(wire),
+            None => Err(Error::StoreMissing(self.store.clone())),
+        }
+    }
+
+    fn ask<T>(&mut self, ask: impl FnOnce(&mut Wire) -> wire::Answer<T>) -> Result<T> {
+        let answer = ask(self.wire()?);
+        answer.map_err(|trouble| self.translated(trouble))
+    }
+
+    /// As [`Self::ask`], for what may be asked twice: a connection that was idle may
+    /// be found lost only now.
+    fn ask_first<T>(&mut self, ask: impl Fn(&mut Wire) -> wire::Answer<T>) -> Result<T> {
+        let idle = self.wire.is_some() && !self.in_change;
+        match self.ask(&ask) {
+            Err(Error::StoreUnreachable { .. }) if idle && self.wire.is_none() => self.ask(&ask),
+            answered => answered,
+        }
+    }
+
+    fn lost(&self, reason: &str) -> Error {
+        Error::StoreUnreachable {
+            store: self.store.clone(),
+            reason: reason.to_owned(),
+        }
+    }
+
+    /// What the server says, in the words of the store.
+    fn translated(&mut self, trouble: Trouble) -> Error {
+        let store = self.store.clone();
+        let refused = match trouble {
+            Trouble::Lost(reason) => {
+                self.wire = None;
+                return Error::StoreUnreachable { store, reason };
+            }
+            Trouble::Refused(refused) => *refused,
+        };
+        let Refused {
+            state,
+            message: reason,
+        } = refused;
+        match state {
+            SqlState::LOCK_NOT_AVAILABLE => Error::StoreBusy(store),
+            SqlState::DISK_FULL => Error::StoreFull(store),
+            SqlState::INSUFFICIENT_PRIVILEGE => Error::StoreForbidden { store, reason },
+            // Ours, or not as we made it.
+            SqlState::UNDEFINED_TABLE | SqlState::INVALID_SCHEMA_NAME => Error::StoreMissing(store),
+            state if ["22", "23", "42"].contains(&&state.code()[..2]) => {
+                Error::StoreDamaged { store, reason }
+            }
+            // Connections, resources, operators, systems: it passes, or is mended there.
+            _ => Error::StoreUnreachable { store, reason },
+        }
+    }
+}
+
+impl Engine for Postgres {
+    fn version(&mut self) -> Result<i64> {
+        // Which transactions can be seen: another one whenever any has ended.
+        const SQL: &str = "SELECT CAST(pg_current_snapshot() AS TEXT)";
+        let mut seen = String::new();
+        self.query(SQL, &[], &mut |row| {
+            row.text(0)?.clone_into(&mut seen);
+            Ok(())
+        })?;
+        if self.snapshot.seen != seen {
+            self.snapshot.seen = seen;
+            self.snapshot.changes += 1;
+        }
+        Ok(self.snapshot.changes)
+    }
+
+    fn schema(&mut self) -> Result<(i64, i64)> {
+        Ok((schema::found(self)?.unwrap_or(0), schema::KNOWN))
+    }
+
+    fn check(&mut self, patience: Duration) -> Result<Integrity> {
+        schema::read_all(self, patience)
+    }
+
+    fn lock_rotation(&mut self) -> Result<Box<dyn Any>> {
+        // On a connection of its own: it lasts as long as that one.
+        let mut wire = self
+            .reach(self.primary)
+            .map_err(|trouble| self.translated(trouble))?;
+        let locked = wire.simple(&format!("SELECT pg_try_advisory_lock({ROTATION})"));
+        let locked = locked.map_err(|trouble| self.translated(trouble))?;
+        if locked.first().is_none_or(|answer| answer != "t") {
+            return Err(Error::RotationRunning);
+        }
+        Ok(Box::new(wire))
+    }
+
+    fn foreign_owner(&self) -> Option<String> {
+        let root = nix::unistd::geteuid().is_root();
+        root.then(|| "whoever may write the database".to_owned())
+    }
+
+    fn keep_little(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn make_staging(&mut self) -> Result<()> {
+        self.ask(|wire| wire.simple(include_str!("staged.sql")))
+            .map(|_| ())
+    }
+
+    fn begin_apart(&mut self) -> Result<()> {
+        self.ask(|wire| wire.simple("BEGIN"))?;
+        self.in_change = true;
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        let sql = format!("BEGIN READ WRITE; SELECT pg_advisory_xact_lock({LOCK})");
+        let begun = self.ask_first(|wire| wire.simple(&sql));
+        self.in_change = true;
+        if begun.is_err() {
+            self.rollback();
+        }
+        begun.map(|_| ())
+    }
+
+    fn begin_now(&mut self) -> Result<()> {
+        let sql = format!("BEGIN READ WRITE; SELECT pg_try_advisory_xact_lock({LOCK})");
+        let begun = self.ask_first(|wire| wire.simple(&sql));
+        self.in_change = true;
+        match begun {
+            Ok(answer) if answer.first().is_some_and(|locked| locked == "t") => Ok(()),
+            Ok(_) => {
+                self.rollback();
+                Err(Error::StoreBusy(self.store.clone()))
+            }
+            Err(error) => {
+                self.rollback();
+                Err(error)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        // It has been sent already; but is anybody there?
+        self.ask(|wire| wire.simple("SELECT 1")).map(|_| ())
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        let committed = self.ask(|wire| wire.simple("COMMIT"));
+        self.in_change = false;
+        match committed {
+            // It may have been done: nobody was there to say so.
+            Err(Error::StoreUnreachable { store, reason }) if self.wire.is_none() => {
+                Err(Error::CommitUnknown { store, reason })
+            }
+            committed => committed.map(|_| ()),
+        }
+    }
+
+    fn rollback(&mut self) {
+        if let Some(wire) = &mut self.wire
+            && wire.simple("ROLLBACK").is_err()
+        {
+            // The server does it when the connection ends.
+            self.wire = None;
+        }
+        self.in_change = false;
+    }
+
+    fn scrub(&mut self) {
+        // VACUUM takes away what was deleted; by itself, and for all of a table.
+    }
+
+    fn execute(&mut self, sql: &'static str, args: &[Arg]) -> Result<usize> {
+        let changed = self.ask(|wire| wire.execute(sql, args))?;
+        Ok(usize::try_from(changed).unwrap_or(usize::MAX))
+    }
+
+    fn query(&mut self, sql: &'static str, args: &[Arg], each: &mut Each) -> Result<()> {
+        let mut rows = self.ask_first(|wire| wire.query(sql, args))?;
+        let mut fetched = Vec::new();
+        loop {
+            let end = self.ask(|wire| wire.more(&mut rows, &mut fetched))?;
+            for row in fetched.drain(..) {
+                let row = PostgresRow {
+                    row: &row,
+                    store: &self.store,
+                };
+                if let Err(error) = each(&row) {
+                    // What is still to come would have to be read.
+                    if !end {
+                        self.wire = None;
+                    }
+                    return Err(error);
+                }
+            }
+            if end {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The tables: are they there, and of the version that this program knows?
+
+use std::time::{Duration, Instant};
+
+use super::{LOCK, Postgres};
+use crate::error::{Error, Result};
+use crate::store::Access;
+use crate::store::engine::{Engine as _, Integrity};
+
+/// Each brings a store from one version to the next. Never changed once
+/// released, only added to.
+const MIGRATIONS: [&str; 1] = [include_str!("0001.sql")];
+#[allow(clippy::cast_possible_wrap, reason = "a handful")]
+pub const KNOWN: i64 = MIGRATIONS.len() as i64;
+
+/// All of a store but the events, which refer to nothing.
+const TABLES: [&str; 13] = [
+    "SELECT count(*) FROM domains",
+    "SELECT count(*) FROM users",
+    "SELECT count(*) FROM passwords",
+    "SELECT count(*) FROM last_connections",
+    "SELECT count(*) FROM settings",
+    "SELECT count(*) FROM events",
+    "SELECT count(*) FROM senders",
+    "SELECT count(*) FROM limits",
+    "SELECT count(*) FROM counts",
+    "SELECT count(*) FROM recipients",
+    "SELECT count(*) FROM usage",
+    "SELECT count(*) FROM failures",
+    "SELECT count(*) FROM rotation_rules",
+];
+
+/// Looked at once for each connection.
+pub fn check(engine: &mut Postgres) -> Result<()> {
+    let found = found(engine)?;
+    match (found, engine.access) {
+        (Some(found), Access::Look) if found > 0 => {}
+        (None, Access::Create) => migrate(engine)?,
+        (None, _) => return Err(Error::StoreMissing(engine.store.clone())),
+        (Some(found), _) if found > KNOWN => return Err(too_new(engine, found)),
+        (Some(found), Access::Migrate) if found < KNOWN => migrate(engine)?,
+        (Some(found), _) if found < KNOWN => {
+            return Err(Error::StoreTooOld {
+                store: engine.store.clone(),
+                found,
+                known: KNOWN,
+            });
+        }
+        _ => {}
+    }
+    see_what_may_be_seen(engine)
+}
+
+/// Nothing where there are no tables of ours.
+pub fn found(engine: &mut Postgres) -> Result<Option<i64>> {
+    const THERE: &str = "SELECT to_regclass('smtpcred.store') IS NOT NULL";
+    const VERSION: &str = "SELECT CAST(max(version) AS TEXT) FROM smtpcred.store";
+    let there = engine.ask(|wire| wire.simple(THERE))?;
+    if there.first().is_none_or(|there| there != "t") {
+        return Ok(None);
+    }
+    let version = engine.ask(|wire| wire.simple(VERSION))?;
+    let version = version.first().and_then(|version| version.parse().ok());
+    version.map(Some).ok_or_else(|| Error::StoreForeign {
+        store: engine.store.clone(),
+        reason: "its schema smtpcred is another program's".into(),
+    })
+}
+
+/// As the hashes are not for everybody, another view of the passwords may be.
+fn see_what_may_be_seen(engine: &mut Postgres) -> Result<()> {
+    const HASHES: &str = "SELECT has_column_privilege('smtpcred.passwords', 'hash', 'SELECT')";
+    const WITHOUT: &str = "SET search_path = smtpcred_audit, smtpcred, pg_temp";
+    let may = engine.ask(|wire| wire.simple(HASHES))?;
+    if may.first().is_some_and(|may| may == "f") {
+        engine.ask(|wire| wire.simple(WITHOUT))?;
+    }
+    Ok(())
+}
+
+/// From whatever version there is, or from nothing.
+fn migrate(engine: &mut Postgres) -> Result<()> {
+    let lock = format!("BEGIN READ WRITE; SELECT pg_advisory_xact_lock({LOCK})");
+    engine.ask(|wire| wire.simple(&lock))?;
+    let migrated = migrate_in_transaction(engine);
+    if migrated.is_err() {
+        engine.rollback();
+    }
+    migrated
+}
+
+fn migrate_in_transaction(engine: &mut Postgres) -> Result<()> {
+    // Read again: another process may have been first.
+    let found = found(engine)?.unwrap_or(0);
+    let steps = usize::try_from(found)
+        .ok()
+        .and_then(|n| MIGRATIONS.get(n..));
+    let Some(steps) = steps else {
+        return Err(too_new(engine, found));
+    };
+    for step in steps {
+        engine.ask(|wire| wire.simple(step))?;
+    }
+    let version = format!("UPDATE smtpcred.store SET version = {KNOWN}; COMMIT");
+    engine.ask(|wire| wire.simple(&version)).map(|_| ())
+}
+
+/// The server checks each page as it reads it, where it was told to keep sums.
+pub fn read_all(engine: &mut Postgres, patience: Duration) -> Result<Integrity> {
+    let since = Instant::now();
+    for sql in TABLES {
+        if since.elapsed() > patience {
+            return Ok(Integrity::Unfinished);
+        }
+        match engine.query(sql, &[], &mut |_| Ok(())) {
+            Err(Error::StoreDamaged { reason, .. }) => return Ok(Integrity::Damaged(reason)),
+            read => read?,
+        }
+    }
+    Ok(Integrity::Whole)
+}
+
+fn too_new(engine: &Postgres, found: i64) -> Error {
+    Error::StoreTooNew {
+        store: engine.store.clone(),
+        found,
+        known: KNOWN,
+    }
+}

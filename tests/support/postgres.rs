@@ -1,0 +1,289 @@
+//! PostgreSQL servers of a test's own: a primary on a socket in a private folder,
+//! and standbys that follow it.
+
+// Each test file uses a part of it.
+#![allow(dead_code)]
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, User};
+use tempfile::TempDir;
+
+use crate::support::wait_for;
+
+pub struct Postgres {
+    /// Nothing while it is stopped.
+    child: Option<Child>,
+    folder: TempDir,
+    uid: u32,
+    gid: u32,
+}
+
+/// Whose number it is does not matter: each server has a folder of its own.
+const PORT: u16 = 5432;
+
+fn programs() -> PathBuf {
+    let mut versions: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
+        .expect("PostgreSQL is not installed: run tests/run")
+        .map(|entry| entry.unwrap().path().join("bin"))
+        .filter(|bin| bin.join("initdb").exists())
+        .collect();
+    versions.sort();
+    versions
+        .pop()
+        .expect("PostgreSQL is not installed: run tests/run")
+}
+
+impl Postgres {
+    /// A primary with no store in it.
+    pub fn start() -> Self {
+        let server = Self::empty();
+        let data = server.data();
+        let made = server
+            .program("initdb")
+            .args([
+                "--no-sync",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--username=postgres",
+            ])
+            // The order of names must not depend on it.
+            .arg("--locale=C.UTF-8")
+            .arg("-D")
+            .arg(&data)
+            .output();
+        succeeded("initdb", &made.expect("initdb runs"));
+        // Standbys connect as any database user does.
+        let settings = format!(
+            "listen_addresses = ''\nport = {PORT}\nmax_wal_senders = 4\nwal_level = replica\n\
+             hot_standby = on\nmax_connections = 200\nlog_connections = off\n"
+        );
+        let config = data.join("postgresql.conf");
+        let mut config = OpenOptions::new().append(true).open(config).unwrap();
+        config.write_all(settings.as_bytes()).unwrap();
+        server.started()
+    }
+
+    /// A copy of another that follows it, as `pg_basebackup` makes it.
+    pub fn standby(of: &Self) -> Self {
+        let server = Self::empty();
+        let copied = server
+            .program("pg_basebackup")
+            .args([
+                "--checkpoint=fast",
+                "--write-recovery-conf",
+                "--username=postgres",
+            ])
+            .args(["--wal-method=stream", "--no-sync"])
+            .arg("-D")
+            .arg(server.data())
+            .arg("-d")
+            .arg(of.connection("postgres"))
+            .output();
+        succeeded("pg_basebackup", &copied.expect("pg_basebackup runs"));
+        server.started()
+    }
+
+    fn empty() -> Self {
+        let user = User::from_name("postgres").unwrap();
+        let user = user.expect("the user postgres: run tests/run");
+        let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        chown(folder.path(), Some(uid), Some(gid)).expect("as root: run tests/run");
+        let open = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(folder.path(), open).unwrap();
+        Self {
+            child: None,
+            folder,
+            uid,
+            gid,
+        }
+    }
+
+    fn started(mut self) -> Self {
+        self.run();
+        self
+    }
+
+    /// Starts it (again), and waits until it answers.
+    pub fn run(&mut self) {
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join("log"))
+            .unwrap();
+        let child = self
+            .program("postgres")
+            .arg("-D")
+            .arg(self.data())
+            .arg("-k")
+            .arg(self.folder.path())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn();
+        self.child = Some(child.expect("PostgreSQL starts"));
+        wait_for("PostgreSQL to answer", || {
+            let child = self.child.as_mut()?;
+            let ended = child.try_wait().unwrap();
+            assert!(ended.is_none(), "{}", self.log());
+            self.try_sql("postgres", "SELECT 1").ok()
+        });
+    }
+
+    /// As a power failure ends it.
+    pub fn kill(&mut self) {
+        self.signal(Signal::SIGKILL);
+        if let Some(mut child) = self.child.take() {
+            let _ = child.wait();
+        }
+        // Its children notice by themselves, and a new one may not start before.
+        let pid = self.data().join("postmaster.pid");
+        let _ = fs::remove_file(pid);
+    }
+
+    /// To the postmaster.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(child) = &self.child {
+            let _ = kill(Pid::from_raw(child.id().cast_signed()), signal);
+        }
+    }
+
+    /// To all its processes: those that serve connections, too.
+    pub fn signal_all(&self, signal: Signal) {
+        let Some(child) = &self.child else { return };
+        let children = Command::new("pgrep")
+            .args(["-P", &child.id().to_string()])
+            .output()
+            .expect("pgrep runs");
+        let children = String::from_utf8(children.stdout).unwrap();
+        for child in children.lines() {
+            let _ = kill(Pid::from_raw(child.trim().parse().unwrap()), signal);
+        }
+        self.signal(signal);
+    }
+
+    /// A standby becomes the primary.
+    pub fn promote(&self) {
+        self.sql("postgres", "SELECT pg_promote(true, 60)");
+    }
+
+    /// Makes an empty database; returns its URL.
+    pub fn database(&self, name: &str) -> String {
+        self.sql("postgres", &format!("CREATE DATABASE {name}"));
+        self.url(name)
+    }
+
+    pub fn url(&self, database: &str) -> String {
+        self.url_as("postgres", database)
+    }
+
+    pub fn url_as(&self, user: &str, database: &str) -> String {
+        let folder = self.folder.path().display().to_string().replace('/', "%2F");
+        format!("postgres://{user}@{folder}:{PORT}/{database}")
+    }
+
+    /// For servers of which one is the primary.
+    pub fn url_of(servers: &[&Self], database: &str) -> String {
+        let folder = |server: &&Self| {
+            server
+                .folder
+                .path()
+                .display()
+                .to_string()
+                .replace('/', "%2F")
+        };
+        let hosts: Vec<_> = servers
+            .iter()
+            .map(|s| format!("{}:{PORT}", folder(s)))
+            .collect();
+        let hosts = hosts.join(",");
+        format!("postgres://postgres@{hosts}/{database}?target_session_attrs=read-write")
+    }
+
+    /// As psql and its like take it.
+    pub fn connection(&self, database: &str) -> String {
+        let folder = self.folder.path().display();
+        format!("host={folder} port={PORT} user=postgres dbname={database}")
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub fn sql(&self, database: &str, sql: &str) -> String {
+        self.try_sql(database, sql).expect("SQL that is right")
+    }
+
+    pub fn try_sql(&self, database: &str, sql: &str) -> Result<String, String> {
+        let said = Command::new("psql")
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql])
+            .arg(self.connection(database))
+            .stdin(Stdio::null())
+            .output()
+            .expect("psql runs");
+        if said.status.success() {
+            Ok(String::from_utf8(said.stdout)
+                .unwrap()
+                .trim_end()
+                .to_owned())
+        } else {
+            Err(String::from_utf8_lossy(&said.stderr).into_owned())
+        }
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// For its configuration; another one after [`Self::reload`] only.
+    pub fn configure(&self, lines: &str) {
+        let config = self.data().join("postgresql.conf");
+        let mut config: File = OpenOptions::new().append(true).open(config).unwrap();
+        config.write_all(lines.as_bytes()).unwrap();
+    }
+
+    pub fn reload(&self) {
+        self.sql("postgres", "SELECT pg_reload_conf()");
+    }
+
+    fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(programs().join(name));
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("LC_ALL", "C.UTF-8")
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .uid(self.uid)
+            .gid(self.gid);
+        command
+    }
+}
+
+fn succeeded(what: &str, output: &Output) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{what}: {said}");
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // Its children end with it, whatever state they are in.
+        self.signal_all(Signal::SIGCONT);
+        self.signal(Signal::SIGQUIT);
+        if let Some(mut child) = self.child.take() {
+            let _ = child.wait();
+        }
+    }
+}
