@@ -13,6 +13,7 @@ pub mod report;
 pub mod rotation;
 pub mod settings;
 pub mod sign_in;
+pub mod upkeep;
 pub mod usage;
 pub mod users;
 pub mod why;

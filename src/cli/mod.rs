@@ -24,6 +24,7 @@ mod serve;
 mod server_config;
 mod settings;
 mod snippets;
+mod store;
 mod test;
 mod tty;
 mod usage;
@@ -123,6 +124,8 @@ enum Command {
     Serve(Lazy<serve::Serve>),
     #[command(subcommand)]
     Audit(Lazy<audit::Command>),
+    #[command(subcommand)]
+    Store(Lazy<store::Command>),
     #[command(hide = true)]
     Generate(Lazy<generate::Generate>),
     #[cfg(feature = "clipboard")]
@@ -221,6 +224,7 @@ fn run(command: Command, context: &mut Context) -> Result<()> {
         Command::Doctor(doctor) => doctor.0.run(context)?,
         Command::Serve(serve) => serve.0.run(context)?,
         Command::Audit(command) => command.0.run(context)?,
+        Command::Store(command) => command.0.run(context)?,
         Command::Generate(generate) => generate.0.run(&Cli::command())?,
         #[cfg(feature = "clipboard")]
         Command::ClipboardOwner(owner) => owner.0.run()?,

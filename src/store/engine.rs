@@ -82,6 +82,16 @@ pub enum Integrity {
     Unfinished,
 }
 
+/// How much room a store takes, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    pub whole: u64,
+    /// Of that, what holds nothing and can be given back.
+    pub unused: u64,
+    /// It can be given back little by little.
+    pub gradually: bool,
+}
+
 pub type Each<'a> = dyn FnMut(&dyn Row) -> Result<()> + 'a;
 
 pub trait Engine {
@@ -128,6 +138,21 @@ pub trait Engine {
     /// Takes what was deleted out of every file of the store, as far as other
     /// processes let it.
     fn scrub(&mut self);
+
+    /// Nothing where the engine sees to it by itself.
+    fn space(&mut self) -> Result<Option<Space>>;
+
+    /// Gives back a little of what holds nothing, in a change of its own that takes
+    /// some milliseconds.
+    fn shrink(&mut self) -> Result<()>;
+
+    /// Writes all of it anew, without what holds nothing. Nobody else can write
+    /// meanwhile; everybody can read.
+    fn rewrite(&mut self) -> Result<()>;
+
+    /// Looks at what the tables hold, so that statements are planned well. Takes
+    /// some milliseconds, or keeps nobody from writing.
+    fn analyze(&mut self) -> Result<()>;
 
     /// Runs a statement, and says how many rows it changed.
     fn execute(&mut self, sql: &'static str, args: &[Arg]) -> Result<usize>;

@@ -15,6 +15,7 @@ mod sending;
 mod settings;
 mod sign_ins;
 mod sqlite;
+mod upkeep;
 mod usage;
 mod users;
 
@@ -23,7 +24,7 @@ use std::time::Duration;
 use engine::Engine;
 
 pub use domains::DomainChange;
-pub use engine::Integrity;
+pub use engine::{Integrity, Space};
 pub use events::EventFilter;
 pub use examine::Schema;
 pub use passwords::{NewPassword, OldPasswords, StoredHash};

@@ -327,13 +327,4 @@ impl Tx<'_> {
         let args = [username.as_str().into(), digest.into(), now.into()];
         Ok(self.execute(SQL, &args)? > 0)
     }
-
-    /// Deletes counts that no limit looks at any more.
-    pub fn forget_old_counts(&mut self, now: Time) -> Result<()> {
-        const SQL: &str = "DELETE FROM counts WHERE span = $1 AND at < $2";
-        for span in Span::ALL {
-            self.execute(SQL, &[span.name().into(), span.oldest(now).into()])?;
-        }
-        Ok(())
-    }
 }

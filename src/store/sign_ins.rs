@@ -134,14 +134,4 @@ impl Tx<'_> {
         ];
         self.execute(SQL, &args).map(|_| ())
     }
-
-    /// Keeps the latest `most`, and nothing from before `first`.
-    pub fn forget_old_refusals(&mut self, first: Time, most: u32) -> Result<()> {
-        const OLD: &str = "DELETE FROM failures WHERE last_at < $1";
-        const REST: &str = "DELETE FROM failures WHERE last_at <
-            (SELECT last_at FROM failures ORDER BY last_at DESC LIMIT 1 OFFSET $1)";
-        self.execute(OLD, &[first.into()])?;
-        self.execute(REST, &[most.saturating_sub(1).into()])
-            .map(|_| ())
-    }
 }

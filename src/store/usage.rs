@@ -87,9 +87,4 @@ impl Tx<'_> {
         ];
         self.execute(SQL, &args).map(|_| ())
     }
-
-    pub fn forget_old_usage(&mut self, first_day: i64) -> Result<()> {
-        const SQL: &str = "DELETE FROM usage WHERE day < $1";
-        self.execute(SQL, &[first_day.into()]).map(|_| ())
-    }
 }

@@ -241,7 +241,9 @@ fn counts(store: &mut Store) {
         );
     }
     // A day later nothing of the hour is left to be kept.
-    quietly(store, |tx| tx.forget_old_counts(at(4000 + 90_000)));
+    quietly(store, |tx| {
+        tx.forget_old_counts(at(4000 + 90_000), 99).map(|_| ())
+    });
     let tally = store.tally(Owner::user(&x), &some, at(4000)).unwrap();
     assert_eq!(tally.used(kinds[0], at(4000), &Day::Rolling), 0);
 
@@ -306,7 +308,7 @@ fn usage(store: &mut Store) {
         (whole.recipients, whole.bytes, whole.refusals),
         (10, 2000, 2)
     );
-    quietly(store, |tx| tx.forget_old_usage(101));
+    quietly(store, |tx| tx.forget_old_usage(101, 99).map(|_| ()));
     let mut days = 0;
     let mut count = |_| {
         days += 1;
@@ -342,9 +344,9 @@ fn refusals(store: &mut Store) {
     let all = [("x@b.example".to_owned(), 7), ("stranger".to_owned(), 1)];
     assert_eq!(list(store, None), all, "the latest first");
     assert_eq!(list(store, Some("stranger")), all[1..]);
-    quietly(store, |tx| tx.forget_old_refusals(at(0), 1));
+    quietly(store, |tx| tx.forget_old_refusals(at(0), 1, 99).map(|_| ()));
     assert_eq!(list(store, None), all[..1]);
-    quietly(store, |tx| tx.forget_old_refusals(at(4), 1));
+    quietly(store, |tx| tx.forget_old_refusals(at(4), 1, 99).map(|_| ()));
     assert!(list(store, None).is_empty());
 }
 

@@ -8,13 +8,13 @@ use super::found::Found;
 use super::sending::Refusal;
 use super::{Opener, Upgrade};
 use crate::app::World;
+use crate::app::upkeep::forget_some;
 use crate::error::{Error, Result};
 use crate::model::event::Stamp;
 use crate::model::hash::Hash;
 use crate::model::name::Username;
 use crate::model::tally::Amount;
 use crate::model::time::Time;
-use crate::model::usage::Usage;
 use crate::store::{Owner, Seen, Store, Tx};
 
 pub struct Keeper {
@@ -61,11 +61,6 @@ pub type Alert = String;
 /// wait for 100 s before they give up.
 const PATIENCE: Duration = Duration::from_secs(5);
 const TIDY_EVERY: Duration = Duration::from_secs(300);
-/// How long is kept what was found out: usage and refused sign-ins, in days.
-const USAGE_KEPT: i64 = 400;
-const REFUSALS_KEPT: i64 = 30;
-const MOST_REFUSALS: u32 = 10_000;
-const DAY: i64 = 86_400;
 
 impl Keeper {
     pub fn new(open: Opener, world: World) -> Self {
@@ -124,14 +119,11 @@ impl Keeper {
         }
         let (books, found) = (&mut self.books, &self.found);
         books.begin(found);
+        let mut more = false;
         let outcome = self.writer.write(|tx, now| {
             write_down(tx, found)?;
             if tidy {
-                let first_day = Usage::day_of(now, &tx.store().settings()?.day) - USAGE_KEPT;
-                tx.forget_old_counts(now)?;
-                tx.forget_old_usage(first_day)?;
-                let first = Time::from_epoch(now.epoch() - REFUSALS_KEPT * DAY);
-                tx.forget_old_refusals(first, MOST_REFUSALS)?;
+                more = forget_some(tx, now)?;
                 tx.mend_retirements()?;
                 tx.tell_expired()?;
             }
@@ -148,7 +140,8 @@ impl Keeper {
         }
         alerts.append(&mut self.books.alerts);
         self.found = Found::default();
-        if tidy {
+        // Next time at once where there was more than one piece.
+        if tidy && !more {
             self.tidied = Some(Instant::now());
         }
         outcome

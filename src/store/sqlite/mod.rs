@@ -20,9 +20,12 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, ToSql, params_from_iter};
 
 use self::held::Held;
 pub use self::open::open;
-use super::engine::{Arg, Each, Engine, Integrity, Row};
+use super::engine::{Arg, Each, Engine, Integrity, Row, Space};
 use crate::error::{Error, Result};
 use crate::model::location::Location;
+
+/// What SQLite calls a file that can be made smaller little by little.
+const INCREMENTAL: u64 = 2;
 
 pub struct Sqlite {
     connection: Connection,
@@ -137,6 +140,38 @@ impl Engine for Sqlite {
         // the way this is not waited for: the next change does it, or the last
         // process to close the store.
         let _ = self.without_waiting(|this| this.batch("PRAGMA wal_checkpoint(TRUNCATE)"));
+    }
+
+    fn space(&mut self) -> Result<Option<Space>> {
+        let number = |sql: &str| -> Result<u64> {
+            self.connection
+                .query_row(sql, [], |row| row.get::<_, i64>(0))
+                .map(i64::unsigned_abs)
+                .map_err(|e| translated(&self.path, &e))
+        };
+        let page = number("PRAGMA page_size")?;
+        Ok(Some(Space {
+            whole: number("PRAGMA page_count")? * page,
+            unused: number("PRAGMA freelist_count")? * page,
+            gradually: number("PRAGMA auto_vacuum")? == INCREMENTAL,
+        }))
+    }
+
+    fn shrink(&mut self) -> Result<()> {
+        // In pages: a megabyte.
+        self.batch("PRAGMA incremental_vacuum(256)")
+    }
+
+    fn rewrite(&mut self) -> Result<()> {
+        // From now on it can be done little by little.
+        self.batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM")?;
+        self.scrub();
+        Ok(())
+    }
+
+    fn analyze(&mut self) -> Result<()> {
+        // In rows of each index: of all of them it would take seconds.
+        self.batch("PRAGMA analysis_limit = 1000; ANALYZE")
     }
 
     fn execute(&mut self, sql: &'static str, args: &[Arg]) -> Result<usize> {

@@ -85,6 +85,11 @@ pub fn open(path: &Path, access: Access, patience: Duration) -> Result<(Sqlite, 
     if looks {
         return Ok((store, warnings));
     }
+    if state == State::Empty {
+        // Only before there is anything: what holds nothing is then given back
+        // little by little. <https://www.sqlite.org/pragma.html#pragma_auto_vacuum>
+        store.batch("PRAGMA auto_vacuum = INCREMENTAL")?;
+    }
     store.migrate()?;
     if state != State::Wal {
         store.use_wal()?;
