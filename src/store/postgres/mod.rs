@@ -21,7 +21,7 @@ use tokio_postgres::error::SqlState;
 use self::row::PostgresRow;
 use self::target::Target;
 use self::wire::{Refused, Trouble, Wire};
-use super::engine::{Arg, Each, Engine, Integrity};
+use super::engine::{Arg, Each, Engine, Integrity, Space};
 use crate::error::{Error, Result};
 use crate::model::location::Location;
 use crate::store::Access;
@@ -314,7 +314,24 @@ impl Engine for Postgres {
     }
 
     fn scrub(&mut self) {
-        // VACUUM takes away what was deleted; by itself, and for all of a table.
+        // See `analyze`: what was deleted goes with all that nobody can see any more.
+    }
+
+    fn space(&mut self) -> Result<Option<Space>> {
+        // The server uses it again by itself.
+        Ok(None)
+    }
+
+    fn shrink(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn rewrite(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn analyze(&mut self) -> Result<()> {
+        schema::vacuum(self)
     }
 
     fn execute(&mut self, sql: &'static str, args: &[Arg]) -> Result<usize> {

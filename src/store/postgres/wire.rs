@@ -89,6 +89,14 @@ impl Wire {
         Ok(said.iter().filter_map(first).collect())
     }
 
+    /// The same for what takes long.
+    pub fn slowly(&mut self, patience: Duration, sql: &str) -> Answer<Vec<String>> {
+        let usual = std::mem::replace(&mut self.patience, patience);
+        let said = self.simple(sql);
+        self.patience = usual;
+        said
+    }
+
     pub fn execute(&mut self, sql: &'static str, args: &[Arg]) -> Answer<u64> {
         let statement = self.prepared(sql)?;
         let args = bound(&statement, args);
