@@ -183,7 +183,7 @@ pub enum Error {
     #[error("the store {store} does not let this database user do that: {reason}")]
     StoreForbidden { store: Location, reason: String },
     #[error(
-        "the store {store} was lost in the moment of the change, which may be made or not: {reason}"
+        "whether the change was made is not known: the store {store} was lost in that moment ({reason})"
     )]
     CommitUnknown { store: Location, reason: String },
     #[error("the store {store} is not safe: {reason}")]
@@ -442,7 +442,7 @@ impl Error {
                 "the owner of the database gives rights with: smtpcred store grant"
             }
             Self::CommitUnknown { .. } => {
-                "see what holds once it is back: smtpcred audit list; smtpcred verify for a password"
+                "once it is back, `smtpcred audit list` says what was changed, and `smtpcred verify` whether a password holds"
             }
             Self::StoreTooNew { .. } => "it was left untouched; upgrade this program",
             _ => return None,

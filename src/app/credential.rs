@@ -206,9 +206,13 @@ fn commit_handed_over(
         handover.withdraw();
         return Err(error);
     }
-    tx.commit().map_err(|error| {
-        handover.withdraw();
-        Error::NotStored(Box::new(error))
+    tx.commit().map_err(|error| match error {
+        // It may be valid: whoever has it keeps it.
+        unknown @ Error::CommitUnknown { .. } => unknown,
+        error => {
+            handover.withdraw();
+            Error::NotStored(Box::new(error))
+        }
     })
 }
 

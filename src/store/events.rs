@@ -14,7 +14,35 @@ pub struct EventFilter {
     pub since: Option<Time>,
 }
 
+/// An event, as it is known again. Those that hand over a password have its key,
+/// which there is but once.
+pub(super) struct Told {
+    at: Time,
+    action: Action,
+    username: Option<String>,
+    fields: String,
+}
+
 impl Store {
+    /// Whether it is among the latest.
+    pub(super) fn was_told(&mut self, told: &Told) -> Result<bool> {
+        const SQL: &str = "SELECT count(*) FROM events
+            WHERE at = $1 AND action = $2 AND fields = $3 AND COALESCE(username, '') = $4
+                AND id > (SELECT max(id) FROM events) - 1000";
+        let args = [
+            told.at.into(),
+            told.action.name().into(),
+            told.fields.as_str().into(),
+            told.username.as_deref().unwrap_or_default().into(),
+        ];
+        let mut found = 0;
+        self.engine.query(SQL, &args, &mut |row| {
+            found = row.int(0)?;
+            Ok(())
+        })?;
+        Ok(found > 0)
+    }
+
     /// Oldest first, in constant memory.
     pub fn events(
         &mut self,
@@ -74,7 +102,14 @@ impl Tx<'_> {
             username.map(Username::as_str).into(),
             fields.as_str().into(),
         ];
-        self.execute(SQL, &args).map(|_| ())
+        self.execute(SQL, &args)?;
+        self.told = Some(Told {
+            at: self.stamp.at,
+            action,
+            username: username.map(ToString::to_string),
+            fields,
+        });
+        Ok(())
     }
 
     pub(super) fn execute(&mut self, sql: &'static str, args: &[Arg]) -> Result<usize> {

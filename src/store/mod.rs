@@ -19,7 +19,8 @@ mod upkeep;
 mod usage;
 mod users;
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use engine::Engine;
 
@@ -36,9 +37,7 @@ pub use sign_ins::{Seen, SignInRow};
 pub use usage::Sent;
 pub use users::{NewUser, UserChange};
 
-#[cfg(not(feature = "postgres"))]
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::event::Stamp;
 pub use crate::model::location::Location;
 
@@ -58,6 +57,10 @@ pub enum Access {
 /// Of a command. Longer than any transaction of ours; a lock that outlasts it is
 /// a backup tool or a hung process.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// For a server that was lost in the moment of a commit: so long it is waited for.
+const RETURN: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(100);
 
 pub struct Store {
     engine: Box<dyn Engine>,
@@ -136,6 +139,8 @@ impl Store {
 pub struct Tx<'a> {
     store: &'a mut Store,
     stamp: Stamp,
+    /// The last event of it: by that it is known again.
+    told: Option<events::Told>,
     /// A hash was deleted.
     scrub: bool,
     open: bool,
@@ -146,6 +151,7 @@ impl<'a> Tx<'a> {
         Self {
             store,
             stamp,
+            told: None,
             scrub: false,
             open: true,
         }
@@ -164,12 +170,44 @@ impl Tx<'_> {
     }
 
     pub fn commit(mut self) -> Result<()> {
-        self.store.engine.commit()?;
+        match self.store.engine.commit() {
+            Err(unknown @ Error::CommitUnknown { .. }) => self.find_out(unknown)?,
+            committed => committed?,
+        }
         self.open = false;
         if self.scrub {
             self.store.engine.scrub();
         }
         Ok(())
+    }
+}
+
+impl Tx<'_> {
+    /// Whether the change was made, as far as that can be found out soon.
+    fn find_out(&mut self, unknown: Error) -> Result<()> {
+        let (Some(told), Error::CommitUnknown { store, reason }) = (&self.told, &unknown) else {
+            return Err(unknown);
+        };
+        let since = Instant::now();
+        // Whoever may change the store waits until the lost change has ended,
+        // one way or the other.
+        while self.store.engine.begin().is_err() {
+            if since.elapsed() > RETURN {
+                return Err(unknown);
+            }
+            thread::sleep(AGAIN);
+        }
+        match self.store.was_told(told) {
+            Ok(true) => {
+                self.store.engine.rollback();
+                Ok(())
+            }
+            Ok(false) => Err(Error::StoreUnreachable {
+                store: store.clone(),
+                reason: format!("{reason}; nothing was changed"),
+            }),
+            Err(_) => Err(unknown),
+        }
     }
 }
 
