@@ -2,11 +2,10 @@
 //! what to do, one stable code for scripts, one exit code. A long file on purpose:
 //! what belongs to one error stands in one place.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-
-use crate::model::location::Location;
 
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -53,6 +52,34 @@ impl Exit {
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
+    }
+}
+
+/// Where a store is, as errors name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    File(PathBuf),
+    Database(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Database(url) => f.write_str(url),
+        }
+    }
+}
+
+impl From<PathBuf> for Place {
+    fn from(path: PathBuf) -> Self {
+        Self::File(path)
+    }
+}
+
+impl From<&Path> for Place {
+    fn from(path: &Path) -> Self {
+        Self::File(path.to_owned())
     }
 }
 
@@ -149,26 +176,26 @@ pub enum Error {
 
     // The store.
     #[error("the store {0} is locked by another process")]
-    StoreBusy(Location),
+    StoreBusy(Place),
     #[error("no space left for the store {0}")]
-    StoreFull(Location),
+    StoreFull(Place),
     #[error("there is no store at {0}")]
-    StoreMissing(Location),
+    StoreMissing(Place),
     #[error("the store {0} was replaced by another one")]
-    StoreReplaced(Location),
+    StoreReplaced(Place),
     #[error("the store {store} cannot be reached: {reason}")]
-    StoreUnreachable { store: Location, reason: String },
+    StoreUnreachable { store: Place, reason: String },
     #[error("{store} is not a store of smtpcred: {reason}")]
-    StoreForeign { store: Location, reason: String },
+    StoreForeign { store: Place, reason: String },
     #[error("{0}")]
     Inconsistent(String),
     #[error("the store {store} is damaged: {reason}")]
-    StoreDamaged { store: Location, reason: String },
+    StoreDamaged { store: Place, reason: String },
     #[error(
         "the store {store} was written by a newer smtpcred (schema {found}; this program knows {known})"
     )]
     StoreTooNew {
-        store: Location,
+        store: Place,
         found: i64,
         known: i64,
     },
@@ -176,18 +203,20 @@ pub enum Error {
         "the store {store} was made by an older smtpcred (schema {found}; this program knows {known})"
     )]
     StoreTooOld {
-        store: Location,
+        store: Place,
         found: i64,
         known: i64,
     },
+    #[error("the store to copy to is not empty: it has {0}")]
+    StoreNotEmpty(&'static str),
     #[error("the store {store} does not let this database user do that: {reason}")]
-    StoreForbidden { store: Location, reason: String },
+    StoreForbidden { store: Place, reason: String },
     #[error(
         "whether the change was made is not known: the store {store} was lost in that moment ({reason})"
     )]
-    CommitUnknown { store: Location, reason: String },
+    CommitUnknown { store: Place, reason: String },
     #[error("the store {store} is not safe: {reason}")]
-    StoreUnsafe { store: Location, reason: String },
+    StoreUnsafe { store: Place, reason: String },
 
     /// Of `serve`: one it cannot listen on.
     #[error("{0}")]
@@ -265,6 +294,7 @@ impl Error {
             Self::StoreDamaged { .. } | Self::Inconsistent(_) => "store_damaged",
             Self::StoreTooNew { .. } => "store_too_new",
             Self::StoreTooOld { .. } => "store_too_old",
+            Self::StoreNotEmpty(_) => "store_not_empty",
             Self::StoreForbidden { .. } => "store_forbidden",
             Self::CommitUnknown { .. } => "commit_unknown",
             Self::StoreUnsafe { .. } => "store_unsafe",
@@ -299,6 +329,7 @@ impl Error {
             | Self::LastPassword(_)
             | Self::HostNotSet(_)
             | Self::RunsAsRoot
+            | Self::StoreNotEmpty(_)
             | Self::StoreForbidden { .. }
             | Self::CannotSignIn { .. } => Exit::Refused,
             Self::NeedsConfirmation(_) | Self::Cancelled => Exit::Unconfirmed,
@@ -416,12 +447,12 @@ impl Error {
         let hint = match self {
             Self::StoreBusy(_) => "try again; a long lock is a backup or a hung process",
             Self::StoreFull(_) => "free some space and try again; nothing was changed",
-            Self::StoreMissing(Location::Postgres(_)) => "create it with: smtpcred store init",
-            Self::StoreMissing(Location::File(_)) => {
+            Self::StoreMissing(Place::Database(_)) => "create it with: smtpcred store init",
+            Self::StoreMissing(Place::File(_)) => {
                 "`smtpcred domain add example.com` creates it; another place: --store PATH or SMTPCRED_STORE"
             }
             Self::StoreUnreachable {
-                store: Location::Postgres(_),
+                store: Place::Database(_),
                 ..
             } => {
                 "is the server running, and does it let this machine in? psql with the same URL says more"
@@ -438,6 +469,7 @@ impl Error {
             Self::StoreTooOld { .. } => {
                 "once all programs that use it are of this version: smtpcred store migrate"
             }
+            Self::StoreNotEmpty(_) => "copy to a new one; nothing was changed",
             Self::StoreForbidden { .. } => {
                 "the owner of the database gives rights with: smtpcred store grant"
             }

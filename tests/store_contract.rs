@@ -5,6 +5,8 @@
 mod postgres;
 mod support;
 
+#[path = "store_contract/copying.rs"]
+mod copying;
 #[path = "store_contract/examine.rs"]
 mod examine;
 #[path = "store_contract/relay.rs"]
@@ -136,6 +138,7 @@ fn story(open: &dyn Fn() -> Store) {
     every_change_left_its_event(&mut store);
     examine::story(&mut store);
     roster::story(&mut store);
+    copying::story(&mut store);
 }
 
 fn domains(store: &mut Store) {
@@ -506,6 +509,7 @@ fn the_story_calls_every_method() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let story = [
         "",
+        "/copying",
         "/examine",
         "/relay",
         "/roster",

@@ -2,6 +2,7 @@
 //! terminal, no SQL, no socket.
 
 pub mod audit;
+pub mod copying;
 pub mod credential;
 pub mod dns;
 pub mod domains;

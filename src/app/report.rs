@@ -133,11 +133,11 @@ impl App {
                 return Ok(());
             }
             for password in user.live(now) {
-                let hash = password.hash.as_deref().and_then(Hash::stored);
-                let Some(hash) = hash.filter(|hash| hash.is_cheaper_than(cost)) else {
+                let hash = password.hash.as_deref().unwrap_or_default();
+                let Some(scheme) = Hash::weak_scheme(hash, cost) else {
                     continue;
                 };
-                let fast = hash.scheme().is_fast();
+                let fast = scheme.is_fast();
                 if !fast && which == Weak::Fast {
                     continue;
                 }
@@ -146,11 +146,7 @@ impl App {
                     username: user.username.clone(),
                     matter: Matter::WeakHash,
                     at: password.created_at,
-                    detail: Some(format!(
-                        "key {}: {}{how}",
-                        password.key,
-                        hash.scheme().name()
-                    )),
+                    detail: Some(format!("key {}: {}{how}", password.key, scheme.name())),
                 })?;
             }
             Ok(())

@@ -365,8 +365,8 @@ JSON:
   person, also behind sudo; run_as is whom the program ran as, where that is another. The actions
   are domain.add, domain.set, domain.remove, domain.verify, user.create, user.import, user.set,
   user.reset, user.rotate, user.retire, user.suspend, user.resume, user.delete, user.expired, rotation.begin,
-  rotation.withdraw, rotation.unfinished, password.rehash, settings.set, limit.near and
-  limit.reached.";
+  rotation.withdraw, rotation.unfinished, password.rehash, settings.set, store.copy, store.grant,
+  limit.near and limit.reached.";
 
 #[cfg(test)]
 mod tests {

@@ -67,15 +67,15 @@ pub struct Cli {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub struct Globals {
-    /// The store's file
+    /// The store: a file, or a database's URL
     ///
-    /// By default the user's data folder, and /var/lib/smtpcred/smtpcred.db for root.
+    /// By default a file in the user's data folder, and /var/lib/smtpcred/smtpcred.db for root.
     #[arg(
         long,
         global = true,
         env = "SMTPCRED_STORE",
         hide_env_values = true,
-        value_name = "PATH"
+        value_name = "PATH|URL"
     )]
     store: Option<PathBuf>,
 
@@ -147,6 +147,10 @@ impl Context {
             self.out.warn(warning);
         }
         Ok(App::new(store, machine::WORLD))
+    }
+
+    pub fn location(&self) -> Result<Location, Error> {
+        self.globals.location()
     }
 
     pub fn confirmed_beforehand(&self) -> bool {

@@ -79,7 +79,7 @@ fn file(area: &mut Area, examined: &mut Examined, path: &Path, world: World) {
         }
         _ => {
             let error = Store::open_within(location, Access::Look, PATIENCE).err();
-            let error = error.unwrap_or_else(|| Error::StoreMissing(location.clone()));
+            let error = error.unwrap_or_else(|| Error::StoreMissing(location.into()));
             area.fail("file", &error.to_string(), &advice(&error));
             return;
         }

@@ -31,13 +31,16 @@ pub enum Action {
     RotationUnfinished,
     PasswordRehash,
     SettingsSet,
+    /// All of it came from another store.
+    StoreCopy,
+    StoreGrant,
     /// Of four fifths of a limit, and of all of it.
     LimitNear,
     LimitReached,
 }
 
 impl Action {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::DomainAdd,
         Self::DomainSet,
         Self::DomainRemove,
@@ -57,6 +60,8 @@ impl Action {
         Self::RotationUnfinished,
         Self::PasswordRehash,
         Self::SettingsSet,
+        Self::StoreCopy,
+        Self::StoreGrant,
         Self::LimitNear,
         Self::LimitReached,
     ];
@@ -82,6 +87,8 @@ impl Action {
             Self::RotationUnfinished => "rotation.unfinished",
             Self::PasswordRehash => "password.rehash",
             Self::SettingsSet => "settings.set",
+            Self::StoreCopy => "store.copy",
+            Self::StoreGrant => "store.grant",
             Self::LimitNear => "limit.near",
             Self::LimitReached => "limit.reached",
         }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
@@ -55,9 +55,15 @@ fn has_password(rest: &str) -> bool {
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => path.display().fmt(f),
-            Self::Postgres(url) => f.write_str(url),
+        Place::from(self).fmt(f)
+    }
+}
+
+impl From<&Location> for Place {
+    fn from(location: &Location) -> Self {
+        match location {
+            Location::File(path) => Self::File(path.clone()),
+            Location::Postgres(url) => Self::Database(url.clone()),
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod mailbox;
 pub mod name;
 pub mod password;
 pub mod refusal;
+pub mod role;
 pub mod roster;
 pub mod rotation;
 pub mod sender;

@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::model::duration::Duration;
+use crate::model::role::Role;
 use crate::model::text::quoted;
 use crate::model::time::Time;
 
@@ -153,6 +154,12 @@ pub trait Engine {
     /// Looks at what the tables hold, so that statements are planned well. Takes
     /// some milliseconds, or keeps nobody from writing.
     fn analyze(&mut self) -> Result<()>;
+
+    /// Gives a database user the rights of a role, and takes all others from it.
+    fn grant(&mut self, role: Role, to: &str) -> Result<()>;
+
+    /// Rows came with their numbers: those of new ones begin behind them.
+    fn number_on(&mut self) -> Result<()>;
 
     /// Runs a statement, and says how many rows it changed.
     fn execute(&mut self, sql: &'static str, args: &[Arg]) -> Result<usize>;

@@ -1,6 +1,7 @@
 //! The store: every SQL statement of the program, and the only way to change
 //! anything: a [`Tx`], which writes the event of each change beside it.
 
+mod copying;
 mod domains;
 mod engine;
 mod events;
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use engine::Engine;
 
+pub use copying::{Copied, Table};
 pub use domains::DomainChange;
 pub use engine::{Integrity, Space};
 pub use events::EventFilter;

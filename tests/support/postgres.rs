@@ -23,6 +23,7 @@ pub struct Postgres {
     folder: TempDir,
     uid: u32,
     gid: u32,
+    port: u16,
 }
 
 /// Whose number it is does not matter: each server has a folder of its own.
@@ -84,7 +85,7 @@ impl Postgres {
             .arg("-D")
             .arg(server.data())
             .arg("-d")
-            .arg(of.connection("postgres"))
+            .arg(of.connection("postgres") + " user=postgres")
             .output();
         succeeded("pg_basebackup", &copied.expect("pg_basebackup runs"));
         server.started()
@@ -103,6 +104,7 @@ impl Postgres {
             folder,
             uid,
             gid,
+            port: PORT,
         }
     }
 
@@ -206,10 +208,10 @@ impl Postgres {
         format!("postgres://postgres@{hosts}/{database}?target_session_attrs=read-write")
     }
 
-    /// As psql and its like take it.
+    /// As psql and its like take it, beside the user.
     pub fn connection(&self, database: &str) -> String {
-        let folder = self.folder.path().display();
-        format!("host={folder} port={PORT} user=postgres dbname={database}")
+        let (folder, port) = (self.folder.path().display(), self.port);
+        format!("host={folder} port={port} dbname={database}")
     }
 
     pub fn folder(&self) -> &Path {
@@ -225,11 +227,16 @@ impl Postgres {
     }
 
     pub fn try_sql(&self, database: &str, sql: &str) -> Result<String, String> {
+        self.try_sql_as("postgres", database, sql)
+    }
+
+    pub fn try_sql_as(&self, user: &str, database: &str, sql: &str) -> Result<String, String> {
         let said = Command::new("psql")
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql])
             .arg(self.connection(database))
+            .args(["-U", user])
             .stdin(Stdio::null())
             .output()
             .expect("psql runs");
@@ -256,6 +263,28 @@ impl Postgres {
 
     pub fn reload(&self) {
         self.sql("postgres", "SELECT pg_reload_conf()");
+    }
+
+    /// Starts anew, and lets users in by the network: with TLS and a password only.
+    /// `server.pem` and `server.key` are in its folder.
+    pub fn listen_with_tls(&mut self, port: u16) {
+        for file in ["server.pem", "server.key"] {
+            let file = self.folder.path().join(file);
+            chown(file, Some(self.uid), Some(self.gid)).unwrap();
+        }
+        let folder = self.folder.path().display();
+        self.configure(&format!(
+            "listen_addresses = '127.0.0.1'\nport = {port}\nssl = on\n\
+             ssl_cert_file = '{folder}/server.pem'\nssl_key_file = '{folder}/server.key'\n"
+        ));
+        let rules = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
+        fs::write(self.data().join("pg_hba.conf"), rules).unwrap();
+        self.signal(Signal::SIGQUIT);
+        if let Some(mut child) = self.child.take() {
+            child.wait().unwrap();
+        }
+        self.port = port;
+        self.run();
     }
 
     fn program(&self, name: &str) -> Command {

@@ -25,8 +25,7 @@ pub use sign_in::{Accepted, Attempt, Digest, Job, Next, Outcome, Upgrade};
 pub use throttle::Ticket;
 
 use super::World;
-use crate::error::{Error, Result};
-use crate::model::location::Location;
+use crate::error::{Error, Place, Result};
 use crate::model::settings::Settings;
 use crate::store::Store;
 use known::SignIns;
@@ -43,7 +42,7 @@ pub struct Relay {
     /// Of the store, as it was last seen.
     version: Option<i64>,
     /// It is there, and cannot be looked at: somebody has it locked.
-    locked: Option<Location>,
+    locked: Option<Place>,
     /// Grows whenever anything in the store may have changed. What is kept of
     /// the store is true in the epoch it was read in.
     epoch: u64,

@@ -197,11 +197,17 @@ CREATE VIEW smtpcred.dovecot_overlap AS
         AND p.hash IS NOT NULL
         AND (p.retires_at > CAST(extract(epoch FROM now()) AS BIGINT) OR r.username IS NOT NULL);
 
--- For those who may know everything but the hashes: see `store grant`.
+-- For those who may know everything but the hashes: see `store grant`. Of those only
+-- how they were made, which nobody can take for a hash.
 CREATE SCHEMA IF NOT EXISTS smtpcred_audit;
 
 CREATE VIEW smtpcred_audit.passwords AS
-    SELECT username, key_id, CASE WHEN hash IS NULL THEN NULL ELSE '' END AS hash,
+    SELECT username, key_id,
+        CASE WHEN hash IS NULL THEN NULL
+            WHEN substr(hash, 1, 1) = '{' THEN substr(hash, 1, strpos(hash, '}'))
+            WHEN split_part(hash, '$', 3) = 'v=19'
+                THEN '$' || split_part(hash, '$', 2) || '$v=19$' || split_part(hash, '$', 4)
+            ELSE '' END AS hash,
         created_at, retires_at, retiring_since, retire_unused, retire_latest,
         CAST(NULL AS TEXT) AS imported
     FROM smtpcred.passwords;

@@ -5,6 +5,7 @@
 //! as in SQLite, on whatever machine, so what a change reads is true until it is
 //! committed. Readers wait for nobody.
 
+mod grants;
 mod passfile;
 mod row;
 mod schema;
@@ -22,8 +23,9 @@ use self::row::PostgresRow;
 use self::target::Target;
 use self::wire::{Refused, Trouble, Wire};
 use super::engine::{Arg, Each, Engine, Integrity, Space};
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use crate::model::location::Location;
+use crate::model::role::Role;
 use crate::store::Access;
 
 pub struct Postgres {
@@ -147,7 +149,7 @@ impl Postgres {
         }
         match &mut self.wire {
             Some(wire) => Ok(wire),
-            None => Err(Error::StoreMissing(self.store.clone())),
+            None => Err(Error::StoreMissing((&self.store).into())),
         }
     }
 
@@ -168,14 +170,14 @@ impl Postgres {
 
     fn lost(&self, reason: &str) -> Error {
         Error::StoreUnreachable {
-            store: self.store.clone(),
+            store: (&self.store).into(),
             reason: reason.to_owned(),
         }
     }
 
     /// What the server says, in the words of the store.
     fn translated(&mut self, trouble: Trouble) -> Error {
-        let store = self.store.clone();
+        let store = Place::from(&self.store);
         let refused = match trouble {
             Trouble::Lost(reason) => {
                 self.wire = None;
@@ -277,7 +279,7 @@ impl Engine for Postgres {
             Ok(answer) if answer.first().is_some_and(|locked| locked == "t") => Ok(()),
             Ok(_) => {
                 self.rollback();
-                Err(Error::StoreBusy(self.store.clone()))
+                Err(Error::StoreBusy((&self.store).into()))
             }
             Err(error) => {
                 self.rollback();
@@ -332,6 +334,16 @@ impl Engine for Postgres {
 
     fn analyze(&mut self) -> Result<()> {
         schema::vacuum(self)
+    }
+
+    fn grant(&mut self, role: Role, to: &str) -> Result<()> {
+        grants::grant(self, role, to)
+    }
+
+    fn number_on(&mut self) -> Result<()> {
+        const SQL: &str = "SELECT setval(pg_get_serial_sequence('smtpcred.events', 'id'),
+            GREATEST(max(id), 1)) FROM smtpcred.events";
+        self.ask(|wire| wire.simple(SQL)).map(|_| ())
     }
 
     fn execute(&mut self, sql: &'static str, args: &[Arg]) -> Result<usize> {

@@ -45,7 +45,7 @@ impl Row for PostgresRow<'_> {
 
     fn damaged(&self, reason: &str) -> Error {
         Error::StoreDamaged {
-            store: self.store.clone(),
+            store: self.store.into(),
             reason: reason.to_owned(),
         }
     }

@@ -36,12 +36,12 @@ pub fn check(engine: &mut Postgres) -> Result<()> {
     match (found, engine.access) {
         (Some(found), Access::Look) if found > 0 => {}
         (None, Access::Create) => migrate(engine)?,
-        (None, _) => return Err(Error::StoreMissing(engine.store.clone())),
+        (None, _) => return Err(Error::StoreMissing((&engine.store).into())),
         (Some(found), _) if found > KNOWN => return Err(too_new(engine, found)),
         (Some(found), Access::Migrate) if found < KNOWN => migrate(engine)?,
         (Some(found), _) if found < KNOWN => {
             return Err(Error::StoreTooOld {
-                store: engine.store.clone(),
+                store: (&engine.store).into(),
                 found,
                 known: KNOWN,
             });
@@ -62,7 +62,7 @@ pub fn found(engine: &mut Postgres) -> Result<Option<i64>> {
     let version = engine.ask(|wire| wire.simple(VERSION))?;
     let version = version.first().and_then(|version| version.parse().ok());
     version.map(Some).ok_or_else(|| Error::StoreForeign {
-        store: engine.store.clone(),
+        store: (&engine.store).into(),
         reason: "its schema smtpcred is another program's".into(),
     })
 }
@@ -140,7 +140,7 @@ pub fn vacuum(engine: &mut Postgres) -> Result<()> {
 
 fn too_new(engine: &Postgres, found: i64) -> Error {
     Error::StoreTooNew {
-        store: engine.store.clone(),
+        store: (&engine.store).into(),
         found,
         known: KNOWN,
     }

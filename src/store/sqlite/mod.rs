@@ -21,8 +21,8 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, ToSql, params_from_iter};
 use self::held::Held;
 pub use self::open::open;
 use super::engine::{Arg, Each, Engine, Integrity, Row, Space};
-use crate::error::{Error, Result};
-use crate::model::location::Location;
+use crate::error::{Error, Place, Result};
+use crate::model::role::Role;
 
 /// What SQLite calls a file that can be made smaller little by little.
 const INCREMENTAL: u64 = 2;
@@ -174,6 +174,17 @@ impl Engine for Sqlite {
         self.batch("PRAGMA analysis_limit = 1000; ANALYZE")
     }
 
+    fn grant(&mut self, _: Role, _: &str) -> Result<()> {
+        Err(Error::Usage(
+            "roles are of databases: who may use a file is said by its owner and mode".into(),
+        ))
+    }
+
+    fn number_on(&mut self) -> Result<()> {
+        // AUTOINCREMENT has seen them.
+        Ok(())
+    }
+
     fn execute(&mut self, sql: &'static str, args: &[Arg]) -> Result<usize> {
         self.prepared(sql)?
             .execute(params_from_iter(args))
@@ -291,7 +302,7 @@ impl Row for SqliteRow<'_> {
 /// What SQLite says, in the words of the store. The statements are known to be
 /// right, so an SQL error means that the file is not as it was made.
 fn translated(path: &Path, error: &rusqlite::Error) -> Error {
-    let path = Location::from(path);
+    let path = Place::from(path);
     let reason = error.to_string();
     let rusqlite::Error::SqliteFailure(failure, _) = error else {
         return Error::StoreDamaged {

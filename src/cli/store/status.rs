@@ -1,0 +1,117 @@
+//! `smtpcred store status`
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use super::help;
+use crate::app::App;
+use crate::app::copying::Contents;
+use crate::cli::Context;
+use crate::cli::output::Record;
+use crate::error::{Error, Exit};
+use crate::store::{Access, Location, Schema};
+
+/// Say where the store is, of which version, and what there is in it
+///
+/// Nothing is changed. Whether it is sound, and whether all may use it who need it, says
+/// `smtpcred doctor`.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::STATUS)]
+pub struct Status {}
+
+pub fn run(context: &mut Context) -> Result<()> {
+    let mut app = context.app(Access::Look)?;
+    let schema = app.store.schema()?;
+    if schema.found == schema.known {
+        return print(context, &mut app);
+    }
+    // What is in it may not be where this program looks.
+    let location = context.location()?;
+    context.out.one(&StoreRecord::new(&location, schema))?;
+    Err(Error::Answered(Exit::Attention).into())
+}
+
+pub fn print(context: &mut Context, app: &mut App) -> Result<()> {
+    let location = context.location()?;
+    let Contents {
+        schema,
+        domains,
+        users,
+        events,
+        space,
+    } = app.contents()?;
+    let record = StoreRecord {
+        domains: Some(domains),
+        users: Some(users),
+        events: Some(events),
+        bytes: space.map(|space| space.whole),
+        ..StoreRecord::new(&location, schema)
+    };
+    Ok(context.out.one(&record)?)
+}
+
+#[derive(Serialize)]
+struct StoreRecord {
+    store: String,
+    engine: &'static str,
+    schema: i64,
+    program_schema: i64,
+    domains: Option<u64>,
+    users: Option<u64>,
+    events: Option<u64>,
+    bytes: Option<u64>,
+}
+
+impl StoreRecord {
+    fn new(location: &Location, schema: Schema) -> Self {
+        Self {
+            store: location.to_string(),
+            engine: match location {
+                Location::File(_) => "sqlite",
+                Location::Postgres(_) => "postgresql",
+            },
+            schema: schema.found,
+            program_schema: schema.known,
+            domains: None,
+            users: None,
+            events: None,
+            bytes: None,
+        }
+    }
+}
+
+impl Record for StoreRecord {
+    const COLUMNS: &'static [&'static str] = &[
+        "Store", "Engine", "Schema", "Program", "Domains", "Users", "Events", "Bytes",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        self.fields()
+    }
+
+    const FIELDS: &'static [&'static str] = &[
+        "store",
+        "engine",
+        "schema",
+        "program_schema",
+        "domains",
+        "users",
+        "events",
+        "bytes",
+    ];
+
+    fn fields(&self) -> Vec<String> {
+        let number = |n: Option<u64>| n.map_or(String::new(), |n| n.to_string());
+        vec![
+            self.store.clone(),
+            self.engine.to_owned(),
+            self.schema.to_string(),
+            self.program_schema.to_string(),
+            number(self.domains),
+            number(self.users),
+            number(self.events),
+            number(self.bytes),
+        ]
+    }
+}

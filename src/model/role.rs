@@ -1,0 +1,46 @@
+//! What a database user may do with a store.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// `serve`: signs users in and counts what they send; creates nobody.
+    Signin,
+    /// Everything but the tables themselves.
+    Operator,
+    /// Reads, without the hashes.
+    Auditor,
+    /// Nothing.
+    None,
+}
+
+impl Role {
+    pub const ALL: [Self; 4] = [Self::Signin, Self::Operator, Self::Auditor, Self::None];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Signin => "signin",
+            Self::Operator => "operator",
+            Self::Auditor => "auditor",
+            Self::None => "none",
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|role| role.name() == text);
+        found.ok_or_else(|| Error::Usage("a role is signin, operator, auditor or none".into()))
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
