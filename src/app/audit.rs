@@ -12,9 +12,11 @@ impl App {
         &mut self,
         mut filter: EventFilter,
         within: Option<Duration>,
+        after: i64,
+        most: Option<u32>,
         each: &mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<()> {
         filter.since = within.map(|d| Time::from_epoch(self.now().epoch() - d.seconds()));
-        self.store.events(&filter, each)
+        self.store.events(&filter, after, most, each)
     }
 }

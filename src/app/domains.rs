@@ -7,7 +7,7 @@ use crate::model::dns::Selector;
 use crate::model::domain::Domain;
 use crate::model::name::DomainName;
 use crate::model::password::verification_token;
-use crate::store::DomainChange;
+use crate::store::{DomainChange, Page};
 
 impl App {
     pub fn add_domain(&mut self, name: &DomainName, change: &DomainChange) -> Result<Domain> {
@@ -23,8 +23,12 @@ impl App {
         Ok((domain, users))
     }
 
-    pub fn list_domains(&mut self, each: &mut dyn FnMut(Domain, u64) -> Result<()>) -> Result<()> {
-        self.store.domains(each)
+    pub fn list_domains(
+        &mut self,
+        page: &Page,
+        each: &mut dyn FnMut(Domain, u64) -> Result<()>,
+    ) -> Result<()> {
+        self.store.domains(page, each)
     }
 
     pub fn set_domain(&mut self, name: &DomainName, change: &DomainChange) -> Result<Domain> {
@@ -47,11 +51,7 @@ impl App {
                 users,
             });
         }
-        let mut names = Vec::new();
-        tx.store().users(Some(name), &mut |user| {
-            names.push(user.username);
-            Ok(())
-        })?;
+        let names = tx.store().usernames_of(name)?;
         for username in &names {
             tx.delete_user(username)?;
         }
@@ -114,7 +114,7 @@ impl App {
     /// How many have users that cannot send where domains have to be verified.
     pub fn unverified_domains(&mut self) -> Result<u64> {
         let mut count = 0;
-        self.store.domains(&mut |domain, users| {
+        self.store.domains(&Page::default(), &mut |domain, users| {
             count += u64::from(domain.verified_at.is_none() && users > 0);
             Ok(())
         })?;

@@ -8,6 +8,7 @@ use crate::model::hash::Hash;
 use crate::model::name::Username;
 use crate::model::time::Time;
 use crate::model::user::{Status, User};
+use crate::store::{Page, UserFilter};
 
 /// What is looked for; absent is not.
 #[derive(Clone, Copy, Debug, Default)]
@@ -95,7 +96,8 @@ impl App {
                 Ok(())
             })?;
         }
-        self.store.users(None, &mut |user| {
+        let (everybody, whole) = (UserFilter::default(), Page::default());
+        self.store.users(&everybody, &whole, now, &mut |user| {
             let at = unfinished.binary_search_by(|(name, _)| name.cmp(&user.username));
             if let Ok((_, rotation)) = at.map(|i| &unfinished[i]) {
                 each(Finding {

@@ -11,7 +11,7 @@ use crate::model::rotation::{RotationRules, Unfinished};
 use crate::model::time::Time;
 use crate::model::usage::{Usage, UsageBy};
 use crate::model::user::User;
-use crate::store::{Owner, SendingRules};
+use crate::store::{Owner, Page, RefusalKey, SendingRules};
 
 /// A user with all that is known of it.
 pub struct Detail {
@@ -53,7 +53,7 @@ impl App {
     /// Refused sign-ins of a user, the latest first.
     pub(super) fn refusals(&mut self, username: &Username) -> Result<Vec<Refusals>> {
         let mut refusals = Vec::new();
-        self.list_refusals(Some(username), None, &mut |found| {
+        self.list_refusals(Some(username), None, None, None, &mut |found| {
             refusals.push(found);
             Ok(())
         })?;
@@ -76,27 +76,39 @@ impl App {
         &mut self,
         by: UsageBy,
         within: Duration,
-        top: u32,
+        page: &Page,
         each: &mut dyn FnMut(Usage) -> Result<()>,
     ) -> Result<()> {
         const DAY: i64 = 86_400;
         let day = self.store.settings()?.day;
         let today = Usage::day_of(self.now(), &day);
         // Today counts: 1d is today alone.
-        let first = today - within.seconds().div_euclid(DAY) + 1;
-        self.store.usage(by, first.min(today), top, each)
+        let mut first = (today - within.seconds().div_euclid(DAY) + 1).min(today);
+        let after = (!page.after.is_empty()).then_some(page.after);
+        if by == UsageBy::Day
+            && let Some(after) = after
+        {
+            let midnight: Time = after.parse()?;
+            first = first.max(midnight.epoch().div_euclid(DAY) + 1);
+        }
+        let most = page.most.unwrap_or(i32::MAX.unsigned_abs());
+        self.store.usage(by, first, after, most, each)
     }
 
     pub fn list_refusals(
         &mut self,
         username: Option<&Username>,
         within: Option<Duration>,
+        after: Option<RefusalKey>,
+        most: Option<u32>,
         each: &mut dyn FnMut(Refusals) -> Result<()>,
     ) -> Result<()> {
         let since = within.map_or(0, |d| self.now().epoch() - d.seconds());
         self.store.refusals(
             username.map(Username::as_str),
             Time::from_epoch(since),
+            after,
+            most,
             each,
         )
     }

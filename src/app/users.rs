@@ -10,7 +10,7 @@ use crate::model::rotation::RulesChange;
 use crate::model::settings::{Limit, Setting};
 use crate::model::time::Time;
 use crate::model::user::{Status, User};
-use crate::store::{SendingChange, Store, UserChange};
+use crate::store::{Page, SendingChange, Store, UserChange, UserFilter};
 
 /// What may be said of a user when it is created.
 #[derive(Debug, Default)]
@@ -50,7 +50,7 @@ impl Expiry {
 
 /// Which users a list is about: all that match everything given.
 #[derive(Debug, Default)]
-pub struct UserFilter {
+pub struct Wanted {
     pub domain: Option<DomainName>,
     pub status: Option<Status>,
     /// No connection for so long.
@@ -60,36 +60,25 @@ pub struct UserFilter {
     pub expiring: Option<Duration>,
 }
 
-impl UserFilter {
-    fn matches(&self, user: &User, now: Time) -> bool {
-        self.status.is_none_or(|status| user.status(now) == status)
-            && self
-                .stale
-                .is_none_or(|age| now.since(user.last_sign_of_life()) >= age)
-            && (!self.never_used || user.last_connection().is_none())
-            && self
-                .expiring
-                .is_none_or(|within| user.expires_within(within, now))
-    }
-}
-
 impl App {
     pub fn list_users(
         &mut self,
-        filter: &UserFilter,
+        wanted: &Wanted,
+        page: &Page,
         each: &mut dyn FnMut(User) -> Result<()>,
     ) -> Result<()> {
         let now = self.now();
-        if let Some(domain) = &filter.domain {
+        if let Some(domain) = &wanted.domain {
             need_domain(&mut self.store, domain)?;
         }
-        self.store.users(filter.domain.as_ref(), &mut |user| {
-            if filter.matches(&user, now) {
-                each(user)
-            } else {
-                Ok(())
-            }
-        })
+        let filter = UserFilter {
+            domain: wanted.domain.clone(),
+            status: wanted.status,
+            silent_since: wanted.stale.map(|age| now.minus(age)),
+            never_used: wanted.never_used,
+            expires_by: wanted.expiring.map(|within| now.plus(within)),
+        };
+        self.store.users(&filter, page, now, each)
     }
 
     pub fn user(&mut self, username: &Username) -> Result<User> {

@@ -5,12 +5,13 @@ use clap::{Args, Subcommand};
 
 use super::lazy::Lazy;
 use super::output::Record;
+use super::page::Limit;
 use super::user::record::RefusalRecord;
 use super::{Context, complete, help};
 use crate::model::duration::Duration;
 use crate::model::event::Event;
 use crate::model::name::{DomainName, Username};
-use crate::store::{Access, EventFilter};
+use crate::store::{Access, EventFilter, RefusalKey};
 
 /// Who changed what, and when
 #[derive(Debug, Subcommand)]
@@ -34,6 +35,18 @@ pub struct List {
     /// Only those of the last 7d, 24h, …
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     since: Option<Duration>,
+
+    /// Only those behind the one with this id
+    #[arg(
+        long,
+        value_name = "ID",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
+    after: i64,
+
+    #[command(flatten)]
+    limit: Limit,
 }
 
 /// List the sign-ins that were refused, the latest first
@@ -49,6 +62,13 @@ pub struct Failures {
     /// Only those of the last 7d, 24h, …
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     since: Option<Duration>,
+
+    /// Only those behind this one: its last_at,username,address,reason
+    #[arg(long, value_name = "PLACE")]
+    after: Option<RefusalKey>,
+
+    #[command(flatten)]
+    limit: Limit,
 }
 
 impl Command {
@@ -69,7 +89,13 @@ impl List {
             since: None,
         };
         let mut list = context.out.list::<Event>();
-        app.list_events(filter, self.since, &mut |event| list.push(&event))?;
+        app.list_events(
+            filter,
+            self.since,
+            self.after,
+            self.limit.limit,
+            &mut |event| list.push(&event),
+        )?;
         Ok(list.end("no such events")?)
     }
 }
@@ -78,7 +104,8 @@ impl Failures {
     fn run(self, context: &mut Context) -> Result<()> {
         let mut app = context.app(Access::Existing)?;
         let mut list = context.out.list::<RefusalRecord>();
-        app.list_refusals(self.user.as_ref(), self.since, &mut |refusals| {
+        let (user, most) = (self.user.as_ref(), self.limit.limit);
+        app.list_refusals(user, self.since, self.after, most, &mut |refusals| {
             list.push(&RefusalRecord::new(&refusals))
         })?;
         Ok(list.end("no sign-ins were refused")?)

@@ -108,7 +108,7 @@ impl List<'_> {
                     .iter()
                     .chain([&header])
                     .filter_map(|row| row.get(i));
-                cells.map(|cell| cell.width()).max().unwrap_or(0)
+                cells.map(|cell| width_of(cell)).max().unwrap_or(0)
             })
             .collect();
         for row in [header].iter().chain(&std::mem::take(&mut self.rows)) {
@@ -165,12 +165,20 @@ fn spelled_out<T: AsRef<str>>(field: &T) -> String {
 fn fixed_width(widths: &[usize], cells: &[String]) -> String {
     let mut line = String::new();
     for (cell, width) in cells.iter().zip(widths) {
-        let pad = width.saturating_sub(cell.width()) + 2;
+        let pad = width.saturating_sub(width_of(cell)) + 2;
         line.push_str(cell);
         line.extend(std::iter::repeat_n(' ', pad));
     }
     line.truncate(line.trim_end().len());
     line
+}
+
+/// On a terminal.
+fn width_of(cell: &str) -> usize {
+    if cell.is_ascii() {
+        return cell.len();
+    }
+    cell.width()
 }
 
 /// Broken over lines where the terminal is too narrow.

@@ -13,6 +13,7 @@ mod list;
 mod machine;
 mod new_file;
 mod output;
+mod page;
 mod password_input;
 mod progress;
 mod prompt;

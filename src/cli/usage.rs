@@ -7,7 +7,7 @@ use super::output::{Format, Record};
 use super::{Context, help};
 use crate::model::duration::Duration;
 use crate::model::usage::{Usage as Sum, UsageBy};
-use crate::store::Access;
+use crate::store::{Access, Page};
 
 /// Show what was sent: messages, recipients, bytes and refusals
 #[derive(Debug, Args)]
@@ -27,8 +27,12 @@ pub struct Usage {
     since: Duration,
 
     /// Only those that sent most, or the first days
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, visible_alias = "limit", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     top: Option<u32>,
+
+    /// Only those behind this one: a username, domain or date
+    #[arg(long, value_name = "NAME")]
+    after: Option<String>,
 }
 
 impl Usage {
@@ -37,25 +41,34 @@ impl Usage {
         const TOP: u32 = 20;
         let mut app = context.app(Access::Existing)?;
         let is_table = context.out.format() == Format::Table;
-        let top = match self.top {
-            Some(top) => top,
-            None if is_table && self.by != UsageBy::Day => TOP,
-            None => i32::MAX.unsigned_abs(),
+        let most = match self.top {
+            None if is_table && self.by != UsageBy::Day => Some(TOP),
+            top => top,
+        };
+        let after = self.after.unwrap_or_default();
+        let page = Page {
+            after: &after,
+            most,
         };
         let mut list = context.out.list::<Row>();
-        let mut kept = Vec::new();
-        app.usage(self.by, self.since, top, &mut |sum| {
-            if is_table {
-                // A bar is a share of the most, which may come last.
+        if is_table && self.by == UsageBy::Day {
+            // A bar is a share of the most, which may come last. Of days there are few.
+            let mut kept = Vec::new();
+            app.usage(self.by, self.since, &page, &mut |sum| {
                 kept.push(sum);
                 Ok(())
-            } else {
-                list.push(&Row { sum, most: 0 })
+            })?;
+            let most = kept.iter().map(|sum| sum.messages).max().unwrap_or(0);
+            for sum in kept {
+                list.push(&Row { sum, most })?;
             }
-        })?;
-        let most = kept.iter().map(|sum| sum.messages).max().unwrap_or(0);
-        for sum in kept {
-            list.push(&Row { sum, most })?;
+        } else {
+            let mut most = 0;
+            app.usage(self.by, self.since, &page, &mut |sum| {
+                // The first has the most.
+                most = sum.messages.max(most);
+                list.push(&Row { sum, most })
+            })?;
         }
         Ok(list.end("nothing was sent")?)
     }

@@ -21,6 +21,10 @@ pub fn is_printable(c: char) -> bool {
 
 /// The text with everything a terminal would obey spelled out, as `\u{1b}`.
 pub fn escaped(text: &str) -> String {
+    // Nearly all of it, and a list of a million has many.
+    if text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if is_printable(c) {

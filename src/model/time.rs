@@ -40,20 +40,39 @@ impl Time {
         Self(self.0.saturating_add(duration.seconds()))
     }
 
-    /// Into a buffer and not through a formatter: a list of a million users
-    /// has four million of these. Nothing before the year 0 and after 9999:
-    /// only a damaged store says so.
+    #[must_use]
+    pub const fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(duration.seconds()))
+    }
+
+    /// Into a buffer and by hand: a list of a million users has four million of
+    /// these. Nothing before the year 0 and after 9999: only a damaged store says so.
+    /// <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>
     fn rfc_3339(self, text: &mut [u8; 20]) -> Option<&str> {
-        let time = Offset::UTC.to_datetime(Timestamp::from_second(self.0).ok()?);
+        const DAY: i64 = 86_400;
+        const FIRST: i64 = -719_528 * DAY;
+        const LAST: i64 = 2_932_897 * DAY - 1;
+        if !(FIRST..=LAST).contains(&self.0) {
+            return None;
+        }
+        let (second, day) = (self.0.rem_euclid(DAY), self.0.div_euclid(DAY) + 719_468);
+        // Years begin with March: the day that comes and goes is their last.
+        let (era, day) = (day.div_euclid(146_097), day.rem_euclid(146_097));
+        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        let month = (5 * day + 2) / 153;
+        let day = day - (153 * month + 2) / 5 + 1;
+        let in_next = i64::from(month >= 10);
+        let (year, month) = (year + era * 400 + in_next, month + 3 - 12 * in_next);
         *text = *b"0000-00-00T00:00:00Z";
         for (at, two_digits) in [
-            (0, time.year() / 100),
-            (2, time.year() % 100),
-            (5, time.month().into()),
-            (8, time.day().into()),
-            (11, time.hour().into()),
-            (14, time.minute().into()),
-            (17, time.second().into()),
+            (0, year / 100),
+            (2, year % 100),
+            (5, month),
+            (8, day),
+            (11, second / 3600),
+            (14, second / 60 % 60),
+            (17, second % 60),
         ] {
             let two_digits = u8::try_from(two_digits).ok()?;
             text[at] += two_digits / 10;
@@ -121,6 +140,13 @@ mod tests {
         assert_eq!(Time(-1).to_string(), "1969-12-31T23:59:59Z");
         assert_eq!(Time(1_709_251_199).to_string(), "2024-02-29T23:59:59Z");
         assert_eq!(Time(253_402_207_200).to_string(), "9999-12-30T22:00:00Z");
+        assert_eq!(Time(-62_167_219_200).to_string(), "0000-01-01T00:00:00Z");
+        for second in (-62_167_219_200..253_402_207_200).step_by(86_399 * 97) {
+            let theirs = Timestamp::from_second(second).unwrap().to_string();
+            if second >= -62_135_596_800 {
+                assert_eq!(Time(second).to_string(), theirs);
+            }
+        }
         assert_eq!(
             Time(-99_999_999_999).to_string(),
             "@-99999999999",

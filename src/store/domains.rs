@@ -1,7 +1,7 @@
 //! Domains.
 
 use super::engine::Row;
-use super::{Owner, SendingChange, Store, Tx};
+use super::{Owner, Page, SendingChange, Store, Tx};
 use crate::error::{Error, Result};
 use crate::model::domain::Domain;
 use crate::model::event::{Action, Fields};
@@ -32,15 +32,34 @@ impl Store {
         Ok(found)
     }
 
-    /// All of them by name, each with the number of its users.
-    pub fn domains(&mut self, each: &mut dyn FnMut(Domain, u64) -> Result<()>) -> Result<()> {
+    /// By name, each with the number of its users.
+    pub fn domains(
+        &mut self,
+        page: &Page,
+        each: &mut dyn FnMut(Domain, u64) -> Result<()>,
+    ) -> Result<()> {
         const SQL: &str =
             "SELECT d.name, d.host, d.max_users, d.daily_limit, d.created_at, d.verified_at,
                 (SELECT count(*) FROM users u WHERE u.domain = d.name)
-            FROM domains d ORDER BY d.name";
-        self.engine.query(SQL, &[], &mut |row| {
-            each(read(row)?, row.int(6)?.unsigned_abs())
-        })
+            FROM domains d WHERE d.name > $1 ORDER BY d.name LIMIT $2";
+        let mut pieces = page.pieces();
+        let mut after = page.after.to_owned();
+        while let Some(most) = pieces.next() {
+            let mut found = Vec::new();
+            let args = [after.as_str().into(), most.into()];
+            self.engine.query(SQL, &args, &mut |row| {
+                found.push((read(row)?, row.int(6)?.unsigned_abs()));
+                Ok(())
+            })?;
+            pieces.read(found.len());
+            if let Some((last, _)) = found.last() {
+                after = last.name.to_string();
+            }
+            for (domain, users) in found {
+                each(domain, users)?;
+            }
+        }
+        Ok(())
     }
 
     /// Up to `limit` names that begin so, for completion.

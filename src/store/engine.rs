@@ -121,6 +121,10 @@ pub trait Engine {
     /// Begins a piece of work on tables of this connection alone: nobody waits.
     fn begin_apart(&mut self) -> Result<()>;
 
+    /// Begins to read in more than one statement what fits together. Nobody waits;
+    /// ended by [`Engine::rollback`].
+    fn begin_reading(&mut self) -> Result<()>;
+
     /// Begins a change. Waits for other writers, for some seconds at most.
     fn begin(&mut self) -> Result<()>;
 

@@ -1,7 +1,7 @@
 //! The audit trail.
 
-use super::engine::Arg;
-use super::{Store, Tx};
+use super::engine::{Arg, Row};
+use super::{Page, Store, Tx};
 use crate::error::Result;
 use crate::model::event::{Action, Event, Fields};
 use crate::model::name::{DomainName, Username};
@@ -43,39 +43,57 @@ impl Store {
         Ok(found > 0)
     }
 
-    /// Oldest first, in constant memory.
+    /// Oldest first; behind the one of that number, and so many at most.
     pub fn events(
         &mut self,
         filter: &EventFilter,
+        mut after: i64,
+        most: Option<u32>,
         each: &mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<()> {
         const SQL: &str = "SELECT id, at, actor, run_as, host, action, domain, username, fields
             FROM events
-            WHERE (CAST($1 AS TEXT) IS NULL OR domain = $1)
-                AND (CAST($2 AS TEXT) IS NULL OR username = $2) AND at >= $3
-            ORDER BY id";
-        let args = [
-            filter.domain.as_ref().map(DomainName::as_str).into(),
-            filter.username.as_ref().map(Username::as_str).into(),
-            filter.since.map_or(Arg::Int(i64::MIN), Into::into),
-        ];
-        self.engine.query(SQL, &args, &mut |row| {
-            let owned = |text: Option<&str>| text.map(str::to_owned);
-            let fields = serde_json::from_str(row.text(8)?)
-                .map_err(|_| row.damaged("an event is no JSON"))?;
-            each(Event {
-                id: row.int(0)?,
-                at: row.time(1)?,
-                actor: row.text(2)?.to_owned(),
-                run_as: owned(row.opt_text(3)?),
-                host: row.text(4)?.to_owned(),
-                action: row.text(5)?.to_owned(),
-                domain: owned(row.opt_text(6)?),
-                username: owned(row.opt_text(7)?),
-                fields,
-            })
-        })
+            WHERE id > $1 AND (CAST($2 AS TEXT) IS NULL OR domain = $2)
+                AND (CAST($3 AS TEXT) IS NULL OR username = $3) AND at >= $4
+            ORDER BY id LIMIT $5";
+        let page = Page { after: "", most };
+        let mut pieces = page.pieces();
+        while let Some(most) = pieces.next() {
+            let args = [
+                after.into(),
+                filter.domain.as_ref().map(DomainName::as_str).into(),
+                filter.username.as_ref().map(Username::as_str).into(),
+                filter.since.map_or(Arg::Int(i64::MIN), Into::into),
+                most.into(),
+            ];
+            let mut found = Vec::new();
+            self.engine.query(SQL, &args, &mut |row| {
+                found.push(read(row)?);
+                Ok(())
+            })?;
+            pieces.read(found.len());
+            after = found.last().map_or(after, |last| last.id);
+            found.into_iter().try_for_each(&mut *each)?;
+        }
+        Ok(())
     }
+}
+
+fn read(row: &dyn Row) -> Result<Event> {
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    let fields =
+        serde_json::from_str(row.text(8)?).map_err(|_| row.damaged("an event is no JSON"))?;
+    Ok(Event {
+        id: row.int(0)?,
+        at: row.time(1)?,
+        actor: row.text(2)?.to_owned(),
+        run_as: owned(row.opt_text(3)?),
+        host: row.text(4)?.to_owned(),
+        action: row.text(5)?.to_owned(),
+        domain: owned(row.opt_text(6)?),
+        username: owned(row.opt_text(7)?),
+        fields,
+    })
 }
 
 impl Tx<'_> {

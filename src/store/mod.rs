@@ -6,9 +6,11 @@ mod domains;
 mod engine;
 mod events;
 mod examine;
+mod page;
 mod passwords;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod roll;
 mod roster;
 mod rotation_rules;
 mod rotations;
@@ -30,12 +32,14 @@ pub use domains::DomainChange;
 pub use engine::{Integrity, Space};
 pub use events::EventFilter;
 pub use examine::Schema;
+pub use page::Page;
 pub use passwords::{NewPassword, OldPasswords, StoredHash};
+pub use roll::UserFilter;
 pub use roster::Arrival;
 pub use rotations::Candidate;
 pub use sending::{Owner, SendingChange, SendingRules};
 pub use settings::SettingsChange;
-pub use sign_ins::{Seen, SignInRow};
+pub use sign_ins::{RefusalKey, Seen, SignInRow};
 pub use usage::Sent;
 pub use users::{NewUser, UserChange};
 

@@ -1,10 +1,13 @@
 //! Signing in: what has to be known for it, and what became of it.
 
-use super::{Store, StoredHash, Tx};
-use crate::error::Result;
+use std::str::FromStr;
+
+use super::{Page, Store, StoredHash, Tx};
+use crate::error::{Error, Result};
 use crate::model::name::Username;
 use crate::model::password::KeyId;
-use crate::model::refusal::Refusals;
+use crate::model::refusal::{Reason, Refusals};
+use crate::model::text::invalid;
 use crate::model::time::Time;
 
 /// All that decides whether a password lets a user sign in.
@@ -64,27 +67,105 @@ impl Store {
         Ok(found)
     }
 
-    /// Refused sign-ins, the latest first; of one user, or of all.
+    /// Refused sign-ins, the latest first; of one user, or of all; behind one of
+    /// them, and so many at most.
     pub fn refusals(
         &mut self,
         username: Option<&str>,
         since: Time,
+        after: Option<RefusalKey>,
+        most: Option<u32>,
         each: &mut dyn FnMut(Refusals) -> Result<()>,
     ) -> Result<()> {
         const SQL: &str = "SELECT username, address, reason, first_at, last_at, count FROM failures
             WHERE (CAST($1 AS TEXT) IS NULL OR username = $1) AND last_at >= $2
-            ORDER BY last_at DESC, username, address, reason";
-        let args = [username.into(), since.into()];
-        self.engine.query(SQL, &args, &mut |row| {
-            each(Refusals {
-                username: row.text(0)?.to_owned(),
-                address: row.text(1)?.to_owned(),
-                reason: row.parsed(2)?,
-                first_at: row.time(3)?,
-                last_at: row.time(4)?,
-                count: row.int(5)?,
+                AND last_at <= $3
+                AND (last_at < $3 OR (username, address, reason) > ($4, $5, $6))
+            ORDER BY last_at DESC, username, address, reason LIMIT $7";
+        let mut key = after.unwrap_or_else(RefusalKey::first);
+        let page = Page { after: "", most };
+        let mut pieces = page.pieces();
+        while let Some(most) = pieces.next() {
+            let args = [
+                username.into(),
+                since.into(),
+                key.last_at.into(),
+                key.username.as_str().into(),
+                key.address.as_str().into(),
+                key.reason.as_str().into(),
+                most.into(),
+            ];
+            let mut found = Vec::new();
+            self.engine.query(SQL, &args, &mut |row| {
+                found.push(Refusals {
+                    username: row.text(0)?.to_owned(),
+                    address: row.text(1)?.to_owned(),
+                    reason: row.parsed(2)?,
+                    first_at: row.time(3)?,
+                    last_at: row.time(4)?,
+                    count: row.int(5)?,
+                });
+                Ok(())
+            })?;
+            pieces.read(found.len());
+            if let Some(last) = found.last() {
+                key = RefusalKey::of(last);
+            }
+            found.into_iter().try_for_each(&mut *each)?;
+        }
+        Ok(())
+    }
+}
+
+/// Where refused sign-ins stand in their list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusalKey {
+    last_at: Time,
+    username: String,
+    address: String,
+    reason: String,
+}
+
+impl RefusalKey {
+    /// Before all of them.
+    fn first() -> Self {
+        Self {
+            last_at: Time::from_epoch(i64::MAX),
+            username: String::new(),
+            address: String::new(),
+            reason: String::new(),
+        }
+    }
+
+    fn of(refusals: &Refusals) -> Self {
+        Self {
+            last_at: refusals.last_at,
+            username: refusals.username.clone(),
+            address: refusals.address.clone(),
+            reason: refusals.reason.name().to_owned(),
+        }
+    }
+}
+
+impl FromStr for RefusalKey {
+    type Err = Error;
+
+    /// Its time, username, address and reason, with commas; the username may have
+    /// commas of its own.
+    fn from_str(text: &str) -> Result<Self> {
+        let parts = || {
+            let (at, rest) = text.split_once(',')?;
+            let (rest, reason) = rest.rsplit_once(',')?;
+            let (username, address) = rest.rsplit_once(',')?;
+            Some(Self {
+                last_at: at.parse().ok()?,
+                username: username.to_owned(),
+                address: address.to_owned(),
+                reason: reason.parse::<Reason>().ok()?.name().to_owned(),
             })
-        })
+        };
+        let rule = "the time, username, address and reason of the last one, with commas between";
+        parts().ok_or_else(|| invalid("place in the list", text, rule))
     }
 }
 

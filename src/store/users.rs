@@ -1,16 +1,14 @@
 //! Users, with what is known of their passwords.
 
-use super::engine::{Arg, Row};
-use super::{NewPassword, Owner, SendingChange, Store, Tx};
+use super::{NewPassword, Owner, SendingChange, Store, Tx, roll};
 use crate::error::{Error, Result};
 use crate::model::event::{Action, Fields};
 use crate::model::label::Label;
 use crate::model::name::{DomainName, Username};
-use crate::model::password::KeyId;
 use crate::model::rotation::RulesChange;
 use crate::model::settings::{Limit, Setting};
 use crate::model::time::Time;
-use crate::model::user::{Connection, Key, User};
+use crate::model::user::User;
 
 #[derive(Debug)]
 pub struct NewUser<'a> {
@@ -32,45 +30,23 @@ pub struct UserChange {
     pub rotation: RulesChange,
 }
 
-/// One row for each password; `users` folds them. Shared by all that read
-/// users, so that there is one place that knows the columns.
-macro_rules! select_users {
-    ($rest:literal) => {
-        concat!(
-            "SELECT u.username, u.label, u.daily_limit, u.expires_at, u.suspended_at, u.created_at,
-                p.key_id, p.created_at, p.retires_at, CASE WHEN p.hash IS NULL THEN 1 ELSE 0 END,
-                l.seen_at, l.address
-            FROM users u
-            LEFT JOIN passwords p ON p.username = u.username
-            LEFT JOIN last_connections l ON l.username = p.username AND l.key_id = p.key_id ",
-            $rest
-        )
-    };
-}
-
 impl Store {
     pub fn user(&mut self, username: &Username) -> Result<Option<User>> {
-        const SQL: &str = select_users!("WHERE u.username = $1");
-        let mut found = None;
-        self.fold(SQL, &[username.as_str().into()], &mut |user| {
-            found = Some(user);
-            Ok(())
-        })?;
-        Ok(found)
+        const SQL: &str = roll::select_users!("WHERE u.username = $1");
+        let (users, _) = self.fold(SQL, &[username.as_str().into()])?;
+        Ok(users.into_iter().next())
     }
 
-    /// All of them, or those of a domain, by name; in constant memory.
-    pub fn users(
-        &mut self,
-        domain: Option<&DomainName>,
-        each: &mut dyn FnMut(User) -> Result<()>,
-    ) -> Result<()> {
-        const ALL: &str = select_users!("ORDER BY u.username");
-        const OF_DOMAIN: &str = select_users!("WHERE u.domain = $1 ORDER BY u.username");
-        match domain {
-            None => self.fold(ALL, &[], each),
-            Some(domain) => self.fold(OF_DOMAIN, &[domain.as_str().into()], each),
-        }
+    /// The names of all users of a domain.
+    pub fn usernames_of(&mut self, domain: &DomainName) -> Result<Vec<Username>> {
+        const SQL: &str = "SELECT username FROM users WHERE domain = $1 ORDER BY username";
+        let mut found = Vec::new();
+        self.engine
+            .query(SQL, &[domain.as_str().into()], &mut |row| {
+                found.push(row.parsed(0)?);
+                Ok(())
+            })?;
+        Ok(found)
     }
 
     /// Up to `limit` names that begin so, for completion.
@@ -79,73 +55,6 @@ impl Store {
             WHERE username >= $1 AND username < $2 ORDER BY username LIMIT $3";
         self.names(SQL, prefix, limit)
     }
-
-    fn fold(
-        &mut self,
-        sql: &'static str,
-        args: &[Arg],
-        each: &mut dyn FnMut(User) -> Result<()>,
-    ) -> Result<()> {
-        let mut current: Option<User> = None;
-        self.engine.query(sql, args, &mut |row| {
-            let name = row.text(0)?;
-            if current
-                .as_ref()
-                .is_none_or(|user| user.username.as_str() != name)
-                && let Some(done) = current.replace(read_user(row)?)
-            {
-                each(sorted(done))?;
-            }
-            if let (Some(user), Some(key)) = (&mut current, read_key(row)?) {
-                user.keys.push(key);
-            }
-            Ok(())
-        })?;
-        match current {
-            Some(last) => each(sorted(last)),
-            None => Ok(()),
-        }
-    }
-}
-
-fn read_user(row: &dyn Row) -> Result<User> {
-    Ok(User {
-        username: row.parsed(0)?,
-        label: row.opt_text(1)?.map(str::to_owned),
-        daily_limit: row.opt_limit(2)?,
-        expires_at: row.opt_time(3)?,
-        suspended_at: row.opt_time(4)?,
-        created_at: row.time(5)?,
-        keys: Vec::with_capacity(1),
-    })
-}
-
-fn read_key(row: &dyn Row) -> Result<Option<Key>> {
-    let Some(id) = row.opt_text(6)? else {
-        return Ok(None);
-    };
-    let last_connection = match row.opt_time(10)? {
-        Some(at) => Some(Connection {
-            at,
-            address: row.opt_text(11)?.map(str::to_owned),
-        }),
-        None => None,
-    };
-    Ok(Some(Key {
-        id: KeyId::stored(id.to_owned()),
-        created_at: row.time(7)?,
-        retires_at: row.opt_time(8)?,
-        erased: row.int(9)? != 0,
-        last_connection,
-    }))
-}
-
-/// The store keeps passwords by key; age is what counts, and of two made in
-/// the same second the one that lives on is the newer.
-fn sorted(mut user: User) -> User {
-    user.keys
-        .sort_by_key(|key| (key.created_at, !key.erased, key.retires_at.is_none()));
-    user
 }
 
 impl Tx<'_> {

@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use self::record::{DomainAdded, DomainRecord, DomainWhole};
 use super::lazy::Lazy;
 use super::output::Format;
+use super::page::Limit as Most;
 use super::rotation::RotationArgs;
 use super::sending::LimitArgs;
 use super::{Context, complete, prompt};
@@ -49,7 +50,14 @@ pub struct Add {
 /// List the domains
 #[derive(Debug, Args)]
 #[command(after_long_help = help::LIST)]
-pub struct List {}
+pub struct List {
+    /// Only those behind this one, which need not be there any more
+    #[arg(long, value_name = "DOMAIN")]
+    after: Option<DomainName>,
+
+    #[command(flatten)]
+    limit: Most,
+}
 
 /// Show one domain
 #[derive(Debug, Args)]
@@ -123,7 +131,7 @@ impl Command {
     pub fn run(self, context: &mut Context) -> Result<()> {
         match self {
             Self::Add(add) => add.0.run(context),
-            Self::List(_) => list(context),
+            Self::List(list) => list.0.run(context),
             Self::Show(show) => show.0.run(context),
             Self::Set(set) => set.0.run(context),
             Self::Remove(remove) => remove.0.run(context),
@@ -166,11 +174,21 @@ fn zone(subject: &Subject) -> String {
     lines.join("\n")
 }
 
-fn list(context: &mut Context) -> Result<()> {
-    let mut app = context.app(Access::Existing)?;
-    let mut list = context.out.list::<DomainRecord>();
-    app.list_domains(&mut |domain, users| list.push(&DomainRecord::new(domain, users)))?;
-    Ok(list.end("no domains yet: smtpcred domain add example.com")?)
+impl List {
+    fn run(self, context: &mut Context) -> Result<()> {
+        let mut app = context.app(Access::Existing)?;
+        let page = self
+            .limit
+            .behind(self.after.as_ref().map(DomainName::as_str));
+        let mut list = context.out.list::<DomainRecord>();
+        app.list_domains(&page, &mut |domain, users| {
+            list.push(&DomainRecord::new(domain, users))
+        })?;
+        Ok(list.end(match self.after {
+            Some(_) => "no more domains",
+            None => "no domains yet: smtpcred domain add example.com",
+        })?)
+    }
 }
 
 impl Show {

@@ -5,7 +5,8 @@ use clap::Args;
 
 use super::overlap::OverlapRecord;
 use super::record::{UserDetail, UserRecord};
-use crate::app::users::UserFilter;
+use crate::app::users::Wanted;
+use crate::cli::page::Limit;
 use crate::cli::{Context, complete, help};
 use crate::model::duration::Duration;
 use crate::model::name::{DomainName, Username};
@@ -39,6 +40,13 @@ pub struct List {
     /// Only those with an old password that still works, and who last used which
     #[arg(long, conflicts_with = "status")]
     overlap: bool,
+
+    /// Only those behind this one, which need not be there any more
+    #[arg(long, value_name = "USERNAME")]
+    after: Option<Username>,
+
+    #[command(flatten)]
+    limit: Limit,
 }
 
 /// Show one user
@@ -54,22 +62,25 @@ impl List {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let mut app = context.app(Access::Existing)?;
         let now = app.now();
-        let filter = UserFilter {
+        let wanted = Wanted {
             domain: self.domain,
             status: self.status.or(self.overlap.then_some(Status::Overlap)),
             stale: self.stale,
             never_used: self.never_used,
             expiring: self.expiring,
         };
+        let page = self.limit.behind(self.after.as_ref().map(Username::as_str));
         if self.overlap {
             let mut list = context.out.list::<OverlapRecord>();
-            app.list_users(&filter, &mut |user| {
+            app.list_users(&wanted, &page, &mut |user| {
                 list.push(&OverlapRecord::new(UserRecord::new(&user, now)))
             })?;
             return Ok(list.end("no overlap is running")?);
         }
         let mut list = context.out.list::<UserRecord>();
-        app.list_users(&filter, &mut |user| list.push(&UserRecord::new(&user, now)))?;
+        app.list_users(&wanted, &page, &mut |user| {
+            list.push(&UserRecord::new(&user, now))
+        })?;
         Ok(list.end("no such users")?)
     }
 }

@@ -111,6 +111,10 @@ impl Engine for Sqlite {
         self.batch("BEGIN IMMEDIATE")
     }
 
+    fn begin_reading(&mut self) -> Result<()> {
+        self.batch("BEGIN DEFERRED")
+    }
+
     fn begin_apart(&mut self) -> Result<()> {
         self.batch("BEGIN")
     }
