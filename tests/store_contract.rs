@@ -9,6 +9,8 @@ mod support;
 mod copying;
 #[path = "store_contract/examine.rs"]
 mod examine;
+#[path = "store_contract/pages.rs"]
+mod pages;
 #[path = "store_contract/relay.rs"]
 mod relay;
 #[path = "store_contract/roster.rs"]
@@ -32,8 +34,8 @@ use smtpcred::model::settings::{Ports, Setting, Settings};
 use smtpcred::model::time::Time;
 use smtpcred::model::user::{Status, User};
 use smtpcred::store::{
-    Access, DomainChange, EventFilter, Location, NewPassword, NewUser, OldPasswords, SendingChange,
-    SettingsChange, Store, Tx, UserChange,
+    Access, DomainChange, EventFilter, Location, NewPassword, NewUser, OldPasswords, Page,
+    SendingChange, SettingsChange, Store, Tx, UserChange, UserFilter,
 };
 
 const SALT_AND_TAG: &str = "$c29tZXNhbHRzb21lc2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -100,8 +102,12 @@ fn change(store: &mut Store, second: i64, make: impl FnOnce(&mut Tx<'_>) -> Resu
 
 fn users(store: &mut Store, domain: Option<&DomainName>) -> Vec<User> {
     let mut found = Vec::new();
+    let filter = UserFilter {
+        domain: domain.cloned(),
+        ..UserFilter::default()
+    };
     store
-        .users(domain, &mut |user| {
+        .users(&filter, &Page::default(), at(0), &mut |user| {
             found.push(user);
             Ok(())
         })
@@ -112,7 +118,7 @@ fn users(store: &mut Store, domain: Option<&DomainName>) -> Vec<User> {
 fn events(store: &mut Store, filter: &EventFilter) -> Vec<Event> {
     let mut found = Vec::new();
     store
-        .events(filter, &mut |event| {
+        .events(filter, 0, None, &mut |event| {
             found.push(event);
             Ok(())
         })
@@ -139,6 +145,7 @@ fn story(open: &dyn Fn() -> Store) {
     examine::story(&mut store);
     roster::story(&mut store);
     copying::story(&mut store);
+    pages::story(&mut store);
 }
 
 fn domains(store: &mut Store) {
@@ -186,7 +193,7 @@ fn domains(store: &mut Store) {
         listed.push((domain.name.to_string(), users));
         Ok(())
     };
-    store.domains(&mut list).unwrap();
+    store.domains(&Page::default(), &mut list).unwrap();
     assert_eq!(
         listed,
         [("a.example".to_owned(), 0), ("b.example".to_owned(), 0)]
@@ -511,6 +518,7 @@ fn the_story_calls_every_method() {
         "",
         "/copying",
         "/examine",
+        "/pages",
         "/relay",
         "/roster",
         "/rotation",

@@ -284,7 +284,7 @@ fn usage(store: &mut Store) {
             found.push((usage.name, usage.messages));
             Ok(())
         };
-        store.usage(by, since, top, &mut each).unwrap();
+        store.usage(by, since, None, top, &mut each).unwrap();
         found
     };
     let named = |name: &str, n| (name.to_owned(), n);
@@ -302,7 +302,7 @@ fn usage(store: &mut Store) {
         whole = Some(usage);
         Ok(())
     };
-    store.usage(UsageBy::User, 101, 1, &mut each).unwrap();
+    store.usage(UsageBy::User, 101, None, 1, &mut each).unwrap();
     let whole: Usage = whole.unwrap();
     assert_eq!(
         (whole.recipients, whole.bytes, whole.refusals),
@@ -314,7 +314,7 @@ fn usage(store: &mut Store) {
         days += 1;
         Ok(())
     };
-    store.usage(UsageBy::Day, 0, 9, &mut count).unwrap();
+    store.usage(UsageBy::Day, 0, None, 9, &mut count).unwrap();
     assert_eq!(days, 1);
 }
 
@@ -338,7 +338,9 @@ fn refusals(store: &mut Store) {
             found.push((refusals.username, refusals.count));
             Ok(())
         };
-        store.refusals(username, at(0), &mut each).unwrap();
+        store
+            .refusals(username, at(0), None, None, &mut each)
+            .unwrap();
         found
     };
     let all = [("x@b.example".to_owned(), 7), ("stranger".to_owned(), 1)];
