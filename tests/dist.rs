@@ -111,6 +111,8 @@ fn systemd_understands_the_rest() {
         "smtpcred-policy.socket",
         "smtpcred-rotate.service",
         "smtpcred-rotate.timer",
+        "smtpcred-maintain.service",
+        "smtpcred-maintain.timer",
     ] {
         let unit = fs::read_to_string(dist("systemd").join(name)).unwrap();
         let unit = unit.replace("/usr/local/bin/smtpcred", support::PROGRAM);
@@ -125,7 +127,12 @@ fn systemd_understands_the_rest() {
         Command::new("systemd-analyze")
             .args(["verify", "--man=no"])
             .args(
-                ["smtpcred.service", "smtpcred-rotate.timer"].map(|name| folder.path().join(name)),
+                [
+                    "smtpcred.service",
+                    "smtpcred-rotate.timer",
+                    "smtpcred-maintain.timer",
+                ]
+                .map(|name| folder.path().join(name)),
             )
             .env("SYSTEMD_UNIT_PATH", format!("{}:", folder.path().display()))
             .output()

@@ -131,13 +131,18 @@ Examples:
   smtpcred user list --stale 90d --never-used
   smtpcred user list --overlap                           who still uses an old password
   smtpcred user list --expiring 14d
+  smtpcred user list --json --limit 1000 --after shop@example.com        the next page
   smtpcred user list --json | jq -r '.[] | select(.password_age_seconds > 15552000) | .username'
 
 JSON:
   A list of {username, domain, label, status, keys: [{id, created_at, retires_at,
   last_connection}], password_created_at, password_age_seconds, last_connection: {at, address},
   daily_limit, expires_at, suspended_at, created_at}. The keys are those that work, oldest first;
-  what is not set is null; status is active, overlap, suspended or expired.";
+  what is not set is null; status is active, overlap, suspended or expired.
+
+Pages:
+  The next page are those --after the last username of this one; an empty list is the end. Who is
+  there all the time is in one of them, once. Without --limit it is all of them in one document.";
 
 pub const USER_SHOW: &str = "\
 Examples:
@@ -302,6 +307,7 @@ Examples:
   smtpcred usage                                         of the last 30 days, by user
   smtpcred usage --by day --since 7d
   smtpcred usage --by domain --since 1y --json
+  smtpcred usage --limit 100 --after shop@example.com    the next page, as things stand then
 
 JSON:
   A list of {name, messages, recipients, bytes, refusals}; the name is a username, a domain or a
@@ -312,6 +318,8 @@ pub const AUDIT_FAILURES: &str = "\
 Examples:
   smtpcred audit failures --since 24h
   smtpcred audit failures --user shop@example.com --json
+  smtpcred audit failures --limit 100 --after \
+                 '2026-11-20T19:35:50Z,shop@example.com,192.0.2.7,wrong-password'  the next page
 
 JSON:
   A list of {username, address, reason, count, first_at, last_at}. The reasons are those of
@@ -359,6 +367,7 @@ pub const AUDIT_LIST: &str = "\
 Examples:
   smtpcred audit list --since 7d
   smtpcred audit list --user shop@example.com --json
+  smtpcred audit list --limit 1000 --after 4711          the next page, or what is new since
 
 JSON:
   A list of {id, at, actor, run_as, host, action, domain, username, fields}. The actor is the

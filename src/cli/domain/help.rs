@@ -18,6 +18,7 @@ pub const LIST: &str = "\
 Examples:
   smtpcred domain list
   smtpcred domain list --json | jq -r '.[].domain'
+  smtpcred domain list --limit 100 --after example.com   the next page
 
 JSON:
   A list of {domain, users, max_users, daily_limit, host, created_at, verified_at}; what is not set
