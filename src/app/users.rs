@@ -78,6 +78,8 @@ impl App {
             never_used: wanted.never_used,
             expires_by: wanted.expiring.map(|within| now.plus(within)),
         };
+        // What was read once is not read again.
+        self.store.keep_little()?;
         self.store.users(&filter, page, now, each)
     }
 

@@ -2,6 +2,7 @@
 //! a script. One file for each noun, its arguments beside what runs them.
 
 mod audit;
+mod beside;
 mod clipboard;
 mod complete;
 mod doctor;

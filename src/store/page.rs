@@ -11,7 +11,7 @@ pub struct Page<'a> {
 }
 
 /// Rows that are read at once.
-pub(super) const PIECE: u32 = 1000;
+pub(super) const PIECE: u32 = 500;
 
 impl Page<'_> {
     pub(super) const fn pieces(&self) -> Pieces {

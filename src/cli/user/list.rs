@@ -6,6 +6,7 @@ use clap::Args;
 use super::overlap::OverlapRecord;
 use super::record::{UserDetail, UserRecord};
 use crate::app::users::Wanted;
+use crate::cli::beside::written_beside;
 use crate::cli::page::Limit;
 use crate::cli::{Context, complete, help};
 use crate::model::duration::Duration;
@@ -72,15 +73,17 @@ impl List {
         let page = self.limit.behind(self.after.as_ref().map(Username::as_str));
         if self.overlap {
             let mut list = context.out.list::<OverlapRecord>();
-            app.list_users(&wanted, &page, &mut |user| {
-                list.push(&OverlapRecord::new(UserRecord::new(&user, now)))
-            })?;
+            written_beside(
+                |each| app.list_users(&wanted, &page, each),
+                |user| list.push(&OverlapRecord::new(UserRecord::new(&user, now))),
+            )?;
             return Ok(list.end("no overlap is running")?);
         }
         let mut list = context.out.list::<UserRecord>();
-        app.list_users(&wanted, &page, &mut |user| {
-            list.push(&UserRecord::new(&user, now))
-        })?;
+        written_beside(
+            |each| app.list_users(&wanted, &page, each),
+            |user| list.push(&UserRecord::new(&user, now)),
+        )?;
         Ok(list.end("no such users")?)
     }
 }
