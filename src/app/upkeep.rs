@@ -202,7 +202,7 @@ impl App {
         let Space { whole, unused, .. } = space;
         let worth_it = unused > LITTLE && unused > whole / 4;
         let anew = upkeep.vacuum || whole <= SMALL;
-        let what = if !worth_it && !(upkeep.vacuum && unused > 0) {
+        let what = if !(worth_it || upkeep.vacuum && unused > 0) {
             "little of the store holds nothing: it stays as it is"
         } else if space.gradually || anew {
             "of the store held nothing: given back to the system"
@@ -215,7 +215,7 @@ impl App {
             rows: None,
             bytes: Some(0),
         };
-        if !worth_it && !(upkeep.vacuum && unused > 0) {
+        if !(worth_it || upkeep.vacuum && unused > 0) {
             return Ok(done);
         }
         done.bytes = Some(unused);

@@ -261,6 +261,14 @@ impl Engine for Postgres {
         Ok(())
     }
 
+    fn begin_reading(&mut self) -> Result<()> {
+        // All statements of it see the same.
+        const SQL: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        self.ask_first(|wire| wire.simple(SQL))?;
+        self.in_change = true;
+        Ok(())
+    }
+
     fn begin(&mut self) -> Result<()> {
         let sql = format!("BEGIN READ WRITE; SELECT pg_advisory_xact_lock({LOCK})");
         let begun = self.ask_first(|wire| wire.simple(&sql));
