@@ -2,12 +2,15 @@
 //! things are; and the first thing `main` does.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::sys::{prctl, stat};
 use nix::unistd::{self, Uid, User};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::app::World;
 use crate::error::{Error, Result};
@@ -22,6 +25,18 @@ pub fn harden() {
     // Refused only by kernels that do not know it.
     let _ = prctl::set_dumpable(false);
     stat::umask(stat::Mode::from_bits_truncate(0o077));
+}
+
+/// Whoever is under way is brought to an end; a second signal ends it at once.
+pub fn stop_on_signals() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        let code = i32::from(crate::error::Exit::Interrupted as u8);
+        signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+            .map_err(|error| Error::System(format!("signals cannot be caught: {error}")))?;
+    }
+    Ok(stop)
 }
 
 fn now() -> Time {

@@ -3,15 +3,15 @@
 
 use zeroize::Zeroizing;
 
-use super::format::{Format, Problem, Raw};
+use super::fields::{self, Fields};
+use super::format::{Columns, Format, Problem, Raw};
 use crate::error::Error;
 use crate::model::hash::{Accepted, Given, Scheme, given};
 use crate::model::label::Label;
-use crate::model::limits::{Kind, LimitSetting, Limits, OnLimit};
+use crate::model::limits::{Limits, OnLimit};
 use crate::model::name::{DomainName, Username};
 use crate::model::password::KeyId;
 use crate::model::roster::{EXPORTED, Entry, Secret};
-use crate::model::sender::Sender;
 use crate::model::settings::Limit;
 use crate::model::time::Time;
 
@@ -25,6 +25,11 @@ pub const COLUMNS: [&str; 18] = {
     }
     all[17] = "domain";
     all
+};
+
+pub const OF_IMPORT: Columns = Columns {
+    known: &COLUMNS,
+    needed: &["username"],
 };
 
 pub struct Checked {
@@ -45,28 +50,12 @@ pub struct Rules<'a> {
     pub now: Time,
 }
 
-struct Check<'a> {
-    raw: &'a Raw,
-    problems: Vec<Problem>,
-}
-
 pub fn check(raw: &Raw, rules: &Rules) -> Result<Checked, Vec<Problem>> {
-    let mut check = Check {
-        raw,
-        problems: Vec::new(),
-    };
+    let mut check = Fields::of(raw);
     if rules.format == Format::Json {
-        for (name, _) in &raw.fields {
-            if !COLUMNS.contains(&name.as_str()) {
-                let reason = format!(
-                    "has an unknown field; the fields are {}",
-                    COLUMNS.join(", ")
-                );
-                check.problems.push(Problem::new(raw.row, "", reason));
-            }
-        }
+        check.only(&COLUMNS);
     }
-    let username = check.username(rules);
+    let username = check.name(rules);
     let entry = check.entry(rules);
     let (password, plain, scheme) = check.password(rules);
     let old = check.old(rules);
@@ -86,62 +75,21 @@ pub fn check(raw: &Raw, rules: &Rules) -> Result<Checked, Vec<Problem>> {
     }
 }
 
-/// The rule that was broken, without the value that broke it.
-fn rule(error: Error) -> String {
-    match error {
-        Error::Invalid { rule, .. } => format!("is not {rule}"),
-        Error::Clock(_) => "is before 2020".into(),
-        _ => "is not valid".into(),
-    }
-}
-
-impl Check<'_> {
-    fn field(&self, name: &str) -> Option<&str> {
-        let found = self.raw.fields.iter().find(|(n, _)| n == name);
-        found.map(|(_, value)| value.as_str())
-    }
-
-    fn bad(&mut self, column: &str, reason: impl Into<String>) {
-        self.problems
-            .push(Problem::new(self.raw.row, column, reason));
-    }
-
-    fn good<T>(&mut self, column: &str, read: impl FnOnce(&str) -> Result<T, Error>) -> Option<T> {
-        let outcome = read(self.field(column)?);
-        outcome.map_err(|error| self.bad(column, rule(error))).ok()
-    }
-
-    fn username(&mut self, rules: &Rules) -> Option<Username> {
+impl Fields<'_> {
+    fn name(&mut self, rules: &Rules) -> Option<Username> {
         // Mailgun names it so.
         let column = if rules.format == Format::MailgunJson {
             "login"
         } else {
             "username"
         };
-        let name = match self.field(column).or_else(|| self.field("mailbox")) {
+        match self.field(column).or_else(|| self.field("mailbox")) {
             None | Some("") => {
                 self.bad("username", "is missing");
-                return None;
+                None
             }
-            Some(name) => name.to_owned(),
-        };
-        let own = self
-            .field("domain")
-            .filter(|d| !d.is_empty())
-            .map(str::to_owned);
-        let domain = own.or_else(|| rules.domain.map(ToString::to_string));
-        let whole = match domain {
-            _ if name.contains('@') => name,
-            Some(domain) => format!("{name}@{domain}"),
-            None => {
-                self.bad("username", "has no domain: say which with --domain");
-                return None;
-            }
-        };
-        whole
-            .parse()
-            .map_err(|error| self.bad("username", rule(error)))
-            .ok()
+            Some(name) => self.username("username", name, rules.domain),
+        }
     }
 
     fn entry(&mut self, rules: &Rules) -> Entry {
@@ -293,31 +241,15 @@ impl Check<'_> {
     }
 }
 
-/// A line each, or with spaces between.
 fn senders(text: &str) -> Result<Vec<String>, Error> {
-    let separator = if text.contains('\n') { '\n' } else { ' ' };
-    let all = text.split(separator).filter(|part| !part.is_empty());
-    let parsed: Result<Vec<_>, _> = all
-        .map(|part| part.parse::<Sender>().map(|s| s.as_str().to_owned()))
-        .collect();
-    let mut parsed = parsed?;
-    parsed.sort_unstable();
-    parsed.dedup();
-    Ok(parsed)
+    let all = fields::senders(text)?;
+    Ok(all.iter().map(|s| s.as_str().to_owned()).collect())
 }
 
-/// `messages/hour=100 recipients/day=500`
+/// In the order of kinds.
 fn limits(text: &str) -> Result<String, Error> {
     let mut limits = Limits::default();
-    for part in text.split(' ').filter(|part| !part.is_empty()) {
-        let setting: LimitSetting = part.parse()?;
-        if setting.kind == Kind::MESSAGES_A_DAY {
-            return Err(crate::model::text::invalid(
-                "limit",
-                "",
-                "a limit of this column: that one is daily_limit",
-            ));
-        }
+    for setting in fields::limits(text)? {
         limits.set(setting.kind, setting.most.value().map(Limit::get));
     }
     let all: Vec<_> = limits

@@ -4,11 +4,10 @@ use std::io::BufRead;
 
 use csv::{ByteRecord, ErrorKind, ReaderBuilder};
 
-use super::check::COLUMNS;
-use super::format::{Each, Limited, Problem, Raw, Read1};
+use super::format::{Columns, Each, Limited, Problem, Raw, Read1};
 use crate::error::{Error, Result};
 
-pub fn read(input: &mut dyn BufRead, each: &mut Each) -> Result<()> {
+pub fn read(columns: Columns, input: &mut dyn BufRead, each: &mut Each) -> Result<()> {
     let (limited, left) = Limited::new(input);
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
@@ -24,7 +23,7 @@ pub fn read(input: &mut dyn BufRead, each: &mut Each) -> Result<()> {
     let Some(names) = names else {
         return each(Read1::bad(1, "is no UTF-8", ""));
     };
-    if !good_names(&names, each)? {
+    if !good_names(columns, &names, each)? {
         return Ok(());
     }
     for row in 2.. {
@@ -63,11 +62,11 @@ fn next(reader: &mut csv::Reader<Limited>, record: &mut ByteRecord) -> Result<bo
 }
 
 /// All names at once: known, and each once.
-fn good_names(names: &[String], each: &mut Each) -> Result<bool> {
+fn good_names(columns: Columns, names: &[String], each: &mut Each) -> Result<bool> {
     let mut good = true;
     for (i, name) in names.iter().enumerate() {
-        let reason = if !COLUMNS.contains(&name.as_str()) {
-            format!("is no column; the columns are {}", COLUMNS.join(", "))
+        let reason = if !columns.known.contains(&name.as_str()) {
+            format!("is no column; the columns are {}", columns.known.join(", "))
         } else if names[..i].contains(name) {
             "is there twice".into()
         } else {
@@ -80,10 +79,13 @@ fn good_names(names: &[String], each: &mut Each) -> Result<bool> {
         let column = if looks_like_one { name.as_str() } else { "" };
         each(Read1::Bad(Problem::new(1, column, reason), String::new()))?;
     }
-    if !names.iter().any(|name| name == "username") {
+    if !names
+        .iter()
+        .any(|name| columns.needed.contains(&name.as_str()))
+    {
         good = false;
         each(Read1::Bad(
-            Problem::new(1, "username", "is missing"),
+            Problem::new(1, &columns.needed.join(" or "), "is missing"),
             String::new(),
         ))?;
     }

@@ -6,6 +6,7 @@ use std::io::{self, BufRead, Read};
 use std::rc::Rc;
 use std::str::FromStr;
 
+use super::check::OF_IMPORT;
 use crate::error::{Error, Result};
 use crate::model::text::invalid;
 
@@ -44,6 +45,14 @@ pub enum Read1 {
     Bad(Problem, String),
 }
 
+/// Those of our own CSV and JSON.
+#[derive(Clone, Copy)]
+pub struct Columns {
+    pub known: &'static [&'static str],
+    /// One of these at least.
+    pub needed: &'static [&'static str],
+}
+
 pub type Each<'a> = dyn FnMut(Read1) -> Result<()> + 'a;
 
 /// In bytes: longer than any row of anybody.
@@ -79,8 +88,8 @@ impl Format {
     /// Reads all rows, in constant memory.
     pub fn read(self, input: &mut dyn BufRead, each: &mut Each) -> Result<()> {
         match self {
-            Self::Csv => super::csv::read(input, each),
-            Self::Json | Self::MailgunJson => super::json::read(input, each),
+            Self::Csv => super::csv::read(OF_IMPORT, input, each),
+            Self::Json | Self::MailgunJson => super::json::read(OF_IMPORT, input, each),
             Self::DovecotPasswd | Self::Htpasswd | Self::DockerMailserver => {
                 super::lines::read(self, input, each)
             }

@@ -8,10 +8,10 @@ use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::format::{Each, Limited, Problem, Raw, Read1};
+use super::format::{Columns, Each, Limited, Problem, Raw, Read1};
 use crate::error::{Error, Result};
 
-pub fn read(input: &mut dyn BufRead, each: &mut Each) -> Result<()> {
+pub fn read(columns: Columns, input: &mut dyn BufRead, each: &mut Each) -> Result<()> {
     let (limited, left) = Limited::new(input);
     let buffered = std::io::BufReader::with_capacity(16 * 1024, limited);
     let mut deserializer = serde_json::Deserializer::from_reader(buffered);
@@ -21,7 +21,7 @@ pub fn read(input: &mut dyn BufRead, each: &mut Each) -> Result<()> {
         each: &mut |members| {
             row += 1;
             left.set(Limited::FULL);
-            let said = each(taken(row, members));
+            let said = each(taken(columns, row, members));
             let go_on = said.is_ok();
             stopped = said.err();
             go_on
@@ -48,14 +48,13 @@ pub fn read(input: &mut dyn BufRead, each: &mut Each) -> Result<()> {
     }
 }
 
-fn taken(row: i64, members: Option<Members>) -> Read1 {
+fn taken(columns: Columns, row: i64, members: Option<Members>) -> Read1 {
     let Some(Members(members)) = members else {
         return Read1::bad(row, "is no object", "");
     };
     let mut fields: Vec<(String, String)> = Vec::new();
     for (name, value) in members {
-        let known =
-            super::check::COLUMNS.contains(&name.as_str()) || MAILGUN.contains(&name.as_str());
+        let known = columns.known.contains(&name.as_str()) || MAILGUN.contains(&name.as_str());
         let shown = if known { name.as_str() } else { "" };
         if fields.iter().any(|(other, _)| *other == name) {
             return Read1::Bad(Problem::new(row, shown, "is there twice"), String::new());

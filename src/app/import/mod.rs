@@ -3,9 +3,10 @@
 //! transaction, or none.
 
 mod check;
-mod csv;
-mod format;
-mod json;
+pub(super) mod csv;
+pub(super) mod fields;
+pub(super) mod format;
+pub(super) mod json;
 mod lines;
 mod merge;
 mod sasldb;

@@ -11,6 +11,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::roster_help;
+use super::row_record::RowRecord;
 use crate::app::import::{Change, Format, ImportOptions, Imported, Importer, Problem};
 use crate::cli::list::List;
 use crate::cli::new_file::{self, NewFile, failed};
@@ -292,35 +293,6 @@ impl Aside {
 
     fn keep(self) -> Outcome<()> {
         self.0.keep()
-    }
-}
-
-#[derive(Serialize)]
-struct RowRecord {
-    row: Option<i64>,
-    what: &'static str,
-    username: Option<String>,
-    columns: String,
-    reason: Option<String>,
-}
-
-impl Record for RowRecord {
-    const COLUMNS: &'static [&'static str] = &["Row", "What", "Username", "Columns", "Reason"];
-
-    fn cells(&self) -> Vec<String> {
-        self.fields()
-    }
-
-    const FIELDS: &'static [&'static str] = &["row", "what", "username", "columns", "reason"];
-
-    fn fields(&self) -> Vec<String> {
-        vec![
-            self.row.map(|row| row.to_string()).unwrap_or_default(),
-            self.what.to_owned(),
-            self.username.clone().unwrap_or_default(),
-            self.columns.clone(),
-            self.reason.clone().unwrap_or_default(),
-        ]
     }
 }
 

@@ -12,6 +12,7 @@ mod retire;
 mod roster_help;
 mod rotate;
 mod rotated;
+mod row_record;
 
 use anyhow::Result;
 use clap::Subcommand;

@@ -2,19 +2,16 @@
 
 use std::num::NonZero;
 use std::str::FromStr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::thread::available_parallelism;
 
 use anyhow::Result;
 use clap::{ArgGroup, Args};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::rotated::{PlanRecord, RunRecord, Told, UserOutcome};
 use crate::app::rotation::{Options, Planned, Run, Selection, Summary};
 use crate::cli::output::Format;
 use crate::cli::rotation::DeliveryArgs;
-use crate::cli::{Context, complete, help};
+use crate::cli::{Context, complete, help, machine};
 use crate::deliver::{Carrier, Prove};
 use crate::error::Error;
 use crate::model::duration::Duration;
@@ -240,24 +237,12 @@ impl Rotate {
                 options: &options,
                 courier: &Carrier { prove },
                 watcher: &mut told,
-                stop: &*stop_on_signals()?,
+                stop: &*machine::stop_on_signals()?,
             },
         )?;
         let users = told.end();
         finish(context, summary, users)
     }
-}
-
-/// Whoever is under way is brought to an end; a second signal ends it at once.
-fn stop_on_signals() -> Result<Arc<AtomicBool>, Error> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        let code = i32::from(crate::error::Exit::Interrupted as u8);
-        signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-            .map_err(|error| Error::System(format!("signals cannot be caught: {error}")))?;
-    }
-    Ok(stop)
 }
 
 fn finish(context: &mut Context, mut summary: Summary, users: Vec<UserOutcome>) -> Result<()> {
