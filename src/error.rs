@@ -149,6 +149,12 @@ pub enum Error {
     Interrupted,
     #[error("interrupted; users that were not begun: {0}")]
     Stopped(u64),
+    #[error("{}; users created: {made}, not created: {left}", without_claim(cause))]
+    Partly {
+        made: u64,
+        left: u64,
+        cause: Box<Error>,
+    },
     /// What was asked for is printed, and says it all but for the exit code.
     #[error("something to look at")]
     Answered(Exit),
@@ -249,6 +255,20 @@ pub enum Error {
     System(String),
 }
 
+/// Of what went wrong after something was changed.
+fn without_claim(cause: &Error) -> String {
+    match cause {
+        Error::Interrupted => "interrupted".into(),
+        Error::Undelivered(reason) => {
+            format!("the new passwords could not be handed over ({reason})")
+        }
+        Error::NotStored(reason) => {
+            format!("NOT stored: the passwords handed over last are not valid ({reason})")
+        }
+        other => other.to_string(),
+    }
+}
+
 impl Error {
     /// The name scripts match on. Stable.
     #[must_use]
@@ -277,6 +297,7 @@ impl Error {
             Self::NeedsConfirmation(_) => "needs_confirmation",
             Self::Cancelled => "cancelled",
             Self::Interrupted | Self::Stopped(_) => "interrupted",
+            Self::Partly { .. } => "partly_created",
             Self::Answered(_) => "attention",
             Self::WrongPassword(_) => "wrong_password",
             Self::CannotTell(cause) => cause.code(),
@@ -341,6 +362,11 @@ impl Error {
                 Exit::Undelivered
             }
             Self::NotStored(cause) => cause.exit(),
+            // That code says that nothing changed.
+            Self::Partly { cause, .. } => match cause.exit() {
+                Exit::Undelivered => Exit::Failed,
+                exit => exit,
+            },
             Self::StoreBusy(_)
             | Self::RotationRunning
             | Self::StoreFull(_)
@@ -412,7 +438,10 @@ impl Error {
                 _ => format!("extend it: smtpcred user set {username} --expires-in 180d"),
             },
             Self::BadRows(_) => {
-                "each was named above; mend them, or put them aside with --skip-bad FILE".into()
+                "each was named above; mend them, or let `user import` put them aside: --skip-bad FILE".into()
+            }
+            Self::Partly { .. } => {
+                "the same command with --skip-existing creates the others".into()
             }
             Self::NeedsConfirmation(_) => "repeat the command with --yes".into(),
             Self::Undeliverable(_) => {

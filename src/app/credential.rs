@@ -25,19 +25,21 @@ pub struct Credential {
     pub occasion: &'static str,
 }
 
-/// How a new password reaches whoever asked for it. The app decides when; the
+/// New passwords on their way to whoever asked for them. The app decides when; the
 /// command line decides how.
-pub trait Handover {
-    /// Takes the credential before the store is locked, and may wait for a
-    /// person. What fails here changes nothing.
-    fn prepare(&mut self, credential: Credential) -> Result<()>;
-
+pub trait Pending {
     /// The change is made and not committed; the password has to be out of our
     /// hands when this returns. The store is locked: it must not wait long.
     fn deliver(&mut self) -> Result<()>;
 
     /// The change was not committed after all.
     fn withdraw(&mut self);
+}
+
+pub trait Handover: Pending {
+    /// Takes the credential before the store is locked, and may wait for a
+    /// person. What fails here changes nothing.
+    fn prepare(&mut self, credential: Credential) -> Result<()>;
 }
 
 /// Who gets the new password.
@@ -72,7 +74,9 @@ impl App {
                 Err(Error::UserExists(username.to_string()))
             }
             Name::Chosen(username) => Ok(username.clone()),
-            Name::Generated(domain, label) => self.free_username(domain, label.as_ref()),
+            Name::Generated(domain, label) => {
+                self.free_username(domain, label.as_ref(), &|_| false)
+            }
         }
     }
 
@@ -93,11 +97,6 @@ impl App {
         let add_domain = self.store.domain(&domain)?.is_none();
         let tx = self.begin()?;
         commit_handed_over(tx, handover, |tx| {
-            if add_domain && tx.store().domain(&domain)?.is_none() {
-                tx.add_domain(&domain, &DomainChange::default())?;
-            }
-            let found = need_domain(tx.store(), &domain)?;
-            limit_reached(tx.store(), &found)?;
             let user = NewUser {
                 username,
                 label: request.label.as_ref(),
@@ -106,9 +105,16 @@ impl App {
                 sending: &request.sending,
                 rotation: &request.rotation,
             };
-            tx.add_user(&user, &new)
+            add_user(tx, add_domain, &user, &new)
         })?;
         need_user(&mut self.store, username)
+    }
+
+    /// Whether the user has, or had, a password of this key: then it was created with
+    /// it, or got it.
+    pub fn has_key(&mut self, username: &Username, key: &KeyId) -> Result<bool> {
+        let user = self.store.user(username)?;
+        Ok(user.is_some_and(|user| user.keys.iter().any(|k| k.id == *key)))
     }
 
     /// Finds early what a reset would be refused for late.
@@ -170,14 +176,18 @@ impl App {
     }
 
     /// The label in the letters of a username, and a short random part.
-    fn free_username(&mut self, domain: &DomainName, label: Option<&Label>) -> Result<Username> {
-        const RANDOM: usize = 4;
+    pub(super) fn free_username(
+        &mut self,
+        domain: &DomainName,
+        label: Option<&Label>,
+        taken: &dyn Fn(&Username) -> bool,
+    ) -> Result<Username> {
         const TRIES: usize = 20;
         let stem = stem(label.map_or("", Label::as_str));
         for _ in 0..TRIES {
             let local = format!("{stem}-{}", short_name(RANDOM, self.world.random)?);
             let username = Username::new(&local, domain)?;
-            if self.store.user(&username)?.is_none() {
+            if !taken(&username) && self.store.user(&username)?.is_none() {
                 return Ok(username);
             }
         }
@@ -188,9 +198,9 @@ impl App {
 }
 
 /// Makes the change, hands the password over, commits; in this order.
-fn commit_handed_over(
+pub(super) fn commit_handed_over(
     mut tx: Tx<'_>,
-    handover: &mut dyn Handover,
+    handover: &mut dyn Pending,
     change: impl FnOnce(&mut Tx<'_>) -> Result<()>,
 ) -> Result<()> {
     // Before the delivery, whatever fails is only the change; after it, the
@@ -216,6 +226,22 @@ fn commit_handed_over(
     })
 }
 
+/// And its domain, where that is wanted.
+pub(super) fn add_user(
+    tx: &mut Tx<'_>,
+    add_domain: bool,
+    user: &NewUser,
+    password: &NewPassword,
+) -> Result<()> {
+    let domain = user.username.domain();
+    if add_domain && tx.store().domain(&domain)?.is_none() {
+        tx.add_domain(&domain, &DomainChange::default())?;
+    }
+    let found = need_domain(tx.store(), &domain)?;
+    limit_reached(tx.store(), &found)?;
+    tx.add_user(user, password)
+}
+
 /// At most two passwords live at any time.
 fn overlap_free(
     store: &mut Store,
@@ -239,6 +265,16 @@ fn overlap_free(
         }),
         _ => Ok(()),
     }
+}
+
+/// Of a generated username: what makes it another one.
+const RANDOM: usize = 4;
+
+/// Whether this is a name that a label could have been given here.
+pub(super) fn is_named_after(username: &Username, label: &Label) -> bool {
+    let local = username.as_str().split('@').next().unwrap_or_default();
+    let random = local.strip_prefix(&stem(label.as_str()));
+    random.is_some_and(|rest| rest.len() == RANDOM + 1 && rest.starts_with('-'))
 }
 
 fn stem(label: &str) -> String {

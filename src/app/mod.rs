@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod copying;
+pub mod bulk;
 pub mod credential;
 pub mod dns;
 pub mod domains;

@@ -41,7 +41,7 @@ impl App {
     }
 
     /// Also for a domain that is only about to be added.
-    pub(super) fn connection_of(&mut self, domain: &DomainName) -> Result<Connection> {
+    pub fn connection_of(&mut self, domain: &DomainName) -> Result<Connection> {
         let mut connection: Connection = self.settings()?.into();
         if let Some(host) = self.store.domain(domain)?.and_then(|d| d.host) {
             connection.host = Some(host);

@@ -15,6 +15,7 @@ mod machine;
 mod new_file;
 mod output;
 mod page;
+mod password_folder;
 mod password_input;
 mod progress;
 mod prompt;
@@ -34,7 +35,7 @@ mod user;
 mod verify;
 mod why;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -45,6 +46,7 @@ use crate::error::{Error, Exit};
 use crate::store::{Access, Location, Store};
 use lazy::Lazy;
 use output::{Color, Format, Output};
+use password_folder::PasswordFolder;
 
 /// Hand out, rotate and revoke SMTP credentials on your own mail relay
 #[derive(Debug, Parser)]
@@ -153,6 +155,11 @@ impl Context {
 
     pub fn location(&self) -> Result<Location, Error> {
         self.globals.location()
+    }
+
+    /// The folder for new passwords, locked for this run.
+    pub fn password_folder(&self, path: &Path) -> Result<PasswordFolder, Error> {
+        PasswordFolder::open(path, &self.globals.location()?.0)
     }
 
     pub fn confirmed_beforehand(&self) -> bool {

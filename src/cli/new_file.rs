@@ -10,10 +10,19 @@ use crate::error::{Error, Result};
 /// All at once and without another copy in memory, which a secret must not leave.
 /// Where it fails nothing is left.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_unsynced(path, bytes)?;
+    let written = File::open(path).and_then(|file| file.sync_all());
+    let written = written.and_then(|()| sync_name(path));
+    if written.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    written
+}
+
+/// The same, of many whose fsync comes later.
+pub fn write_unsynced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = open(path)?;
     let written = file.write_all(bytes);
-    let written = written.and_then(|()| file.sync_all());
-    let written = written.and_then(|()| sync_name(path));
     if written.is_err() {
         let _ = fs::remove_file(path);
     }

@@ -49,6 +49,15 @@ impl PasswordArgs {
         Ok(self.password_stdin || self.password_file.is_some() || self.choose_password)
     }
 
+    /// Of generated ones.
+    pub const fn form(&self) -> Form {
+        if self.short_password {
+            Form::Short
+        } else {
+            Form::Full
+        }
+    }
+
     pub fn password(&self, user: &Username) -> Result<Password> {
         if self.password_stdin {
             Password::chosen(from_stdin("--password-stdin")?, user)
@@ -57,12 +66,7 @@ impl PasswordArgs {
         } else if self.choose_password {
             Password::chosen(prompt::new_password()?, user)
         } else {
-            let form = if self.short_password {
-                Form::Short
-            } else {
-                Form::Full
-            };
-            Password::generate(form, machine::WORLD.random)
+            Password::generate(self.form(), machine::WORLD.random)
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::format::{Problem, Raw};
 use crate::error::Error;
 use crate::model::limits::{Kind, LimitSetting};
-use crate::model::name::DomainName;
+use crate::model::name::{DomainName, Username};
 use crate::model::sender::Sender;
 use crate::model::text::invalid;
 
@@ -65,16 +65,15 @@ impl<'a> Fields<'a> {
     }
 
     /// A name, whole or with a domain from beside it.
-    pub fn username<T: std::str::FromStr<Err = Error>>(
+    pub fn username(
         &mut self,
         column: &str,
         name: &str,
         domain: Option<&DomainName>,
-    ) -> Option<T> {
+    ) -> Option<Username> {
         let own = self.field("domain").filter(|d| !d.is_empty());
-        let domain = own
-            .map(str::to_owned)
-            .or_else(|| domain.map(ToString::to_string));
+        let own = own.map(str::to_owned);
+        let domain = own.or_else(|| domain.map(ToString::to_string));
         let whole = match domain {
             _ if name.contains('@') => name.to_owned(),
             Some(domain) => format!("{name}@{domain}"),

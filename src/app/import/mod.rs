@@ -22,7 +22,7 @@ use super::App;
 use crate::error::{Error, Result};
 use crate::model::hash::{Accepted, Cost, Hash, Hasher};
 use crate::model::name::{DomainName, Username};
-use crate::model::password::{Form, Password, Random};
+use crate::model::password::{Form, KeyId, Password, Random};
 use crate::model::roster::Secret;
 use crate::model::time::Time;
 use check::{Checked, Rules, check};
@@ -71,8 +71,10 @@ pub trait Importer {
     fn change(&mut self, change: &Change) -> Result<()>;
     /// Before so many users are deleted.
     fn confirm(&mut self, deleted: u64) -> Result<()>;
-    /// Takes a generated password to its place, for good.
-    fn deliver(&mut self, username: &Username, password: &Password) -> Result<()>;
+    /// Takes a generated password to its place.
+    fn deliver(&mut self, username: &Username, key: &KeyId, password: &Password) -> Result<()>;
+    /// All of them have to outlast a power cut, before their users are there.
+    fn delivered(&mut self) -> Result<()>;
     /// The users were not created after all.
     fn withdraw(&mut self);
 }
@@ -138,6 +140,7 @@ impl App {
                 told.confirm(deleted)?;
             }
         }
+        told.delivered()?;
         self.merge(options, told, &mut counts)?;
         Ok(counts)
     }
@@ -244,11 +247,12 @@ impl Staging<'_> {
                 .app
                 .hasher
                 .hash(password.expose().as_bytes(), self.cost, random)?;
+            let key = password.key_id(random)?;
             checked.entry.password = Some(Secret {
-                key: Some(password.key_id(random)?.as_str().to_owned()),
+                key: Some(key.as_str().to_owned()),
                 ..Secret::made(&hash)
             });
-            self.told.deliver(&checked.username, &password)?;
+            self.told.deliver(&checked.username, &key, &password)?;
             self.counts.generated += 1;
         }
         Ok(())

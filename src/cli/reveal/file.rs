@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::Way;
 use super::render::{Reveal, render};
-use crate::app::credential::{Credential, Handover};
+use crate::app::credential::{Credential, Handover, Pending};
 use crate::cli::new_file::{self, folder_of};
 use crate::cli::output::Output;
 use crate::error::{Error, Result};
@@ -53,7 +53,9 @@ impl Handover for ToFile {
         self.bytes = render(self.reveal, &credential)?;
         Ok(())
     }
+}
 
+impl Pending for ToFile {
     fn deliver(&mut self) -> Result<()> {
         let written = self.write();
         self.bytes = Zeroizing::default();

@@ -2,9 +2,10 @@
 //! written to a file. Decided, and refused, before anything is changed.
 
 mod file;
+pub mod many;
 mod panel;
 mod render;
-mod stdout;
+pub mod stdout;
 
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
@@ -13,9 +14,9 @@ use clap::Args;
 
 use super::clipboard::CopyArgs;
 use super::output::{Format, Output};
-use crate::app::credential::{Credential, Handover};
-use crate::error::Result;
-pub use render::Reveal;
+use crate::app::credential::{Credential, Handover, Pending};
+use crate::error::{Error, Result};
+pub use render::{Reveal, Stream};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where the password goes")]
@@ -57,10 +58,40 @@ impl RevealArgs {
         }
     }
 
+    /// How many passwords go to a folder, or without one to stdout.
+    pub fn many(&self, format: Format, to_folder: bool) -> Result<Many> {
+        if self.copy.is_explicit() {
+            return Err(Error::Usage("--copy is for one password".into()));
+        }
+        if to_folder {
+            return Ok(Many::Folder(self.reveal.unwrap_or(Reveal::Line)));
+        }
+        match (self.reveal, format) {
+            (Some(Reveal::Json), _) | (None, Format::Json) => Ok(Many::Stream(Stream::Json)),
+            (Some(Reveal::Csv), _) | (None, Format::Csv) => Ok(Many::Stream(Stream::Csv)),
+            (None, Format::Table) => Err(Error::Usage(
+                "say where the passwords go: --output-dir DIR, or --reveal json or csv to stdout"
+                    .into(),
+            )),
+            (Some(_), _) => Err(Error::Usage(
+                "many passwords on stdout need --reveal json or csv; the other forms go to \
+                 --output-dir DIR"
+                    .into(),
+            )),
+        }
+    }
+
     /// Whether stdout is free for the document of the user itself.
     pub const fn leaves_stdout(&self, chosen: bool) -> bool {
         self.output.is_some() || (chosen && self.reveal.is_none())
     }
+}
+
+/// Of many passwords.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Many {
+    Folder(Reveal),
+    Stream(Stream),
 }
 
 /// A handover, and what is left to do and to say once the change is committed.
@@ -75,7 +106,9 @@ impl Handover for Nowhere {
     fn prepare(&mut self, _: Credential) -> Result<()> {
         Ok(())
     }
+}
 
+impl Pending for Nowhere {
     fn deliver(&mut self) -> Result<()> {
         Ok(())
     }

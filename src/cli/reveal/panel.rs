@@ -10,7 +10,7 @@ use std::io;
 use zeroize::Zeroizing;
 
 use super::Way;
-use crate::app::credential::{Credential, Handover};
+use crate::app::credential::{Credential, Handover, Pending};
 use crate::cli::clipboard::{Clipboard, CopyArgs, Outcome};
 use crate::cli::output::Output;
 use crate::cli::tty::{CTRL_C, Tty};
@@ -60,7 +60,9 @@ impl Handover for Panel {
         }
         shown
     }
+}
 
+impl Pending for Panel {
     fn deliver(&mut self) -> Result<()> {
         Ok(())
     }

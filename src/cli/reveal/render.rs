@@ -28,6 +28,15 @@ pub enum Reveal {
     Csv,
 }
 
+/// The forms in which many can be told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    Json,
+    Csv,
+}
+
+pub const CSV_HEADER: &str = "username,password,key_id\n";
+
 /// Larger than any form of any password: a buffer that grows leaves copies.
 const CAPACITY: usize = 16 * 1024;
 
@@ -47,12 +56,29 @@ pub fn render(reveal: Reveal, credential: &Credential) -> Result<Zeroizing<Vec<u
     Ok(out)
 }
 
+/// One of many on a line of its own, under [`CSV_HEADER`] where it is CSV.
+pub fn line(form: Stream, credential: &Credential, out: &mut Vec<u8>) -> Result<()> {
+    let written = match form {
+        Stream::Json => members(out, credential, ["{", ",", ":", "}"]),
+        Stream::Csv => csv_row(out, credential),
+    };
+    written.map_err(|e| Error::Undeliverable(e.to_string()))
+}
+
 fn json(out: &mut Vec<u8>, credential: &Credential) -> std::io::Result<()> {
+    members(out, credential, ["{\n  ", ",\n  ", ": ", "\n}"])
+}
+
+fn members(
+    out: &mut Vec<u8>,
+    credential: &Credential,
+    [begin, next, is, end]: [&str; 4],
+) -> std::io::Result<()> {
     let connection = &credential.connection;
     // The password goes straight into the buffer, past any intermediate value.
-    write!(out, "{{\n  \"username\": ")?;
+    write!(out, "{begin}\"username\"{is}")?;
     serde_json::to_writer(&mut *out, credential.username.as_str())?;
-    write!(out, ",\n  \"password\": ")?;
+    write!(out, "{next}\"password\"{is}")?;
     serde_json::to_writer(&mut *out, credential.password.expose())?;
     let rest = [
         ("key_id", json!(credential.key.as_str())),
@@ -65,9 +91,9 @@ fn json(out: &mut Vec<u8>, credential: &Credential) -> std::io::Result<()> {
         ("expires_at", json!(credential.expires_at)),
     ];
     for (name, value) in rest {
-        write!(out, ",\n  \"{name}\": {value}")?;
+        write!(out, "{next}\"{name}\"{is}{value}")?;
     }
-    writeln!(out, "\n}}")
+    writeln!(out, "{end}")
 }
 
 /// Names and values as they stand in an environment.
@@ -163,7 +189,12 @@ fn percent_encoded(out: &mut Vec<u8>, text: &str) {
 }
 
 fn csv(out: &mut Vec<u8>, credential: &Credential) -> std::io::Result<()> {
-    write!(out, "username,password,key_id\n{},", credential.username)?;
+    write!(out, "{CSV_HEADER}")?;
+    csv_row(out, credential)
+}
+
+fn csv_row(out: &mut Vec<u8>, credential: &Credential) -> std::io::Result<()> {
+    write!(out, "{},", credential.username)?;
     let password = credential.password.expose();
     if password.contains([',', '"']) {
         write!(out, "\"")?;

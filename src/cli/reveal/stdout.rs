@@ -7,12 +7,12 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use zeroize::Zeroizing;
 
 use super::Way;
 use super::render::{Reveal, render};
-use crate::app::credential::{Credential, Handover};
+use crate::app::credential::{Credential, Handover, Pending};
 use crate::cli::clipboard::{CopyArgs, Outcome};
 use crate::cli::output::Output;
 use crate::error::{Error, Result};
@@ -21,27 +21,32 @@ use crate::model::password::Password;
 pub struct ToStdout {
     reveal: Reveal,
     copy: CopyArgs,
-    stdout: File,
+    stdout: Stdout,
     bytes: Zeroizing<Vec<u8>>,
-    /// A file that others can read.
-    readable: bool,
     to_copy: Option<Password>,
 }
 
 /// How long a reader may take while the store is locked.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-impl ToStdout {
-    pub fn new(reveal: Reveal, copy: CopyArgs) -> Result<Self> {
+/// stdout as it takes a secret. A file of our own: std's buffer would keep a copy.
+pub struct Stdout {
+    pub file: File,
+    /// A file that others can read.
+    pub readable: bool,
+}
+
+impl Stdout {
+    /// Refuses one on which the password would be lost, or kept by others.
+    pub fn open() -> Result<Self> {
         const OTHERS_READ: u32 = 0o044;
         let refused = |reason: &str| Error::Undeliverable(reason.to_owned());
-        // A file of our own: std's buffer would keep a copy.
-        let stdout = io::stdout()
+        let file = io::stdout()
             .as_fd()
             .try_clone_to_owned()
             .map(File::from)
             .map_err(|e| refused(&format!("stdout is closed ({e})")))?;
-        let meta = stdout
+        let meta = file
             .metadata()
             .map_err(|e| refused(&format!("stdout is closed ({e})")))?;
         if meta.file_type().is_char_device() && is_dev_null(meta.rdev()) {
@@ -55,33 +60,59 @@ impl ToStdout {
         }
         // The shell made the file, before this program ran.
         let readable = meta.is_file() && meta.mode() & OTHERS_READ != 0;
-        Ok(Self {
-            reveal,
-            copy,
-            stdout,
-            bytes: Zeroizing::default(),
-            readable,
-            to_copy: None,
-        })
+        Ok(Self { file, readable })
     }
 
-    fn write_all(&mut self) -> io::Result<()> {
+    pub fn warn(&self, out: &Output, other: &str) {
+        if self.readable {
+            out.warn(&format!(
+                "others can read the file on stdout; {other} they cannot"
+            ));
+        }
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.write_all(bytes).map_err(|e| undelivered(&e))
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        let mut rest = &self.bytes[..];
+        let mut rest = bytes;
         while !rest.is_empty() {
-            wait_for_room(&self.stdout, Some(deadline))?;
-            match self.stdout.write(rest) {
+            wait_for_room(&self.file, &|| Instant::now() >= deadline)?;
+            match self.file.write(rest) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(n) => rest = &rest[n..],
                 Err(e) if matches!(e.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
                 Err(e) => return Err(e),
             }
         }
-        match self.stdout.sync_all() {
+        match self.file.sync_all() {
             // Pipes and terminals have nothing to sync.
-            Err(e) if self.stdout.metadata()?.is_file() => Err(e),
+            Err(e) if self.file.metadata()?.is_file() => Err(e),
             _ => Ok(()),
         }
+    }
+
+    /// A slow reader is waited for here, where nothing is locked.
+    pub fn wait(&self, give_up: &dyn Fn() -> bool) -> Result<()> {
+        wait_for_room(&self.file, give_up).map_err(|e| undelivered(&e))
+    }
+}
+
+fn undelivered(error: &io::Error) -> Error {
+    Error::Undelivered(format!("stdout: {error}"))
+}
+
+impl ToStdout {
+    pub fn new(reveal: Reveal, copy: CopyArgs) -> Result<Self> {
+        Ok(Self {
+            reveal,
+            copy,
+            stdout: Stdout::open()?,
+            bytes: Zeroizing::default(),
+            to_copy: None,
+        })
     }
 }
 
@@ -92,14 +123,13 @@ impl Handover for ToStdout {
         if self.copy.is_explicit() {
             self.to_copy = Some(credential.password);
         }
-        // A slow reader is waited for here, where nothing is locked.
-        wait_for_room(&self.stdout, None).map_err(|e| Error::Undelivered(format!("stdout: {e}")))
+        self.stdout.wait(&|| false)
     }
+}
 
+impl Pending for ToStdout {
     fn deliver(&mut self) -> Result<()> {
-        let written = self
-            .write_all()
-            .map_err(|e| Error::Undelivered(format!("stdout: {e}")));
+        let written = self.stdout.write(&self.bytes);
         self.bytes = Zeroizing::default();
         written
     }
@@ -109,9 +139,7 @@ impl Handover for ToStdout {
 
 impl Way for ToStdout {
     fn finish(&mut self, out: &Output) {
-        if self.readable {
-            out.warn("others can read the file on stdout; --output FILE makes one they cannot");
-        }
+        self.stdout.warn(out, "--output FILE makes one");
         if let Some(password) = self.to_copy.take() {
             let outcome = self.copy.copy(&password).outcome;
             // A panel clears it when it closes; here nobody knows when.
@@ -125,24 +153,16 @@ impl Way for ToStdout {
     }
 }
 
-/// Until something can be written, or the reader is gone.
-fn wait_for_room(stdout: &File, deadline: Option<Instant>) -> io::Result<()> {
+/// Until something can be written, or the reader is gone, or this says so, which is
+/// asked now and then.
+fn wait_for_room(stdout: &File, give_up: &dyn Fn() -> bool) -> io::Result<()> {
+    const NOW_AND_THEN: u8 = 100;
     if stdout.is_terminal() {
         return Ok(());
     }
     loop {
-        let timeout = match deadline {
-            None => PollTimeout::NONE,
-            Some(deadline) => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return Err(io::Error::new(ErrorKind::TimedOut, "nobody reads it"));
-                }
-                PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
-            }
-        };
         let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::POLLOUT)];
-        match poll(&mut fds, timeout) {
+        match poll(&mut fds, NOW_AND_THEN) {
             Err(nix::errno::Errno::EINTR) | Ok(0) => {}
             Err(e) => return Err(e.into()),
             Ok(_) => {
@@ -158,6 +178,9 @@ fn wait_for_room(stdout: &File, deadline: Option<Instant>) -> io::Result<()> {
                     Ok(())
                 };
             }
+        }
+        if give_up() {
+            return Err(io::Error::new(ErrorKind::TimedOut, "nobody reads it"));
         }
     }
 }

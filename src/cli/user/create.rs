@@ -3,7 +3,9 @@
 use anyhow::Result;
 use clap::Args;
 
+use super::bulk::BulkArgs;
 use super::record::UserRecord;
+use crate::app::bulk::BulkRequest;
 use crate::app::credential::{CreateRequest, Name};
 use crate::app::users::{Expiry, UserRequest};
 use crate::cli::password_input::PasswordArgs;
@@ -52,6 +54,9 @@ pub struct Create {
     expires_at: Option<Time>,
 
     #[command(flatten)]
+    many: BulkArgs,
+
+    #[command(flatten)]
     senders: SenderArgs,
 
     #[command(flatten)]
@@ -69,6 +74,9 @@ pub struct Create {
 
 impl Create {
     pub fn run(self, context: &mut Context) -> Result<()> {
+        if self.many.is_wanted() {
+            return self.run_many(context);
+        }
         let name = match (self.username, self.domain) {
             (Some(username), _) => Name::Chosen(username),
             (None, Some(domain)) => Name::Generated(domain, self.label.clone()),
@@ -119,5 +127,24 @@ impl Create {
             context.out.result(&UserRecord::new(&user, app.now()))?;
         }
         Ok(())
+    }
+
+    fn run_many(self, context: &mut Context) -> Result<()> {
+        let (daily_limit, mut sending) = self.limits.split();
+        sending.senders = self.senders.senders()?;
+        let request = BulkRequest {
+            domain: self.domain,
+            add_domain: self.add_domain,
+            skip_existing: self.many.skips_existing(),
+            form: self.password.form(),
+            user: UserRequest {
+                label: None,
+                daily_limit: daily_limit.and_then(Setting::value),
+                expires: (self.expires_in.map(Expiry::In)).or(self.expires_at.map(Expiry::At)),
+                sending,
+                rotation: self.rotation.change_for_many()?,
+            },
+        };
+        self.many.run(&request, &self.reveal, context)
     }
 }

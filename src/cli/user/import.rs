@@ -1,7 +1,7 @@
 //! `smtpcred user import`
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
@@ -10,16 +10,18 @@ use clap::Args;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::bulk;
 use super::roster_help;
 use super::row_record::RowRecord;
 use crate::app::import::{Change, Format, ImportOptions, Imported, Importer, Problem};
 use crate::cli::list::List;
-use crate::cli::new_file::{self, NewFile, failed};
+use crate::cli::new_file::NewFile;
 use crate::cli::output::{Output, Record};
+use crate::cli::password_folder::PasswordFolder;
 use crate::cli::{Context, prompt};
 use crate::error::{Error, Result as Outcome};
 use crate::model::name::{DomainName, Username};
-use crate::model::password::Password;
+use crate::model::password::{KeyId, Password};
 use crate::store::Access;
 
 /// Take in the users of another system, with the passwords they have
@@ -72,10 +74,8 @@ pub struct Import {
 impl Import {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let mut input = opened(&self.file)?;
-        if let Some(folder) = self.output_dir.as_ref().filter(|folder| !folder.is_dir()) {
-            let text = format!("there is no folder {}", folder.display());
-            return Err(Error::Undeliverable(text).into());
-        }
+        let folder = self.output_dir.as_deref();
+        let mut folder = folder.map(|f| context.password_folder(f)).transpose()?;
         let aside = self.skip_bad.as_deref().map(Aside::begin).transpose()?;
         let options = ImportOptions {
             format: self.from,
@@ -93,21 +93,27 @@ impl Import {
             Access::Existing
         };
         let mut app = context.app(access)?;
+        if let Some(folder) = folder.as_mut().filter(|_| !self.dry_run) {
+            bulk::settle(&mut app, folder, &context.out)?;
+        }
         let mut told = Told {
             confirmed: context.confirmed_beforehand(),
             printer: Printer::Out(&mut context.out),
             aside,
-            folder: self.output_dir.as_deref(),
-            delivered: Vec::new(),
+            folder: folder.as_mut(),
         };
         let outcome = app.import(&mut *input, &options, &mut told);
         let wrote = told.end(outcome.as_ref().err(), self.dry_run)?;
         let imported = outcome?;
+        if let Some(folder) = folder.as_mut().filter(|_| !self.dry_run) {
+            // Now its users are there, those of rows that were put aside are not.
+            folder.settle(&mut |username, key| app.has_key(username, key))?;
+        }
         finish(context, &options, imported, wrote)
     }
 }
 
-fn opened(file: &Path) -> Outcome<Box<dyn BufRead>> {
+pub(super) fn opened(file: &Path) -> Outcome<Box<dyn BufRead>> {
     if file == Path::new("-") {
         return Ok(Box::new(BufReader::new(io::stdin())));
     }
@@ -164,8 +170,7 @@ struct Told<'a> {
     confirmed: bool,
     printer: Printer<'a>,
     aside: Option<Aside>,
-    folder: Option<&'a Path>,
-    delivered: Vec<PathBuf>,
+    folder: Option<&'a mut PasswordFolder>,
 }
 
 /// A list is begun by the first that is wrong, or would change.
@@ -242,24 +247,21 @@ impl Importer for Told<'_> {
         }
     }
 
-    fn deliver(&mut self, username: &Username, password: &Password) -> Outcome<()> {
-        let Some(folder) = self.folder else {
+    fn deliver(&mut self, username: &Username, key: &KeyId, password: &Password) -> Outcome<()> {
+        let Some(folder) = &mut self.folder else {
             return Err(Error::Undeliverable("there is no folder for it".into()));
         };
-        let path = folder.join(username.as_str());
         let line = Zeroizing::new(format!("{}\n", password.expose()));
-        new_file::write(&path, line.as_bytes()).map_err(|e| match e.kind() {
-            io::ErrorKind::AlreadyExists => Error::OutputExists(path.clone()),
-            _ => failed(&path, &e),
-        })?;
-        self.delivered.push(path);
-        Ok(())
+        folder.put(username, key, line.as_bytes())
+    }
+
+    fn delivered(&mut self) -> Outcome<()> {
+        self.folder.as_ref().map_or(Ok(()), |folder| folder.sync())
     }
 
     fn withdraw(&mut self) {
-        for path in self.delivered.drain(..) {
-            // What is left would be a password that does not work.
-            let _ = fs::remove_file(path);
+        if let Some(folder) = &mut self.folder {
+            folder.withdraw();
         }
     }
 }

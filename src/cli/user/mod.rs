@@ -1,5 +1,6 @@
 //! `smtpcred user …`
 
+mod bulk;
 mod change;
 mod create;
 mod export;
