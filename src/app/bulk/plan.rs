@@ -83,9 +83,14 @@ impl App {
 
 /// What begins as JSON is JSON.
 fn read(input: &mut dyn BufRead, request: &BulkRequest) -> Result<(Vec<Wanted>, Vec<Problem>)> {
+    /// What Windows puts before a text.
+    const MARK: &[u8] = "\u{feff}".as_bytes();
     let (mut wanted, mut problems) = (Vec::new(), Vec::new());
     let begins = input.fill_buf().map_err(|e| failed(&e))?;
-    let begins = begins.strip_prefix("\u{feff}".as_bytes()).unwrap_or(begins);
+    if begins.starts_with(MARK) {
+        input.consume(MARK.len());
+    }
+    let begins = input.fill_buf().map_err(|e| failed(&e))?;
     let is_json = matches!(begins.trim_ascii_start().first(), Some(b'[' | b'{'));
     let mut take = |read| {
         match read {

@@ -6,7 +6,9 @@ use crate::app::import::Problem;
 use crate::app::import::fields::{Fields, limits, senders};
 use crate::app::import::format::{Columns, Raw};
 use crate::app::users::{Expiry, UserRequest};
+use crate::error::Error;
 use crate::model::name::DomainName;
+use crate::model::settings::{Limit, Setting};
 use crate::store::SendingChange;
 
 pub const COLUMNS: Columns = Columns {
@@ -55,11 +57,7 @@ impl Fields<'_> {
         self.field(column).filter(|text| !text.is_empty())
     }
 
-    fn value<T>(
-        &mut self,
-        column: &str,
-        read: impl FnOnce(&str) -> Result<T, crate::error::Error>,
-    ) -> Option<T> {
+    fn value<T>(&mut self, column: &str, read: impl FnOnce(&str) -> Result<T, Error>) -> Option<T> {
         self.said(column)?;
         self.good(column, read)
     }
@@ -96,17 +94,19 @@ impl Fields<'_> {
     }
 
     fn wanted(&mut self, or: &UserRequest) -> UserRequest {
+        let label = self.value("label", str::parse);
         let expires_in = self.value("expires_in", |text| text.parse().map(Expiry::In));
         let expires_at = self.value("expires_at", |text| text.parse().map(Expiry::At));
         if expires_in.is_some() && expires_at.is_some() {
             self.bad("expires_at", "is given beside expires_in");
         }
+        let daily_limit = self.value("daily_limit", str::parse::<Setting<Limit>>);
         let limits = self.value("limits", limits);
         let on_limit = self.value("on_limit", str::parse);
         let senders = self.value("senders", senders);
         UserRequest {
-            label: self.value("label", str::parse).or_else(|| or.label.clone()),
-            daily_limit: self.value("daily_limit", str::parse).or(or.daily_limit),
+            label: label.or_else(|| or.label.clone()),
+            daily_limit: daily_limit.map_or(or.daily_limit, Setting::value),
             expires: expires_in.or(expires_at).or(or.expires),
             sending: SendingChange {
                 senders: senders.or_else(|| or.sending.senders.clone()),

@@ -1,0 +1,444 @@
+//! `user create --from`: what is taken, what is refused, and that a run that ended
+//! early is gone on with by the same command.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::process::Stdio;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+mod support;
+use support::{PROGRAM, Run, Sandbox, Server, ended, finished, wait_for};
+
+#[path = "support/bulk.rs"]
+mod bulk;
+use bulk::{created, files, folder, names, sandbox, usernames, users, works};
+
+#[path = "support/small.rs"]
+mod small;
+use small::Small;
+
+#[path = "support/nobody.rs"]
+mod nobody;
+use nobody::{as_nobody, give_to_nobody};
+
+#[path = "support/pty.rs"]
+mod pty;
+use pty::Pty;
+
+const TO_FOLDER: [&str; 6] = [
+    "user",
+    "create",
+    "--from",
+    "names.csv",
+    "--output-dir",
+    "passwords",
+];
+const TO_STREAM: [&str; 6] = ["user", "create", "--from", "names.csv", "--reveal", "json"];
+
+fn write(sandbox: &Sandbox, text: &str) {
+    fs::write(sandbox.folder.path().join("names.csv"), text).unwrap();
+}
+
+#[test]
+fn each_user_gets_a_file_that_only_its_owner_reads() {
+    let sandbox = sandbox();
+    let all = names(&sandbox, 1000);
+    folder(&sandbox);
+    let run = sandbox.run(&TO_FOLDER);
+    assert_eq!((run.code, run.stdout.as_str()), (0, ""), "{}", run.stderr);
+    assert_eq!(
+        run.stderr,
+        "created 1000; their passwords are in passwords\n"
+    );
+    assert_eq!(usernames(&sandbox), all);
+    assert_eq!(files(&sandbox), (all.clone(), Default::default()));
+    assert_eq!(created(&sandbox), 1000);
+    for name in all.iter().step_by(90) {
+        let file = fs::metadata(folder(&sandbox).join(name)).unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o600);
+        assert_eq!(file.nlink(), 1);
+        assert!(works(&sandbox, name), "{name}");
+    }
+}
+
+#[test]
+fn rows_say_what_flags_say_of_one() {
+    let sandbox = sandbox();
+    sandbox.ok(&["set-settings", "--host", "smtp.example.com"]);
+    write(
+        &sandbox,
+        "name,domain,label,daily_limit,limits,on_limit,senders,expires_at\n\
+         shop,example.com,Shop,5,messages/hour=2 recipients/day=9,reject,a@b.example c.example,2030-01-01\n\
+         ,new.example,Contact form,,,,,\n\
+         Crm@Example.COM,,,,,,,\n",
+    );
+    folder(&sandbox);
+    let args = ["--add-domain", "--daily-limit", "7", "--reveal", "env"];
+    let args = [&TO_FOLDER[..], &args, &["--rotate-every", "90d", "--json"]].concat();
+    let made: serde_json::Value = serde_json::from_str(&sandbox.ok(&args)).unwrap();
+    assert_eq!((&made["created"], &made["left"]), (&3.into(), &0.into()));
+    let shop = sandbox.json(&["user", "show", "shop@example.com"]);
+    assert_eq!(shop["label"], "Shop");
+    assert_eq!(shop["daily_limit"], 5);
+    assert_eq!(shop["expires_at"], "2030-01-01T00:00:00Z");
+    assert_eq!(shop["on_limit"], "reject");
+    assert_eq!(
+        shop["senders"],
+        serde_json::json!(["a@b.example", "c.example"])
+    );
+    assert_eq!(shop["rotate_every_seconds"], 90 * 86400);
+    let crm = sandbox.json(&["user", "show", "crm@example.com"]);
+    assert_eq!(crm["daily_limit"], 7);
+    let generated = made["users"][1]["username"].as_str().unwrap();
+    assert!(generated.starts_with("contact-form-") && generated.ends_with("@new.example"));
+    let file = fs::read_to_string(folder(&sandbox).join("shop@example.com")).unwrap();
+    assert!(file.starts_with("SMTP_HOST=smtp.example.com\n"), "{file}");
+    assert_eq!(
+        made["users"][0]["key_id"],
+        users(&sandbox)["shop@example.com"]
+    );
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once_and_nothing_is_written() {
+    let sandbox = sandbox();
+    sandbox.create("there@example.com");
+    sandbox.ok(&["domain", "add", "full.example", "--max-users", "1"]);
+    let long = format!("{}@{}.example", "a".repeat(60), ["b"; 90].join("."));
+    let domain = long.split_once('@').unwrap().1;
+    sandbox.ok(&["domain", "add", domain, "-q"]);
+    write(
+        &sandbox,
+        &format!(
+            "username,label,daily_limit,expires_at\n\
+             good@example.com,,,\n\
+             bad name@example.com,a\tb,-1,yesterday\n\
+             good@example.com,,,\n\
+             there@example.com,,,\n\
+             there@example.com,,,\n\
+             a@nowhere.example,,,\n\
+             one@full.example,,,\n\
+             two@full.example,,,\n\
+             taken@example.com,,,\n\
+             short@example.com,,\n\
+             ,,,\n\
+             alone,,,\n\
+             {long},,,\n"
+        ),
+    );
+    let taken = folder(&sandbox).join("taken@example.com");
+    std::os::unix::fs::symlink("/nowhere", &taken).unwrap();
+    let run = sandbox.run(&[&TO_FOLDER[..], &["--json"]].concat());
+    assert_eq!(run.code, 2, "{}", run.stderr);
+    assert!(run.stderr.contains("\"bad_rows\""));
+    let rows: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let rows = rows.as_array().unwrap();
+    let found: Vec<_> = rows
+        .iter()
+        .map(|r| (r["row"].as_i64().unwrap(), r["columns"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (3, "label"),
+            (3, "expires_at"),
+            (3, "daily_limit"),
+            (3, "username"),
+            (4, "username"),
+            (5, "username"),
+            (6, "username"),
+            (7, "username"),
+            (9, "username"),
+            (10, "username"),
+            (11, ""),
+            (12, "username"),
+            (13, "username"),
+            (14, "username"),
+        ],
+        "{rows:#?}"
+    );
+    assert_eq!(rows[4]["reason"], "is in row 2, too");
+    assert_eq!(
+        rows[5]["reason"],
+        "exists already: --skip-existing leaves it out"
+    );
+    assert_eq!(rows[6]["reason"], "is in row 5, too");
+    assert!(
+        rows[13]["reason"]
+            .as_str()
+            .unwrap()
+            .starts_with("is too long")
+    );
+    assert!(!run.stdout.contains("bad name"), "values are not repeated");
+    assert_eq!(usernames(&sandbox).len(), 1);
+    assert_eq!(files(&sandbox).0.len(), 1);
+}
+
+#[test]
+fn what_is_no_list_of_users_is_refused() {
+    let sandbox = sandbox();
+    folder(&sandbox);
+    let endless = format!("username\n\"{}", "x".repeat(2_000_000));
+    for text in [
+        "",
+        "shop@example.com\n",
+        "username,username\n",
+        "domain\nexample.com\n",
+        "username\n\"a@example.com",
+        "[",
+        "{\"a\":[]}[",
+        "[1, null, {\"username\": {}}]",
+        "[{\"username\":\"a@example.com\",\"colour\":\"red\"}]",
+        "\u{0}\u{202e}\n",
+        &endless,
+    ] {
+        write(&sandbox, text);
+        for to in [TO_FOLDER, TO_STREAM] {
+            let run = sandbox.run(&to);
+            let what: String = text.chars().take(40).collect();
+            let empty = what.starts_with("username\n\"a") && run.code == 0;
+            assert!(run.code == 2 || empty, "{what:?}: {run:?}");
+            assert!(!run.stderr.contains("panicked"), "{what:?}: {run:?}");
+        }
+    }
+    // Neither does a command line that names no place, or two.
+    names(&sandbox, 1);
+    for args in [
+        &["user", "create", "--from", "names.csv"][..],
+        &["user", "create", "--from", "names.csv", "--reveal", "line"],
+        &["user", "create", "--output-dir", "passwords"],
+        &["user", "create", "a@example.com", "--from", "names.csv"],
+        &[
+            "user",
+            "create",
+            "--from",
+            "missing.csv",
+            "--reveal",
+            "json",
+        ],
+        &["user", "create", "--from", ".", "--reveal", "json"],
+    ] {
+        assert_eq!(sandbox.run(args).code, 2, "{args:?}");
+    }
+    assert!(usernames(&sandbox).len() <= 1);
+}
+
+#[test]
+fn the_same_command_goes_on_where_it_ended() {
+    let sandbox = sandbox();
+    folder(&sandbox);
+    let text = "username,label,domain\n\
+         a@example.com,,\n\
+         ,Shop,example.com\n\
+         ,Shop,example.com\n\
+         ,,example.com\n";
+    write(&sandbox, &text.replace(",,example.com\n", ""));
+    let first = sandbox.run(&[&TO_FOLDER[..], &["--json"]].concat());
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    // One that was named by hand is not taken for one of the file.
+    sandbox.ok(&["user", "create", "own@example.com", "--label", "Shop", "-q"]);
+    write(
+        &sandbox,
+        "username,label,domain\n\
+         a@example.com,,\n\
+         ,Shop,example.com\n\
+         ,Shop,example.com\n\
+         ,Shop,example.com\n\
+         b@example.com,,\n",
+    );
+    let again = [&TO_FOLDER[..], &["--skip-existing", "--json"]].concat();
+    let second: serde_json::Value = serde_json::from_str(&sandbox.ok(&again)).unwrap();
+    assert_eq!(second["created"], 2);
+    assert_eq!(second["skipped"], 3);
+    assert_eq!(second["users"][0]["row"], 5);
+    let third: serde_json::Value = serde_json::from_str(&sandbox.ok(&again)).unwrap();
+    assert_eq!(
+        (&third["created"], &third["skipped"]),
+        (&0.into(), &5.into())
+    );
+    assert_eq!(usernames(&sandbox).len(), 6);
+    assert_eq!(files(&sandbox).0.len(), 5);
+}
+
+#[test]
+fn a_stream_has_a_line_for_each_user_and_says_what_is_committed() {
+    let sandbox = sandbox();
+    let names: Vec<_> = (0..40).map(|i| format!("{{\"name\":\"n{i}\"}}")).collect();
+    let text = format!("\u{feff} [{}]", names.join(","));
+    let args = ["--from", "-", "--domain", "example.com", "--json"];
+    let run = sandbox.run_with_stdin(&[&["user", "create"][..], &args].concat(), text.as_bytes());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let lines: Vec<serde_json::Value> = run
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let (credentials, commits): (Vec<_>, Vec<_>) =
+        lines.iter().partition(|line| line["created"].is_null());
+    assert_eq!(credentials.len(), 40);
+    assert_eq!(commits.last().unwrap()["created"], 40);
+    for (i, line) in credentials.iter().enumerate() {
+        let username = format!("n{i}@example.com");
+        assert_eq!(line["username"], username, "in the order of the file");
+        assert_eq!(line["key_id"], users(&sandbox)[&username]);
+    }
+    let last = credentials[39]["password"].as_str().unwrap();
+    assert_eq!(sandbox.verify("n39@example.com", last), 0);
+
+    let csv = "name\nx@example.com\n";
+    let args = ["user", "create", "--from", "-", "--format", "csv", "-q"];
+    let run = sandbox.run_with_stdin(&args, csv.as_bytes());
+    let mut rows = csv::Reader::from_reader(run.stdout.as_bytes());
+    let row = rows.records().next().unwrap().unwrap();
+    assert_eq!(sandbox.verify(&row[0], &row[1]), 0);
+}
+
+#[test]
+fn p2_a_reader_that_leaves_ends_it_and_what_it_was_given_works() {
+    let sandbox = sandbox();
+    let all = names(&sandbox, 400);
+    let mut child = sandbox.command(&TO_STREAM);
+    child.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = Server(child.spawn().unwrap());
+    let mut stdout = running.0.stdout.take().unwrap();
+    let mut seen = vec![0; 3000];
+    stdout.read_exact(&mut seen).unwrap();
+    drop(stdout);
+    let run = ended(running);
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    assert!(run.stderr.contains("--skip-existing"), "{}", run.stderr);
+    let there = usernames(&sandbox);
+    assert!(there.len() < all.len());
+    let seen = String::from_utf8(seen).unwrap();
+    let first: serde_json::Value = serde_json::from_str(seen.lines().next().unwrap()).unwrap();
+    let username = first["username"].as_str().unwrap();
+    let password = first["password"].as_str().unwrap();
+    assert_eq!(sandbox.verify(username, password), 0);
+    assert_eq!(created(&sandbox), there.len());
+}
+
+#[test]
+fn p2_nobody_is_created_who_cannot_be_told_about() {
+    let sandbox = sandbox();
+    names(&sandbox, 5);
+    let shell = |script: &str| -> Run {
+        let args = [&["-c", script, PROGRAM], &TO_STREAM[..]].concat();
+        finished(sandbox.other_command("sh", &args).output().unwrap())
+    };
+    for script in [
+        "exec \"$0\" \"$@\" >&-",
+        "exec \"$0\" \"$@\" >/dev/null",
+        "exec \"$0\" \"$@\" >/dev/full",
+        "exec \"$0\" \"$@\" | :; test \"$(\"$0\" user list --format csv | wc -l)\" = 1 && exit 74",
+    ] {
+        let run = shell(script);
+        assert_eq!(run.code, 74, "{script}: {run:?}");
+    }
+    assert_eq!(sandbox.run(&TO_FOLDER).code, 74, "no such folder");
+    assert!(users(&sandbox).is_empty());
+}
+
+#[test]
+fn a_folder_of_others_is_refused() {
+    let sandbox = sandbox();
+    names(&sandbox, 2);
+    folder(&sandbox);
+    for path in [
+        sandbox.folder.path().to_owned(),
+        sandbox.folder.path().join("data"),
+    ] {
+        give_to_nobody(&path);
+    }
+    for entry in fs::read_dir(sandbox.folder.path().join("data")).unwrap() {
+        give_to_nobody(&entry.unwrap().path());
+    }
+    let run = as_nobody(PROGRAM)
+        .args(TO_FOLDER)
+        .env("SMTPCRED_STORE", sandbox.store())
+        .current_dir(sandbox.folder.path())
+        .output();
+    let run = finished(run.unwrap());
+    if nix::unistd::geteuid().is_root() {
+        assert_eq!(run.code, 74, "{run:?}");
+        assert!(users(&sandbox).is_empty());
+    }
+}
+
+#[test]
+#[ignore = "needs root for a small file system: run tests/run"]
+fn p2_a_disk_that_gets_full_ends_it_and_room_lets_it_go_on() {
+    let sandbox = sandbox();
+    let all = names(&sandbox, 200);
+    fs::create_dir(sandbox.folder.path().join("disk")).unwrap();
+    let small = Small::new(&sandbox.folder.path().join("disk"));
+    std::os::unix::fs::symlink(&small.0, sandbox.folder.path().join("passwords")).unwrap();
+    small.leave(400);
+    let run = sandbox.run(&TO_FOLDER);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.stderr.contains("No space left"), "{run:?}");
+    small.empty();
+    let there = usernames(&sandbox);
+    assert!(!there.is_empty() && there.len() < 200, "{}", there.len());
+    assert_eq!(files(&sandbox), (there, Default::default()));
+    sandbox.ok(&[&TO_FOLDER[..], &["--skip-existing"]].concat());
+    assert_eq!(files(&sandbox), (all.clone(), Default::default()));
+    assert_eq!(usernames(&sandbox), all);
+}
+
+#[test]
+fn ctrl_c_ends_it_soon_and_says_how_far_it_is() {
+    let sandbox = sandbox();
+    let all = names(&sandbox, 3000);
+    folder(&sandbox);
+    let mut command = sandbox.command(&TO_FOLDER);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let running = Server(child.spawn().unwrap());
+    wait_for("some users", || (files(&sandbox).0.len() > 3).then_some(()));
+    let pid = i32::try_from(running.0.id()).unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGINT).unwrap();
+    let run = ended(running);
+    assert_eq!(run.code, 130, "{run:?}");
+    let there = usernames(&sandbox);
+    assert!(there.len() < all.len());
+    let said = format!(
+        "error: interrupted; users created: {}, not created: {}",
+        there.len(),
+        3000 - there.len()
+    );
+    assert!(run.stderr.contains(&said), "{said}: {run:?}");
+    assert_eq!(files(&sandbox), (there, Default::default()));
+}
+
+#[test]
+fn a_terminal_shows_how_far_it_is() {
+    let sandbox = sandbox();
+    names(&sandbox, 60);
+    folder(&sandbox);
+    let pty = Pty::run(&sandbox.command(&TO_FOLDER));
+    let ended = pty.end();
+    assert_eq!(ended.code, 0);
+    let printed = String::from_utf8_lossy(&ended.printed).into_owned();
+    assert!(printed.contains("/60"), "{printed}");
+    assert!(printed.contains("created 60; their passwords are in passwords"));
+}
+
+#[test]
+fn one_run_at_a_time_writes_to_a_folder() {
+    let sandbox = sandbox();
+    names(&sandbox, 2);
+    let lock = File::open(folder(&sandbox)).unwrap();
+    lock.lock().unwrap();
+    let run = sandbox.run(&TO_FOLDER);
+    assert_eq!(run.code, 74);
+    assert!(run.stderr.contains("another run"), "{}", run.stderr);
+    drop(lock);
+    sandbox.ok(&TO_FOLDER);
+    // What is there is never overwritten, and no leftover of ours is invented.
+    let own = folder(&sandbox).join(".smtpcred-notes");
+    File::create(&own).unwrap().write_all(b"mine").unwrap();
+    sandbox.ok(&[&TO_FOLDER[..], &["--skip-existing"]].concat());
+    assert_eq!(fs::read(&own).unwrap(), b"mine");
+}
