@@ -42,27 +42,6 @@ Environment:
   SMTPCRED_STORE    the store's file, as --store
   NO_COLOR          no colours";
 
-pub const USER_CREATE: &str = "\
-Examples:
-  smtpcred user create shop@example.com --add-domain
-  smtpcred user create --domain example.com --label \"WordPress\"      wordpress-7kq3@example.com
-  smtpcred user create crm@example.com --expires-in 180d --output /root/crm.password
-  smtpcred user create app@example.com --reveal env >> app.env
-  smtpcred user create app@example.com --reveal k8s | kubectl apply -f -
-  pass show crm | smtpcred user create crm@example.com --password-stdin
-
-JSON:
-  {username, password, key_id, host, ports: [{port, encryption, recommended}], auth, expires_at}.
-  With --output, or a password of your own: the user, as `user list` prints it.
-
-A password of your own:
-  12 to 256 characters, and not one that is guessed first. It is printed only with --reveal or
-  --output: you know it already.
-
-Where it may go:
-  Refused before anything is changed, with exit code 74: stdout that is closed or /dev/null, the
-  system's journal, a file that exists.";
-
 pub const USER_RESET: &str = "\
 Examples:
   smtpcred user reset shop@example.com                   the old password stops at once

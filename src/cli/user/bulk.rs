@@ -9,12 +9,11 @@ use clap::Args;
 use serde::Serialize;
 
 use super::import::opened;
-use super::row_record::RowRecord;
+use super::row_record::{RowRecord, Rows};
 use crate::app::App;
 use crate::app::bulk::{Batches, BulkRequest, Clerk, Created, Plan, PlannedUser};
 use crate::app::credential::{Credential, Pending};
 use crate::app::import::Problem;
-use crate::cli::list::List;
 use crate::cli::output::{Output, Record};
 use crate::cli::password_folder::PasswordFolder;
 use crate::cli::progress::Progress;
@@ -171,41 +170,21 @@ pub(super) fn settle(app: &mut App, folder: &mut PasswordFolder, out: &Output) -
 /// Tells what is wrong: in a list, or beside a stream.
 struct Desk<'a> {
     folder: Option<&'a PasswordFolder>,
-    printer: Printer<'a>,
-}
-
-#[expect(clippy::large_enum_variant, reason = "there is one")]
-enum Printer<'a> {
-    Out(&'a mut Output),
-    List(List<'a>),
-    Nothing,
+    printer: Rows<'a>,
 }
 
 impl Clerk for Desk<'_> {
     fn problem(&mut self, problem: &Problem) -> Outcome<()> {
-        self.printer = match std::mem::replace(&mut self.printer, Printer::Nothing) {
-            Printer::Out(out) if self.folder.is_some() => Printer::List(out.list::<RowRecord>()),
-            other => other,
-        };
-        match &mut self.printer {
-            Printer::List(list) => list.push(&RowRecord {
-                row: Some(problem.row),
-                what: "bad",
-                username: None,
-                columns: problem.column.clone(),
-                reason: Some(problem.reason.clone()),
-            }),
-            Printer::Out(out) => {
-                let Problem {
-                    row,
-                    column,
-                    reason,
-                } = problem;
-                out.warn(&format!("row {row}: {column} {reason}"));
-                Ok(())
-            }
-            Printer::Nothing => Ok(()),
+        if let (None, Rows::Out(out)) = (self.folder, &self.printer) {
+            let Problem {
+                row,
+                column,
+                reason,
+            } = problem;
+            out.warn(&format!("row {row}: {column} {reason}"));
+            return Ok(());
         }
+        self.printer.push(&RowRecord::bad(problem))
     }
 
     fn refuses(&self, username: &Username) -> Option<String> {
@@ -225,10 +204,10 @@ fn plan(
             Target::Folder(folder, _) => Some(folder),
             Target::Stream(..) => None,
         },
-        printer: Printer::Out(out),
+        printer: Rows::Out(out),
     };
     let plan = app.plan_users(input, request, &mut desk);
-    if let Printer::List(list) = desk.printer {
+    if let Rows::List(list) = desk.printer {
         list.end("")?;
     }
     plan

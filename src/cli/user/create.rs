@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::bulk::BulkArgs;
 use super::record::UserRecord;
+use super::roster_help;
 use crate::app::bulk::BulkRequest;
 use crate::app::credential::{CreateRequest, Name};
 use crate::app::users::{Expiry, UserRequest};
@@ -12,7 +13,7 @@ use crate::cli::password_input::PasswordArgs;
 use crate::cli::reveal::RevealArgs;
 use crate::cli::rotation::RotationArgs;
 use crate::cli::sending::{LimitArgs, SenderArgs};
-use crate::cli::{Context, complete, help};
+use crate::cli::{Context, complete};
 use crate::error::Error;
 use crate::model::duration::Duration;
 use crate::model::label::Label;
@@ -27,7 +28,7 @@ use crate::store::Access;
 /// moment you say that you have saved it. In a pipe or a script it is printed with a newline and
 /// nothing else, and the user exists only if it could be printed in full.
 #[derive(Debug, Args)]
-#[command(after_long_help = help::USER_CREATE)]
+#[command(after_long_help = roster_help::USER_CREATE)]
 pub struct Create {
     /// What the application signs in as, such as shop@example.com
     #[arg(value_name = "USERNAME")]
@@ -54,13 +55,13 @@ pub struct Create {
     expires_at: Option<Time>,
 
     #[command(flatten)]
-    many: BulkArgs,
-
-    #[command(flatten)]
     senders: SenderArgs,
 
     #[command(flatten)]
     limits: LimitArgs,
+
+    #[command(flatten)]
+    many: BulkArgs,
 
     #[command(flatten)]
     password: PasswordArgs,

@@ -12,11 +12,10 @@ use zeroize::Zeroizing;
 
 use super::bulk;
 use super::roster_help;
-use super::row_record::RowRecord;
+use super::row_record::{RowRecord, Rows};
 use crate::app::import::{Change, Format, ImportOptions, Imported, Importer, Problem};
-use crate::cli::list::List;
 use crate::cli::new_file::NewFile;
-use crate::cli::output::{Output, Record};
+use crate::cli::output::Record;
 use crate::cli::password_folder::PasswordFolder;
 use crate::cli::{Context, prompt};
 use crate::error::{Error, Result as Outcome};
@@ -98,7 +97,7 @@ impl Import {
         }
         let mut told = Told {
             confirmed: context.confirmed_beforehand(),
-            printer: Printer::Out(&mut context.out),
+            printer: Rows::Out(&mut context.out),
             aside,
             folder: folder.as_mut(),
         };
@@ -168,31 +167,12 @@ fn finish(
 
 struct Told<'a> {
     confirmed: bool,
-    printer: Printer<'a>,
+    printer: Rows<'a>,
     aside: Option<Aside>,
     folder: Option<&'a mut PasswordFolder>,
 }
 
-/// A list is begun by the first that is wrong, or would change.
-#[expect(clippy::large_enum_variant, reason = "there is one")]
-enum Printer<'a> {
-    Out(&'a mut Output),
-    List(List<'a>),
-    Nothing,
-}
-
 impl Told<'_> {
-    fn push(&mut self, record: &RowRecord) -> Outcome<()> {
-        self.printer = match std::mem::replace(&mut self.printer, Printer::Nothing) {
-            Printer::Out(out) => Printer::List(out.list::<RowRecord>()),
-            other => other,
-        };
-        match &mut self.printer {
-            Printer::List(list) => list.push(record),
-            Printer::Out(_) | Printer::Nothing => Ok(()),
-        }
-    }
-
     /// Says whether there was a list.
     fn end(self, error: Option<&Error>, dry_run: bool) -> Outcome<bool> {
         if let (Some(aside), None) = (self.aside, error)
@@ -201,8 +181,8 @@ impl Told<'_> {
             aside.keep()?;
         }
         match self.printer {
-            Printer::List(list) => list.end("").map(|()| true),
-            Printer::Out(out) if dry_run && error.is_none() => out
+            Rows::List(list) => list.end("").map(|()| true),
+            Rows::Out(out) if dry_run && error.is_none() => out
                 .list::<RowRecord>()
                 .end("nothing would change")
                 .map(|()| true),
@@ -216,17 +196,11 @@ impl Importer for Told<'_> {
         if let Some(aside) = &mut self.aside {
             return aside.push(problem, text);
         }
-        self.push(&RowRecord {
-            row: Some(problem.row),
-            what: "bad",
-            username: None,
-            columns: problem.column.clone(),
-            reason: Some(problem.reason.clone()),
-        })
+        self.printer.push(&RowRecord::bad(problem))
     }
 
     fn change(&mut self, change: &Change) -> Outcome<()> {
-        self.push(&RowRecord {
+        self.printer.push(&RowRecord {
             row: None,
             what: change.kind.name(),
             username: Some(change.username.to_string()),
@@ -240,7 +214,7 @@ impl Importer for Told<'_> {
             format!("users that are not in the file, and would be deleted: {deleted}");
         match &self.printer {
             _ if self.confirmed => Ok(()),
-            Printer::Out(out) => {
+            Rows::Out(out) => {
                 prompt::confirm_beside(out, "deleting users", &consequence, &deleted.to_string())
             }
             _ => Err(Error::NeedsConfirmation("deleting users")),

@@ -1,4 +1,49 @@
-//! What `user import` and `user export` say below their options.
+//! What `user create`, `user import` and `user export` say below their options.
+
+pub const USER_CREATE: &str = "\
+Examples:
+  smtpcred user create shop@example.com --add-domain
+  smtpcred user create --domain example.com --label \"WordPress\"      wordpress-7kq3@example.com
+  smtpcred user create crm@example.com --expires-in 180d --output /root/crm.password
+  smtpcred user create app@example.com --reveal env >> app.env
+  smtpcred user create app@example.com --reveal k8s | kubectl apply -f -
+  pass show crm | smtpcred user create crm@example.com --password-stdin
+  smtpcred user create --from names.csv --output-dir /root/passwords
+  smtpcred user create --from names.csv --reveal json | put-into-vault
+
+JSON:
+  {username, password, key_id, host, ports: [{port, encryption, recommended}], auth, expires_at}.
+  With --output, or a password of your own: the user, as `user list` prints it. With --from and
+  --output-dir: {created, skipped, left, users: [{row, username, label, key_id}]}; where rows are
+  bad, or with --dry-run, a list of {row, what, username, columns, reason}.
+
+Many at once:
+  CSV with a line of names first, or a JSON list of objects with the same: username (or name), alone
+  or beside domain; or label and domain, which makes the name up; expires_in or expires_at,
+  daily_limit, limits (messages/hour=100 recipients/day=500), on_limit, senders (with spaces). What a
+  row leaves empty, the flags say: --domain, --expires-in, --daily-limit and so on. All rows are
+  checked first, and all that is wrong is told at once.
+  Passwords go to --output-dir DIR, a file for each, in the form that --reveal says; or to stdout,
+  as lines of JSON or as CSV. All processors hash, users are created in the order of the file.
+
+Where a run with --from ends early:
+  Ctrl-C, a full disk, kill -9: those who are created stay. The same command with --skip-existing
+  creates the others; of rows with a label alone as many are taken to be there as users whose name
+  was made from it.
+  In DIR, a file with a user's name has the password of a user that exists. Until it does, the
+  password stands in .smtpcred-STORE-KEY-USERNAME; what a killed run leaves so, the next one with
+  the same folder gives its name, or removes it where the user was not created.
+  On stdout, {\"created\":N} after some lines says that the first N users printed exist. Of those
+  printed behind the last such line, and of CSV, a line counts if `user list` shows its key_id; after
+  a run with --skip-existing that ended with 0, the last line of each username does.
+
+A password of your own:
+  12 to 256 characters, and not one that is guessed first. It is printed only with --reveal or
+  --output: you know it already.
+
+Where it may go:
+  Refused before anything is changed, with exit code 74: stdout that is closed or /dev/null, the
+  system's journal, a file that exists.";
 
 pub const USER_IMPORT: &str = "\
 Examples:

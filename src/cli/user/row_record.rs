@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use crate::cli::output::Record;
+use crate::app::import::Problem;
+use crate::cli::list::List;
+use crate::cli::output::{Output, Record};
+use crate::error::Result;
 
 #[derive(Serialize)]
 pub struct RowRecord {
@@ -11,6 +14,39 @@ pub struct RowRecord {
     pub username: Option<String>,
     pub columns: String,
     pub reason: Option<String>,
+}
+
+impl RowRecord {
+    pub fn bad(problem: &Problem) -> Self {
+        Self {
+            row: Some(problem.row),
+            what: "bad",
+            username: None,
+            columns: problem.column.clone(),
+            reason: Some(problem.reason.clone()),
+        }
+    }
+}
+
+/// A list is begun by the first that is wrong, or would change.
+#[expect(clippy::large_enum_variant, reason = "there is one")]
+pub enum Rows<'a> {
+    Out(&'a mut Output),
+    List(List<'a>),
+    Nothing,
+}
+
+impl Rows<'_> {
+    pub fn push(&mut self, record: &RowRecord) -> Result<()> {
+        *self = match std::mem::replace(self, Self::Nothing) {
+            Self::Out(out) => Self::List(out.list::<RowRecord>()),
+            other => other,
+        };
+        match self {
+            Self::List(list) => list.push(record),
+            Self::Out(_) | Self::Nothing => Ok(()),
+        }
+    }
 }
 
 impl Record for RowRecord {
