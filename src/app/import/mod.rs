@@ -75,8 +75,6 @@ pub trait Importer {
     fn deliver(&mut self, username: &Username, key: &KeyId, password: &Password) -> Result<()>;
     /// All of them have to outlast a power cut, before their users are there.
     fn delivered(&mut self) -> Result<()>;
-    /// The users were not created after all.
-    fn withdraw(&mut self);
 }
 
 #[derive(Debug, Default)]
@@ -99,19 +97,6 @@ const TOGETHER: usize = 256;
 
 impl App {
     pub fn import(
-        &mut self,
-        input: &mut dyn BufRead,
-        options: &ImportOptions,
-        told: &mut dyn Importer,
-    ) -> Result<Imported> {
-        let outcome = self.import_all(input, options, told);
-        if outcome.is_err() || options.dry_run {
-            told.withdraw();
-        }
-        outcome
-    }
-
-    fn import_all(
         &mut self,
         input: &mut dyn BufRead,
         options: &ImportOptions,

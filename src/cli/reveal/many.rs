@@ -13,8 +13,20 @@ use crate::cli::password_folder::PasswordFolder;
 use crate::error::{Error, Result};
 
 pub struct ToFolder {
-    pub folder: PasswordFolder,
-    pub reveal: Reveal,
+    folder: PasswordFolder,
+    reveal: Reveal,
+    /// From then on the users may be there, whatever a commit says that fails.
+    delivered: bool,
+}
+
+impl ToFolder {
+    pub const fn new(folder: PasswordFolder, reveal: Reveal) -> Self {
+        Self {
+            folder,
+            reveal,
+            delivered: false,
+        }
+    }
 }
 
 impl Batches for ToFolder {
@@ -30,17 +42,22 @@ impl Batches for ToFolder {
     }
 
     fn committed(&mut self, _: &[Credential]) -> Result<()> {
+        self.delivered = false;
         self.folder.show()
     }
 }
 
 impl Pending for ToFolder {
     fn deliver(&mut self) -> Result<()> {
+        self.delivered = true;
         Ok(())
     }
 
     fn withdraw(&mut self) {
-        self.folder.withdraw();
+        // Otherwise the next run finds out.
+        if !self.delivered {
+            self.folder.withdraw();
+        }
     }
 }
 
@@ -49,8 +66,6 @@ pub struct ToStream {
     stdout: Stdout,
     stop: Arc<AtomicBool>,
     bytes: Zeroizing<Vec<u8>>,
-    /// Where a file ends before the batch that is being written, and behind it.
-    ends: Option<(u64, u64)>,
     begun: bool,
     made: u64,
 }
@@ -66,7 +81,6 @@ impl ToStream {
             stdout,
             stop,
             bytes: Zeroizing::default(),
-            ends: None,
             begun: false,
             made: 0,
         }
@@ -75,6 +89,15 @@ impl ToStream {
     fn length(&self) -> Option<u64> {
         let found = self.stdout.file.metadata().ok()?;
         found.is_file().then_some(found.len())
+    }
+
+    /// Half of a batch: out of a file it can be taken, unless others write there, too.
+    fn take_back(&self, before: Option<u64>, behind: u64) {
+        if let (Some(before), Some(end)) = (before, self.length())
+            && (before..=before + behind).contains(&end)
+        {
+            let _ = self.stdout.file.set_len(before);
+        }
     }
 
     fn wait(&self) -> Result<()> {
@@ -111,7 +134,6 @@ impl Batches for ToStream {
 
     fn committed(&mut self, made: &[Credential]) -> Result<()> {
         self.made += made.len() as u64;
-        self.ends = None;
         if self.form == Stream::Csv {
             return Ok(());
         }
@@ -123,21 +145,18 @@ impl Batches for ToStream {
 
 impl Pending for ToStream {
     fn deliver(&mut self) -> Result<()> {
+        let before = self.length();
         let behind = self.bytes.len() as u64;
-        self.ends = self.length().map(|end| (end, end + behind));
         let written = self.stdout.write(&self.bytes);
         self.bytes = Zeroizing::default();
         self.begun = true;
+        if written.is_err() {
+            self.take_back(before, behind);
+        }
         written
     }
 
     fn withdraw(&mut self) {
         self.bytes = Zeroizing::default();
-        // Out of a file it can be taken back, unless others write there, too.
-        if let (Some((before, behind)), Some(end)) = (self.ends.take(), self.length())
-            && (before..=behind).contains(&end)
-        {
-            let _ = self.stdout.file.set_len(before);
-        }
     }
 }

@@ -258,7 +258,7 @@ fn create(
         lines: Vec::new(),
         at: 0,
         way: match target {
-            Target::Folder(folder, reveal) => Box::new(ToFolder { folder, reveal }),
+            Target::Folder(folder, reveal) => Box::new(ToFolder::new(folder, reveal)),
             Target::Stream(stdout, form) => {
                 stdout.warn(out, "--output-dir DIR makes files");
                 Box::new(ToStream::new(form, stdout, stop.clone()))

@@ -102,13 +102,16 @@ impl Import {
             folder: folder.as_mut(),
         };
         let outcome = app.import(&mut *input, &options, &mut told);
-        let wrote = told.end(outcome.as_ref().err(), self.dry_run)?;
-        let imported = outcome?;
+        let wrote = told.end(outcome.as_ref().err(), self.dry_run);
         if let Some(folder) = folder.as_mut().filter(|_| !self.dry_run) {
-            // Now its users are there, those of rows that were put aside are not.
-            folder.settle(&mut |username, key| app.has_key(username, key))?;
+            // Whatever an error says, the store knows who is there.
+            let settled = folder.settle(&mut |username, key| app.has_key(username, key));
+            if outcome.is_ok() {
+                settled?;
+            }
         }
-        finish(context, &options, imported, wrote)
+        let imported = outcome?;
+        finish(context, &options, imported, wrote?)
     }
 }
 
@@ -231,12 +234,6 @@ impl Importer for Told<'_> {
 
     fn delivered(&mut self) -> Outcome<()> {
         self.folder.as_ref().map_or(Ok(()), |folder| folder.sync())
-    }
-
-    fn withdraw(&mut self) {
-        if let Some(folder) = &mut self.folder {
-            folder.withdraw();
-        }
     }
 }
 
