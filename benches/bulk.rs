@@ -10,14 +10,14 @@ use std::fmt::Write as _;
 use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use rusqlite::Connection;
-use smtpcred::error::Result;
+use smtpcred::error::{Error, Result};
 use smtpcred::model::actor::Actor;
 use smtpcred::model::event::Stamp;
 use smtpcred::model::hash::{Cost, Hasher};
@@ -220,7 +220,7 @@ fn run(this: &Path, kind: &str, store: &Path) -> (Duration, u32) {
         })
         .collect();
     let ended = children.into_iter().map(|mut child| child.wait());
-    let failed = ended.filter(|ended| !ended.as_ref().is_ok_and(|e| e.success()));
+    let failed = ended.filter(|ended| !ended.as_ref().is_ok_and(ExitStatus::success));
     let failed = u32::try_from(failed.count()).unwrap_or(u32::MAX);
     let time = start.elapsed();
     let users: u32 = Connection::open(store)
@@ -241,9 +241,9 @@ fn hashed() -> Result<NewPassword> {
 
 fn random(bytes: &mut [u8]) -> Result<()> {
     use std::io::Read as _;
-    let mut source = fs::File::open("/dev/urandom").expect("random numbers");
-    source.read_exact(bytes).expect("random numbers");
-    Ok(())
+    fs::File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(bytes))
+        .map_err(|e| Error::System(e.to_string()))
 }
 
 fn now() -> i64 {
@@ -281,7 +281,7 @@ fn ours(store: PathBuf, name: &str) -> Result<()> {
 /// The same with nothing but `busy_timeout`.
 fn plain(store: &Path, name: &str) -> rusqlite::Result<()> {
     let db = Connection::open(store)?;
-    db.busy_timeout(Duration::from_millis(5000))?;
+    db.busy_timeout(Duration::from_secs(5))?;
     db.execute_batch(
         "PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA synchronous = FULL",
     )?;

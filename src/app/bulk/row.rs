@@ -82,13 +82,13 @@ impl Fields<'_> {
         let domain = match self.value("domain", str::parse::<DomainName>) {
             Some(own) => own,
             None if self.said("domain").is_some() => return None,
-            None => match &request.domain {
-                Some(domain) => domain.clone(),
-                None => {
+            None => {
+                let Some(domain) = &request.domain else {
                     self.bad("domain", "is missing: say which with --domain");
                     return None;
-                }
-            },
+                };
+                domain.clone()
+            }
         };
         Some(Name::Generated(domain, user.label.clone()))
     }
