@@ -253,7 +253,7 @@ fn now() -> i64 {
 
 /// As `user create` does it.
 fn ours(store: PathBuf, name: &str) -> Result<()> {
-    let mut store = Store::open(&Location(store), Access::Existing)?;
+    let mut store = Store::open(&Location::File(store), Access::Existing)?;
     let username: Username = name.parse()?;
     let password = hashed()?;
     let stamp = Stamp {

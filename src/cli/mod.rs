@@ -159,7 +159,8 @@ impl Context {
 
     /// The folder for new passwords, locked for this run.
     pub fn password_folder(&self, path: &Path) -> Result<PasswordFolder, Error> {
-        PasswordFolder::open(path, &self.globals.location()?.0)
+        let store = self.globals.location()?.to_string();
+        PasswordFolder::open(path, Path::new(&store))
     }
 
     pub fn confirmed_beforehand(&self) -> bool {
