@@ -2,8 +2,8 @@
 //! terminal, no SQL, no socket.
 
 pub mod audit;
-pub mod copying;
 pub mod bulk;
+pub mod copying;
 pub mod credential;
 pub mod dns;
 pub mod domains;

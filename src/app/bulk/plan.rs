@@ -13,6 +13,7 @@ use crate::app::import::{csv, json};
 use crate::error::{Error, Result};
 use crate::model::label::Label;
 use crate::model::name::{DomainName, Username};
+use crate::store::{Page, UserFilter};
 
 /// Who is told of what is wrong, and knows where passwords go.
 pub trait Clerk {
@@ -246,7 +247,12 @@ impl Planning<'_> {
         if !self.labelled.contains_key(domain.as_str()) {
             let mut found: HashMap<String, u64> = HashMap::new();
             let named = &self.named;
-            self.app.store.users(Some(domain), &mut |user| {
+            let of_domain = UserFilter {
+                domain: Some(domain.clone()),
+                ..UserFilter::default()
+            };
+            let (all, now) = (Page::default(), self.app.now());
+            self.app.store.users(&of_domain, &all, now, &mut |user| {
                 let Some(label) = user.label.and_then(|text| text.parse::<Label>().ok()) else {
                     return Ok(());
                 };
