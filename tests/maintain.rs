@@ -113,9 +113,9 @@ fn a_hash_that_is_long_retired_is_erased_and_a_younger_one_is_not() {
 
 #[test]
 fn p10_others_write_in_between_and_a_kill_loses_nothing() {
+    const OLD: u32 = 60_000;
     let sandbox = Sandbox::new();
     let store = opened(&sandbox);
-    const OLD: u32 = 60_000;
     sent(&store, OLD, 500);
     let begin = || {
         let run = sandbox

@@ -200,14 +200,15 @@ impl App {
 
     fn give_back(&mut self, upkeep: Upkeep, space: Space) -> Result<Done> {
         let Space { whole, unused, .. } = space;
-        let worth_it = unused > LITTLE && unused > whole / 4;
+        let much = unused > LITTLE && unused > whole / 4;
+        let worth_it = much || upkeep.vacuum && unused > 0;
         let anew = upkeep.vacuum || whole <= SMALL;
-        let what = if !(worth_it || upkeep.vacuum && unused > 0) {
+        let what = if !worth_it {
             "little of the store holds nothing: it stays as it is"
         } else if space.gradually || anew {
-            "of the store held nothing: given back to the system"
+            "what held nothing, given back to the system"
         } else {
-            "of the store hold nothing: --vacuum would give it back; nobody can write meanwhile"
+            "what holds nothing: --vacuum would give it back; nobody can write meanwhile"
         };
         let mut done = Done {
             task: Task::Space,
@@ -215,7 +216,7 @@ impl App {
             rows: None,
             bytes: Some(0),
         };
-        if !(worth_it || upkeep.vacuum && unused > 0) {
+        if !worth_it {
             return Ok(done);
         }
         done.bytes = Some(unused);

@@ -63,7 +63,7 @@ pub struct Failures {
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     since: Option<Duration>,
 
-    /// Only those behind this one: `last_at,username,address,reason`
+    /// Only those behind this one: its time, username, address and reason, with commas
     #[arg(long, value_name = "PLACE")]
     after: Option<RefusalKey>,
 

@@ -12,7 +12,7 @@ pub struct Limit {
 }
 
 impl Limit {
-    pub fn behind<'a>(self, after: Option<&'a str>) -> Page<'a> {
+    pub fn behind(self, after: Option<&str>) -> Page<'_> {
         Page {
             after: after.unwrap_or_default(),
             most: self.limit,
