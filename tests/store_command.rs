@@ -40,8 +40,7 @@ fn fill(path: &Path) {
             .enumerate()
             .map(|(i, (name, kind))| match (name.as_str(), kind.as_str()) {
                 ("username", _) => Value::Text("ü@a.example".into()),
-                ("domain", _) => Value::Text("a.example".into()),
-                ("name", _) => Value::Text("a.example".into()),
+                ("domain" | "name", _) => Value::Text("a.example".into()),
                 ("key_id", _) => Value::Text("key00001".into()),
                 ("id", _) => Value::Integer(4711),
                 (_, "TEXT") => Value::Text(format!("{table} ' \\ {i}\n")),

@@ -32,6 +32,7 @@ const TABLES: [&str; 14] = [
 
 /// Looked at once for each connection.
 pub fn check(engine: &mut Postgres) -> Result<()> {
+    server(engine)?;
     let found = found(engine)?;
     match (found, engine.access) {
         (Some(found), Access::Look) if found > 0 => {}
@@ -49,6 +50,25 @@ pub fn check(engine: &mut Postgres) -> Result<()> {
         _ => {}
     }
     see_what_may_be_seen(engine)
+}
+
+/// What only speaks as PostgreSQL does may take a lock and not keep it.
+fn server(engine: &mut Postgres) -> Result<()> {
+    const VERSION: &str = "SELECT version() || ' ' || current_setting('server_version_num')";
+    /// The first with `pg_current_snapshot`.
+    const FIRST: u32 = 130_000;
+    let version = engine.ask(|wire| wire.simple(VERSION))?;
+    let version = version.first().map_or("", String::as_str);
+    let number = version.rsplit(' ').next().and_then(|n| n.parse().ok());
+    let known = version.starts_with("PostgreSQL ") && !version.contains("-YB-");
+    if known && number.is_some_and(|number: u32| number >= FIRST) {
+        return Ok(());
+    }
+    let name = version.split(',').next().unwrap_or_default();
+    Err(Error::StoreForeign {
+        store: (&engine.store).into(),
+        reason: format!("its server is {name}; it has to be PostgreSQL itself, 13 or later"),
+    })
 }
 
 /// Nothing where there are no tables of ours.
