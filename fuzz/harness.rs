@@ -10,6 +10,8 @@ use smtpcred::app::dns::{Subject, check};
 use smtpcred::model::dns::spf::{self, Spf};
 use smtpcred::model::dns::{Answer, Ask, Failure, Kind, Value};
 use smtpcred::model::hash::{Cost, Hash};
+use smtpcred::model::plan::Plan;
+use smtpcred::model::text::escaped;
 use smtpcred::protocol::auth::{Conversation, MAX_LINE, Step};
 use smtpcred::protocol::policy::{Action, Reader};
 use smtpcred::protocol::sasl::{self, Credentials};
@@ -252,5 +254,23 @@ pub fn dns(data: &[u8]) {
             let spf: Spf = amended.parse().expect("still good");
             assert_ne!(spf.all(), Some(spf::Qualifier::Pass), "{amended}");
         }
+    }
+}
+
+/// A plan is taken, or what is wrong with it is told in words that a terminal may
+/// see, by lines that there are.
+pub fn plan(data: &[u8]) {
+    let Err(problems) = Plan::parse(data) else {
+        return;
+    };
+    assert!(!problems.is_empty());
+    let lines = data.split(|byte| *byte == b'\n').count();
+    for problem in problems {
+        assert!(problem.line.is_none_or(|line| (1..=lines).contains(&line)));
+        let printable = |text: &str| escaped(text) == text;
+        assert!(
+            printable(&problem.key) && printable(&problem.reason),
+            "{problem:?}"
+        );
     }
 }

@@ -49,3 +49,8 @@ fn phc() {
 fn dns() {
     each("dns", harness::dns);
 }
+
+#[test]
+fn plan() {
+    each("plan", harness::plan);
+}

@@ -32,6 +32,15 @@ impl Duration {
         self.0
     }
 
+    /// To be read back as the same: in the largest unit that divides it.
+    pub fn exact(self) -> String {
+        let (unit, size) = UNITS
+            .iter()
+            .find(|(u, size)| *u != 'w' && self.0 % size == 0)
+            .unwrap_or(&('s', 1));
+        format!("{}{unit}", self.0 / size)
+    }
+
     /// As it was stored, in seconds.
     pub fn stored(seconds: i64) -> Option<Self> {
         (1..=MAX).contains(&seconds).then_some(Self(seconds))
@@ -111,6 +120,15 @@ mod tests {
         ] {
             assert!(bad.parse::<Duration>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn what_is_written_exactly_is_read_back() {
+        for text in ["1s", "61s", "90m", "25h", "90d", "365d", "1y", "100y"] {
+            let read: Duration = text.parse().unwrap();
+            assert_eq!(read.exact().parse::<Duration>().unwrap(), read);
+        }
+        assert_eq!("2w".parse::<Duration>().unwrap().exact(), "14d");
     }
 
     #[test]

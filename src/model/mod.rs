@@ -15,6 +15,7 @@ pub mod location;
 pub mod mailbox;
 pub mod name;
 pub mod password;
+pub mod plan;
 pub mod refusal;
 pub mod role;
 pub mod roster;

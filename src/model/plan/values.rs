@@ -1,0 +1,129 @@
+//! Values of a plan: as the flags of the same names take them.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use toml::de::{DeInteger, DeValue};
+
+use super::kind_of;
+use crate::model::delivery::PathTemplate;
+use crate::model::limits::LimitSetting;
+use crate::model::sender::Sender;
+use crate::model::settings::Setting;
+use crate::model::text::quoted;
+use crate::model::time::Time;
+
+type Read<T> = Result<T, String>;
+
+fn parsed<T: FromStr<Err: Display>>(text: &str) -> Read<T> {
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+fn other(value: &DeValue, wanted: &str) -> String {
+    format!("is {}, and should be {wanted}", kind_of(value))
+}
+
+/// As it is usually written.
+fn digits(number: &DeInteger) -> String {
+    let parsed = i64::from_str_radix(number.as_str(), number.radix());
+    parsed.map_or_else(|_| number.to_string(), |number| number.to_string())
+}
+
+pub fn text<T: FromStr<Err: Display>>(value: &DeValue) -> Read<T> {
+    match value {
+        DeValue::String(text) => parsed(text),
+        value => Err(other(value, "a text in quotes")),
+    }
+}
+
+pub fn number<T: FromStr<Err: Display>>(value: &DeValue) -> Read<T> {
+    match value {
+        DeValue::Integer(number) => parsed(&digits(number)),
+        DeValue::String(text) if text == "none" => parsed(text),
+        value => Err(other(value, "a whole number, or \"none\"")),
+    }
+}
+
+pub fn boolean(value: &DeValue) -> Read<bool> {
+    match value {
+        DeValue::Boolean(value) => Ok(*value),
+        value => Err(other(value, "true or false")),
+    }
+}
+
+pub fn time(value: &DeValue) -> Read<Setting<Time>> {
+    match value {
+        // TOML knows times without a zone, too, which the rule refuses.
+        DeValue::Datetime(time) => parsed(&time.to_string()),
+        DeValue::String(text) => parsed(text),
+        value => Err(other(value, "a time, or \"none\"")),
+    }
+}
+
+/// What a flag takes with commas.
+pub fn list<T: FromStr<Err: Display>>(value: &DeValue) -> Read<T> {
+    let items = match value {
+        DeValue::String(text) => return parsed(text),
+        DeValue::Array(items) => items,
+        value => return Err(other(value, "a list")),
+    };
+    let words = items.iter().map(|item| match item.get_ref() {
+        DeValue::String(text) if !text.contains(',') => Ok(text.to_string()),
+        DeValue::Integer(number) => Ok(digits(number)),
+        value => Err(format!("has {} in it", kind_of(value))),
+    });
+    let words: Vec<_> = words.collect::<Result<_, _>>()?;
+    parsed(&words.join(","))
+}
+
+pub fn senders(value: &DeValue) -> Read<Vec<Sender>> {
+    let items = match value {
+        DeValue::String(text) if text == "none" => return Ok(Vec::new()),
+        DeValue::Array(items) => items,
+        value => return Err(other(value, "a list of texts, or \"none\"")),
+    };
+    let mut senders = items
+        .iter()
+        .map(|item| text::<Sender>(item.get_ref()))
+        .collect::<Result<Vec<_>, _>>()?;
+    senders.sort();
+    senders.dedup();
+    Ok(senders)
+}
+
+/// By the names of their kinds; in the order of these.
+pub fn limits(value: &DeValue) -> Read<Vec<LimitSetting>> {
+    let DeValue::Table(table) = value else {
+        let wanted = "a table such as { \"messages/hour\" = 100, \"recipients/day\" = \"none\" }";
+        return Err(other(value, wanted));
+    };
+    let mut limits = Vec::new();
+    let mut wrong = Vec::new();
+    for (kind, most) in table {
+        let read = parsed(kind.get_ref()).and_then(|kind| {
+            let most = number(most.get_ref())?;
+            Ok(LimitSetting { kind, most })
+        });
+        match read {
+            Ok(limit) => limits.push(limit),
+            Err(reason) => wrong.push(format!("{}: {reason}", quoted(kind.get_ref()))),
+        }
+    }
+    if wrong.is_empty() {
+        Ok(limits)
+    } else {
+        Err(wrong.join("; "))
+    }
+}
+
+/// One that is the same wherever a run is started.
+pub fn path(value: &DeValue) -> Read<Setting<PathTemplate>> {
+    let path: Setting<PathTemplate> = text(value)?;
+    match &path {
+        Setting::Some(named) if !named.to_string().starts_with('/') => Err(format!(
+            "{} does not begin with /, and would be another file in each folder",
+            quoted(&named.to_string())
+        )),
+        _ => Ok(path),
+    }
+}
