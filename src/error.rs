@@ -21,6 +21,7 @@ pub enum Exit {
     Unconfirmed = 5,
     WrongPassword = 6,
     Attention = 7,
+    WouldChange = 8,
     Undelivered = 74,
     TryAgain = 75,
     Interrupted = 130,
@@ -28,7 +29,7 @@ pub enum Exit {
 
 impl Exit {
     /// The one table behind `--help`, the man page and the README.
-    pub const TABLE: [(Self, &str); 11] = [
+    pub const TABLE: [(Self, &str); 12] = [
         (Self::Done, "done"),
         (Self::Failed, "failed"),
         (Self::Usage, "the command line or a value in it is wrong"),
@@ -37,6 +38,7 @@ impl Exit {
         (Self::Unconfirmed, "needs confirmation, or was cancelled"),
         (Self::WrongPassword, "wrong password"),
         (Self::Attention, "something to look at"),
+        (Self::WouldChange, "something would change: apply --dry-run"),
         (
             Self::Undelivered,
             "the output could not be delivered; nothing changed",
@@ -139,6 +141,10 @@ pub enum Error {
 
     #[error("rows that cannot be taken: {0}; nothing was changed")]
     BadRows(u64),
+    #[error("the plan cannot be taken as it is; nothing was changed")]
+    BadPlan,
+    #[error("changes that could not be made: {0}")]
+    NotApplied(u64),
 
     // A person has to say yes, or said no.
     #[error("{0} needs a confirmation, and there is no terminal to ask at")]
@@ -294,6 +300,8 @@ impl Error {
             Self::HostNotSet(_) => "host_not_set",
             Self::CannotSignIn { .. } => "cannot_sign_in",
             Self::BadRows(_) => "bad_rows",
+            Self::BadPlan => "bad_plan",
+            Self::NotApplied(_) => "not_applied",
             Self::NeedsConfirmation(_) => "needs_confirmation",
             Self::Cancelled => "cancelled",
             Self::Interrupted | Self::Stopped(_) => "interrupted",
@@ -334,7 +342,7 @@ impl Error {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::OutputClosed => Exit::Done,
-            Self::Usage(_) | Self::Invalid { .. } | Self::BadRows(_) => Exit::Usage,
+            Self::Usage(_) | Self::Invalid { .. } | Self::BadRows(_) | Self::BadPlan => Exit::Usage,
             Self::DomainNotFound(_) | Self::UserNotFound(_) | Self::NoSuchKey { .. } => {
                 Exit::NotFound
             }
@@ -384,6 +392,7 @@ impl Error {
             | Self::StoreUnsafe { .. }
             | Self::Socket(_)
             | Self::RotationsFailed(_)
+            | Self::NotApplied(_)
             | Self::NoHome
             | Self::Clock(_)
             | Self::Output(_)
@@ -443,6 +452,8 @@ impl Error {
             Self::Partly { .. } => {
                 "the same command with --skip-existing creates the others".into()
             }
+            Self::BadPlan => "each was named above, with its line; mend them".into(),
+            Self::NotApplied(_) => "each was named above; the same command takes them up again".into(),
             Self::NeedsConfirmation(_) => "repeat the command with --yes".into(),
             Self::Undeliverable(_) => {
                 "pipe it somewhere, or write it to a new file with --output FILE; nothing was changed".into()

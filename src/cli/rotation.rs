@@ -1,10 +1,14 @@
 //! The flags about rotation that users, domains and the installation share, and
 //! how what they say is printed.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use clap::Args;
 use serde::Serialize;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Exit, Result};
 use crate::model::delivery::{CommandLine, PathTemplate, VariableName};
 use crate::model::duration::Duration;
 use crate::model::rotation::{RotationRules, RulesChange, Unfinished};
@@ -84,6 +88,18 @@ impl RotationArgs {
             None => Ok(change),
         }
     }
+}
+
+/// Whoever is under way is brought to an end; a second signal ends it at once.
+pub fn stop_on_signals() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        let code = i32::from(Exit::Interrupted as u8);
+        signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+            .map_err(|error| Error::System(format!("signals cannot be caught: {error}")))?;
+    }
+    Ok(stop)
 }
 
 /// The folder that a rotation runs in is another one tomorrow.

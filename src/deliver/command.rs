@@ -1,10 +1,10 @@
 //! A command that takes a new password, from its standard input, to where it is
 //! needed.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, PipeReader, Read as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
@@ -33,6 +33,9 @@ const ALL_LAST_WORDS: Duration = Duration::from_secs(1);
 const QUEUE: usize = 64;
 
 const KEY_ID: &str = "SMTPCRED_KEY_ID";
+const USERNAME: &str = "SMTPCRED_USERNAME";
+/// Means nothing to a command.
+pub const STORE_ID: &str = "SMTPCRED_STORE_ID";
 
 enum Event {
     Said(Zeroizing<String>),
@@ -44,6 +47,7 @@ enum Event {
 pub fn run(
     command: &CommandLine,
     parcel: &Parcel,
+    variables: Vec<(&'static str, String)>,
     known: bool,
     handing: &mut dyn FnMut() -> Result<()>,
     said: &mut dyn FnMut(String),
@@ -59,7 +63,7 @@ pub fn run(
         return not(error.to_string());
     }
     let program = command.words().first().map_or("", String::as_str);
-    let mut started = match start(command, parcel) {
+    let mut started = match start(command, parcel, variables) {
         Ok(started) => started,
         Err(error) => return not(format!("{program} could not be started: {error}")),
     };
@@ -126,7 +130,11 @@ struct Started {
 
 /// The password is in the pipe before anybody reads from it: whoever is killed, a
 /// command that has begun finds all of it, and never an empty one.
-fn start(command: &CommandLine, parcel: &Parcel) -> io::Result<Started> {
+fn start(
+    command: &CommandLine,
+    parcel: &Parcel,
+    variables: Vec<(&'static str, String)>,
+) -> io::Result<Started> {
     let (reader, mut writer) = io::pipe()?;
     let mut line = Zeroizing::new(Vec::with_capacity(ROOM));
     line.extend_from_slice(parcel.credential.password.expose().as_bytes());
@@ -140,7 +148,7 @@ fn start(command: &CommandLine, parcel: &Parcel) -> io::Result<Started> {
     let mut command = Command::new(program);
     command
         .args(args)
-        .envs(variables(parcel))
+        .envs(variables)
         .stdin(reader.try_clone()?)
         .stdout(theirs.try_clone()?)
         .stderr(theirs)
@@ -166,23 +174,40 @@ fn start(command: &CommandLine, parcel: &Parcel) -> io::Result<Started> {
 /// this system does not tell.
 pub fn is_running(key: &KeyId) -> Option<bool> {
     let variable = format!("{KEY_ID}={}", key.as_str());
-    let delivers = |process: &Path| {
-        // Those of others, which cannot be read, are none that we started.
-        let environment = fs::read(process.join("environ")).unwrap_or_default();
+    let mut all = environments()?;
+    Some(all.any(|environment| {
         let mut variables = environment.split(|byte| *byte == 0);
         variables.any(|found| found == variable.as_bytes())
-    };
-    let mut processes = fs::read_dir("/proc").ok()?.flatten();
+    }))
+}
+
+/// The users of a store that commands run for.
+pub fn running_for(store_id: &str) -> HashSet<String> {
+    let all = environments().into_iter().flatten();
+    let users = all.filter_map(|environment| {
+        let value = |name: &str| {
+            let mut variables = environment.split(|byte| *byte == 0);
+            variables.find_map(|found| found.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+        };
+        value(STORE_ID).filter(|id| *id == store_id.as_bytes())?;
+        String::from_utf8(value(USERNAME)?.to_vec()).ok()
+    });
+    users.collect()
+}
+
+/// Of all processes; empty of those of others, which are none that we started.
+fn environments() -> Option<impl Iterator<Item = Vec<u8>>> {
     fs::metadata("/proc/self/environ").ok()?;
-    Some(processes.any(|process| delivers(&process.path())))
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    Some(processes.map(|process| fs::read(process.path().join("environ")).unwrap_or_default()))
 }
 
 /// All but the password.
-fn variables(parcel: &Parcel) -> Vec<(&'static str, String)> {
+pub fn variables(parcel: &Parcel) -> Vec<(&'static str, String)> {
     let credential = &parcel.credential;
     let connection = &credential.connection;
     let mut variables = vec![
-        ("SMTPCRED_USERNAME", credential.username.to_string()),
+        (USERNAME, credential.username.to_string()),
         ("SMTPCRED_DOMAIN", credential.username.domain().to_string()),
         (
             "SMTPCRED_PORT",

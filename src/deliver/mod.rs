@@ -4,6 +4,7 @@
 mod command;
 mod file;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use zeroize::Zeroizing;
@@ -27,6 +28,8 @@ pub enum Prove {
 
 pub struct Carrier {
     pub prove: Prove,
+    /// By which commands of a run that was killed are known again.
+    pub store_id: Option<String>,
 }
 
 impl Courier for Carrier {
@@ -49,7 +52,9 @@ impl Courier for Carrier {
             return arrival;
         }
         if let Some(command) = &delivery.command {
-            let arrival = command::run(command, parcel, files, handing, said);
+            let mut variables = command::variables(parcel);
+            variables.extend(self.store_id.clone().map(|id| (command::STORE_ID, id)));
+            let arrival = command::run(command, parcel, variables, files, handing, said);
             if arrival != Arrival::Arrived {
                 return arrival;
             }
@@ -74,6 +79,11 @@ impl Courier for Carrier {
 
     fn is_delivering(&self, key: &KeyId) -> Option<bool> {
         command::is_running(key)
+    }
+
+    fn under_way(&self) -> HashSet<String> {
+        let store_id = self.store_id.as_deref();
+        store_id.map(command::running_for).unwrap_or_default()
     }
 }
 

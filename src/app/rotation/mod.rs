@@ -5,7 +5,9 @@
 mod plan;
 mod run;
 mod take_up;
-mod workers;
+pub(super) mod workers;
+
+use std::collections::HashSet;
 
 use zeroize::Zeroizing;
 
@@ -78,6 +80,10 @@ pub trait Courier: Sync {
     /// Whether a command that was given this password runs, or something it started;
     /// nothing where that cannot be told.
     fn is_delivering(&self, key: &KeyId) -> Option<bool>;
+
+    /// The users that commands of earlier runs are still taking a password to, as
+    /// far as that can be told.
+    fn under_way(&self) -> HashSet<String>;
 }
 
 impl App {

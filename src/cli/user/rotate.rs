@@ -235,7 +235,10 @@ impl Rotate {
             planned,
             &mut Run {
                 options: &options,
-                courier: &Carrier { prove },
+                courier: &Carrier {
+                    prove,
+                    store_id: None,
+                },
                 watcher: &mut told,
                 stop: &*machine::stop_on_signals()?,
             },

@@ -1,0 +1,317 @@
+//! One thing of a plan beside what the store has: which fields differ, and the
+//! change that makes them the same.
+
+use serde_json::Value;
+
+use super::Field;
+use crate::error::Result;
+use crate::model::delivery::VariableName;
+use crate::model::duration::Duration;
+use crate::model::limits::{Kind, LimitSetting, Limits, OnLimit};
+use crate::model::name::{DomainName, Username};
+use crate::model::plan::{Common, DomainPlan, SettingsPlan, UserPlan};
+use crate::model::rotation::{RotationRules, RulesChange};
+use crate::model::sender::Sender;
+use crate::model::settings::{Limit, Setting, Settings};
+use crate::store::{DomainChange, Owner, SendingChange, SettingsChange, Store, UserChange};
+
+/// What is to be set: no more than differs.
+pub struct Found<T> {
+    pub exists: bool,
+    pub fields: Vec<Field>,
+    pub change: T,
+}
+
+#[derive(Default)]
+pub struct UserDifference {
+    pub user: UserChange,
+    pub suspend: Option<bool>,
+}
+
+#[derive(Default)]
+struct Differ(Vec<Field>);
+
+impl<T> Found<T> {
+    pub const fn is_as_wanted(&self) -> bool {
+        self.exists && self.fields.is_empty()
+    }
+}
+
+impl UserDifference {
+    /// But for whether it is suspended.
+    pub fn is_empty(&self) -> bool {
+        let user = &self.user;
+        user.label.is_none()
+            && user.daily_limit.is_none()
+            && user.expires_at.is_none()
+            && user.sending.is_empty()
+            && user.rotation.is_empty()
+    }
+}
+
+fn texts<T: ToString>(value: &T) -> Value {
+    Value::String(value.to_string())
+}
+
+fn text<T: ToString>(value: Option<&T>) -> Value {
+    value.map_or(Value::Null, texts)
+}
+
+fn of_setting<T>(setting: &Setting<T>, value: impl Fn(&T) -> Value) -> Value {
+    setting.as_ref().value().map_or(Value::Null, value)
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "as all values are passed"
+)]
+fn number(limit: &Limit) -> Value {
+    limit.get().into()
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "as all values are passed"
+)]
+fn span(duration: &Duration) -> Value {
+    duration.exact().into()
+}
+
+fn name(variable: &VariableName) -> Value {
+    variable.as_str().into()
+}
+
+fn senders(all: &[Sender]) -> Value {
+    if all.is_empty() {
+        return Value::Null;
+    }
+    all.iter().map(Sender::as_str).collect()
+}
+
+impl Differ {
+    /// What is wanted, if it is not what there is.
+    fn plain<T: Clone>(
+        &mut self,
+        name: &str,
+        wanted: Option<&T>,
+        from: Value,
+        value: impl Fn(&T) -> Value,
+    ) -> Option<T> {
+        let wanted = wanted?;
+        let to = value(wanted);
+        if to == from {
+            return None;
+        }
+        self.0.push(Field {
+            name: name.to_owned(),
+            from,
+            to,
+        });
+        Some(wanted.clone())
+    }
+
+    fn setting<T: Clone>(
+        &mut self,
+        name: &str,
+        wanted: Option<&Setting<T>>,
+        from: Value,
+        value: impl Fn(&T) -> Value,
+    ) -> Option<Setting<T>> {
+        self.plain(name, wanted, from, |setting| of_setting(setting, &value))
+    }
+
+    fn limits(&mut self, wanted: &[LimitSetting], has: &Limits) -> Vec<LimitSetting> {
+        let differing = wanted.iter().filter_map(|limit| {
+            let kind = limit.kind;
+            let from = has.get(kind).into();
+            let most = self.setting(&kind.to_string(), Some(&limit.most), from, number)?;
+            Some(LimitSetting { kind, most })
+        });
+        differing.collect()
+    }
+
+    fn sending(&mut self, wanted: &Common, has: &Limits, on: Option<OnLimit>) -> SendingChange {
+        let from = on.map_or(Value::Null, |on| on.name().into());
+        SendingChange {
+            senders: None,
+            limits: self.limits(&wanted.limits, has),
+            on_limit: self.setting("on_limit", wanted.on_limit.as_ref(), from, |on| {
+                on.name().into()
+            }),
+        }
+    }
+
+    fn rotation(&mut self, wanted: &RulesChange, has: &RotationRules) -> RulesChange {
+        let to = &has.delivery;
+        let every = has.every.as_ref().map_or(Value::Null, span);
+        let timeout = to.timeout.as_ref().map_or(Value::Null, span);
+        let env_name = to.env_name.as_ref().map_or(Value::Null, name);
+        let (command, file, env) = (
+            text(to.command.as_ref()),
+            text(to.write_file.as_ref()),
+            text(to.write_env.as_ref()),
+        );
+        RulesChange {
+            every: self.setting("rotate_every", wanted.every.as_ref(), every, span),
+            command: self.setting("deliver", wanted.command.as_ref(), command, texts),
+            timeout: self.setting("deliver_timeout", wanted.timeout.as_ref(), timeout, span),
+            write_file: self.setting("write_file", wanted.write_file.as_ref(), file, texts),
+            write_env: self.setting("write_env", wanted.write_env.as_ref(), env, texts),
+            env_name: self.setting("env_name", wanted.env_name.as_ref(), env_name, name),
+        }
+    }
+}
+
+/// Without a store there is nothing yet.
+pub fn settings(
+    store: Option<&mut Store>,
+    wanted: Option<&SettingsPlan>,
+) -> Result<(Vec<Field>, SettingsChange)> {
+    let Some(wanted) = wanted else {
+        return Ok((Vec::new(), SettingsChange::default()));
+    };
+    let (has, rules) = match store {
+        Some(store) => (
+            store.settings()?,
+            store.own_rotation_rules(Owner::INSTALLATION)?,
+        ),
+        None => (Settings::default(), RotationRules::default()),
+    };
+    let mut differ = Differ::default();
+    let host = text(has.host.as_ref());
+    let change = SettingsChange {
+        host: differ.setting("host", wanted.host.as_ref(), host, texts),
+        ports: differ.plain("ports", wanted.ports.as_ref(), texts(&has.ports), texts),
+        argon2: differ.plain("argon2", wanted.argon2.as_ref(), texts(&has.argon2), texts),
+        accept_hash: differ.plain(
+            "accept_hash",
+            wanted.accept_hash.as_ref(),
+            texts(&has.accept_hash),
+            texts,
+        ),
+        allow_insecure: differ.plain(
+            "allow_insecure",
+            wanted.allow_insecure.as_ref(),
+            has.allow_insecure.into(),
+            |yes| (*yes).into(),
+        ),
+        require_verified_domains: differ.plain(
+            "require_verified_domains",
+            wanted.require_verified_domains.as_ref(),
+            has.require_verified_domains.into(),
+            |yes| (*yes).into(),
+        ),
+        day: differ.plain("day", wanted.day.as_ref(), texts(&has.day), texts),
+        sending: differ.sending(&wanted.common, &has.limits, has.on_limit),
+        rotation: differ.rotation(&wanted.common.rotation, &rules),
+    };
+    Ok((differ.0, change))
+}
+
+pub fn domain(
+    store: Option<&mut Store>,
+    name: &DomainName,
+    wanted: &DomainPlan,
+) -> Result<Found<DomainChange>> {
+    let mut has = None;
+    let (mut limits, mut on_limit) = (Limits::default(), None);
+    let mut rules = RotationRules::default();
+    if let Some(store) = store {
+        let owner = Owner::domain(name);
+        has = store.domain(name)?;
+        limits = store.limits(owner)?;
+        on_limit = store.domain_on_limit(name)?;
+        rules = store.own_rotation_rules(owner)?;
+    }
+    let host = has.as_ref().and_then(|d| d.host.clone());
+    let max_users = has.as_ref().and_then(|d| d.max_users);
+    let daily_limit = has.as_ref().and_then(|d| d.daily_limit);
+    let mut differ = Differ::default();
+    let change = DomainChange {
+        host: differ.setting("host", wanted.host.as_ref(), text(host.as_ref()), texts),
+        max_users: differ.setting(
+            "max_users",
+            wanted.max_users.as_ref(),
+            max_users.into(),
+            number,
+        ),
+        daily_limit: differ.setting(
+            "daily_limit",
+            wanted.daily_limit.as_ref(),
+            daily_limit.into(),
+            number,
+        ),
+        sending: differ.sending(&wanted.common, &limits, on_limit),
+        rotation: differ.rotation(&wanted.common.rotation, &rules),
+    };
+    Ok(Found {
+        exists: has.is_some(),
+        fields: differ.0,
+        change,
+    })
+}
+
+pub fn user(
+    store: Option<&mut Store>,
+    username: &Username,
+    wanted: &UserPlan,
+) -> Result<Found<UserDifference>> {
+    let (mut has, mut sends) = (None, None);
+    let mut rules = RotationRules::default();
+    if let Some(store) = store {
+        has = store.user(username)?;
+        sends = store.sending_rules(username)?;
+        rules = store.own_rotation_rules(Owner::user(username))?;
+    }
+    let mut limits = sends.as_ref().map(|s| s.limits[0]).unwrap_or_default();
+    // It has a field of its own.
+    limits.set(Kind::MESSAGES_A_DAY, None);
+    let on_limit = sends.as_ref().and_then(|s| s.on_limit[0]);
+    let has_senders = sends.map(|s| s.senders).unwrap_or_default();
+    let label = has.as_ref().and_then(|u| u.label.clone());
+    let expires_at = has.as_ref().and_then(|u| u.expires_at);
+    let suspended = has.as_ref().is_some_and(|u| u.suspended_at.is_some());
+    let mut differ = Differ::default();
+    let label = differ.setting("label", wanted.label.as_ref(), label.into(), |label| {
+        label.as_str().into()
+    });
+    let suspend = differ.plain(
+        "suspended",
+        wanted.suspended.as_ref(),
+        suspended.into(),
+        |yes| (*yes).into(),
+    );
+    let change = UserChange {
+        label,
+        daily_limit: differ.setting(
+            "daily_limit",
+            wanted.daily_limit.as_ref(),
+            has.as_ref().and_then(|u| u.daily_limit).into(),
+            number,
+        ),
+        expires_at: differ.setting(
+            "expires_at",
+            wanted.expires_at.as_ref(),
+            text(expires_at.as_ref()),
+            texts,
+        ),
+        sending: SendingChange {
+            senders: differ.plain(
+                "senders",
+                wanted.senders.as_ref(),
+                senders(&has_senders),
+                |all| senders(all),
+            ),
+            ..differ.sending(&wanted.common, &limits, on_limit)
+        },
+        rotation: differ.rotation(&wanted.common.rotation, &rules),
+    };
+    Ok(Found {
+        exists: has.is_some(),
+        fields: differ.0,
+        change: UserDifference {
+            user: change,
+            suspend,
+        },
+    })
+}

@@ -1,0 +1,83 @@
+//! Where new users' passwords go: by rules that a plan changes, those of the user,
+//! its domain and the installation.
+
+use std::collections::HashMap;
+
+use crate::error::Result;
+use crate::model::delivery::Delivery;
+use crate::model::name::Username;
+use crate::model::plan::Plan;
+use crate::model::rotation::{RotationRules, RulesChange};
+use crate::store::{Owner, Store};
+
+/// As they will be; each with whether all of it stands in the plan.
+pub struct Rules([(RotationRules, bool); 3]);
+
+impl Rules {
+    pub fn of(store: Option<&mut Store>, plan: &Plan, username: &Username) -> Result<Self> {
+        let mut stored = [const { None }; 3];
+        if let Some(store) = store {
+            for (rules, owner) in stored.iter_mut().zip(Owner::all(username)) {
+                *rules = Some(store.own_rotation_rules(owner)?);
+            }
+        }
+        let [user, domain, installation] = stored.map(Option::unwrap_or_default);
+        let wanted = plan.users.get(username).map(|user| &user.common);
+        let of_domain = plan.domains.get(&username.domain());
+        let of_all = plan.settings.as_ref();
+        Ok(Self([
+            with(user, wanted.map(|common| &common.rotation)),
+            with(domain, of_domain.map(|domain| &domain.common.rotation)),
+            with(installation, of_all.map(|all| &all.common.rotation)),
+        ]))
+    }
+
+    /// The nearest, as a whole, and whether it is the plan's own.
+    pub fn delivery(self) -> Option<(Delivery, bool)> {
+        let mut all = self.0.into_iter();
+        all.find(|(rules, _)| !rules.delivery.is_empty())
+            .map(|(rules, own)| (rules.delivery, own))
+    }
+}
+
+fn with(mut stored: RotationRules, change: Option<&RulesChange>) -> (RotationRules, bool) {
+    let mut said = RotationRules::default();
+    if let Some(change) = change {
+        said.change(change);
+        stored.change(change);
+    }
+    let own = said.delivery == stored.delivery;
+    (stored, own)
+}
+
+/// Files that passwords are written to. One that is written for a second user
+/// would be the only place where the first one's was.
+#[derive(Default)]
+pub struct Places(HashMap<String, Vec<(Option<String>, Username)>>);
+
+impl Places {
+    /// Who has the place already, and its path.
+    pub fn claim(
+        &mut self,
+        username: &Username,
+        delivery: &Delivery,
+    ) -> Option<(Username, String)> {
+        let variable = delivery.env_name.clone().unwrap_or_default();
+        let whole = delivery.write_file.as_ref().map(|path| (path, None));
+        let line = delivery.write_env.as_ref();
+        let line = line.map(|path| (path, Some(variable.as_str().to_owned())));
+        let mut taken = None;
+        for (path, variable) in whole.into_iter().chain(line) {
+            let path = path.of(username);
+            let there = self.0.entry(path.clone()).or_default();
+            let same = there
+                .iter()
+                .find(|(other, _)| other.is_none() || variable.is_none() || *other == variable);
+            if let Some((_, other)) = same {
+                taken = Some((other.clone(), path));
+            }
+            there.push((variable, username.clone()));
+        }
+        taken
+    }
+}
