@@ -30,6 +30,7 @@ Exit codes:
     5  needs confirmation, or was cancelled
     6  wrong password
     7  something to look at
+    8  something would change: apply --dry-run
    74  the output could not be delivered; nothing changed
    75  try again: the store is busy, full, missing or unreachable
   130  interrupted; nothing changed

@@ -1,6 +1,7 @@
 //! The command line: what is asked for, and how the answer reaches a person or
 //! a script. One file for each noun, its arguments beside what runs them.
 
+mod apply;
 mod audit;
 mod beside;
 mod clipboard;
@@ -118,6 +119,7 @@ enum Command {
     User(Lazy<user::Command>),
     ShowSettings(Lazy<settings::Show>),
     SetSettings(Lazy<settings::Set>),
+    Apply(Lazy<apply::Apply>),
     Verify(Lazy<verify::Verify>),
     Test(Lazy<test::Test>),
     Why(Lazy<why::Why>),
@@ -159,8 +161,22 @@ impl Context {
 
     /// The folder for new passwords, locked for this run.
     pub fn password_folder(&self, path: &Path) -> Result<PasswordFolder, Error> {
-        let store = self.globals.location()?.to_string();
-        PasswordFolder::open(path, Path::new(&store))
+        PasswordFolder::open(path, &self.store_id()?)
+    }
+
+    /// The same for every run with the same store, and for no other one.
+    pub fn store_id(&self) -> Result<String, Error> {
+        let name = match self.globals.location()? {
+            // Whichever way it is named.
+            Location::File(path) => path
+                .canonicalize()
+                .or_else(|_| std::path::absolute(&path))
+                .unwrap_or(path)
+                .into_os_string()
+                .into_encoded_bytes(),
+            other @ Location::Postgres(_) => other.to_string().into_bytes(),
+        };
+        Ok(blake3::hash(&name).to_hex()[..16].to_owned())
     }
 
     pub fn confirmed_beforehand(&self) -> bool {
@@ -229,6 +245,7 @@ fn run(command: Command, context: &mut Context) -> Result<()> {
         Command::User(command) => command.0.run(context)?,
         Command::ShowSettings(show) => show.0.run(context)?,
         Command::SetSettings(set) => set.0.run(context)?,
+        Command::Apply(apply) => apply.0.run(context)?,
         Command::Verify(verify) => verify.0.run(context)?,
         Command::Test(test) => test.0.run(context)?,
         Command::Why(why) => why.0.run(context)?,

@@ -48,8 +48,8 @@ pub struct Settled {
 }
 
 impl PasswordFolder {
-    /// `store` is its location, whichever way it was named.
-    pub fn open(path: &Path, store: &Path) -> Result<Self> {
+    /// For passwords of this store.
+    pub fn open(path: &Path, store_id: &str) -> Result<Self> {
         let refused = |reason: String| Error::Undeliverable(reason);
         if !path.is_dir() {
             return Err(refused(format!("there is no folder {}", path.display())));
@@ -65,12 +65,10 @@ impl PasswordFolder {
                 )));
             }
         }
-        let store = store.canonicalize().unwrap_or_else(|_| store.to_owned());
-        let mark = blake3::hash(store.as_os_str().as_bytes()).to_hex();
         Ok(Self {
             path: path.to_owned(),
             opened,
-            mark: mark[..MARK].to_owned(),
+            mark: store_id[..MARK].to_owned(),
             pending: Vec::new(),
         })
     }

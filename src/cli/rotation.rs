@@ -90,18 +90,6 @@ impl RotationArgs {
     }
 }
 
-/// Whoever is under way is brought to an end; a second signal ends it at once.
-pub fn stop_on_signals() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        let code = i32::from(Exit::Interrupted as u8);
-        signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-            .map_err(|error| Error::System(format!("signals cannot be caught: {error}")))?;
-    }
-    Ok(stop)
-}
-
 /// The folder that a rotation runs in is another one tomorrow.
 fn absolute(path: Setting<PathTemplate>) -> Result<Setting<PathTemplate>> {
     let Setting::Some(path) = path else {

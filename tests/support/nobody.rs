@@ -1,5 +1,8 @@
 //! Running something as a user who is not root, where the tests are run by it.
 
+// Each test file uses a part of it.
+#![allow(dead_code)]
+
 use std::os::unix::fs::chown;
 use std::path::Path;
 use std::process::Command;

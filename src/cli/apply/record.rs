@@ -1,0 +1,159 @@
+//! What differs from a plan, for programs.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::print::{delivery, kind, name, shown_value};
+use crate::app::apply::{Action, Difference, Field, Outcome as Became};
+use crate::cli::output::Record;
+use crate::model::plan::Problem;
+
+#[derive(Serialize)]
+pub struct Document {
+    pub changes: Vec<ChangeRecord>,
+    pub applied: bool,
+}
+
+#[derive(Serialize)]
+pub struct ChangeRecord {
+    action: &'static str,
+    kind: &'static str,
+    name: Option<String>,
+    fields: Map<String, Value>,
+    delivery: Option<String>,
+    pub outcome: &'static str,
+    key_id: Option<String>,
+    reason: Option<String>,
+}
+
+impl ChangeRecord {
+    pub fn new(difference: &Difference, outcome: Option<&Became>) -> Self {
+        let field = |field: &Field| {
+            let values = json!({"from": field.from, "to": field.to});
+            (field.name.clone(), values)
+        };
+        let (outcome, key_id, reason) = match outcome {
+            None => ("planned", None, None),
+            Some(Became::Done(key)) => ("done", key.as_ref().map(ToString::to_string), None),
+            Some(Became::Unneeded) => ("unneeded", None, None),
+            Some(Became::Failed(reason)) => ("failed", None, Some(reason.clone())),
+            Some(Became::Left) => ("left", None, None),
+        };
+        Self {
+            action: match difference.action {
+                Action::Create => "create",
+                Action::Change => "change",
+                Action::Delete => "delete",
+            },
+            kind: kind(&difference.subject),
+            name: name(&difference.subject),
+            fields: difference.fields.iter().map(field).collect(),
+            delivery: delivery(difference),
+            outcome,
+            key_id,
+            reason,
+        }
+    }
+}
+
+impl Record for Document {
+    const COLUMNS: &'static [&'static str] = Self::FIELDS;
+
+    fn cells(&self) -> Vec<String> {
+        self.fields()
+    }
+
+    const FIELDS: &'static [&'static str] = &["changes", "applied"];
+
+    fn fields(&self) -> Vec<String> {
+        vec![self.changes.len().to_string(), self.applied.to_string()]
+    }
+}
+
+/// Of CSV: a row for each field, and one for what has none.
+#[derive(Serialize)]
+pub struct FieldRecord(Vec<String>);
+
+impl FieldRecord {
+    pub fn all(change: &ChangeRecord) -> Vec<Self> {
+        let plain = |value: &Value| match value {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            Value::Array(_) => shown_value(value),
+            other => other.to_string(),
+        };
+        let row = |field: &str, from: String, to: String| {
+            let some = |text: &Option<String>| text.clone().unwrap_or_default();
+            Self(vec![
+                change.action.to_owned(),
+                change.kind.to_owned(),
+                some(&change.name),
+                field.to_owned(),
+                from,
+                to,
+                some(&change.delivery),
+                change.outcome.to_owned(),
+                some(&change.key_id),
+                some(&change.reason),
+            ])
+        };
+        if change.fields.is_empty() {
+            return vec![row("", String::new(), String::new())];
+        }
+        let fields = change.fields.iter();
+        fields
+            .map(|(name, values)| row(name, plain(&values["from"]), plain(&values["to"])))
+            .collect()
+    }
+}
+
+impl Record for FieldRecord {
+    const COLUMNS: &'static [&'static str] = Self::FIELDS;
+
+    fn cells(&self) -> Vec<String> {
+        self.fields()
+    }
+
+    const FIELDS: &'static [&'static str] = &[
+        "action", "kind", "name", "field", "from", "to", "delivery", "outcome", "key_id", "reason",
+    ];
+
+    fn fields(&self) -> Vec<String> {
+        self.0.clone()
+    }
+}
+
+#[derive(Serialize)]
+pub struct ProblemRecord {
+    line: Option<usize>,
+    key: String,
+    reason: String,
+}
+
+impl ProblemRecord {
+    pub fn new(problem: &Problem) -> Self {
+        Self {
+            line: problem.line,
+            key: problem.key.clone(),
+            reason: problem.reason.clone(),
+        }
+    }
+}
+
+impl Record for ProblemRecord {
+    const COLUMNS: &'static [&'static str] = &["Line", "Key", "Reason"];
+
+    fn cells(&self) -> Vec<String> {
+        self.fields()
+    }
+
+    const FIELDS: &'static [&'static str] = &["line", "key", "reason"];
+
+    fn fields(&self) -> Vec<String> {
+        vec![
+            self.line.map(|line| line.to_string()).unwrap_or_default(),
+            self.key.clone(),
+            self.reason.clone(),
+        ]
+    }
+}
