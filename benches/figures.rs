@@ -190,7 +190,7 @@ fn full_lists(million: &Store, report: &mut Report) {
 fn point(million: &Store, report: &mut Report) {
     const GOAL: Duration = Duration::from_micros(12);
     const LOOK_UPS: u64 = 200_000;
-    let location = Location(million.path.clone());
+    let location = Location::File(million.path.clone());
     let mut store = smtpcred::store::Store::open(&location, Access::Existing).expect("a store");
     let mut times: Vec<_> = (1..=LOOK_UPS)
         .map(|i| {

@@ -1,14 +1,10 @@
 //! The flags about rotation that users, domains and the installation share, and
 //! how what they say is printed.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
 use clap::Args;
 use serde::Serialize;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::error::{Error, Exit, Result};
+use crate::error::{Error, Result};
 use crate::model::delivery::{CommandLine, PathTemplate, VariableName};
 use crate::model::duration::Duration;
 use crate::model::rotation::{RotationRules, RulesChange, Unfinished};

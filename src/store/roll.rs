@@ -65,6 +65,14 @@ macro_rules! that_match {
 }
 
 impl UserFilter {
+    /// All of a domain.
+    pub fn of(domain: &DomainName) -> Self {
+        Self {
+            domain: Some(domain.clone()),
+            ..Self::default()
+        }
+    }
+
     fn takes_all(&self) -> bool {
         self.domain.is_none()
             && self.status.is_none()

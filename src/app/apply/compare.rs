@@ -8,7 +8,8 @@ use super::{Action, Comparison, Difference, Options, Subject};
 use crate::error::{Error, Result};
 use crate::model::name::DomainName;
 use crate::model::plan::{Plan, Problem};
-use crate::store::Store;
+use crate::model::time::Time;
+use crate::store::{Page, Store, UserFilter};
 
 struct Comparing<'a> {
     /// Without one there is nothing yet.
@@ -78,7 +79,9 @@ impl Comparing<'_> {
         };
         for name in self.plan.domains.keys() {
             let mut deleted = 0;
-            store.users(Some(name), &mut |user| {
+            // Whatever time it is: all of them.
+            let now = Time::from_epoch(0);
+            store.users(&UserFilter::of(name), &Page::default(), now, &mut |user| {
                 if self.plan.users.contains_key(&user.username) {
                     return Ok(());
                 }

@@ -247,10 +247,7 @@ impl Planning<'_> {
         if !self.labelled.contains_key(domain.as_str()) {
             let mut found: HashMap<String, u64> = HashMap::new();
             let named = &self.named;
-            let of_domain = UserFilter {
-                domain: Some(domain.clone()),
-                ..UserFilter::default()
-            };
+            let of_domain = UserFilter::of(domain);
             let (all, now) = (Page::default(), self.app.now());
             self.app.store.users(&of_domain, &all, now, &mut |user| {
                 let Some(label) = user.label.and_then(|text| text.parse::<Label>().ok()) else {

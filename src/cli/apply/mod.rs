@@ -15,8 +15,9 @@ use clap::Args;
 
 use self::print::{Changes, Told};
 use self::record::ProblemRecord;
+use super::machine::stop_on_signals;
 use super::output::Format;
-use super::rotation::{DeliveryArgs, stop_on_signals};
+use super::rotation::DeliveryArgs;
 use super::{Context, prompt};
 use crate::app::App;
 use crate::app::apply::{Action, Comparison, Options, Run, Subject, compare};

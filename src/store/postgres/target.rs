@@ -93,7 +93,7 @@ impl Target {
         let mode = said("sslmode", "PGSSLMODE").map(|mode| Mode::named(&mode));
         let mode = mode.transpose()?;
         let passfile = said("passfile", "PGPASSFILE").map(PathBuf::from);
-        let base = Base::read(config, env)?;
+        let base = Base::read(config, says_port(place, &theirs), env)?;
         Ok(Self {
             servers: base.servers(mode, &tls, passfile.as_deref(), env)?,
             tls,
@@ -111,7 +111,7 @@ struct Base {
 }
 
 impl Base {
-    fn read(config: Config, env: Env) -> Result<Self> {
+    fn read(config: Config, says_port: bool, env: Env) -> Result<Self> {
         match config.get_target_session_attrs() {
             TargetSessionAttrs::Any | TargetSessionAttrs::ReadWrite => {}
             _ => {
@@ -148,8 +148,9 @@ impl Base {
             hosts.push(Host::Unix(folder.to_owned()));
         }
         let mut ports = config.get_ports().to_vec();
-        if ports.is_empty() {
-            for port in env("PGPORT").iter().flat_map(|ports| ports.split(',')) {
+        if !says_port && let Some(said) = env("PGPORT") {
+            ports.clear();
+            for port in said.split(',') {
                 let port = port.trim().parse();
                 ports.push(port.map_err(|_| invalid("PGPORT is no port number"))?);
             }
@@ -264,6 +265,19 @@ impl Mode {
     }
 }
 
+/// The library does not tell the usual port from one that was asked for.
+fn says_port(place: &str, parameters: &[&str]) -> bool {
+    let authority = place.split("://").nth(1).unwrap_or_default();
+    let authority = authority.split('/').next().unwrap_or_default();
+    let hosts = authority.rsplit('@').next().unwrap_or_default();
+    let with_port = |host: &str| {
+        host.rsplit(']')
+            .next()
+            .is_some_and(|rest| rest.contains(':'))
+    };
+    hosts.split(',').any(with_port) || parameters.iter().any(|p| p.starts_with("port="))
+}
+
 fn host(name: &str) -> Host {
     if name.starts_with('/') {
         Host::Unix(name.into())
@@ -371,11 +385,12 @@ mod tests {
             "postgres://u@a/x?nonsense=1",
             "postgres://u@a/x?target_session_attrs=read-only",
             "postgres://u@a:0x/x",
-            "postgres://u@a,b,c:1,2/x?hostaddr=127.0.0.1",
+            "postgres://u@a,b,c/x?hostaddr=127.0.0.1,127.0.0.2",
             "postgres://u@a/x?sslrootcert=%ff",
         ] {
             assert!(read(url, &[]).is_err(), "{url}");
         }
         assert!(read("postgres://u@a", &[("PGPORT", "many")]).is_err());
+        assert!(read("postgres://u@[::1]:7", &[("PGPORT", "many")]).is_ok());
     }
 }
