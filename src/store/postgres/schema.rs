@@ -73,7 +73,11 @@ fn server(engine: &mut Postgres) -> Result<()> {
 
 /// Nothing where there are no tables of ours.
 pub fn found(engine: &mut Postgres) -> Result<Option<i64>> {
-    const THERE: &str = "SELECT to_regclass('smtpcred.store') IS NOT NULL";
+    // Asked of the tables themselves: a name that was looked up before is remembered
+    // as missing until the transaction ends, whatever others made meanwhile.
+    const THERE: &str = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = 'smtpcred' AND c.relname = 'store')";
     const VERSION: &str = "SELECT CAST(max(version) AS TEXT) FROM smtpcred.store";
     let there = engine.ask(|wire| wire.simple(THERE))?;
     if there.first().is_none_or(|there| there != "t") {
