@@ -41,6 +41,16 @@ impl Amount {
             new_recipients: self.new_recipients.saturating_add(other.new_recipients),
         }
     }
+
+    /// What is left of it without the other.
+    #[must_use]
+    pub const fn less(self, other: Self) -> Self {
+        Self {
+            messages: self.messages.saturating_sub(other.messages),
+            recipients: self.recipients.saturating_sub(other.recipients),
+            new_recipients: self.new_recipients.saturating_sub(other.new_recipients),
+        }
+    }
 }
 
 impl Tally {

@@ -1,8 +1,9 @@
 //! The one thread that writes to the store, so that nobody waits for a disk.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use mio::Waker;
 
@@ -16,10 +17,15 @@ use crate::model::name::Username;
 use crate::model::tally::Amount;
 
 enum Task {
-    Reserve(usize, Reservation, Found),
+    Reserve(usize, Wanted, Found),
     /// And who is busy: for them it is counted ahead anew.
     Note(Found, Vec<(Username, Amount)>),
     Upgrade(Upgrade, Hash),
+}
+
+struct Wanted {
+    reservation: Reservation,
+    asked: Instant,
 }
 
 pub enum Kept {
@@ -33,6 +39,11 @@ pub struct Keeping {
     done: Receiver<Kept>,
     thread: JoinHandle<()>,
 }
+
+/// What could not be written down is tried again this often.
+const AGAIN: Duration = Duration::from_millis(500);
+/// Who asked before that has been hung up on, and what it asked for does not count.
+const LATEST: Duration = Duration::from_secs(8);
 
 impl Keeping {
     pub fn start(open: Opener, world: World, waker: Arc<Waker>, log: Log) -> Self {
@@ -64,7 +75,11 @@ impl Keeping {
     }
 
     /// The answer comes with `done`, under the same number.
-    pub fn reserve(&self, number: usize, wanted: Reservation, found: Found) {
+    pub fn reserve(&self, number: usize, reservation: Reservation, found: Found) {
+        let wanted = Wanted {
+            reservation,
+            asked: Instant::now(),
+        };
         let _ = self.tasks.send(Task::Reserve(number, wanted, found));
     }
 
@@ -89,7 +104,7 @@ impl Keeping {
     }
 }
 
-type Wanted = (usize, Reservation, Found);
+type Asked = (usize, Wanted, Found);
 
 struct Work {
     keeper: Keeper,
@@ -101,8 +116,8 @@ struct Work {
 
 impl Work {
     /// Waits for work, until there will be none, and takes all there is: many wait for the disk together.
-    fn gather(&mut self, queue: &Receiver<Task>) -> Option<(Vec<Wanted>, bool)> {
-        let first = queue.recv().ok()?;
+    fn gather(&mut self, queue: &Receiver<Task>) -> Option<(Vec<Asked>, bool)> {
+        let first = self.next(queue)?;
         let (mut wanted, mut renewed) = (Vec::new(), false);
         for task in std::iter::once(first).chain(queue.try_iter()) {
             match task {
@@ -113,7 +128,11 @@ impl Work {
                     let mut alerts = Vec::new();
                     let outcome = self.keeper.note(found, &busy, &mut alerts);
                     self.alert(alerts);
-                    self.report(&outcome);
+                    // Nothing tried is no success.
+                    if !matches!(outcome, Ok(None)) {
+                        self.report(&outcome);
+                    }
+                    let outcome = outcome.map(Option::unwrap_or_default);
                     if !busy.is_empty() {
                         renewed = true;
                         let _ = self.done.send(Kept::Renewed(outcome.unwrap_or_default()));
@@ -128,17 +147,34 @@ impl Work {
         Some((wanted, renewed))
     }
 
-    fn reserve(&mut self, wanted: Vec<Wanted>) {
+    /// What is next to be done: what failed, where nothing else comes.
+    fn next(&self, queue: &Receiver<Task>) -> Option<Task> {
+        if !self.keeper.has_news() {
+            return queue.recv().ok();
+        }
+        match queue.recv_timeout(AGAIN) {
+            Ok(task) => Some(task),
+            Err(RecvTimeoutError::Timeout) => Some(Task::Note(Found::default(), Vec::new())),
+            Err(RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    fn reserve(&mut self, wanted: Vec<Asked>) {
         let mut found = Found::default();
         let mut numbers = Vec::with_capacity(wanted.len());
         let mut reservations = Vec::with_capacity(wanted.len());
-        for (number, reservation, more) in wanted {
-            numbers.push(number);
-            reservations.push(reservation);
+        for (number, wanted, more) in wanted {
             found.merge(more);
+            if wanted.asked.elapsed() > LATEST {
+                let late = Error::System("the store did not answer in time".into());
+                let _ = self.done.send(Kept::Reserved(number, Err(late)));
+            } else {
+                numbers.push(number);
+                reservations.push(wanted.reservation);
+            }
         }
         let outcome = self.keep(&reservations, found);
-        let one_by_one = matches!(&outcome, Err(error) if !matches!(error, Error::StoreBusy(_)));
+        let one_by_one = matches!(&outcome, Err(error) if !concerns_all(error));
         if one_by_one && reservations.len() > 1 {
             // One that the store cannot take must not be the others' trouble.
             for (number, reservation) in numbers.into_iter().zip(reservations) {
@@ -188,6 +224,18 @@ impl Work {
         }
         self.failing = outcome.is_err();
     }
+}
+
+/// To try each alone would not help, and may take long.
+const fn concerns_all(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::StoreBusy(_)
+            | Error::StoreUnreachable { .. }
+            | Error::CommitUnknown { .. }
+            | Error::StoreMissing(_)
+            | Error::StoreReplaced(_)
+    )
 }
 
 fn lost() -> Error {

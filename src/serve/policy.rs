@@ -24,11 +24,15 @@ struct Waiting {
     envelope: Envelope,
     /// What the keeper was asked for.
     reservation: Option<Reservation>,
+    /// It was hung up on.
+    late: bool,
 }
 
 /// Mail servers wait longer, but their clients need not.
 const LATEST: Duration = Duration::from_secs(8);
 const TRY_AGAIN: Duration = Duration::from_millis(50);
+/// Other relays hand back twice a second.
+const HELD_AGAIN: Duration = Duration::from_millis(100);
 
 impl Rulings {
     pub fn is_empty(&self) -> bool {
@@ -72,6 +76,7 @@ impl Server {
                         connection: key,
                         envelope,
                         reservation: None,
+                        late: false,
                     });
                     let slot = Slot { number, serial };
                     self.timers.set(now + LATEST, Timer::GiveUpRuling(slot));
@@ -92,6 +97,10 @@ impl Server {
                 waiting.reservation = Some(reservation.clone());
                 let counts = self.relay.found.take_counts();
                 self.keeping.reserve(slot.number, reservation, counts);
+            }
+            Ok(Ruling::ReserveLater(reservation)) => {
+                waiting.reservation = Some(reservation);
+                self.timers.set(now + HELD_AGAIN, Timer::ReserveAgain(slot));
             }
             Ok(Ruling::Allow) => {
                 self.rulings.waiting.remove(slot.number);
@@ -129,6 +138,16 @@ impl Server {
         }
     }
 
+    pub(super) fn reserve_again(&mut self, slot: Slot) {
+        if let Some(waiting) = self.rulings.waiting.get(slot.number)
+            && waiting.serial == slot.serial
+            && let Some(reservation) = waiting.reservation.clone()
+        {
+            let counts = self.relay.found.take_counts();
+            self.keeping.reserve(slot.number, reservation, counts);
+        }
+    }
+
     pub(super) fn reserved(&mut self, number: usize, reserved: Result<Reserved>, now: Instant) {
         // Kept until the keeper has answered, also where nobody waits.
         let Some(waiting) = self.rulings.waiting.get_mut(number) else {
@@ -138,6 +157,12 @@ impl Server {
             return;
         };
         let serial = waiting.serial;
+        if waiting.late {
+            let waiting = self.rulings.waiting.remove(number);
+            self.relay
+                .unwanted(&waiting.envelope, &reservation, &reserved);
+            return;
+        }
         let ruling = self
             .relay
             .reserved(&waiting.envelope, &reservation, reserved);
@@ -145,13 +170,14 @@ impl Server {
     }
 
     pub(super) fn give_up_ruling(&mut self, slot: Slot) {
-        let Some(waiting) = self.rulings.waiting.get(slot.number) else {
+        let Some(waiting) = self.rulings.waiting.get_mut(slot.number) else {
             return;
         };
         if waiting.serial != slot.serial {
             return;
         }
         let key = waiting.connection;
+        waiting.late = true;
         if waiting.reservation.is_none() {
             self.rulings.waiting.remove(slot.number);
         }

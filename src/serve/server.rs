@@ -317,6 +317,7 @@ impl Server {
             Timer::GiveUp(slot) => self.give_up(slot, "no answer in time"),
             Timer::SignInAgain(slot) => self.sign_in(slot, None, now),
             Timer::RuleAgain(slot) => self.rule_again(slot, now),
+            Timer::ReserveAgain(slot) => self.reserve_again(slot),
             Timer::GiveUpRuling(slot) => self.give_up_ruling(slot),
             Timer::Note => {
                 self.note_set = false;

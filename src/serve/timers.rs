@@ -21,6 +21,8 @@ pub enum Timer {
     /// Look again whether the store can be read.
     SignInAgain(Slot),
     RuleAgain(Slot),
+    /// Ask the keeper again.
+    ReserveAgain(Slot),
     GiveUpRuling(Slot),
     /// Write down what was found out.
     Note,

@@ -86,6 +86,11 @@ impl SendingRules {
     }
 }
 
+/// Among the counts, for what some relay has counted ahead and may hand back.
+pub(super) const HELD: &str = "held";
+/// In seconds. Handed back within one; a relay that was killed never does it.
+const HELD_FOR: i64 = 5;
+
 impl Store {
     pub fn sending_rules(&mut self, username: &Username) -> Result<Option<SendingRules>> {
         const USER: &str = "SELECT u.expires_at, u.suspended_at, u.daily_limit, d.daily_limit,
@@ -188,6 +193,23 @@ impl Store {
         Ok(tally)
     }
 
+    /// How much of an owner's counts was counted ahead by any relay, and may be
+    /// handed back.
+    pub fn held(&mut self, owner: Owner, now: Time) -> Result<Amount> {
+        const SQL: &str = "SELECT CAST(COALESCE(sum(messages), 0) AS BIGINT),
+                CAST(COALESCE(sum(recipients), 0) AS BIGINT)
+            FROM counts WHERE owner = $1 AND span = $2 AND at >= $3";
+        let since = Time::from_epoch(now.epoch() - HELD_FOR);
+        let mut held = Amount::default();
+        let args = [owner.0.into(), HELD.into(), since.into()];
+        self.engine.query(SQL, &args, &mut |row| {
+            held.messages = row.opt_limit(0)?.unwrap_or(0);
+            held.recipients = row.opt_limit(1)?.unwrap_or(0);
+            Ok(())
+        })?;
+        Ok(held)
+    }
+
     /// Whether a user has sent to this recipient before, as far as that was
     /// written down.
     pub fn knows_recipient(&mut self, username: &Username, digest: &str) -> Result<bool> {
@@ -279,6 +301,18 @@ impl Tx<'_> {
 
     /// Adds what was sent to an owner's counts.
     pub fn count(&mut self, owner: Owner, amount: Amount, now: Time) -> Result<()> {
+        for span in Span::ALL {
+            self.add(owner, span.name(), span.bucket_at(now), amount)?;
+        }
+        Ok(())
+    }
+
+    /// Of what was counted, so much was counted ahead.
+    pub fn hold(&mut self, owner: Owner, amount: Amount, now: Time) -> Result<()> {
+        self.add(owner, HELD, now, amount)
+    }
+
+    fn add(&mut self, owner: Owner, span: &str, at: Time, amount: Amount) -> Result<()> {
         const SQL: &str = "INSERT INTO counts
             (owner, span, at, messages, recipients, new_recipients)
             VALUES ($1, $2, $3, $4, $5, $6)
@@ -286,38 +320,57 @@ impl Tx<'_> {
                 messages = counts.messages + excluded.messages,
                 recipients = counts.recipients + excluded.recipients,
                 new_recipients = counts.new_recipients + excluded.new_recipients";
-        for span in Span::ALL {
-            let args = [
-                owner.0.into(),
-                span.name().into(),
-                span.bucket_at(now).into(),
-                amount.messages.into(),
-                amount.recipients.into(),
-                amount.new_recipients.into(),
-            ];
-            self.execute(SQL, &args)?;
+        let args = [
+            owner.0.into(),
+            span.into(),
+            at.into(),
+            amount.messages.into(),
+            amount.recipients.into(),
+            amount.new_recipients.into(),
+        ];
+        self.execute(SQL, &args).map(|_| ())
+    }
+
+    /// What was held since `then` was sent, or is taken back.
+    pub fn let_go(&mut self, owner: Owner, amount: Amount, then: Time) -> Result<()> {
+        // Nearly always it is one relay's alone.
+        const ALL: &str = "DELETE FROM counts
+            WHERE owner = $1 AND span = $2 AND at = $3 AND messages <= $4 AND recipients <= $5";
+        let args = [
+            owner.0.into(),
+            HELD.into(),
+            then.into(),
+            amount.messages.into(),
+            amount.recipients.into(),
+        ];
+        if self.execute(ALL, &args)? == 0 {
+            self.take(owner, HELD, then, amount)?;
         }
         Ok(())
     }
 
     /// Takes back what was counted ahead at `then`, and not sent.
     pub fn uncount(&mut self, owner: Owner, amount: Amount, then: Time) -> Result<()> {
+        for span in Span::ALL {
+            self.take(owner, span.name(), span.bucket_at(then), amount)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, owner: Owner, span: &str, at: Time, amount: Amount) -> Result<()> {
         // Never below nothing, whoever tampered with it meanwhile.
         const SQL: &str = "UPDATE counts SET
                 messages = CASE WHEN messages > $4 THEN messages - $4 ELSE 0 END,
                 recipients = CASE WHEN recipients > $5 THEN recipients - $5 ELSE 0 END
             WHERE owner = $1 AND span = $2 AND at = $3";
-        for span in Span::ALL {
-            let args = [
-                owner.0.into(),
-                span.name().into(),
-                span.bucket_at(then).into(),
-                amount.messages.into(),
-                amount.recipients.into(),
-            ];
-            self.execute(SQL, &args)?;
-        }
-        Ok(())
+        let args = [
+            owner.0.into(),
+            span.into(),
+            at.into(),
+            amount.messages.into(),
+            amount.recipients.into(),
+        ];
+        self.execute(SQL, &args).map(|_| ())
     }
 
     /// Says whether the recipient is new.

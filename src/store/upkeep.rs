@@ -2,6 +2,7 @@
 //! by anybody and forgotten by the clock: no events.
 
 use super::engine::{Arg, Space};
+use super::sending::HELD;
 use super::{Store, Tx};
 use crate::error::Result;
 use crate::model::limits::Span;
@@ -27,13 +28,20 @@ macro_rules! old_refusals {
     };
 }
 
+/// What is in the counts, and from when on something looks at it.
+fn spans(now: Time) -> impl Iterator<Item = (&'static str, Time)> {
+    let held = (HELD, Span::Minute.oldest(now));
+    let limited = Span::ALL.map(|span| (span.name(), span.oldest(now)));
+    limited.into_iter().chain([held])
+}
+
 impl Store {
     /// How many counts no limit looks at any more.
     pub fn old_counts(&mut self, now: Time) -> Result<u64> {
         const SQL: &str = "SELECT count(*) FROM counts WHERE span = $1 AND at < $2";
         let mut old = 0;
-        for span in Span::ALL {
-            old += self.count_rows(SQL, &[span.name().into(), span.oldest(now).into()])?;
+        for (span, oldest) in spans(now) {
+            old += self.count_rows(SQL, &[span.into(), oldest.into()])?;
         }
         Ok(old)
     }
@@ -113,9 +121,9 @@ impl Tx<'_> {
         const SQL: &str = "DELETE FROM counts WHERE (owner, span, at) IN
             (SELECT owner, span, at FROM counts WHERE span = $1 AND at < $2 ORDER BY at LIMIT $3)";
         let mut forgotten = 0;
-        for span in Span::ALL {
+        for (span, oldest) in spans(now) {
             let left = i64::from(limit) - forgotten;
-            let args = [span.name().into(), span.oldest(now).into(), left.into()];
+            let args = [span.into(), oldest.into(), left.into()];
             forgotten += rows(self.execute(SQL, &args)?);
         }
         Ok(forgotten.unsigned_abs())

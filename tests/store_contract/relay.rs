@@ -198,6 +198,29 @@ fn no_rules_of_sending(store: &mut Store) {
     );
 }
 
+/// What is counted ahead, by two relays in the same second.
+fn held(store: &mut Store, x: &Username, [one, seven]: [Amount; 2]) {
+    let owner = Owner::user(x);
+    let held = |store: &mut Store, second| {
+        let held = store.held(owner, at(second)).unwrap();
+        (held.messages, held.recipients)
+    };
+    quietly(store, |tx| {
+        tx.hold(owner, one, at(4000))?;
+        tx.hold(owner, seven, at(4000))
+    });
+    assert_eq!(held(store, 4001), (8, 10));
+    assert_eq!(held(store, 4006), (0, 0), "nobody hands that back any more");
+    quietly(store, |tx| tx.let_go(owner, one, at(4000)));
+    assert_eq!(held(store, 4001), (7, 7));
+    quietly(store, |tx| tx.let_go(owner, seven, at(4000)));
+    assert_eq!(held(store, 4001), (0, 0));
+    assert_eq!(
+        store.held(Owner::INSTALLATION, at(4001)).unwrap(),
+        Amount::default()
+    );
+}
+
 fn counts(store: &mut Store) {
     let x: Username = "x@b.example".parse().unwrap();
     let one = Amount {
@@ -240,6 +263,7 @@ fn counts(store: &mut Store) {
             "not asked for"
         );
     }
+    held(store, &x, [one, seven]);
     // A day later nothing of the hour is left to be kept.
     quietly(store, |tx| {
         tx.forget_old_counts(at(4000 + 90_000), 99).map(|_| ())

@@ -41,6 +41,9 @@ pub(super) struct Books {
 /// How often somebody is told to hand back and ask again. Near a limit nothing
 /// is counted ahead, so that once is nearly always enough.
 const TRIES: u8 = 3;
+/// How often somebody waits for what other relays may hand back. They do so twice
+/// a second, and near a limit count less and less ahead.
+const WAITS: u8 = 30;
 /// How many users and limits are remembered.
 const REMEMBERED: usize = 10_000;
 
@@ -58,8 +61,8 @@ impl Books {
     pub fn begin(&mut self, found: &Found) {
         self.granted.clear();
         self.alerts.clear();
-        for (username, ..) in &found.returned {
-            self.ahead.remove(username);
+        for returned in &found.returned {
+            self.ahead.remove(&returned.username);
         }
     }
 
@@ -70,7 +73,7 @@ impl Books {
         }
         let returned = found.returned.iter();
         self.ahead
-            .extend(returned.map(|(username, ..)| username.clone()));
+            .extend(returned.map(|returned| returned.username.clone()));
     }
 
     pub fn reserve(&mut self, tx: &mut Tx, wanted: &Reservation, now: Time) -> Result<Reserved> {
@@ -95,7 +98,21 @@ impl Books {
             if !self.ahead.is_empty() && wanted.tries < TRIES {
                 return Ok(Reserved::AskAgain);
             }
-            let action = rules.on_limit();
+            let held = tx.store().held(owners[i], now)?;
+            let without = amount.less(held);
+            let is_held = without != amount
+                && rules.limits[i]
+                    .over(&tallies[i], without, now, &day)
+                    .is_none();
+            if is_held && wanted.waits < WAITS {
+                return Ok(Reserved::Later);
+            }
+            // Nobody is punished for what was not sent.
+            let action = if is_held {
+                OnLimit::Defer
+            } else {
+                rules.on_limit()
+            };
             punish(tx, username, action)?;
             let refusal = Refusal::Limit {
                 owner: owners[i].name().to_owned(),
@@ -131,10 +148,7 @@ impl Books {
             amount,
         );
         self.count(tx, username, &rules, &tallies, amount.plus(ahead), now)?;
-        if ahead.messages > 0 {
-            self.ahead.insert(username.clone());
-            self.granted.push(username.clone());
-        }
+        self.hold(tx, username, ahead, now)?;
         Ok(Reserved::Granted { ahead, at: now })
     }
 
@@ -162,10 +176,21 @@ impl Books {
         );
         if ahead.messages > 0 {
             self.count(tx, username, &rules, &tallies, ahead, now)?;
+            self.hold(tx, username, ahead, now)?;
+        }
+        Ok(ahead)
+    }
+
+    /// Makes a note of what is counted ahead: other relays wait for it.
+    fn hold(&mut self, tx: &mut Tx, username: &Username, ahead: Amount, now: Time) -> Result<()> {
+        if ahead.messages > 0 {
+            for owner in Owner::all(username) {
+                tx.hold(owner, ahead, now)?;
+            }
             self.ahead.insert(username.clone());
             self.granted.push(username.clone());
         }
-        Ok(ahead)
+        Ok(())
     }
 
     /// How much to count for messages to come: none for who sends now and then, or

@@ -23,10 +23,20 @@ pub struct Found {
     pub sent: HashMap<(Username, i64), Sent>,
     /// What was sent and is not in anybody's counts yet.
     pub uncounted: HashMap<(Username, Time), Amount>,
-    /// Counted ahead, and not sent.
-    pub returned: Vec<(Username, Amount, Time)>,
+    /// Counted ahead, and handed back.
+    pub returned: Vec<Returned>,
     /// Refusals that were too many to keep apart.
     pub lost: u64,
+}
+
+/// What was counted ahead, and is not held any more.
+pub struct Returned {
+    pub username: Username,
+    /// What was not sent.
+    pub left: Amount,
+    /// All there was.
+    pub held: Amount,
+    pub at: Time,
 }
 
 /// How many kinds of refusals are kept apart until they are written, which is

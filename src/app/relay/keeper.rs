@@ -36,6 +36,8 @@ pub struct Reservation {
     pub counts: bool,
     /// How often it was asked for before.
     pub tries: u8,
+    /// How often it was put off.
+    pub waits: u8,
 }
 
 #[derive(Debug)]
@@ -49,6 +51,8 @@ pub enum Reserved {
     /// There may be room in what was counted ahead for others: hand it back,
     /// and ask again.
     AskAgain,
+    /// Other relays hold what there is room in: ask again a little later.
+    Later,
 }
 
 /// For whom how much was counted ahead, and when.
@@ -104,18 +108,24 @@ impl Keeper {
         outcome
     }
 
+    /// Whether there is something that could not be written down before.
+    pub fn has_news(&self) -> bool {
+        !self.found.is_empty()
+    }
+
     /// Writes down what was found out. Where that fails it is kept for later.
-    /// Counts ahead anew for who is busy, and says how much.
+    /// Counts ahead anew for who is busy, and says how much; nothing where there was
+    /// nothing to do.
     pub fn note(
         &mut self,
         found: Found,
         busy: &[(Username, Amount)],
         alerts: &mut Vec<Alert>,
-    ) -> Result<Vec<Renewed>> {
+    ) -> Result<Option<Vec<Renewed>>> {
         self.found.merge(found);
         let tidy = self.tidied.is_none_or(|then| then.elapsed() >= TIDY_EVERY);
         if self.found.is_empty() && !tidy {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let (books, found) = (&mut self.books, &self.found);
         books.begin(found);
@@ -134,17 +144,25 @@ impl Keeper {
                 })
                 .collect()
         });
-        if outcome.is_err() {
-            self.books.roll_back(&self.found);
-            return outcome;
-        }
+        let renewed = match outcome {
+            Ok(renewed) => renewed,
+            Err(error) => {
+                self.books.roll_back(&self.found);
+                if matches!(error, Error::StoreDamaged { .. }) {
+                    // What strangers call themselves may be more than a database
+                    // takes; it must not keep the rest from being written.
+                    self.found.refused.clear();
+                }
+                return Err(error);
+            }
+        };
         alerts.append(&mut self.books.alerts);
         self.found = Found::default();
         // Next time at once where there was more than one piece.
         if tidy && !more {
             self.tidied = Some(Instant::now());
         }
-        outcome
+        Ok(Some(renewed))
     }
 
     /// The same password under today's cost.
@@ -198,10 +216,14 @@ impl Writer {
 
 /// Brings the counts up to what was sent.
 fn settle(tx: &mut Tx, found: &Found) -> Result<()> {
-    let left = found.returned.iter();
-    for (username, amount, at) in left.filter(|(_, amount, _)| *amount != Amount::default()) {
-        for owner in Owner::all(username) {
-            tx.uncount(owner, *amount, *at)?;
+    for returned in &found.returned {
+        for owner in Owner::all(&returned.username) {
+            if returned.left != Amount::default() {
+                tx.uncount(owner, returned.left, returned.at)?;
+            }
+            if returned.held != Amount::default() {
+                tx.let_go(owner, returned.held, returned.at)?;
+            }
         }
     }
     for ((username, at), amount) in &found.uncounted {

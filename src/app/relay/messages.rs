@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use super::found::Returned;
 use super::recent::Recent;
 use super::sending::Refusal;
 use crate::model::name::Username;
@@ -36,7 +37,10 @@ pub(super) enum Asked {
 }
 
 pub(super) struct Ahead {
+    /// What is left of it.
     pub amount: Amount,
+    /// All there was.
+    pub held: Amount,
     /// The last message that was taken from it.
     pub spent: Option<Amount>,
     /// When it was counted: it goes back to where it came from.
@@ -48,6 +52,17 @@ const RULES: usize = 20_000;
 const MESSAGES: usize = 20_000;
 /// Of one message. RFC 5321 §4.5.3.1.8 asks for 100; Postfix takes 1000.
 pub const MAX_RECIPIENTS: usize = 10_000;
+
+impl Ahead {
+    pub fn returned(self, username: Username) -> Returned {
+        Returned {
+            username,
+            left: self.amount,
+            held: self.held,
+            at: self.at,
+        }
+    }
+}
 
 impl Sending {
     pub fn new() -> Self {

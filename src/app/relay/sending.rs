@@ -50,6 +50,8 @@ pub enum Ruling {
     Refuse(Refusal),
     /// Ask the keeper, and [`Relay::reserved`] with what it says.
     Reserve(Reservation),
+    /// The same, a little later.
+    ReserveLater(Reservation),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,7 +129,7 @@ impl Relay {
         let over = self.first_over(&username, rules, amount, now, &day)?;
         if is_new
             || over.as_ref().is_some_and(punishes)
-            || (over.is_some() && self.sending.is_ahead())
+            || (over.is_some() && (self.sending.is_ahead() || self.is_held(&username, now)?))
         {
             // To be written down, and to be looked at where nobody races.
             return Ok(Ruling::Reserve(Reservation {
@@ -136,6 +138,7 @@ impl Relay {
                 new_recipient: is_new.then_some(digest),
                 counts: false,
                 tries: 0,
+                waits: 0,
             }));
         }
         let Some(refusal) = over else {
@@ -227,8 +230,7 @@ impl Relay {
         }
         // Too little, or nothing: the keeper may count ahead anew.
         if let Some(left) = self.sending.ahead.remove(&username) {
-            let left = (username.clone(), left.amount, left.at);
-            self.found.returned.push(left);
+            self.found.returned.push(left.returned(username.clone()));
         }
         self.sending.ask(&envelope.instance);
         Ok(Ruling::Reserve(Reservation {
@@ -237,6 +239,7 @@ impl Relay {
             new_recipient: None,
             counts: true,
             tries: 0,
+            waits: 0,
         }))
     }
 
@@ -272,6 +275,13 @@ impl Relay {
                 self.hand_back();
                 Ok(Ruling::Reserve(Reservation {
                     tries: reservation.tries.saturating_add(1),
+                    ..reservation.clone()
+                }))
+            }
+            Reserved::Later => {
+                self.hand_back();
+                Ok(Ruling::ReserveLater(Reservation {
+                    waits: reservation.waits.saturating_add(1),
                     ..reservation.clone()
                 }))
             }
