@@ -95,7 +95,8 @@ pub struct Space {
 
 pub type Each<'a> = dyn FnMut(&dyn Row) -> Result<()> + 'a;
 
-pub trait Engine {
+/// May be opened by one thread and used by another.
+pub trait Engine: Send {
     /// Another number than before if another connection changed anything. Fails
     /// where the location names another store by now.
     fn version(&mut self) -> Result<i64>;

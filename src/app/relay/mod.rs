@@ -11,6 +11,7 @@ mod found;
 pub mod keeper;
 mod known;
 mod messages;
+mod opening;
 mod recent;
 mod sending;
 mod sign_in;
@@ -30,13 +31,14 @@ use crate::model::settings::Settings;
 use crate::store::Store;
 use known::SignIns;
 use messages::Sending;
+use opening::{Opening, lost};
 
 /// Opens the store, again where it was lost, waiting so long for others that
 /// have it locked.
 pub type Opener = Box<dyn Fn(Duration) -> Result<Store> + Send>;
 
 pub struct Relay {
-    open: Opener,
+    opening: Opening,
     store: Option<Store>,
     world: World,
     /// Of the store, as it was last seen.
@@ -47,30 +49,32 @@ pub struct Relay {
     /// the store is true in the epoch it was read in.
     epoch: u64,
     settings: Option<(u64, Settings)>,
-    /// The store could not be opened then.
-    failed: Option<Instant>,
+    /// The store is not asked any more after that in this turn: whoever comes next
+    /// would be answered too late.
+    until: Instant,
     sign_ins: SignIns,
     sending: Sending,
     /// What there is to write down.
     pub found: Found,
 }
 
-/// A lost store is looked for this often at most.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// So long a turn may wait for a store in all. Mail servers give up after 10 s, and
+/// may have come in the middle of the turn before.
+const TURN: Duration = Duration::from_secs(2);
 
 impl Relay {
     pub fn new(open: Opener, world: World) -> Result<Self> {
         let mut secret = [0; 32];
         (world.random)(&mut secret)?;
         Ok(Self {
-            open,
+            opening: Opening::new(open),
             store: None,
             world,
             version: None,
             locked: None,
             epoch: 0,
             settings: None,
-            failed: None,
+            until: Instant::now() + TURN,
             sign_ins: SignIns::new(secret),
             sending: Sending::new(),
             found: Found::default(),
@@ -80,9 +84,10 @@ impl Relay {
     /// Finds out whether the store changed. Once for each batch of requests,
     /// after they were read: what was committed before somebody asked is seen.
     pub fn refresh(&mut self, now: Instant) -> Result<()> {
+        self.until = now + TURN;
         let version = match &mut self.store {
             Some(store) => store.version(),
-            None => self.reopen(now),
+            None => self.reopen(),
         };
         self.locked = None;
         let version = match version {
@@ -92,9 +97,14 @@ impl Relay {
                 self.locked = Some(store.clone());
                 return Err(Error::StoreBusy(store));
             }
-            Err(_) => {
+            Err(error) if self.store.is_none() => return Err(error),
+            Err(error) => {
                 self.store = None;
-                self.reopen(now)?
+                match self.reopen() {
+                    // What was wrong before says more.
+                    Err(Error::System(_)) => return Err(error),
+                    reopened => reopened?,
+                }
             }
         };
         if self.version != Some(version) {
@@ -104,20 +114,11 @@ impl Relay {
         Ok(())
     }
 
-    fn reopen(&mut self, now: Instant) -> Result<i64> {
+    fn reopen(&mut self) -> Result<i64> {
         self.version = None;
-        if self
-            .failed
-            .is_some_and(|then| now.duration_since(then) < LOOK_AGAIN)
-        {
-            return Err(Error::System("the store is lost".into()));
-        }
-        self.failed = Some(now);
-        // Nobody else is served while this thread waits.
-        let mut store = (self.open)(Duration::ZERO)?;
+        let mut store = self.opening.store().ok_or_else(lost)??;
         let version = store.version()?;
         self.store = Some(store);
-        self.failed = None;
         Ok(version)
     }
 
@@ -125,7 +126,7 @@ impl Relay {
     fn fresh(&self) -> Result<()> {
         match (&self.locked, &self.store) {
             (Some(store), _) => Err(Error::StoreBusy(store.clone())),
-            (None, None) => Err(Error::System("the store is lost".into())),
+            (None, None) => Err(lost()),
             (None, Some(_)) => Ok(()),
         }
     }
@@ -133,7 +134,7 @@ impl Relay {
     /// Forgets all that was read.
     pub fn reload(&mut self) {
         self.store = None;
-        self.failed = None;
+        self.opening.forget_failure();
         self.version = None;
     }
 
@@ -143,9 +144,10 @@ impl Relay {
     }
 
     fn store(&mut self) -> Result<&mut Store> {
-        self.store
-            .as_mut()
-            .ok_or_else(|| Error::System("the store is lost".into()))
+        if Instant::now() > self.until {
+            return Err(Error::System("the store is too slow".into()));
+        }
+        self.store.as_mut().ok_or_else(lost)
     }
 
     fn settings(&mut self) -> Result<&Settings> {

@@ -7,6 +7,7 @@
 
 mod grants;
 mod passfile;
+mod reach;
 mod row;
 mod schema;
 mod target;
@@ -14,11 +15,11 @@ mod tls;
 mod wire;
 
 use std::any::Any;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio_postgres::error::SqlState;
 
+use self::reach::Terms;
 use self::row::PostgresRow;
 use self::target::Target;
 use self::wire::{Refused, Trouble, Wire};
@@ -53,10 +54,9 @@ const LOCK: i64 = 0x736d_7470_6372_6564;
 const ROTATION: i64 = LOCK + 1;
 /// A server that says nothing for so long is lost: for who waits for nobody, and
 /// for who has time. The longer one is for a commit on a standby that is far away.
-const ANSWER: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(30)];
-/// Those that are starting, or are full, are asked again for so long.
-const COMING: Duration = Duration::from_secs(5);
-const AGAIN: Duration = Duration::from_millis(100);
+const ANSWER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
+/// To say whether anything changed takes no time, and waits for no lock.
+const VERSION: Duration = Duration::from_secs(2);
 
 pub fn open(store: &Location, access: Access, patience: Duration) -> Result<Postgres> {
     let Location::Postgres(url) = store else {
@@ -79,60 +79,24 @@ pub fn open(store: &Location, access: Access, patience: Duration) -> Result<Post
 impl Postgres {
     /// Finds the primary, wherever it is now.
     fn connect(&mut self) -> Result<()> {
-        let since = Instant::now();
-        loop {
-            let mut failed = None;
-            for i in 0..self.target.servers.len() {
-                let number = (self.primary + i) % self.target.servers.len();
-                match self.reach(number) {
-                    Ok(wire) => {
-                        self.primary = number;
-                        self.wire = Some(wire);
-                        return schema::check(self);
-                    }
-                    // What the first says is most telling: it was the primary.
-                    Err(trouble) => _ = failed.get_or_insert(trouble),
-                }
+        match reach::primary(&self.target, self.primary, self.terms()) {
+            Ok((number, wire)) => {
+                self.primary = number;
+                self.wire = Some(wire);
+                // Another server counts its transactions anew.
+                self.snapshot.seen.clear();
+                schema::check(self)
             }
-            let failed = failed.unwrap_or_else(|| Trouble::Lost("no server is named".into()));
-            let coming = matches!(&failed, Trouble::Refused(refused)
-                if refused.state == SqlState::TOO_MANY_CONNECTIONS);
-            if !coming || since.elapsed() > self.patience.min(COMING) {
-                return Err(self.translated(failed));
-            }
-            thread::sleep(AGAIN);
+            Err(trouble) => Err(self.translated(trouble)),
         }
     }
 
-    fn reach(&self, number: usize) -> std::result::Result<Wire, Trouble> {
-        // Who knows the names of our tables must not be able to give us others; a
-        // commit is on a disk; who hangs with the lock loses it.
-        const SETTINGS: &str = "SET search_path = smtpcred, pg_temp;
-            SET default_transaction_isolation = 'read committed';
-            SET idle_in_transaction_session_timeout = '60s';
-            SET statement_timeout = 0;
-            SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5;
-            SET tcp_keepalives_count = 3;
-            SELECT set_config('synchronous_commit',
-                CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
-                ELSE current_setting('synchronous_commit') END, false)";
-        const STATE: &str = "SELECT CASE WHEN pg_is_in_recovery()
-            OR current_setting('transaction_read_only') = 'on' THEN 'standby' ELSE 'primary' END";
-        let server = &self.target.servers[number];
-        let mut wire = Wire::connect(server, &self.target.tls, self.answer())?;
-        wire.simple(SETTINGS)?;
-        // 0 would be for ever.
-        let lock = self.patience.as_millis().max(1);
-        let state = wire.simple(&format!("SET lock_timeout = {lock}; {STATE}"))?;
-        if state.iter().any(|state| state == "standby") {
-            return Err(Trouble::Lost(
-                "it is no primary: nothing can be written".into(),
-            ));
+    fn terms(&self) -> Terms {
+        Terms {
+            answer: self.answer(),
+            patience: self.patience,
+            read_only: self.access == Access::Look,
         }
-        if self.access == Access::Look {
-            wire.simple("SET default_transaction_read_only = on")?;
-        }
-        Ok(wire)
     }
 
     fn answer(&self) -> Duration {
@@ -144,6 +108,10 @@ impl Postgres {
         if self.wire.is_none() {
             if self.in_change {
                 return Err(self.lost("the connection was lost in the middle of a change"));
+            }
+            // Who waits for nobody has others to answer: it is opened anew elsewhere.
+            if self.patience.is_zero() {
+                return Err(self.lost("the connection was lost"));
             }
             self.connect()?;
         }
@@ -161,7 +129,7 @@ impl Postgres {
     /// As [`Self::ask`], for what may be asked twice: a connection that was idle may
     /// be found lost only now.
     fn ask_first<T>(&mut self, ask: impl Fn(&mut Wire) -> wire::Answer<T>) -> Result<T> {
-        let idle = self.wire.is_some() && !self.in_change;
+        let idle = self.wire.is_some() && !self.in_change && !self.patience.is_zero();
         match self.ask(&ask) {
             Err(Error::StoreUnreachable { .. }) if idle && self.wire.is_none() => self.ask(&ask),
             answered => answered,
@@ -179,7 +147,7 @@ impl Postgres {
     fn translated(&mut self, trouble: Trouble) -> Error {
         let store = Place::from(&self.store);
         let refused = match trouble {
-            Trouble::Lost(reason) => {
+            Trouble::Lost(reason) | Trouble::Coming(reason) => {
                 self.wire = None;
                 return Error::StoreUnreachable { store, reason };
             }
@@ -208,11 +176,9 @@ impl Engine for Postgres {
     fn version(&mut self) -> Result<i64> {
         // Which transactions can be seen: another one whenever any has ended.
         const SQL: &str = "SELECT CAST(pg_current_snapshot() AS TEXT)";
-        let mut seen = String::new();
-        self.query(SQL, &[], &mut |row| {
-            row.text(0)?.clone_into(&mut seen);
-            Ok(())
-        })?;
+        let patience = self.answer().min(VERSION);
+        let seen = self.ask_first(|wire| wire.slowly(patience, SQL))?;
+        let seen = seen.into_iter().next().unwrap_or_default();
         if self.snapshot.seen != seen {
             self.snapshot.seen = seen;
             self.snapshot.changes += 1;
@@ -230,8 +196,8 @@ impl Engine for Postgres {
 
     fn lock_rotation(&mut self) -> Result<Box<dyn Any>> {
         // On a connection of its own: it lasts as long as that one.
-        let mut wire = self
-            .reach(self.primary)
+        let server = &self.target.servers[self.primary];
+        let mut wire = reach::reach(server, &self.target.tls, self.terms())
             .map_err(|trouble| self.translated(trouble))?;
         let locked = wire.simple(&format!("SELECT pg_try_advisory_lock({ROTATION})"));
         let locked = locked.map_err(|trouble| self.translated(trouble))?;
@@ -271,7 +237,9 @@ impl Engine for Postgres {
 
     fn begin(&mut self) -> Result<()> {
         let sql = format!("BEGIN READ WRITE; SELECT pg_advisory_xact_lock({LOCK})");
-        let begun = self.ask_first(|wire| wire.simple(&sql));
+        // Longer than others may be waited for, or whoever is busy seems to be gone.
+        let patience = self.patience + self.answer();
+        let begun = self.ask_first(|wire| wire.slowly(patience, &sql));
         self.in_change = true;
         if begun.is_err() {
             self.rollback();

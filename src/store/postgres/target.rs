@@ -21,6 +21,7 @@ pub struct Target {
     pub tls: TlsFiles,
 }
 
+#[derive(Clone)]
 pub struct Server {
     pub config: Config,
     pub mode: Mode,

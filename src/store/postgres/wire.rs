@@ -26,6 +26,8 @@ use crate::store::engine::Arg;
 pub enum Trouble {
     /// The connection is of no use any more.
     Lost(String),
+    /// It is of no use yet: the server is starting, or is no primary.
+    Coming(String),
     /// The server says no.
     Refused(Box<Refused>),
 }
@@ -37,7 +39,7 @@ pub struct Refused {
 }
 
 pub type Answer<T> = Result<T, Trouble>;
-type Driver = Pin<Box<dyn Future<Output = Result<(), Error>>>>;
+type Driver = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 pub struct Wire {
     client: Client,
@@ -203,7 +205,9 @@ impl From<Error> for Trouble {
                 message: said.message().to_owned(),
             };
             // 57P01 to 57P03: it is shutting down, has crashed, is starting.
-            return if error.is_closed() || refused.state.code().starts_with("57P0") {
+            return if refused.state == SqlState::CANNOT_CONNECT_NOW {
+                Self::Coming(refused.message)
+            } else if error.is_closed() || refused.state.code().starts_with("57P0") {
                 Self::Lost(refused.message)
             } else {
                 Self::Refused(Box::new(refused))
@@ -212,6 +216,14 @@ impl From<Error> for Trouble {
         let mut reason = error.to_string();
         let mut cause = std::error::Error::source(&error);
         while let Some(deeper) = cause {
+            let io = deeper.downcast_ref::<std::io::Error>();
+            if io.is_some_and(|io| io.kind() == std::io::ErrorKind::WouldBlock) {
+                // More want to be let in than its socket has room for.
+                return Self::Refused(Box::new(Refused {
+                    state: SqlState::TOO_MANY_CONNECTIONS,
+                    message: "too many want to connect at the same time".into(),
+                }));
+            }
             let said = deeper.to_string();
             if !reason.contains(&said) {
                 reason = format!("{reason}: {said}");
