@@ -9,10 +9,11 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
-
+#[path = "support/postgres.rs"]
+mod postgres;
 mod support;
-use support::{Sandbox, Server, fill, wait_for_holder};
+use postgres::Postgres;
+use support::{Sandbox, Server, fill};
 
 /// Of each kind, a half of them aimed at the time before the delivery and a
 /// half at the time after.
@@ -142,16 +143,6 @@ fn pace(sandbox: &Sandbox, mut args: impl FnMut(u32) -> Vec<String>) -> Pace {
     }
 }
 
-fn sound(sandbox: &Sandbox) {
-    let store = Connection::open(sandbox.store()).unwrap();
-    let answer: String = store
-        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
-        .unwrap();
-    assert_eq!(answer, "ok");
-    let mut orphans = store.prepare("PRAGMA foreign_key_check").unwrap();
-    assert!(!orphans.exists([]).unwrap());
-}
-
 /// The users of which there are events of this kind, and how many events.
 fn events(sandbox: &Sandbox, action: &str) -> (BTreeSet<String>, usize) {
     let events = sandbox.json(&["audit", "list"]);
@@ -165,49 +156,69 @@ fn events(sandbox: &Sandbox, action: &str) -> (BTreeSet<String>, usize) {
 /// password is not out.
 #[test]
 fn p2_killed_at_the_delivery_nothing_has_changed() {
-    let sandbox = Sandbox::new();
+    at_the_delivery(&Sandbox::new());
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: run tests/run"]
+fn p2_killed_at_the_delivery_nothing_has_changed_on_postgresql() {
+    at_the_delivery(&Postgres::start().sandbox_with_domain());
+}
+
+fn at_the_delivery(sandbox: &Sandbox) {
     let old = sandbox.create("old@example.com");
     for args in [
         ["user", "create", "new@example.com"],
         ["user", "reset", "old@example.com"],
     ] {
         let (reader, writer) = pipe().unwrap();
-        let (mut running, store) = sandbox.at_lock(&args, writer.try_clone().unwrap());
+        let (mut running, mut lock) = sandbox.at_lock(&args, writer.try_clone().unwrap());
         // It has seen that there is room for the password; now there is none.
         fill(&writer);
-        store.execute_batch("ROLLBACK").unwrap();
-        wait_for_holder(&store);
+        lock.release();
+        lock.wait_for_holder();
         running.0.kill().unwrap();
         let status = running.0.wait().unwrap();
         assert_eq!(status.signal(), Some(9), "it did not wait: {status}");
         drop(reader);
     }
+    sandbox.settle();
     assert_eq!(sandbox.verify("new@example.com", "whatever it was"), 3);
     assert_eq!(sandbox.verify("old@example.com", &old), 0);
-    assert_eq!(events(&sandbox, "user.reset").1, 0);
-    sound(&sandbox);
+    assert_eq!(events(sandbox, "user.reset").1, 0);
+    sandbox.is_sound();
 }
 
 #[test]
 fn p2_a_killed_create_leaves_nobody_or_a_user_with_a_known_password() {
-    let sandbox = Sandbox::new();
+    create(&Sandbox::new());
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: run tests/run"]
+fn p2_a_killed_create_leaves_nobody_or_a_user_with_a_known_password_on_postgresql() {
+    create(&Postgres::start().sandbox_with_domain());
+}
+
+fn create(sandbox: &Sandbox) {
     let mut dice = Dice::new();
     let create = |name: &str| ["user", "create", name, "-q"].map(str::to_owned).to_vec();
-    let pace = pace(&sandbox, |i| create(&format!("pace{i}@example.com")));
+    let pace = pace(sandbox, |i| create(&format!("pace{i}@example.com")));
     let mut tally = Tally::default();
     let mut round: Vec<(String, Outcome)> = Vec::new();
     for number in 0..RUNS {
         let name = format!("app{number}@example.com");
         let args = ["user", "create", &name, "-q"];
-        let outcome = killed(&sandbox, &args, number, pace, &mut dice);
+        let outcome = killed(sandbox, &args, number, pace, &mut dice);
         tally.add(&outcome);
         round.push((name, outcome));
         if round.len() < ROUND as usize {
             continue;
         }
+        sandbox.settle();
         // What was committed, and so has an event; looked at first, because
         // this is what repairs what a killed process left.
-        let (created, count) = events(&sandbox, "user.create");
+        let (created, count) = events(sandbox, "user.create");
         assert_eq!(created.len(), count);
         for (name, outcome) in round.drain(..) {
             let password = outcome.delivered.as_deref();
@@ -216,17 +227,26 @@ fn p2_a_killed_create_leaves_nobody_or_a_user_with_a_known_password() {
             assert_eq!(found, expected, "{name}: {outcome:?}");
             assert!(!outcome.done || expected == 0, "{name}: done and not there");
         }
-        sound(&sandbox);
+        sandbox.is_sound();
     }
     tally.check();
 }
 
 #[test]
 fn p2_a_killed_reset_leaves_the_old_password_or_one_that_was_delivered() {
+    reset(&Sandbox::new());
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: run tests/run"]
+fn p2_a_killed_reset_leaves_the_old_password_or_one_that_was_delivered_on_postgresql() {
+    reset(&Postgres::start().sandbox_with_domain());
+}
+
+fn reset(sandbox: &Sandbox) {
     const USERS: u32 = 5;
-    let sandbox = Sandbox::new();
     let mut dice = Dice::new();
-    let pace = pace(&sandbox, |i| {
+    let pace = pace(sandbox, |i| {
         let name = format!("pace{i}@example.com");
         sandbox.create(&name);
         ["user", "reset", &name, "-q"].map(str::to_owned).to_vec()
@@ -241,7 +261,7 @@ fn p2_a_killed_reset_leaves_the_old_password_or_one_that_was_delivered() {
         // Each user meets both kinds of kill.
         let (name, possible) = &mut users[(number / 2 % USERS) as usize];
         let args = ["user", "reset", name, "-q"];
-        let outcome = killed(&sandbox, &args, number, pace, &mut dice);
+        let outcome = killed(sandbox, &args, number, pace, &mut dice);
         tally.add(&outcome);
         if outcome.done {
             possible.clear();
@@ -250,11 +270,12 @@ fn p2_a_killed_reset_leaves_the_old_password_or_one_that_was_delivered() {
         if number % ROUND != ROUND - 1 {
             continue;
         }
+        sandbox.settle();
         for (name, possible) in &mut users {
             possible.retain(|password| sandbox.verify(name, password) == 0);
             assert_eq!(possible.len(), 1, "{name}: not one password that works");
         }
-        sound(&sandbox);
+        sandbox.is_sound();
     }
     tally.check();
 }

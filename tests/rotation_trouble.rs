@@ -139,6 +139,7 @@ fn p6_no_room_for_the_store() {
     for free in (0..=160).step_by(8) {
         let sandbox = Sandbox {
             folder: tempfile::tempdir_in(&small.0).unwrap(),
+            database: None,
         };
         sandbox.ok(&["domain", "add", "example.com"]);
         let place = Place::in_sandbox(sandbox);
@@ -204,6 +205,7 @@ fn p6_the_disk_fills_up_while_it_is_delivered() {
     let small = Small::new(home.path());
     let sandbox = Sandbox {
         folder: tempfile::tempdir_in(&small.0).unwrap(),
+        database: None,
     };
     sandbox.ok(&["domain", "add", "example.com"]);
     let place = Place::in_sandbox(sandbox);

@@ -1,6 +1,9 @@
 //! Clients of all kinds, all the time, while a test does something to the
 //! store or to `smtpcred serve`.
 
+// Each test file uses a part of it.
+#![allow(dead_code)]
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -4,6 +4,8 @@
 // Each test file uses a part of it.
 #![allow(dead_code)]
 
+pub mod engine;
+
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io::{PipeWriter, Read as _, Write as _};
@@ -17,12 +19,16 @@ use nix::fcntl::OFlag;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+pub use engine::Lock;
+
 /// The program under test, as cargo built it.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_smtpcred");
 
 /// A place with a store in it; gone when dropped.
 pub struct Sandbox {
     pub folder: TempDir,
+    /// Where the store is, if it is not a file in the folder.
+    pub database: Option<engine::Database>,
 }
 
 /// What came out of one run.
@@ -38,6 +44,7 @@ impl Sandbox {
     pub fn empty() -> Self {
         Self {
             folder: tempfile::tempdir().expect("a temporary folder"),
+            database: None,
         }
     }
 
@@ -48,6 +55,7 @@ impl Sandbox {
         sandbox
     }
 
+    /// The file.
     pub fn store(&self) -> PathBuf {
         self.folder.path().join("data/smtpcred.db")
     }
@@ -65,7 +73,7 @@ impl Sandbox {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.folder.path())
-            .env("SMTPCRED_STORE", self.store())
+            .env("SMTPCRED_STORE", self.location())
             .current_dir(self.folder.path())
             .stdin(Stdio::null());
         command
@@ -109,17 +117,16 @@ impl Sandbox {
 
     /// The program, waiting for the lock that the connection holds: it has
     /// looked at all it looks at before it changes something.
-    pub fn at_lock(&self, args: &[&str], stdout: impl Into<Stdio>) -> (Server, Connection) {
-        let store = Connection::open(self.store()).expect("a store");
-        store.execute_batch("BEGIN IMMEDIATE").expect("its lock");
+    pub fn at_lock(&self, args: &[&str], stdout: impl Into<Stdio>) -> (Server, Lock) {
+        let lock = self.lock();
         let child = self
             .command(args)
             .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn();
         let waiting = Server(child.expect("the program runs"));
-        wait_at_lock(&waiting.0);
-        (waiting, store)
+        self.wait_at_lock(std::iter::once(&waiting.0));
+        (waiting, lock)
     }
 
     pub fn json(&self, args: &[&str]) -> serde_json::Value {

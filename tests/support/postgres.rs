@@ -10,12 +10,14 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User};
 use tempfile::TempDir;
 
-use crate::support::wait_for;
+use crate::support::engine::Database;
+use crate::support::{Sandbox, wait_for};
 
 pub struct Postgres {
     /// Nothing while it is stopped.
@@ -149,6 +151,25 @@ impl Postgres {
         let _ = fs::remove_file(pid);
     }
 
+    /// Ends it in good order, and starts it again.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.run();
+    }
+
+    /// At once, but in good order.
+    pub fn stop(&mut self) {
+        self.end(Signal::SIGINT);
+    }
+
+    /// In the way that this signal says.
+    pub fn end(&mut self, signal: Signal) {
+        self.signal(signal);
+        if let Some(mut child) = self.child.take() {
+            let _ = child.wait();
+        }
+    }
+
     /// To the postmaster.
     pub fn signal(&self, signal: Signal) {
         if let Some(child) = &self.child {
@@ -179,6 +200,66 @@ impl Postgres {
     pub fn database(&self, name: &str) -> String {
         self.sql("postgres", &format!("CREATE DATABASE {name}"));
         self.url(name)
+    }
+
+    /// A sandbox with an empty database of its own for a store.
+    pub fn sandbox(&self) -> Sandbox {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("store{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        Sandbox::in_database(Database {
+            url: self.database(&name),
+            connection: self.connection(&name),
+        })
+    }
+
+    /// The same in another encoding than UTF-8.
+    pub fn sandbox_encoded(&self, encoding: &str) -> Sandbox {
+        let name = encoding.to_lowercase();
+        self.sql(
+            "postgres",
+            &format!("CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LOCALE 'C'"),
+        );
+        Sandbox::in_database(Database {
+            url: self.url(&name),
+            connection: self.connection(&name),
+        })
+    }
+
+    /// A standby, without which no commit is acknowledged.
+    pub fn synchronous_standby(&self) -> Self {
+        let standby = Self::standby(self);
+        // Not in its configuration: once promoted it has none.
+        self.configure("synchronous_standby_names = '*'\n");
+        self.reload();
+        wait_for("the standby to be synchronous", || {
+            let states = self.sql("postgres", "SELECT sync_state FROM pg_stat_replication");
+            (states == "sync").then_some(())
+        });
+        standby
+    }
+
+    /// As [`Self::sandbox`], on servers of which the first is the primary now.
+    pub fn sandbox_on(servers: &[&Self]) -> Sandbox {
+        let mut sandbox = servers[0].sandbox();
+        if let Some(database) = &mut sandbox.database {
+            let name = database.url.rsplit('/').next().expect("a name").to_owned();
+            database.url = Self::url_of(servers, &name);
+            let folder = |server: &&Self| server.folder.path().display().to_string();
+            let hosts: Vec<_> = servers.iter().map(folder).collect();
+            let hosts = hosts.join(",");
+            database.connection = format!(
+                "host={hosts} port={PORT} user=postgres dbname={name} \
+                 target_session_attrs=read-write"
+            );
+        }
+        sandbox
+    }
+
+    /// The same with the domain example.com.
+    pub fn sandbox_with_domain(&self) -> Sandbox {
+        let sandbox = self.sandbox();
+        sandbox.ok(&["domain", "add", "example.com"]);
+        sandbox
     }
 
     pub fn url(&self, database: &str) -> String {
@@ -248,6 +329,19 @@ impl Postgres {
         } else {
             Err(String::from_utf8_lossy(&said.stderr).into_owned())
         }
+    }
+
+    /// A connection that does nothing, as long as it runs.
+    pub fn idle(&self) -> Child {
+        Command::new("psql")
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .args(["-X", "-q", &self.connection("postgres")])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("psql runs")
     }
 
     pub fn log(&self) -> String {

@@ -10,16 +10,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use rusqlite::Connection;
-
 use crate::mail::postfix::{Postfix, Setup};
 use crate::mail::{Place, open};
 use crate::nobody::{as_nobody, give_to_nobody};
 use crate::support::{PROGRAM, Sandbox, wait_for};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// A store with the domain example.com that belongs to nobody. Commands that
 /// root runs on it leave it so.
@@ -43,7 +41,9 @@ pub fn postfix<'a>(sandbox: &Sandbox, place: &'a Place) -> Postfix<'a> {
 /// The same in a folder that is there.
 pub fn own(sandbox: &Sandbox) {
     sandbox.ok(&["domain", "add", "example.com"]);
-    own_again(sandbox);
+    if sandbox.database.is_none() {
+        own_again(sandbox);
+    }
 }
 
 /// What root made in it is nobody's, too.
@@ -56,25 +56,26 @@ pub fn own_again(sandbox: &Sandbox) {
     }
 }
 
-/// Runs SQL as an admin with the sqlite3 program would.
+/// Runs SQL as an admin with the engine's own program would.
 pub fn sql(sandbox: &Sandbox, statement: &str) {
-    let store = Connection::open(sandbox.store()).expect("a store");
-    store.busy_timeout(Duration::from_secs(10)).expect("SQLite");
-    store.execute_batch(statement).expect("a good statement");
+    sandbox.sql(statement);
 }
 
 /// All that was sent is `age` seconds older now.
 pub fn age_counts(sandbox: &Sandbox, age: u32) {
-    const COUNTED: &str =
-        "SELECT (SELECT sum(messages) FROM counts WHERE owner = '' AND span = 'day')
-        = (SELECT sum(messages) FROM usage)";
     // First, what was counted ahead and not sent has to be back in its place.
-    let store = Connection::open(sandbox.store()).expect("a store");
-    wait_for("the counts to be what was sent", || {
-        let same = store.query_row(COUNTED, [], |row| row.get::<_, Option<bool>>(0));
-        same.expect("an answer").unwrap_or(false).then_some(())
-    });
+    settled(sandbox);
     sql(sandbox, &format!("UPDATE counts SET at = at - {age}"));
+}
+
+/// Waits until nothing is counted but what was sent.
+pub fn settled(sandbox: &Sandbox) {
+    const COUNTED: &str = "SELECT CASE WHEN
+            (SELECT sum(messages) FROM counts WHERE owner = '' AND span = 'day')
+            = (SELECT sum(messages) FROM usage) THEN 'same' ELSE 'other' END";
+    wait_for("the counts to be what was sent", || {
+        (sandbox.texts(COUNTED) == ["same"]).then_some(())
+    });
 }
 
 pub struct Serve<'a> {
@@ -168,7 +169,7 @@ fn spawn(sandbox: &Sandbox, args: &[String], log: &Path) -> Child {
     let out = File::options().create(true).append(true).open(log);
     as_nobody(PROGRAM)
         .args(args)
-        .env("SMTPCRED_STORE", sandbox.store())
+        .env("SMTPCRED_STORE", sandbox.location())
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -249,6 +250,20 @@ impl Auth {
         Ok(right)
     }
 
+    /// In two steps, for what cannot be said in one.
+    pub fn login(&mut self, address: &str, user: &str, password: &str) -> Answer<bool> {
+        self.id += 1;
+        let id = self.id;
+        let begin = format!("AUTH\t{id}\tLOGIN\tservice=smtp\tnologin\trip={address}\tsecured\n");
+        let mut said = self.answer(&begin)?;
+        for word in [user, password] {
+            let Some(asked) = said else { return Ok(None) };
+            assert!(asked.starts_with(&format!("CONT\t{id}\t")), "{asked}");
+            said = self.answer(&format!("CONT\t{id}\t{}\n", STANDARD.encode(word)))?;
+        }
+        Ok(said.map(|said| said.starts_with("OK\t")))
+    }
+
     fn answer(&mut self, line: &str) -> Answer<String> {
         let mut answer = String::new();
         let asked = self.stream.get_mut().write_all(line.as_bytes());
@@ -300,7 +315,7 @@ fn hung_up(read: std::io::Result<usize>) -> std::io::Result<usize> {
 fn connect(socket: &Path) -> std::io::Result<BufReader<UnixStream>> {
     let stream = UnixStream::connect(socket)?;
     // Longer than any answer may take.
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(12)))?;
     Ok(BufReader::new(stream))
 }
 
