@@ -316,9 +316,9 @@ fn p10_a_lock_is_waited_for_and_not_for_ever() {
 #[test]
 fn p10_a_lock_of_two_seconds_is_waited_for() {
     let sandbox = Sandbox::new();
-    let (writer, mut held) = sandbox.at_lock(CREATE, Stdio::piped());
+    let (writer, held) = sandbox.at_lock(CREATE, Stdio::piped());
     sleep(Duration::from_secs(2));
-    held.release();
+    held.execute_batch("ROLLBACK").unwrap();
     let run = ended(writer);
     assert_eq!(run.code, 0, "{}", run.stderr);
     drop(held);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 mod support;
-use support::{PROGRAM, Run, Sandbox, Server, ended, fill, finished};
+use support::{PROGRAM, Run, Sandbox, Server, ended, fill, finished, wait_for_holder};
 
 #[path = "support/small.rs"]
 mod small;
@@ -88,9 +88,9 @@ fn p2_a_pipe_without_a_reader_takes_nothing() {
     // The reader goes when the last look at the pipe found it there.
     nothing_changes("undelivered", |sandbox, args| {
         let (reader, writer) = pipe().unwrap();
-        let (running, mut lock) = sandbox.at_lock(args, writer);
+        let (running, store) = sandbox.at_lock(args, writer);
         drop(reader);
-        lock.release();
+        store.execute_batch("ROLLBACK").unwrap();
         ended(running)
     });
 }
@@ -123,10 +123,10 @@ fn p2_the_journal_is_no_place_for_a_password() {
 fn p2_a_reader_that_stops_reading_locks_nobody_out() {
     let sandbox = Sandbox::new();
     let (reader, writer) = pipe().unwrap();
-    let (stuck, mut lock) = sandbox.at_lock(&CREATE, writer.try_clone().unwrap());
+    let (stuck, store) = sandbox.at_lock(&CREATE, writer.try_clone().unwrap());
     fill(&writer);
-    lock.release();
-    lock.wait_for_holder();
+    store.execute_batch("ROLLBACK").unwrap();
+    wait_for_holder(&store);
 
     // It has the lock and waits for the reader; the next one waits for it.
     let since = Instant::now();
@@ -206,10 +206,10 @@ fn p2_an_output_file_never_replaces_anything() {
     // It appears between the first look and the delivery.
     nothing_changes("output_exists", |sandbox, args| {
         let args = [args, &["--output", "late"]].concat();
-        let (running, mut lock) = sandbox.at_lock(&args, Stdio::piped());
+        let (running, store) = sandbox.at_lock(&args, Stdio::piped());
         let late = sandbox.folder.path().join("late");
         fs::write(&late, "precious").unwrap();
-        lock.release();
+        store.execute_batch("ROLLBACK").unwrap();
         let run = ended(running);
         assert_eq!(fs::read(&late).unwrap(), b"precious");
         fs::remove_file(late).unwrap();

@@ -172,7 +172,7 @@ fn at_the_delivery(sandbox: &Sandbox) {
         ["user", "reset", "old@example.com"],
     ] {
         let (reader, writer) = pipe().unwrap();
-        let (mut running, mut lock) = sandbox.at_lock(&args, writer.try_clone().unwrap());
+        let (mut running, mut lock) = sandbox.held_up(&args, writer.try_clone().unwrap());
         // It has seen that there is room for the password; now there is none.
         fill(&writer);
         lock.release();

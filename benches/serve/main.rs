@@ -3,16 +3,19 @@
 //!
 //! Everybody, the load generator too, shares the same two processors, and both
 //! sides of a comparison run in turn: what counts is the median of their ratios.
-//! Needs dovecot-core, python3-venv (3.11 or older) and util-linux; installs
+//! Needs dovecot-core, postgresql (as root), python3-venv (3.11 or older) and util-linux; installs
 //! policyd-rate-limit from `PyPI`. Exits with 1 if a figure is missed.
 
 mod auth;
+mod database;
 mod first;
 mod load;
 mod memory;
 mod ours;
 mod peers;
 mod policy;
+#[path = "../../tests/support/postgres.rs"]
+mod postgres;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
@@ -30,8 +33,9 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let names: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
-    let figures: [Figure; 4] = [
+    let figures: [Figure; 5] = [
         ("auth", auth::measure),
+        ("database", database::measure),
         ("first", first::measure),
         ("policy", policy::measure),
         ("memory", memory::measure),
@@ -94,6 +98,17 @@ impl Report {
             &format!("<= {}", short(goal)),
         ];
         self.judged(what, cells.map(String::as_str), ours <= goal);
+    }
+
+    /// A rate per second: at least so much; the peer's to compare.
+    fn rate(&mut self, what: &str, (ours, theirs): (f64, f64), goal: f64) {
+        let cells = [
+            &format!("{}/s", short(ours)),
+            &format!("{}/s", short(theirs)),
+            &format!("{:.3}x", ours / theirs),
+            &format!(">= {}/s", short(goal)),
+        ];
+        self.judged(what, cells.map(String::as_str), ours >= goal);
     }
 
     fn judged(&mut self, what: &str, cells: [&str; 4], met: bool) {

@@ -25,7 +25,10 @@ pub struct User {
 impl Ours {
     /// So many, each hashed at the program's own cost.
     pub fn with_users(count: usize) -> Self {
-        let sandbox = Sandbox::new();
+        Self::in_sandbox(Sandbox::new(), count)
+    }
+
+    pub fn in_sandbox(sandbox: Sandbox, count: usize) -> Self {
         let users = (0..count).map(|i| {
             let name = format!("app-{i}@example.com");
             let password = format!("vague-Otter-61-h{i}");

@@ -116,8 +116,17 @@ impl Sandbox {
     }
 
     /// The program, waiting for the lock that the connection holds: it has
-    /// looked at all it looks at before it changes something.
-    pub fn at_lock(&self, args: &[&str], stdout: impl Into<Stdio>) -> (Server, Lock) {
+    /// looked at all it looks at before it changes something. On SQLite; see
+    /// [`Self::held_up`].
+    pub fn at_lock(&self, args: &[&str], stdout: impl Into<Stdio>) -> (Server, Connection) {
+        match self.held_up(args, stdout) {
+            (waiting, Lock::Sqlite(store)) => (waiting, store),
+            (_, Lock::Postgres(..)) => panic!("not on PostgreSQL"),
+        }
+    }
+
+    /// The same on either engine.
+    pub fn held_up(&self, args: &[&str], stdout: impl Into<Stdio>) -> (Server, Lock) {
         let lock = self.lock();
         let child = self
             .command(args)
