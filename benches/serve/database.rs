@@ -18,8 +18,8 @@ pub fn measure(report: &mut Report) {
     let there = Ours::in_sandbox(server.sandbox_with_domain(), USERS);
     let here = Ours::with_users(USERS);
     let sign_ins = [&there, &here].map(|ours| SignIns::users(&ours.users));
-    let serves = [&there, &here].map(Ours::serve);
-    for (sign_ins, serve) in sign_ins.iter().zip(&serves) {
+    let relays = [&there, &here].map(Ours::serve);
+    for (sign_ins, serve) in sign_ins.iter().zip(&relays) {
         sign_ins.all_at(&serve.auth);
     }
     let rate = |sign_ins: &SignIns, socket: &Path, connections| {
@@ -29,8 +29,8 @@ pub fn measure(report: &mut Report) {
     };
     for connections in [1, 8, 64, 512] {
         let rates = paired(
-            || rate(&sign_ins[0], &serves[0].auth, connections),
-            || rate(&sign_ins[1], &serves[1].auth, connections),
+            || rate(&sign_ins[0], &relays[0].auth, connections),
+            || rate(&sign_ins[1], &relays[1].auth, connections),
         );
         let what = format!("repeated sign-ins, {connections} at once, PostgreSQL / SQLite");
         // Who asks alone waits for each answer: promised is what a relay can do.

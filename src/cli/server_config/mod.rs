@@ -75,12 +75,14 @@ impl ShowServerConfig {
             Location::File(path) => Location::from(std::path::absolute(&path).unwrap_or(path)),
             database @ Location::Postgres(_) => database,
         };
+        let is_file = store.file().is_some();
         let store = store.to_string();
         if !self.check {
             let text = match self.server {
                 Server::Postfix => include_str!("postfix.txt"),
                 Server::Exim => include_str!("exim.txt"),
-                Server::Dovecot => include_str!("dovecot.txt"),
+                Server::Dovecot if is_file => include_str!("dovecot.txt"),
+                Server::Dovecot => include_str!("dovecot-postgresql.txt"),
             };
             // It can be shown before there is a store.
             let cost = context
@@ -93,6 +95,12 @@ impl ShowServerConfig {
                 .replace("{store}", &store)
                 .replace("{argon2}", &cost.to_string());
             return Ok(context.out.text(&text)?);
+        }
+        if self.server == Server::Dovecot && !is_file {
+            return Err(Error::Usage(
+                "how Dovecot reads a database is not compared: see it without --check".into(),
+            )
+            .into());
         }
         let config = self.config.as_deref();
         let compared = match self.server {
