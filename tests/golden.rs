@@ -61,14 +61,17 @@ const STORE: &str = "[FOLDER]/data/smtpcred.db";
 const INIT: &str = "create it with: smtpcred store init";
 const DOMAIN_ADD: &str =
     "`smtpcred domain add example.com` creates it; another place: --store PATH or SMTPCRED_STORE";
-/// Checks of a file, in every format.
-const OF_FILES: [&str; 6] = [
+/// What is said of a file alone, in every format.
+const OF_FILES: [&str; 9] = [
     "store     mode ",
     "store     log ",
     r#""store","check":"mode""#,
     r#""store","check":"log""#,
     "store,mode,",
     "store,log,",
+    "space             0 ",
+    r#""task":"space""#,
+    "space,",
 ];
 
 impl Mask {
@@ -245,7 +248,9 @@ fn every_command_says_the_same_on_postgresql() {
     for path in transcripts() {
         let kept = of_both(&fs::read_to_string(&path).unwrap());
         let fresh = replay(&kept, &server.sandbox());
-        if fresh != kept {
+        // What is left out may have been the last of a list.
+        let alike = |text: &str| text.replace("},\n", "}\n");
+        if alike(&fresh) != alike(&kept) {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             // To be compared with the transcript.
             let aside = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("postgresql-{name}"));

@@ -208,7 +208,7 @@ impl Postgres {
         let name = format!("store{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         Sandbox::in_database(Database {
             url: self.database(&name),
-            connection: self.connection(&name),
+            connection: format!("{} user=postgres", self.connection(&name)),
         })
     }
 
@@ -221,7 +221,7 @@ impl Postgres {
         );
         Sandbox::in_database(Database {
             url: self.url(&name),
-            connection: self.connection(&name),
+            connection: format!("{} user=postgres", self.connection(&name)),
         })
     }
 
@@ -246,10 +246,11 @@ impl Postgres {
             database.url = Self::url_of(servers, &name);
             let folder = |server: &&Self| server.folder.path().display().to_string();
             let hosts: Vec<_> = servers.iter().map(folder).collect();
-            let hosts = hosts.join(",");
+            let ports: Vec<_> = servers.iter().map(|s| s.port.to_string()).collect();
             database.connection = format!(
-                "host={hosts} port={PORT} user=postgres dbname={name} \
-                 target_session_attrs=read-write"
+                "host={} port={} user=postgres dbname={name} target_session_attrs=read-write",
+                hosts.join(","),
+                ports.join(",")
             );
         }
         sandbox
@@ -336,7 +337,7 @@ impl Postgres {
         Command::new("psql")
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
-            .args(["-X", "-q", &self.connection("postgres")])
+            .args(["-X", "-q", "-U", "postgres", &self.connection("postgres")])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
