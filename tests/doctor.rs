@@ -80,7 +80,8 @@ fn the_store() {
 
         sql(ground.sandbox, "PRAGMA wal_checkpoint(TRUNCATE)");
         let mut bytes = fs::read(&path).unwrap();
-        bytes[4096..4096 + 64].fill(0xa5);
+        // The second one only says of whom the others are.
+        bytes[8192..8192 + 64].fill(0xa5);
         let written = Changed::write(&path, &bytes);
         ground.complains("a page is damaged", &["fail store integrity"]);
         drop(written);
