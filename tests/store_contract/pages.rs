@@ -135,10 +135,7 @@ fn pages_of_users(store: &mut Store, domain: &DomainName) {
         all.iter().map(|user| user.username.to_string()).collect()
     };
     let everybody = UserFilter::default();
-    let of_domain = UserFilter {
-        domain: Some(domain.clone()),
-        ..UserFilter::default()
-    };
+    let of_domain = UserFilter::of(domain);
     let active = UserFilter {
         status: Some(Status::Active),
         ..UserFilter::default()
