@@ -11,11 +11,9 @@ use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use argon2::{Algorithm, Argon2, Block, Params, Version};
 use rusqlite::Connection;
 use smtpcred::error::{Error, Result};
 use smtpcred::model::actor::Actor;
@@ -26,6 +24,9 @@ use smtpcred::model::password::{Form, Password};
 use smtpcred::model::rotation::RulesChange;
 use smtpcred::model::time::Time;
 use smtpcred::store::{Access, Location, NewPassword, NewUser, SendingChange, Store};
+
+#[path = "support/hashes.rs"]
+mod hashes;
 
 const LINKED: &str = env!("CARGO_BIN_EXE_smtpcred");
 const USERS: u32 = 1000;
@@ -97,9 +98,9 @@ fn file(program: &Path, folder: &Path) -> bool {
     let mut ratios = Vec::new();
     for round in 0..ROUNDS {
         // Which goes first changes with each round.
-        let before = (round % 2 == 0).then(|| pure(processors));
+        let before = (round % 2 == 0).then(|| hashes::pure(processors, USERS));
         let created = create(program, &store, folder, round);
-        let pure = before.unwrap_or_else(|| pure(processors));
+        let pure = before.unwrap_or_else(|| hashes::pure(processors, USERS));
         let ratio = pure.as_secs_f64() / created.as_secs_f64();
         println!(
             "round {round}: {:.1} users a second, {:.1} hashes a second, {:.1} %",
@@ -143,34 +144,6 @@ fn create(program: &Path, store: &Path, folder: &Path, round: u32) -> Duration {
     let written = fs::read_dir(&passwords).expect("our folder").count();
     assert_eq!(written, USERS as usize, "each user has its file");
     time
-}
-
-/// As many hashes at the program's own cost, each thread with memory of its own.
-fn pure(threads: usize) -> Duration {
-    let next = AtomicU32::new(0);
-    let start = Instant::now();
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let params = Params::new(19_456, 2, 1, Some(32)).expect("good parameters");
-                let mut memory = vec![Block::default(); params.block_count()];
-                let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-                while next.fetch_add(1, Ordering::Relaxed) < USERS {
-                    let mut tag = [0; 32];
-                    argon2
-                        .hash_password_into_with_memory(
-                            b"vague-Otter-61-h",
-                            &[7; 16],
-                            &mut tag,
-                            &mut memory,
-                        )
-                        .expect("a hash");
-                    assert_ne!(tag, [0; 32]);
-                }
-            });
-        }
-    });
-    start.elapsed()
 }
 
 // --- A crowd -----------------------------------------------------------------

@@ -9,12 +9,13 @@ use std::fs;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use argon2::{Algorithm, Argon2, Block, Params, Version};
 use rusqlite::Connection;
+
+#[path = "support/hashes.rs"]
+mod hashes;
 
 const LINKED: &str = env!("CARGO_BIN_EXE_smtpcred");
 const USERS: u32 = 10_000;
@@ -39,9 +40,9 @@ fn main() -> ExitCode {
     let (mut ratios, mut peak) = (Vec::new(), 0);
     for round in 0..ROUNDS {
         // Which goes first changes with each round.
-        let before = (round % 2 == 0).then(|| pure(processors));
+        let before = (round % 2 == 0).then(|| hashes::pure(processors, A_ROUND));
         let (rotated, memory) = rotate(&program, &store, &files);
-        let pure = before.unwrap_or_else(|| pure(processors));
+        let pure = before.unwrap_or_else(|| hashes::pure(processors, A_ROUND));
         let ratio = pure.as_secs_f64() / rotated.as_secs_f64();
         println!(
             "round {round}: {:.1} users a second, {:.1} hashes a second, {:.1} %",
@@ -124,32 +125,4 @@ fn rotate(program: &Path, store: &Path, files: &Path) -> (Duration, u64) {
     };
     assert!(ended.success(), "{ended}");
     (start.elapsed(), peak)
-}
-
-/// As many hashes at the program's own cost, each thread with memory of its own.
-fn pure(threads: usize) -> Duration {
-    let next = AtomicU32::new(0);
-    let start = Instant::now();
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let params = Params::new(19_456, 2, 1, Some(32)).expect("good parameters");
-                let mut memory = vec![Block::default(); params.block_count()];
-                let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-                while next.fetch_add(1, Ordering::Relaxed) < A_ROUND {
-                    let mut tag = [0; 32];
-                    argon2
-                        .hash_password_into_with_memory(
-                            b"vague-Otter-61-h",
-                            &[7; 16],
-                            &mut tag,
-                            &mut memory,
-                        )
-                        .expect("a hash");
-                    assert_ne!(tag, [0; 32]);
-                }
-            });
-        }
-    });
-    start.elapsed()
 }

@@ -219,6 +219,8 @@ pub enum Error {
         found: i64,
         known: i64,
     },
+    #[error("this database user may not see the hashes")]
+    HashesHidden,
     #[error("the store to copy to is not empty: it has {0}")]
     StoreNotEmpty(&'static str),
     #[error("the store {store} does not let this database user do that: {reason}")]
@@ -324,7 +326,7 @@ impl Error {
             Self::StoreTooNew { .. } => "store_too_new",
             Self::StoreTooOld { .. } => "store_too_old",
             Self::StoreNotEmpty(_) => "store_not_empty",
-            Self::StoreForbidden { .. } => "store_forbidden",
+            Self::StoreForbidden { .. } | Self::HashesHidden => "store_forbidden",
             Self::CommitUnknown { .. } => "commit_unknown",
             Self::StoreUnsafe { .. } => "store_unsafe",
             Self::DnsFailed(_) => "dns_failed",
@@ -383,6 +385,7 @@ impl Error {
             | Self::StoreMissing(_)
             | Self::StoreReplaced(_)
             | Self::CommitUnknown { .. }
+            | Self::HashesHidden
             | Self::StoreUnreachable { .. } => Exit::TryAgain,
             Self::StoreForeign { .. }
             | Self::StoreDamaged { .. }
@@ -510,7 +513,7 @@ impl Error {
                 "once all programs that use it are of this version: smtpcred store migrate"
             }
             Self::StoreNotEmpty(_) => "copy to a new one; nothing was changed",
-            Self::StoreForbidden { .. } => {
+            Self::StoreForbidden { .. } | Self::HashesHidden => {
                 "the owner of the database gives rights with: smtpcred store grant"
             }
             Self::CommitUnknown { .. } => {

@@ -223,6 +223,21 @@ fn roles_have_the_least_rights() {
             assert_eq!(run.code, changes, "{role} {command:?}: {}", run.stderr);
             assert!(changes == 0 || run.stdout.is_empty(), "{}", run.stdout);
         }
+        let typed = sandbox.folder.path().join("typed");
+        fs::write(&typed, "not its password").unwrap();
+        let verified = sandbox
+            .command(&["verify", "shop@example.com"])
+            .env("SMTPCRED_STORE", &own)
+            .stdin(fs::File::open(typed).unwrap())
+            .output();
+        let verified = finished(verified.unwrap());
+        let hidden = verified.stderr.contains("may not see the hashes");
+        let expected = if role == "auditor" {
+            (75, true)
+        } else {
+            (6, false)
+        };
+        assert_eq!((verified.code, hidden), expected, "p4: {}", verified.stderr);
         // Whatever the program asks for.
         let sql = |sql: &str| server.try_sql_as(role, "mail", sql);
         let hash = sql("SELECT hash FROM smtpcred.passwords");

@@ -98,6 +98,9 @@ pub(super) fn read(store: &mut Store, username: &Username) -> Result<Option<Sign
 }
 
 pub(super) fn readable(username: &Username, stored: &StoredHash) -> Result<Hash> {
+    if Hash::is_hidden(&stored.hash) {
+        return Err(Error::HashesHidden);
+    }
     Hash::stored(&stored.hash).ok_or_else(|| {
         Error::Inconsistent(format!(
             "the stored hash {} of {username} is damaged, or asks for more than the caps allow",

@@ -3,14 +3,11 @@
 //! exists whose password nobody has; the next run makes those that are missing.
 
 use std::collections::{HashMap, HashSet};
-use std::num::NonZero;
-use std::sync::Mutex;
-use std::sync::mpsc::{Sender, channel, sync_channel};
-use std::thread;
+use std::sync::mpsc::Sender;
 
 use super::differ;
 use super::{Difference, Outcome, Run, Subject, Summary};
-use crate::app::rotation::workers::{Event, Work, deliver, hash};
+use crate::app::rotation::workers::{Crew, Event, Work};
 use crate::app::rotation::{Arrival, Parcel};
 use crate::app::users::limit_reached;
 use crate::app::{App, need_domain};
@@ -19,9 +16,6 @@ use crate::model::name::Username;
 use crate::model::plan::Plan;
 use crate::model::settings::Setting;
 use crate::store::{NewPassword, NewUser, Store};
-
-/// Events that wait for the one thread that writes.
-const QUEUE: usize = 256;
 
 /// Users whose passwords are made or under way.
 #[derive(Default)]
@@ -42,8 +36,6 @@ impl Flying {
 
 impl App {
     pub(super) fn create_all(&mut self, run: &mut Run, summary: &mut Summary) -> Result<()> {
-        let cost = self.store.settings()?.argon2;
-        let world = self.world;
         let differences = run.differences;
         let new = differences
             .iter()
@@ -51,32 +43,23 @@ impl App {
             .filter(|(_, d)| d.is_new_user());
         let new: Vec<(usize, &Difference)> = new.collect();
         run.watcher.begin(new.len());
-        let hashers = thread::available_parallelism().map_or(1, NonZero::get);
-        let jobs = run.options.jobs.max(1);
-        // Enough that nobody waits, and no more: each is a password in memory.
-        let most = (hashers + jobs) * 4;
-        let (works, to_hash) = channel();
-        let (parcels, to_deliver) = channel();
-        let (events, told) = sync_channel(QUEUE);
-        let (to_hash, to_deliver) = (Mutex::new(to_hash), Mutex::new(to_deliver));
-        let (courier, stop) = (run.courier, run.stop);
-        thread::scope(|scope| {
-            for _ in 0..hashers.min(new.len()) {
-                let (events, to_hash) = (events.clone(), &to_hash);
-                scope.spawn(move || hash(to_hash, &events, cost, world));
-            }
-            for _ in 0..jobs.min(new.len()) {
-                let (events, to_deliver) = (events.clone(), &to_deliver);
-                scope.spawn(move || deliver(to_deliver, &events, courier, world, stop));
-            }
-            drop(events);
+        let crew = Crew {
+            users: new.len(),
+            jobs: run.options.jobs,
+            cost: self.store.settings()?.argon2,
+            world: self.world,
+            courier: run.courier,
+            stop: run.stop,
+        };
+        let courier = run.courier;
+        crew.work(|desk| {
             let mut left = new.into_iter();
             let mut flying = Flying {
                 before: courier.under_way(),
                 ..Flying::default()
             };
             loop {
-                while flying.numbers.len() < most && !run.is_stopped() && summary.store.is_none() {
+                while flying.numbers.len() < desk.most && !run.is_stopped() && summary.store.is_none() {
                     let Some((number, difference)) = left.next() else {
                         break;
                     };
@@ -87,7 +70,7 @@ impl App {
                         }
                         Ok(work) => {
                             let username = work.username.clone();
-                            if works.send(work).is_ok() {
+                            if desk.works.send(work).is_ok() {
                                 flying.numbers.insert(username, number);
                             }
                         }
@@ -100,14 +83,12 @@ impl App {
                 if flying.numbers.is_empty() {
                     break;
                 }
-                let Ok(event) = told.recv() else { break };
-                self.follow(event, run, summary, &mut flying, &parcels);
+                let Ok(event) = desk.told.recv() else { break };
+                self.follow(event, run, summary, &mut flying, &desk.parcels);
             }
             for (number, _) in left {
                 summary.add(run, number, Outcome::Left);
             }
-            // Whoever waits for more ends now.
-            drop((works, parcels));
         });
         Ok(())
     }

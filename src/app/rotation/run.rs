@@ -4,15 +4,12 @@
 //! many share a transaction. Nothing is delivered that was not committed, and
 //! nothing retires that was not delivered.
 
-use std::num::NonZero;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, channel, sync_channel};
-use std::thread;
+use std::sync::mpsc::Sender;
 
 use super::super::App;
 use super::plan::stopped;
-use super::workers::{Event, Work, deliver, hash};
+use super::workers::{Crew, Event, QUEUE, Work};
 use super::{Arrival, Courier, Options, Parcel, Planned, need_user};
 use crate::error::{Error, Result};
 use crate::model::name::Username;
@@ -58,10 +55,6 @@ pub struct Summary {
     pub store: Option<Error>,
 }
 
-/// Events that wait for the one thread that writes, and those of a batch: who
-/// has more to say waits.
-const QUEUE: usize = 256;
-
 /// Nothing has to be done about one that was reset while it was rotated.
 pub(super) const RESET: &str = "it was reset meanwhile";
 
@@ -87,34 +80,22 @@ impl App {
         run: &mut Run,
         summary: &mut Summary,
     ) -> Result<()> {
-        let cost = self.store.settings()?.argon2;
-        let world = self.world;
-        let hashers = thread::available_parallelism().map_or(1, NonZero::get);
-        let jobs = run.options.jobs.max(1);
-        // Enough that nobody waits, and no more: each is a password in memory.
-        let most = (hashers + jobs) * 4;
-        let (works, to_hash) = channel();
-        let (parcels, to_deliver) = channel();
-        let (events, told) = sync_channel(QUEUE);
-        let (to_hash, to_deliver) = (Mutex::new(to_hash), Mutex::new(to_deliver));
-        let (courier, stop) = (run.courier, run.stop);
-        thread::scope(|scope| {
-            for _ in 0..hashers.min(planned.len()) {
-                let (events, to_hash) = (events.clone(), &to_hash);
-                scope.spawn(move || hash(to_hash, &events, cost, world));
-            }
-            for _ in 0..jobs.min(planned.len()) {
-                let (events, to_deliver) = (events.clone(), &to_deliver);
-                scope.spawn(move || deliver(to_deliver, &events, courier, world, stop));
-            }
-            drop(events);
+        let crew = Crew {
+            users: planned.len(),
+            jobs: run.options.jobs,
+            cost: self.store.settings()?.argon2,
+            world: self.world,
+            courier: run.courier,
+            stop: run.stop,
+        };
+        crew.work(|desk| {
             let mut left = planned.into_iter();
             let mut flying = 0;
             loop {
-                while flying < most && !run.is_stopped() && summary.store.is_none() {
+                while flying < desk.most && !run.is_stopped() && summary.store.is_none() {
                     let Some(planned) = left.next() else { break };
                     match self.work(&planned, run.options) {
-                        Ok(Ok(work)) => flying += usize::from(works.send(work).is_ok()),
+                        Ok(Ok(work)) => flying += usize::from(desk.works.send(work).is_ok()),
                         Ok(Err(reason)) => {
                             summary.add(run, &planned.username, &Outcome::Failed(reason));
                         }
@@ -128,14 +109,12 @@ impl App {
                 if flying == 0 {
                     break;
                 }
-                let Ok(first) = told.recv() else { break };
-                let more = told.try_iter().take(QUEUE);
+                let Ok(first) = desk.told.recv() else { break };
+                let more = desk.told.try_iter().take(QUEUE);
                 let batch: Vec<Event> = std::iter::once(first).chain(more).collect();
-                flying -= self.handle(batch, run, summary, &parcels);
+                flying -= self.handle(batch, run, summary, &desk.parcels);
             }
             summary.left = left.count() as u64;
-            // Whoever waits for more ends now.
-            drop((works, parcels));
         });
         Ok(())
     }

@@ -1,9 +1,11 @@
 //! The threads of a run that do not write: those that make passwords, and those
 //! that deliver them.
 
+use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use super::super::World;
 use super::super::settings::Connection;
@@ -47,6 +49,63 @@ pub enum Event {
     Delivered(Username, KeyId, Arrival),
 }
 
+/// Events that wait for the one thread that writes.
+pub const QUEUE: usize = 256;
+
+/// What a run needs of others.
+pub struct Crew<'a> {
+    /// How many passwords there are to make.
+    pub users: usize,
+    /// How many are delivered at the same time.
+    pub jobs: usize,
+    pub cost: Cost,
+    pub world: World,
+    pub courier: &'a dyn Courier,
+    pub stop: &'a AtomicBool,
+}
+
+/// How the one thread that writes reaches the others.
+pub struct Desk {
+    pub works: Sender<Work>,
+    pub parcels: Sender<Parcel>,
+    pub told: Receiver<Event>,
+    /// Passwords that may be under way: enough that nobody waits, and no more, for
+    /// each is in memory.
+    pub most: usize,
+}
+
+impl Crew<'_> {
+    /// All processors hash and several deliver, until whoever writes is done.
+    pub fn work(self, write: impl FnOnce(&Desk)) {
+        let hashers = thread::available_parallelism().map_or(1, NonZero::get);
+        let jobs = self.jobs.max(1);
+        let (works, to_hash) = channel();
+        let (parcels, to_deliver) = channel();
+        let (events, told) = sync_channel(QUEUE);
+        let (to_hash, to_deliver) = (Mutex::new(to_hash), Mutex::new(to_deliver));
+        let Self { cost, world, .. } = self;
+        thread::scope(|scope| {
+            for _ in 0..hashers.min(self.users) {
+                let (events, to_hash) = (events.clone(), &to_hash);
+                scope.spawn(move || hash(to_hash, &events, cost, world));
+            }
+            for _ in 0..jobs.min(self.users) {
+                let (events, to_deliver) = (events.clone(), &to_deliver);
+                let (courier, stop) = (self.courier, self.stop);
+                scope.spawn(move || deliver(to_deliver, &events, courier, world, stop));
+            }
+            drop(events);
+            // Dropped behind it: whoever waits for more ends then.
+            write(&Desk {
+                works,
+                parcels,
+                told,
+                most: (hashers + jobs) * 4,
+            });
+        });
+    }
+}
+
 fn next<T>(from: &Mutex<Receiver<T>>) -> Option<T> {
     from.lock()
         .unwrap_or_else(PoisonError::into_inner)
@@ -54,7 +113,7 @@ fn next<T>(from: &Mutex<Receiver<T>>) -> Option<T> {
         .ok()
 }
 
-pub fn hash(works: &Mutex<Receiver<Work>>, events: &SyncSender<Event>, cost: Cost, world: World) {
+fn hash(works: &Mutex<Receiver<Work>>, events: &SyncSender<Event>, cost: Cost, world: World) {
     let mut hasher = Hasher::default();
     while let Some(work) = next(works) {
         let username = work.username.clone();
@@ -93,7 +152,7 @@ fn make(work: Work, hasher: &mut Hasher, cost: Cost, world: World) -> Result<Mad
     })
 }
 
-pub fn deliver(
+fn deliver(
     parcels: &Mutex<Receiver<Parcel>>,
     events: &SyncSender<Event>,
     courier: &dyn Courier,

@@ -174,6 +174,13 @@ impl Hash {
         parts(&self.0).is_none_or(|p| p.cost.is_cheaper_than(today))
     }
 
+    /// No hash, but how one was made: what a database shows to those who may not see
+    /// them. No other one ends like that.
+    pub fn is_hidden(text: &str) -> bool {
+        let made = text.rsplit(['$', '{']).next().unwrap_or_default();
+        text.is_empty() || made.ends_with('}') || made.starts_with("m=")
+    }
+
     /// What is stored was made with less than is asked for today, or by others: how.
     /// Also where only its beginning may be seen.
     pub fn weak_scheme(text: &str, today: Cost) -> Option<Scheme> {
