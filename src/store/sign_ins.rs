@@ -29,28 +29,37 @@ pub struct Seen {
 impl Store {
     /// In one statement: it fits together even while others change it.
     pub fn sign_in_row(&mut self, username: &Username) -> Result<Option<SignInRow>> {
-        const SQL: &str = "SELECT u.expires_at, u.suspended_at, p.key_id, p.hash, p.retires_at
+        // Put in order here: for one row or two a sort of the database's takes longer.
+        const SQL: &str = "SELECT u.expires_at, u.suspended_at, p.key_id, p.hash, p.retires_at,
+                p.created_at
             FROM users u
             LEFT JOIN passwords p ON p.username = u.username AND p.hash IS NOT NULL
-            WHERE u.username = $1 ORDER BY p.created_at DESC, p.key_id";
+            WHERE u.username = $1";
         let mut found: Option<SignInRow> = None;
+        let mut hashes = Vec::with_capacity(1);
         self.engine
             .query(SQL, &[username.as_str().into()], &mut |row| {
                 let (expires_at, suspended_at) = (row.opt_time(0)?, row.opt_time(1)?);
-                let user = found.get_or_insert_with(|| SignInRow {
+                found.get_or_insert(SignInRow {
                     expires_at,
                     suspended_at,
-                    hashes: Vec::with_capacity(1),
+                    hashes: Vec::new(),
                 });
                 if let Some(key) = row.opt_text(2)? {
-                    user.hashes.push(StoredHash {
+                    let hash = StoredHash {
                         key: KeyId::stored(key.to_owned()),
                         hash: row.text(3)?.to_owned(),
                         retires_at: row.opt_time(4)?,
-                    });
+                    };
+                    hashes.push((row.time(5)?, hash));
                 }
                 Ok(())
             })?;
+        // The key decides between two of the same second.
+        hashes.sort_by(|(a, one), (b, other)| b.cmp(a).then_with(|| one.key.cmp(&other.key)));
+        if let Some(found) = &mut found {
+            found.hashes = hashes.into_iter().map(|(_, hash)| hash).collect();
+        }
         Ok(found)
     }
 

@@ -71,6 +71,12 @@ pub fn open(path: &Path, access: Access, patience: Duration) -> Result<(Sqlite, 
     connection
         .busy_handler(Some(busy::handler(patience)))
         .map_err(|e| failed(&e))?;
+    // A plan does not depend on the values: otherwise each new value may have its
+    // statement compiled again, which takes longer than to find a user in a million.
+    // <https://www.sqlite.org/queryplanner-ng.html#qpstab>
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(|e| failed(&e))?;
     connection.execute_batch(PRAGMAS).map_err(|e| failed(&e))?;
     if looks {
         only_look(left, &connection).map_err(|e| failed(&e))?;
