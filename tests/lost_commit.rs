@@ -14,7 +14,17 @@ mod postgres;
 mod support;
 
 use postgres::Postgres;
+use smtpcred::app::World;
+use smtpcred::app::relay::keeper::Keeper;
+use smtpcred::app::relay::{Found, Returned};
+use smtpcred::error::Error;
+use smtpcred::model::actor::Actor;
+use smtpcred::model::event::Stamp;
+use smtpcred::model::tally::Amount;
+use smtpcred::model::time::Time;
+use smtpcred::store::{Access, Location, Owner, Store};
 use support::{Run, Sandbox, finished};
+use tempfile::TempDir;
 
 /// What becomes of the first COMMIT that comes by.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -90,18 +100,18 @@ fn through(fate: Fate, args: &[&str], ask: impl Fn(&Postgres, &Sandbox, Run)) {
         finished(run.unwrap())
     };
     assert_eq!(direct(&["domain", "add", "example.com"]).code, 0);
+    let (_folder, url) = on_the_way(&server, fate);
+    let run = sandbox.command(args).env("SMTPCRED_STORE", url).output();
+    ask(&server, &sandbox, finished(run.unwrap()));
+}
+
+/// The same database, where a commit meets its fate.
+fn on_the_way(server: &Postgres, fate: Fate) -> (TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     pass_on(folder.path(), server.folder(), fate);
     let place = folder.path().display().to_string().replace('/', "%2F");
-    let run = sandbox
-        .command(args)
-        .env(
-            "SMTPCRED_STORE",
-            format!("postgres://postgres@{place}/mail"),
-        )
-        .output();
-    ask(&server, &sandbox, finished(run.unwrap()));
+    (folder, format!("postgres://postgres@{place}/mail"))
 }
 
 fn count(server: &Postgres, table: &str) -> String {
@@ -162,4 +172,78 @@ fn p2_where_nobody_can_tell_the_password_is_kept() {
             );
         },
     );
+}
+
+fn now() -> Time {
+    Time::from_epoch(1_800_000_000)
+}
+
+fn actor() -> Actor {
+    Actor {
+        name: "relay".into(),
+        run_as: None,
+        host: "here".into(),
+    }
+}
+
+/// What a relay hands back of its counts is taken off once, or not at all.
+#[test]
+#[ignore = "needs PostgreSQL: run tests/run"]
+fn p7_what_is_handed_back_is_never_taken_off_twice() {
+    for (fate, left) in [(Fate::Unanswered, "7"), (Fate::Lost, "10")] {
+        let server = Postgres::start();
+        let sandbox = Sandbox::empty();
+        let create = [
+            "user",
+            "create",
+            "shop@example.com",
+            "--add-domain",
+            "--quiet",
+        ];
+        let direct = server.database("mail");
+        let run = sandbox
+            .command(&create)
+            .env("SMTPCRED_STORE", &direct)
+            .output();
+        assert_eq!(finished(run.unwrap()).code, 0);
+        let location = Location::parse(direct.as_ref()).unwrap();
+        let mut store = Store::open(&location, Access::Existing).unwrap();
+        let username = "shop@example.com".parse().unwrap();
+        let messages = |messages| Amount {
+            messages,
+            ..Amount::default()
+        };
+        let stamp = Stamp {
+            at: now(),
+            actor: actor(),
+        };
+        let mut tx = store.begin(stamp).unwrap();
+        for owner in Owner::all(&username) {
+            tx.count(owner, messages(10), now()).unwrap();
+        }
+        tx.commit().unwrap();
+
+        let (_folder, url) = on_the_way(&server, fate);
+        let location = Location::parse(url.as_ref()).unwrap();
+        let open = move |patience| Store::open_within(&location, Access::Existing, patience);
+        let random = |bytes: &mut [u8]| {
+            bytes.fill(7);
+            Ok(())
+        };
+        let world = World { now, random, actor };
+        let mut keeper = Keeper::new(Box::new(open), world);
+        let mut found = Found::default();
+        found.returned.push(Returned {
+            username,
+            left: messages(3),
+            held: Amount::default(),
+            at: now(),
+        });
+        let lost = keeper.note(found, &[], &mut Vec::new());
+        assert!(matches!(lost, Err(Error::CommitUnknown { .. })), "{lost:?}");
+        keeper.note(Found::default(), &[], &mut Vec::new()).unwrap();
+        let counted = "SELECT messages FROM smtpcred.counts
+            WHERE owner = 'shop@example.com' AND span = 'day'";
+        assert_eq!(server.sql("mail", counted), left);
+    }
 }

@@ -98,14 +98,24 @@ impl Keeper {
                 .map(|wanted| books.reserve(tx, wanted, now))
                 .collect()
         });
-        if outcome.is_ok() {
-            alerts.append(&mut self.books.alerts);
-            self.found.returned.clear();
-            self.found.uncounted.clear();
-        } else {
-            self.books.roll_back(&self.found);
+        match &outcome {
+            Ok(_) => {
+                alerts.append(&mut self.books.alerts);
+                self.found.returned.clear();
+                self.found.uncounted.clear();
+            }
+            Err(error) => self.failed(error),
         }
         outcome
+    }
+
+    fn failed(&mut self, error: &Error) {
+        if matches!(error, Error::CommitUnknown { .. }) {
+            // Taken off twice it would let too much through. As after a crash a count
+            // is rather too high.
+            self.found.returned.clear();
+        }
+        self.books.roll_back(&self.found);
     }
 
     /// Whether there is something that could not be written down before.
@@ -147,7 +157,7 @@ impl Keeper {
         let renewed = match outcome {
             Ok(renewed) => renewed,
             Err(error) => {
-                self.books.roll_back(&self.found);
+                self.failed(&error);
                 if matches!(error, Error::StoreDamaged { .. }) {
                     // What strangers call themselves may be more than a database
                     // takes; it must not keep the rest from being written.

@@ -19,7 +19,7 @@ mod throttle;
 
 use std::time::{Duration, Instant};
 
-pub use found::{Found, address_name};
+pub use found::{Found, Returned, address_name};
 pub use keeper::{Renewed, Reservation, Reserved};
 pub use sending::{Envelope, Refusal, Ruling, Stage};
 pub use sign_in::{Accepted, Attempt, Digest, Job, Next, Outcome, Upgrade};
