@@ -61,11 +61,12 @@ pub struct Wanted {
 }
 
 impl App {
+    /// In pieces: [`crate::store::Store::users_in_pieces`].
     pub fn list_users(
         &mut self,
         wanted: &Wanted,
         page: &Page,
-        each: &mut dyn FnMut(User) -> Result<()>,
+        take: &mut dyn FnMut(Vec<User>) -> Result<Vec<User>>,
     ) -> Result<()> {
         let now = self.now();
         if let Some(domain) = &wanted.domain {
@@ -80,7 +81,7 @@ impl App {
         };
         // What was read once is not read again.
         self.store.keep_little()?;
-        self.store.users(&filter, page, now, each)
+        self.store.users_in_pieces(&filter, page, now, take)
     }
 
     pub fn user(&mut self, username: &Username) -> Result<User> {

@@ -101,6 +101,17 @@ impl FromStr for Username {
 }
 
 impl Username {
+    /// Becomes another one, in the same memory.
+    pub fn read_over(&mut self, text: &str) -> Result<()> {
+        if let Some(at) = folded_at(text) {
+            text.clone_into(&mut self.whole);
+            self.at = at;
+            return Ok(());
+        }
+        *self = Self::fold(text)?;
+        Ok(())
+    }
+
     fn fold(text: &str) -> Result<Self> {
         let invalid = |rule: &str| invalid("username", text, rule);
         let (local, domain) = text.split_once('@').ok_or_else(|| invalid(LOCAL_RULE))?;

@@ -66,11 +66,12 @@ impl dyn Row + '_ {
 
     pub fn opt_parsed<T: FromStr>(&self, column: usize) -> Result<Option<T>> {
         self.opt_text(column)?
-            .map(|text| {
-                text.parse()
-                    .map_err(|_| self.damaged(&format!("{} is not valid", quoted(text))))
-            })
+            .map(|text| text.parse().map_err(|_| self.not_valid(text)))
             .transpose()
+    }
+
+    pub fn not_valid(&self, text: &str) -> Error {
+        self.damaged(&format!("{} is not valid", quoted(text)))
     }
 }
 

@@ -16,6 +16,7 @@ mod rotation_rules;
 mod rotations;
 mod sending;
 mod settings;
+mod side_by_side;
 mod sign_ins;
 mod sqlite;
 mod upkeep;

@@ -91,12 +91,28 @@ impl Store {
         now: Time,
         each: &mut dyn FnMut(User) -> Result<()>,
     ) -> Result<()> {
+        self.users_in_pieces(filter, page, now, &mut |mut piece| {
+            piece.drain(..).try_for_each(&mut *each)?;
+            Ok(piece)
+        })
+    }
+
+    /// Some hundred at a time. A piece that is not needed any more is given back: the
+    /// next one is read into its memory.
+    pub fn users_in_pieces(
+        &mut self,
+        filter: &UserFilter,
+        page: &Page,
+        now: Time,
+        take: &mut dyn FnMut(Vec<User>) -> Result<Vec<User>>,
+    ) -> Result<()> {
         let all = filter.takes_all();
         let mut pieces = page.pieces();
         let mut after = page.after.to_owned();
+        let mut used = Vec::new();
         while let Some(most) = pieces.next() {
             let users = if all {
-                self.next_of_all(&after, most)?
+                self.next_of_all(&after, most, used)?
             } else {
                 self.next_that_match(filter, &after, now, most)?
             };
@@ -107,70 +123,9 @@ impl Store {
             // Some that match were few: there may be more behind them.
             pieces.read_some(users.len());
             // Nothing is being read any more: whoever takes them takes their time.
-            users.into_iter().try_for_each(&mut *each)?;
+            used = take(users)?;
         }
         Ok(())
-    }
-
-    /// The first so many behind a name: table by table, each in its order. To look
-    /// up the passwords of each takes three times as long.
-    fn next_of_all(&mut self, after: &str, most: u32) -> Result<Vec<User>> {
-        self.engine.begin_reading()?;
-        let found = self.read_side_by_side(after, most);
-        self.engine.rollback();
-        found
-    }
-
-    fn read_side_by_side(&mut self, after: &str, most: u32) -> Result<Vec<User>> {
-        const USERS: &str = "SELECT username, label, daily_limit, expires_at, suspended_at,
-                created_at
-            FROM users WHERE username > $1 ORDER BY username LIMIT $2";
-        const KEYS: &str = "SELECT username, key_id, created_at, retires_at,
-                CASE WHEN hash IS NULL THEN 1 ELSE 0 END
-            FROM passwords WHERE username > $1 AND username <= $2 ORDER BY username, key_id";
-        const SEEN: &str = "SELECT username, key_id, seen_at, address
-            FROM last_connections WHERE username > $1 AND username <= $2
-            ORDER BY username, key_id";
-        let mut users: Vec<User> = Vec::new();
-        self.engine
-            .query(USERS, &[after.into(), most.into()], &mut |row| {
-                users.push(read_user(row)?);
-                Ok(())
-            })?;
-        let Some(last) = users.last() else {
-            return Ok(users);
-        };
-        let last = last.username.as_str().to_owned();
-        let args = [after.into(), last.as_str().into()];
-        let mut at = 0;
-        self.engine.query(KEYS, &args, &mut |row| {
-            if let Some(user) = beside(&mut users, &mut at, row.text(0)?) {
-                user.keys.push(Key {
-                    id: KeyId::stored(row.text(1)?.to_owned()),
-                    created_at: row.time(2)?,
-                    retires_at: row.opt_time(3)?,
-                    erased: row.int(4)? != 0,
-                    last_connection: None,
-                });
-            }
-            Ok(())
-        })?;
-        at = 0;
-        self.engine.query(SEEN, &args, &mut |row| {
-            let Some(user) = beside(&mut users, &mut at, row.text(0)?) else {
-                return Ok(());
-            };
-            let id = row.text(1)?;
-            if let Some(key) = user.keys.iter_mut().find(|key| key.id.as_str() == id) {
-                key.last_connection = Some(Connection {
-                    at: row.time(2)?,
-                    address: row.opt_text(3)?.map(str::to_owned),
-                });
-            }
-            Ok(())
-        })?;
-        users.iter_mut().for_each(sort);
-        Ok(users)
     }
 
     /// The first so many behind a name that match, or a few less; none where there
@@ -237,17 +192,7 @@ impl Store {
     }
 }
 
-/// The user of that name, in two lists that go by name.
-fn beside<'a>(users: &'a mut [User], at: &mut usize, name: &str) -> Option<&'a mut User> {
-    while users.get(*at)?.username.as_str() < name {
-        *at += 1;
-    }
-    users
-        .get_mut(*at)
-        .filter(|user| user.username.as_str() == name)
-}
-
-fn read_user(row: &dyn Row) -> Result<User> {
+pub(super) fn read_user(row: &dyn Row) -> Result<User> {
     Ok(User {
         username: row.parsed::<Username>(0)?,
         label: row.opt_text(1)?.map(str::to_owned),
@@ -281,7 +226,7 @@ fn read_key(row: &dyn Row) -> Result<Option<Key>> {
 
 /// The store keeps passwords by key; age is what counts, and of two made in
 /// the same second the one that lives on is the newer.
-fn sort(user: &mut User) {
+pub(super) fn sort(user: &mut User) {
     user.keys
         .sort_by_key(|key| (key.created_at, !key.erased, key.retires_at.is_none()));
 }

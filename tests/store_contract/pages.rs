@@ -7,7 +7,7 @@ use smtpcred::model::refusal::{Reason, Refusals};
 use smtpcred::model::tally::Amount;
 use smtpcred::model::time::Time;
 use smtpcred::model::usage::UsageBy;
-use smtpcred::model::user::{Status, User};
+use smtpcred::model::user::{Connection, Status, User};
 use smtpcred::store::{
     DomainChange, EventFilter, OldPasswords, Owner, Page, Seen, Sent, Store, UserChange, UserFilter,
 };
@@ -168,6 +168,23 @@ fn pages_of_users(store: &mut Store, domain: &DomainName) {
         let alone = store.user(&user.username).unwrap().unwrap();
         assert_eq!(format!("{user:?}"), format!("{alone:?}"));
     }
+    // Nothing is left of those whose memory it is read into.
+    let mut used = all[0].clone();
+    (used.label, used.daily_limit) = (Some("used".into()), Some(7));
+    (used.expires_at, used.suspended_at) = (Some(at(1)), Some(at(2)));
+    let connection = Connection {
+        at: at(3),
+        address: Some("192.0.2.9".into()),
+    };
+    used.keys[0].last_connection = Some(connection);
+    let mut again = Vec::new();
+    store
+        .users_in_pieces(&everybody, &Page::default(), at(9_300), &mut |piece| {
+            again.extend(piece);
+            Ok(vec![used.clone(); 300])
+        })
+        .unwrap();
+    assert_eq!(format!("{again:?}"), format!("{all:?}"));
     // One with more passwords than are read at once.
     let many = name(5);
     change(store, 9_400, |tx| {

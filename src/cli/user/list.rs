@@ -74,15 +74,15 @@ impl List {
         if self.overlap {
             let mut list = context.out.list::<OverlapRecord>();
             written_beside(
-                |each| app.list_users(&wanted, &page, each),
-                |user| list.push(&OverlapRecord::new(UserRecord::new(&user, now))),
+                |take| app.list_users(&wanted, &page, take),
+                |user| list.push(&OverlapRecord::new(UserRecord::new(user, now))),
             )?;
             return Ok(list.end("no overlap is running")?);
         }
         let mut list = context.out.list::<UserRecord>();
         written_beside(
-            |each| app.list_users(&wanted, &page, each),
-            |user| list.push(&UserRecord::new(&user, now)),
+            |take| app.list_users(&wanted, &page, take),
+            |user| list.push(&UserRecord::new(user, now)),
         )?;
         Ok(list.end("no such users")?)
     }
