@@ -8,6 +8,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Read as _;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
@@ -45,6 +46,7 @@ const PLAIN: &str = "one-of-the-plain";
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let [kind, store, name] = &args[..] {
+        wait_at_the_gate();
         let made = match kind.as_str() {
             OURS => ours(store.into(), name).map_err(|e| e.to_string()),
             _ => plain(Path::new(store), name).map_err(|e| e.to_string()),
@@ -179,19 +181,28 @@ fn crowd(program: &Path, folder: &Path) -> bool {
     ratio <= CROWD_GOAL && failed[0] == 0
 }
 
-/// From the first process to the end of the last, and how many failed.
+/// From when all of them may begin to the end of the last, and how many failed. That
+/// they start takes as long as what they do: one after the other they would hardly meet.
 fn run(this: &Path, kind: &str, store: &Path) -> (Duration, u32) {
-    let start = Instant::now();
+    let (gate, opens) = std::io::pipe().expect("a pipe");
+    let (mut ready, says_so) = std::io::pipe().expect("a pipe");
     let children: Vec<Child> = (0..CROWD)
         .map(|i| {
             Command::new(this)
                 .arg(kind)
                 .arg(store)
                 .arg(format!("app{i}@example.com"))
+                .stdin(gate.try_clone().expect("a pipe"))
+                .stdout(says_so.try_clone().expect("a pipe"))
                 .spawn()
                 .expect("it runs")
         })
         .collect();
+    ready
+        .read_exact(&mut [0; CROWD as usize])
+        .expect("they say that they are there");
+    let start = Instant::now();
+    drop(opens);
     let ended = children.into_iter().map(|mut child| child.wait());
     let failed = ended.filter(|ended| !ended.as_ref().is_ok_and(ExitStatus::success));
     let failed = u32::try_from(failed.count()).unwrap_or(u32::MAX);
@@ -201,6 +212,12 @@ fn run(this: &Path, kind: &str, store: &Path) -> (Duration, u32) {
         .expect("our store");
     assert_eq!(users + failed, CROWD, "{kind}: nobody is lost");
     (time, failed)
+}
+
+/// Until whoever started this process lets go of the other end.
+fn wait_at_the_gate() {
+    println!();
+    let _ = std::io::stdin().read(&mut [0]);
 }
 
 fn hashed() -> Result<NewPassword> {
@@ -213,7 +230,6 @@ fn hashed() -> Result<NewPassword> {
 }
 
 fn random(bytes: &mut [u8]) -> Result<()> {
-    use std::io::Read as _;
     fs::File::open("/dev/urandom")
         .and_then(|mut source| source.read_exact(bytes))
         .map_err(|e| Error::System(e.to_string()))
