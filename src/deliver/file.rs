@@ -9,6 +9,9 @@ use std::sync::{Mutex, PoisonError};
 use nix::unistd::geteuid;
 use zeroize::Zeroizing;
 
+use super::left::Left;
+use crate::model::password::KeyId;
+
 /// In bytes. What is larger is no file of variables.
 const MOST: u64 = 1024 * 1024;
 
@@ -34,25 +37,87 @@ impl From<io::Error> for Failed {
     }
 }
 
-/// The password and a newline.
-pub fn write_password(path: &Path, password: &str) -> Result<(), Failed> {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let (path, old) = existing(path)?;
-    let mut text = Zeroizing::new(Vec::with_capacity(password.len() + 1));
-    text.extend_from_slice(password.as_bytes());
-    text.push(b'\n');
-    replace(&path, old.as_ref(), &text)
+/// What of a file the password is.
+#[derive(Clone, Copy, Debug)]
+pub enum Part<'a> {
+    /// All of it, but for a newline.
+    Whole,
+    /// One line; the others stay as they are.
+    Variable(&'a str),
 }
 
-/// One line of it; the others stay as they are.
-pub fn write_variable(path: &Path, name: &str, password: &str) -> Result<(), Failed> {
+/// A new user's password is written where nothing is, but for what an earlier run
+/// left.
+pub fn write(
+    path: &Path,
+    part: Part,
+    password: &str,
+    new: Option<(&Left, &KeyId)>,
+) -> Result<(), Failed> {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let (path, old) = existing(path)?;
-    let before = match &old {
-        Some(_) => read(&path)?,
-        None => Zeroizing::default(),
+    let before = match (&old, new) {
+        (Some(_), Some((left, _))) => left.free(&path, part)?,
+        _ => None,
     };
-    replace(&path, old.as_ref(), &with_variable(&before, name, password))
+    if let Some((left, key)) = new {
+        left.note(&path, before.as_ref(), key)?;
+    }
+    let text = match (part, &old) {
+        (Part::Whole, _) => {
+            let mut text = Zeroizing::new(Vec::with_capacity(password.len() + 1));
+            text.extend_from_slice(password.as_bytes());
+            text.push(b'\n');
+            text
+        }
+        (Part::Variable(name), Some(_)) => with_variable(&read(&path)?, name, password),
+        (Part::Variable(name), None) => with_variable(b"", name, password),
+    };
+    let put = match (new, &old) {
+        (Some(_), None) => put_new,
+        _ => put_over,
+    };
+    let written = replace(&path, old.as_ref(), &text, put);
+    if let (
+        Err(Failed {
+            replaced: false, ..
+        }),
+        Some((left, _)),
+        None,
+    ) = (&written, new, before)
+    {
+        left.forget(&path);
+    }
+    written
+}
+
+/// Why a new user's password would not be written there.
+pub fn refuses(path: &Path, part: Part, left: &Left) -> Option<String> {
+    let free = existing(path).and_then(|(path, old)| match old {
+        Some(_) => left.free(&path, part),
+        None => Ok(None),
+    });
+    let error = free.err()?;
+    Some(format!("{}: {error}", path.display()))
+}
+
+/// The user is there: what is in its file is no leftover.
+pub fn settled(path: &Path, left: &Left) {
+    if let Ok((path, _)) = existing(path) {
+        left.forget(&path);
+    }
+}
+
+/// However it is called: where nobody else's may be.
+pub fn real(path: &Path) -> PathBuf {
+    if let Ok(real) = path.canonicalize() {
+        return real;
+    }
+    let folder = folder_of(path).canonicalize();
+    match (folder, path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
+    }
 }
 
 /// Empty where there is none; nothing where that cannot be told.
@@ -66,10 +131,13 @@ pub fn password_in(path: &Path) -> Option<Zeroizing<Vec<u8>>> {
 /// that cannot be told.
 pub fn variable_in(path: &Path, name: &str) -> Option<Zeroizing<Vec<u8>>> {
     let text = found(path)?;
-    let lines = text.split(|byte| *byte == b'\n');
-    let mut values = lines.filter_map(|line| Some(&line[assignment(line, name)?..]));
-    let value = values.next_back().unwrap_or_default();
+    let value = values(&text, name).last().unwrap_or_default();
     Some(Zeroizing::new(value.to_vec()))
+}
+
+pub(super) fn values<'a>(text: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8]> {
+    let lines = text.split(|byte| *byte == b'\n');
+    lines.filter_map(move |line| Some(&line[assignment(line, name)?..]))
 }
 
 fn found(path: &Path) -> Option<Zeroizing<Vec<u8>>> {
@@ -119,7 +187,7 @@ fn no_foreign_link(path: &Path) -> io::Result<()> {
     }
 }
 
-fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+pub(super) fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     // A pipe would keep us waiting for somebody who writes.
     let file = OpenOptions::new()
         .read(true)
@@ -141,11 +209,13 @@ fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
 
 /// Written beside it and renamed. It stays its owner's, with the rights it had,
 /// but for everybody's.
-fn replace(path: &Path, old: Option<&fs::Metadata>, bytes: &[u8]) -> Result<(), Failed> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+fn replace(
+    path: &Path,
+    old: Option<&fs::Metadata>,
+    bytes: &[u8],
+    put: fn(&Path, &Path) -> io::Result<()>,
+) -> Result<(), Failed> {
+    let folder = folder_of(path);
     let name = path
         .file_name()
         .ok_or_else(|| io::Error::from(ErrorKind::InvalidInput))?;
@@ -160,7 +230,7 @@ fn replace(path: &Path, old: Option<&fs::Metadata>, bytes: &[u8]) -> Result<(), 
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
-    let written = write(&beside, old, bytes).and_then(|()| fs::rename(&beside, path));
+    let written = write_beside(&beside, old, bytes).and_then(|()| put(&beside, path));
     if written.is_err() {
         let _ = fs::remove_file(&beside);
     }
@@ -172,7 +242,30 @@ fn replace(path: &Path, old: Option<&fs::Metadata>, bytes: &[u8]) -> Result<(), 
     })
 }
 
-fn write(path: &Path, old: Option<&fs::Metadata>, bytes: &[u8]) -> io::Result<()> {
+fn put_over(beside: &Path, path: &Path) -> io::Result<()> {
+    fs::rename(beside, path)
+}
+
+/// Whoever made a file of this name meanwhile keeps it.
+fn put_new(beside: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(beside, path) {
+        // A second name that stays is removed when this file is written next.
+        Ok(()) => fs::remove_file(beside).or(Ok(())),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(Part::Whole.taken()),
+        // A file system without links.
+        Err(_) if fs::symlink_metadata(path).is_err() => fs::rename(beside, path),
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn write_beside(path: &Path, old: Option<&fs::Metadata>, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -243,6 +336,20 @@ fn assignment(line: &[u8], name: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_came_meanwhile_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, beside] = ["x", "beside"].map(|name| folder.path().join(name));
+        fs::write(&beside, "ours").unwrap();
+        fs::write(&path, "theirs").unwrap();
+        assert!(put_new(&beside, &path).is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "theirs");
+        fs::remove_file(&path).unwrap();
+        put_new(&beside, &path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "ours");
+        assert!(!beside.exists());
+    }
 
     fn after(before: &str, name: &str) -> String {
         let text = with_variable(before.as_bytes(), name, "new");

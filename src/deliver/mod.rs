@@ -3,15 +3,18 @@
 
 mod command;
 mod file;
+mod left;
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use self::file::Part;
+use self::left::Left;
 use crate::app::rotation::{Arrival, Courier, Parcel};
 use crate::error::Result;
-use crate::model::delivery::Delivery;
+use crate::model::delivery::{Delivery, VariableName};
 use crate::model::name::Username;
 use crate::model::password::KeyId;
 use crate::model::server::Server;
@@ -48,7 +51,7 @@ impl Courier for Carrier {
                 return Arrival::Not(error.to_string());
             }
         }
-        if let Err(arrival) = write_files(parcel) {
+        if let Err(arrival) = self.write_files(parcel) {
             return arrival;
         }
         if let Some(command) = &delivery.command {
@@ -77,6 +80,24 @@ impl Courier for Carrier {
         whole.into_iter().chain(line).collect()
     }
 
+    fn refuses(&self, delivery: &Delivery, username: &Username) -> Vec<String> {
+        let left = self.left(username);
+        let places = places(delivery, username);
+        let refused = places.map(|(path, part)| file::refuses(&path, part, &left));
+        refused.flatten().collect()
+    }
+
+    fn settled(&self, delivery: &Delivery, username: &Username) {
+        let left = self.left(username);
+        for (path, _) in places(delivery, username) {
+            file::settled(&path, &left);
+        }
+    }
+
+    fn real(&self, path: &Path) -> PathBuf {
+        file::real(path)
+    }
+
     fn is_delivering(&self, key: &KeyId) -> Option<bool> {
         command::is_running(key)
     }
@@ -103,35 +124,48 @@ impl Carrier {
         };
         smtp::sign_in(&server, &credential.username, &credential.password)
     }
+
+    fn left<'a>(&'a self, username: &'a Username) -> Left<'a> {
+        Left {
+            store_id: self.store_id.as_deref(),
+            username,
+        }
+    }
+
+    /// All or, where the first fails, none of them.
+    fn write_files(&self, parcel: &Parcel) -> std::result::Result<(), Arrival> {
+        let credential = &parcel.credential;
+        let left = self.left(&credential.username);
+        let new = parcel.new_user.then_some((&left, &credential.key));
+        let mut written = false;
+        for (path, part) in places(&parcel.delivery, &credential.username) {
+            if let Err(failed) = file::write(&path, part, credential.password.expose(), new) {
+                let reason = format!("{}: {}", path.display(), failed.error);
+                return Err(if written || failed.replaced {
+                    Arrival::Unknown(reason)
+                } else {
+                    Arrival::Not(reason)
+                });
+            }
+            written = true;
+        }
+        Ok(())
+    }
 }
 
-/// All or, where the first fails, none of them.
-fn write_files(parcel: &Parcel) -> std::result::Result<(), Arrival> {
-    let delivery = &parcel.delivery;
-    let credential = &parcel.credential;
-    let password = credential.password.expose();
-    let mut written = false;
-    let failed = |path: &str, failed: file::Failed, written: bool| {
-        let reason = format!("{path}: {}", failed.error);
-        Err(if written || failed.replaced {
-            Arrival::Unknown(reason)
-        } else {
-            Arrival::Not(reason)
-        })
-    };
-    if let Some(path) = &delivery.write_file {
-        let path = path.of(&credential.username);
-        if let Err(error) = file::write_password(&PathBuf::from(&path), password) {
-            return failed(&path, error, written);
-        }
-        written = true;
-    }
-    if let Some(path) = &delivery.write_env {
-        let path = path.of(&credential.username);
-        let name = delivery.env_name.clone().unwrap_or_default();
-        if let Err(error) = file::write_variable(&PathBuf::from(&path), name.as_str(), password) {
-            return failed(&path, error, written);
-        }
-    }
-    Ok(())
+/// Its files.
+fn places<'a>(
+    delivery: &'a Delivery,
+    username: &Username,
+) -> impl Iterator<Item = (PathBuf, Part<'a>)> {
+    let name = delivery.env_name.as_ref();
+    let name = name.map_or(VariableName::DEFAULT, VariableName::as_str);
+    let whole = delivery.write_file.iter().map(|path| (path, Part::Whole));
+    let line = delivery.write_env.iter();
+    let line = line.map(move |path| (path, Part::Variable(name)));
+    let places = whole.chain(line);
+    let places: Vec<_> = places
+        .map(|(path, part)| (PathBuf::from(path.of(username)), part))
+        .collect();
+    places.into_iter()
 }

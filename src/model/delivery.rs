@@ -122,11 +122,13 @@ impl fmt::Display for PathTemplate {
 
 impl Default for VariableName {
     fn default() -> Self {
-        Self("SMTP_PASSWORD".into())
+        Self(Self::DEFAULT.into())
     }
 }
 
 impl VariableName {
+    pub const DEFAULT: &str = "SMTP_PASSWORD";
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::differ::{domain, settings, user};
 use super::places::{Places, Rules};
 use super::{Action, Comparison, Difference, Options, Subject};
+use crate::app::rotation::Courier;
 use crate::error::{Error, Result};
 use crate::model::name::DomainName;
 use crate::model::plan::{Plan, Problem};
@@ -16,17 +17,24 @@ struct Comparing<'a> {
     store: Option<&'a mut Store>,
     plan: &'a Plan,
     options: &'a Options,
+    courier: &'a dyn Courier,
     found: Comparison,
     /// How many users each domain gets, and loses.
     users: BTreeMap<DomainName, (u64, u64)>,
 }
 
 /// What differs, and all that is in the way.
-pub fn compare(store: Option<&mut Store>, plan: &Plan, options: &Options) -> Result<Comparison> {
+pub fn compare(
+    store: Option<&mut Store>,
+    plan: &Plan,
+    options: &Options,
+    courier: &dyn Courier,
+) -> Result<Comparison> {
     let mut comparing = Comparing {
         store,
         plan,
         options,
+        courier,
         found: Comparison::default(),
         users: BTreeMap::new(),
     };
@@ -202,9 +210,12 @@ impl Comparing<'_> {
                 )),
                 Some(mut delivery) => {
                     delivery.timeout = self.options.delivery.timeout.or(delivery.timeout);
-                    if let Some((other, path)) = places.claim(username, &delivery) {
+                    let refused = self.courier.refuses(&delivery, username);
+                    let claimed = places.claim(username, &delivery, self.courier);
+                    if let (Some((other, path)), true) = (claimed, refused.is_empty()) {
                         problem(format!("would have its password in {path}, as {other} has"));
                     }
+                    refused.into_iter().for_each(problem);
                     difference.delivery = Some(delivery);
                 }
             }

@@ -110,6 +110,7 @@ impl App {
             expires_at: expires_at.and_then(Setting::value),
             old_key: None,
             doubt: false,
+            new_user: true,
             username: username.clone(),
         })
     }
@@ -149,7 +150,14 @@ impl App {
             }
             Event::Delivered(username, key, Arrival::Arrived) => {
                 let outcome = match self.write_user(run.plan, &username, &flying.hashed) {
-                    Ok(()) => Outcome::Done(Some(key)),
+                    Ok(()) => {
+                        let number = flying.numbers.get(&username);
+                        let difference = number.and_then(|at| run.differences.get(*at));
+                        if let Some(delivery) = difference.and_then(|d| d.delivery.as_ref()) {
+                            run.courier.settled(delivery, &username);
+                        }
+                        Outcome::Done(Some(key))
+                    }
                     Err(error) => {
                         let error = Error::NotStored(Box::new(error));
                         let reason = error.to_string();

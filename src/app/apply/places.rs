@@ -2,7 +2,9 @@
 //! its domain and the installation.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
+use crate::app::rotation::Courier;
 use crate::error::Result;
 use crate::model::delivery::Delivery;
 use crate::model::name::Username;
@@ -50,10 +52,11 @@ fn with(mut stored: RotationRules, change: Option<&RulesChange>) -> (RotationRul
     (stored, own)
 }
 
-/// Files that passwords are written to. One that is written for a second user
-/// would be the only place where the first one's was.
+/// Files that new users' passwords are written to. One that is written for a second
+/// user would be the only place where the first one's was. Those of users that are
+/// there are not among them: such a file is refused for what is in it.
 #[derive(Default)]
-pub struct Places(HashMap<String, Vec<(Option<String>, Username)>>);
+pub struct Places(HashMap<PathBuf, Vec<(Option<String>, Username)>>);
 
 impl Places {
     /// Who has the place already, and its path.
@@ -61,6 +64,7 @@ impl Places {
         &mut self,
         username: &Username,
         delivery: &Delivery,
+        courier: &dyn Courier,
     ) -> Option<(Username, String)> {
         let variable = delivery.env_name.clone().unwrap_or_default();
         let whole = delivery.write_file.as_ref().map(|path| (path, None));
@@ -69,7 +73,7 @@ impl Places {
         let mut taken = None;
         for (path, variable) in whole.into_iter().chain(line) {
             let path = path.of(username);
-            let there = self.0.entry(path.clone()).or_default();
+            let there = self.0.entry(courier.real(Path::new(&path))).or_default();
             let same = there
                 .iter()
                 .find(|(other, _)| other.is_none() || variable.is_none() || *other == variable);

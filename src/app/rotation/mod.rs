@@ -8,6 +8,7 @@ mod take_up;
 pub(super) mod workers;
 
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -50,6 +51,8 @@ pub struct Parcel {
     pub old_key: Option<KeyId>,
     /// An earlier new password was stopped that may lie somewhere unseen.
     pub doubt: bool,
+    /// What its files hold already is somebody else's, and stays.
+    pub new_user: bool,
 }
 
 /// What became of a delivery.
@@ -76,6 +79,15 @@ pub trait Courier: Sync {
 
     /// The passwords in the files of a delivery, those that can be read.
     fn found(&self, delivery: &Delivery, username: &Username) -> Vec<Zeroizing<Vec<u8>>>;
+
+    /// Why a new user's password would not be written to the files of a delivery.
+    fn refuses(&self, delivery: &Delivery, username: &Username) -> Vec<String>;
+
+    /// The new user is there, and what its files hold is needed.
+    fn settled(&self, delivery: &Delivery, username: &Username);
+
+    /// A file as it is, however it is called.
+    fn real(&self, path: &Path) -> PathBuf;
 
     /// Whether a command that was given this password runs, or something it started;
     /// nothing where that cannot be told.

@@ -144,6 +144,7 @@ impl App {
             expires_at: user.expires_at,
             old_key: old_key.map(|key| key.id.clone()),
             doubt: planned.doubt,
+            new_user: false,
             username: username.clone(),
         }))
     }

@@ -26,6 +26,7 @@ pub struct Work {
     pub expires_at: Option<Time>,
     pub old_key: Option<KeyId>,
     pub doubt: bool,
+    pub new_user: bool,
 }
 
 pub struct Made {
@@ -148,6 +149,7 @@ fn make(work: Work, hasher: &mut Hasher, cost: Cost, world: World) -> Result<Mad
             delivery: work.delivery,
             old_key: work.old_key,
             doubt: work.doubt,
+            new_user: work.new_user,
         },
     })
 }

@@ -43,8 +43,9 @@ Keys:
 New users:
   Their passwords go where --deliver, --write-file, --write-env or --output-dir say, or the user's,
   its domain's or the installation's rules in the plan and the store. One that did not arrive is not
-  valid, and there is no such user; the others are made, and the next run tries again. While passwords
-  are delivered, no rotation runs.
+  valid, and there is no such user; the others are made, and the next run tries again. What a file
+  holds already, or a variable in it, is never written over, but for what a run that was killed left
+  for the same user. While passwords are delivered, no rotation runs.
 
 Questions:
   At a terminal it asks once. Without one it goes ahead, like --yes; but where users would be deleted

@@ -100,7 +100,7 @@ impl Apply {
         let Comparison {
             differences,
             problems,
-        } = compare(store, &plan, &options)?;
+        } = compare(store, &plan, &options, &carrier(context)?)?;
         if !problems.is_empty() {
             return refused(context, &problems);
         }
@@ -128,10 +128,7 @@ impl Apply {
             plan: &plan,
             differences: &changes.differences,
             options: &options,
-            courier: &Carrier {
-                prove: Prove::No,
-                store_id: Some(context.store_id()?),
-            },
+            courier: &carrier(context)?,
             watcher: &mut told,
             stop: &stop,
         });
@@ -150,6 +147,14 @@ impl Apply {
         }
         Ok(printed?)
     }
+}
+
+/// By the store as it is called now: a run that makes it asks again.
+fn carrier(context: &Context) -> Outcome<Carrier> {
+    Ok(Carrier {
+        prove: Prove::No,
+        store_id: Some(context.store_id()?),
+    })
 }
 
 /// A file for each user in a folder that is there.
