@@ -392,3 +392,30 @@ fn a_person_is_asked_once() {
     let ended = Pty::run(&ground.sandbox.command(&yes)).end();
     assert_eq!(ended.code, 0, "{PROGRAM}");
 }
+
+#[test]
+fn whoever_is_asked_has_seen_what_about() {
+    let ground = Ground::new();
+    ground.sandbox.ok(&["domain", "add", "example.com"]);
+    ground.sandbox.create("a@example.com");
+    let plan = ground.plan(&format!("{DOMAIN}daily_limit = 5\n"));
+    let plan = plan.to_str().unwrap();
+    for more in ["--json", "--format=csv", "--quiet", "--format=table > out"] {
+        let line = format!("exec {PROGRAM} apply {plan} --prune {more}");
+        let mut pty = Pty::run(&ground.sandbox.other_command("sh", &["-c", &line]));
+        let screen = pty.see("Type 1 to go on");
+        for shown in [
+            "~ domain example.com: daily_limit none -> 5",
+            "- user a@example.com",
+        ] {
+            assert_eq!(screen.matches(shown).count(), 1, "{more}: {screen}");
+        }
+        pty.press("no\r");
+        assert_eq!(pty.end().code, 5);
+    }
+    // Nobody is asked: nothing but the document.
+    let line = format!("exec {PROGRAM} apply {plan} --prune --json --yes 2>&1 >out");
+    let ended = Pty::run(&ground.sandbox.other_command("sh", &["-c", &line])).end();
+    let said = ended.screen().screen().contents();
+    assert!(!said.contains("~ domain"), "{said}");
+}

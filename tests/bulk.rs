@@ -258,3 +258,67 @@ fn a_terminal_shows_how_far_it_is() {
     assert!(printed.contains("/60"), "{printed}");
     assert!(printed.contains("created 60; their passwords are in passwords"));
 }
+
+#[test]
+fn a_dry_run_says_the_same_of_a_store_that_is_yet_to_be() {
+    let sandbox = Sandbox::empty();
+    write(&sandbox, "username,label\na@example.com,\nb@example.com,\n");
+    folder(&sandbox);
+    for to in [TO_FOLDER, TO_STREAM] {
+        let dry = [&to[..], &["--add-domain", "--dry-run"]].concat();
+        let run = sandbox.run(&dry);
+        assert_eq!(run.code, 0, "{run:?}");
+        assert_eq!(run.stderr, "would be created 2\n");
+        assert!(run.stdout.contains("b@example.com"), "{run:?}");
+        // The run itself would not make one either.
+        let run = sandbox.run(&[&to[..], &["--dry-run"]].concat());
+        assert_eq!(run.code, 75, "{run:?}");
+    }
+    write(
+        &sandbox,
+        "username,label,domain\n,Shop,example.com\na@example.com,,\na@example.com,,\n",
+    );
+    let dry = [
+        &TO_FOLDER[..],
+        &["--add-domain", "--dry-run", "--skip-existing"],
+    ]
+    .concat();
+    let run = sandbox.run(&dry);
+    assert_eq!(run.code, 2, "{run:?}");
+    assert!(run.stdout.contains("is in row 3, too"), "{run:?}");
+    let url = [
+        &TO_FOLDER[..],
+        &["--add-domain", "--dry-run", "--reveal", "url"],
+    ]
+    .concat();
+    write(&sandbox, "username\na@example.com\n");
+    assert_eq!(sandbox.run(&url).code, 4, "no server is named");
+    assert!(!sandbox.store().exists(), "a dry run makes no store");
+    assert_eq!(files(&sandbox).0.len(), 0);
+    sandbox.ok(&[&TO_FOLDER[..], &["--add-domain"]].concat());
+}
+
+#[test]
+fn hints_name_what_there_is() {
+    let sandbox = sandbox();
+    write(&sandbox, "username\nbad name\n");
+    folder(&sandbox);
+    let run = sandbox.run(&TO_FOLDER);
+    assert!(
+        run.stderr.contains("hint: each was named above; mend them"),
+        "{run:?}"
+    );
+    assert!(!run.stderr.contains("--skip-bad"), "{run:?}");
+    write(&sandbox, "username\na@example.com\n");
+    fs::remove_dir(folder(&sandbox)).unwrap();
+    let plan = sandbox.folder.path().join("plan.toml");
+    fs::write(&plan, "[users.\"b@example.com\"]\n").unwrap();
+    let apply = ["apply", "plan.toml", "--output-dir", "passwords"];
+    for args in [&TO_FOLDER[..], &apply] {
+        let run = sandbox.run(args);
+        assert_eq!(run.code, 74, "{run:?}");
+        assert!(run.stderr.contains("no folder passwords"), "{run:?}");
+        assert!(run.stderr.contains("mkdir -m 700"), "{run:?}");
+        assert!(!run.stderr.contains("--output FILE"), "{run:?}");
+    }
+}

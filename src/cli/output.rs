@@ -136,6 +136,13 @@ impl Output {
         }
     }
 
+    /// What somebody has to see before answering, where stdout does not show it.
+    pub fn before_question(&self, text: &str) {
+        if self.format != Format::Table || !io::stdout().is_terminal() {
+            say(text);
+        }
+    }
+
     /// Text to be pasted, as it is.
     pub fn text(&mut self, text: &str) -> Result<()> {
         match self.format {

@@ -203,8 +203,12 @@ fn refused(context: &mut Context, problems: &[Problem]) -> Result<()> {
 /// are to be deleted.
 fn confirm(context: &mut Context, changes: &Changes) -> Outcome<()> {
     let deleted = changes.count(Action::Delete);
-    if deleted == 0 && !prompt::person_present() {
+    let person = prompt::person_present();
+    if deleted == 0 && !person {
         return Ok(());
+    }
+    if person && !context.confirmed_beforehand() {
+        changes.show_to_person(&context.out);
     }
     if deleted > 0 {
         let consequence = format!("users that would be deleted, for ever: {deleted}");

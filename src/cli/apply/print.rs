@@ -52,6 +52,13 @@ impl Changes {
         }
     }
 
+    /// To somebody who is about to be asked.
+    pub fn show_to_person(&self, out: &Output) {
+        for difference in &self.differences {
+            out.before_question(&shown(difference));
+        }
+    }
+
     /// What is known at the end: to programs all of it.
     pub fn finish(&self, context: &mut Context) -> Outcome<()> {
         if !self.differences.is_empty() {
