@@ -141,6 +141,9 @@ pub enum Error {
 
     #[error("rows that cannot be taken: {0}; nothing was changed")]
     BadRows(u64),
+    /// The same, where none can be put aside.
+    #[error("rows that cannot be taken: {0}; nothing was changed")]
+    BadUsers(u64),
     #[error("the plan cannot be taken as it is; nothing was changed")]
     BadPlan,
     #[error("changes that could not be made: {0}")]
@@ -173,6 +176,9 @@ pub enum Error {
     // The password would not reach anybody.
     #[error("the new password cannot be handed over: {0}")]
     Undeliverable(String),
+    /// For many of them.
+    #[error("the new passwords cannot be handed over: {0}")]
+    NoFolder(String),
     #[error("{0} exists already, and files are never overwritten")]
     OutputExists(PathBuf),
     #[error("the new password could not be handed over ({0}); nothing was changed")]
@@ -301,7 +307,7 @@ impl Error {
             Self::RotationsFailed(_) => "rotations_failed",
             Self::HostNotSet(_) => "host_not_set",
             Self::CannotSignIn { .. } => "cannot_sign_in",
-            Self::BadRows(_) => "bad_rows",
+            Self::BadRows(_) | Self::BadUsers(_) => "bad_rows",
             Self::BadPlan => "bad_plan",
             Self::NotApplied(_) => "not_applied",
             Self::NeedsConfirmation(_) => "needs_confirmation",
@@ -311,7 +317,7 @@ impl Error {
             Self::Answered(_) => "attention",
             Self::WrongPassword(_) => "wrong_password",
             Self::CannotTell(cause) => cause.code(),
-            Self::Undeliverable(_) => "undeliverable",
+            Self::Undeliverable(_) | Self::NoFolder(_) => "undeliverable",
             Self::OutputExists(_) => "output_exists",
             Self::Undelivered(_) => "undelivered",
             Self::NotStored(_) => "not_stored",
@@ -344,7 +350,11 @@ impl Error {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::OutputClosed => Exit::Done,
-            Self::Usage(_) | Self::Invalid { .. } | Self::BadRows(_) | Self::BadPlan => Exit::Usage,
+            Self::Usage(_)
+            | Self::Invalid { .. }
+            | Self::BadRows(_)
+            | Self::BadUsers(_)
+            | Self::BadPlan => Exit::Usage,
             Self::DomainNotFound(_) | Self::UserNotFound(_) | Self::NoSuchKey { .. } => {
                 Exit::NotFound
             }
@@ -368,9 +378,10 @@ impl Error {
             Self::Answered(exit) => *exit,
             Self::Differs(_) | Self::NotVerified { .. } => Exit::Attention,
             Self::WrongPassword(_) => Exit::WrongPassword,
-            Self::Undeliverable(_) | Self::OutputExists(_) | Self::Undelivered(_) => {
-                Exit::Undelivered
-            }
+            Self::Undeliverable(_)
+            | Self::NoFolder(_)
+            | Self::OutputExists(_)
+            | Self::Undelivered(_) => Exit::Undelivered,
             Self::NotStored(cause) => cause.exit(),
             // That code says that nothing changed.
             Self::Partly { cause, .. } => match cause.exit() {
@@ -452,6 +463,9 @@ impl Error {
             Self::BadRows(_) => {
                 "each was named above; mend them, or let `user import` put them aside: --skip-bad FILE".into()
             }
+            Self::BadUsers(_) => {
+                "each was named above; mend them, and repeat the command".into()
+            }
             Self::Partly { .. } => {
                 "the same command with --skip-existing creates the others".into()
             }
@@ -460,6 +474,9 @@ impl Error {
             Self::NeedsConfirmation(_) => "repeat the command with --yes".into(),
             Self::Undeliverable(_) => {
                 "pipe it somewhere, or write it to a new file with --output FILE; nothing was changed".into()
+            }
+            Self::NoFolder(_) => {
+                "name a folder that is there, yours to write, and used by no other run; `mkdir -m 700 DIR` makes one; nothing was changed".into()
             }
             Self::OutputExists(_) => "choose another name; nothing was changed".into(),
             Self::Undelivered(_) => {

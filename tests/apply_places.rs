@@ -226,7 +226,7 @@ fn p2_what_a_killed_run_left_is_replaced_and_nothing_else() {
         assert_eq!(run.code, 2, "{run:?}");
         let changed = left.replacen("smtpc_", "precious", 1);
         fs::write(ground.path(file), &changed).unwrap();
-        refused(&ground, &plan, &[], &["left by a run that was killed"]);
+        refused(&ground, &plan, &[], &["after a run that was killed"]);
         assert_eq!(ground.text(file), changed);
 
         fs::write(ground.path(file), format!("{left}\n")).unwrap();

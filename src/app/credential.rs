@@ -9,7 +9,7 @@ use crate::model::duration::Duration;
 use crate::model::hash::Cost;
 use crate::model::label::Label;
 use crate::model::name::{DomainName, Username};
-use crate::model::password::{KeyId, Password, short_name};
+use crate::model::password::{KeyId, Password, Random, short_name};
 use crate::model::time::Time;
 use crate::model::user::User;
 use crate::store::{DomainChange, NewPassword, NewUser, OldPasswords, Store, Tx};
@@ -75,7 +75,14 @@ impl App {
             }
             Name::Chosen(username) => Ok(username.clone()),
             Name::Generated(domain, label) => {
-                self.free_username(domain, label.as_ref(), &|_| false)
+                let random = self.world.random;
+                free_username(
+                    Some(&mut self.store),
+                    random,
+                    domain,
+                    label.as_ref(),
+                    &|_| false,
+                )
             }
         }
     }
@@ -174,27 +181,32 @@ impl App {
             hash: self.hasher.hash(password, cost, self.world.random)?,
         })
     }
+}
 
-    /// The label in the letters of a username, and a short random part.
-    pub(super) fn free_username(
-        &mut self,
-        domain: &DomainName,
-        label: Option<&Label>,
-        taken: &dyn Fn(&Username) -> bool,
-    ) -> Result<Username> {
-        const TRIES: usize = 20;
-        let stem = stem(label.map_or("", Label::as_str));
-        for _ in 0..TRIES {
-            let local = format!("{stem}-{}", short_name(RANDOM, self.world.random)?);
-            let username = Username::new(&local, domain)?;
-            if !taken(&username) && self.store.user(&username)?.is_none() {
-                return Ok(username);
-            }
+/// The label in the letters of a username, and a short random part.
+pub(super) fn free_username(
+    mut store: Option<&mut Store>,
+    random: Random,
+    domain: &DomainName,
+    label: Option<&Label>,
+    taken: &dyn Fn(&Username) -> bool,
+) -> Result<Username> {
+    const TRIES: usize = 20;
+    let stem = stem(label.map_or("", Label::as_str));
+    for _ in 0..TRIES {
+        let local = format!("{stem}-{}", short_name(RANDOM, random)?);
+        let username = Username::new(&local, domain)?;
+        let there = match store.as_deref_mut() {
+            Some(store) => store.user(&username)?.is_some(),
+            None => false,
+        };
+        if !there && !taken(&username) {
+            return Ok(username);
         }
-        Err(Error::System(
-            "no free username was found; choose one".into(),
-        ))
     }
+    Err(Error::System(
+        "no free username was found; choose one".into(),
+    ))
 }
 
 /// Makes the change, hands the password over, commits; in this order.

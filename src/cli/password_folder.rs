@@ -49,7 +49,7 @@ pub struct Settled {
 impl PasswordFolder {
     /// For passwords of this store.
     pub fn open(path: &Path, store_id: &str) -> Result<Self> {
-        let refused = |reason: String| Error::Undeliverable(reason);
+        let refused = |reason: String| Error::NoFolder(reason);
         if !path.is_dir() {
             return Err(refused(format!("there is no folder {}", path.display())));
         }
@@ -161,7 +161,7 @@ impl PasswordFolder {
         works: &mut dyn FnMut(&Username, &KeyId) -> Result<bool>,
     ) -> Result<Settled> {
         self.pending.clear();
-        let unread = |e: io::Error| Error::Undeliverable(format!("{}: {e}", self.path.display()));
+        let unread = |e: io::Error| Error::NoFolder(format!("{}: {e}", self.path.display()));
         let mut settled = Settled::default();
         for entry in fs::read_dir(&self.path).map_err(unread)? {
             let entry = entry.map_err(unread)?;

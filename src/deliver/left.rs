@@ -108,7 +108,7 @@ impl Part<'_> {
             Self::Variable(name) => (format!("{name} has a value there"), "take it out"),
         };
         io::Error::other(format!(
-            "{what} already, and may be somebody's only password: {away} if nobody needs it, as where it was left by a run that was killed"
+            "{what} already, and may be somebody's only password: if nobody needs it, as after a run that was killed, {away}"
         ))
     }
 }

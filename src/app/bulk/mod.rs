@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::model::name::{DomainName, Username};
 use crate::model::password::Form;
 
-pub use plan::{Clerk, Plan};
+pub use plan::{Clerk, Plan, plan_users};
 
 #[derive(Debug)]
 pub struct BulkRequest {

@@ -6,14 +6,14 @@ use std::io::BufRead;
 
 use super::row::{self, COLUMNS, Wanted};
 use super::{BulkRequest, PlannedUser, Problem};
-use crate::app::App;
-use crate::app::credential::{Name, is_named_after};
+use crate::app::World;
+use crate::app::credential::{Name, free_username, is_named_after};
 use crate::app::import::format::{Read1, failed};
 use crate::app::import::{csv, json};
 use crate::error::{Error, Result};
 use crate::model::label::Label;
 use crate::model::name::{DomainName, Username};
-use crate::store::{Page, UserFilter};
+use crate::store::{Page, Store, UserFilter};
 
 /// Who is told of what is wrong, and knows where passwords go.
 pub trait Clerk {
@@ -38,7 +38,9 @@ struct Room {
 }
 
 struct Planning<'a> {
-    app: &'a mut App,
+    /// Without one there is nobody yet.
+    store: Option<&'a mut Store>,
+    world: World,
     request: &'a BulkRequest,
     clerk: &'a dyn Clerk,
     /// By name: in which row.
@@ -52,34 +54,34 @@ struct Planning<'a> {
     problems: Vec<Problem>,
 }
 
-impl App {
-    pub fn plan_users(
-        &mut self,
-        input: &mut dyn BufRead,
-        request: &BulkRequest,
-        clerk: &mut dyn Clerk,
-    ) -> Result<Plan> {
-        self.now().plausible()?;
-        let (wanted, problems) = read(input, request)?;
-        let mut planning = Planning {
-            app: self,
-            request,
-            clerk: &*clerk,
-            named: HashMap::new(),
-            generated: HashSet::new(),
-            rooms: HashMap::new(),
-            labelled: HashMap::new(),
-            plan: Plan::default(),
-            problems,
-        };
-        let wanted = planning.without_doubles(wanted);
-        for wanted in wanted {
-            planning.add(wanted)?;
-        }
-        let Planning { plan, problems, .. } = planning;
-        told(problems, clerk)?;
-        Ok(plan)
+pub fn plan_users(
+    store: Option<&mut Store>,
+    world: World,
+    input: &mut dyn BufRead,
+    request: &BulkRequest,
+    clerk: &mut dyn Clerk,
+) -> Result<Plan> {
+    (world.now)().plausible()?;
+    let (wanted, problems) = read(input, request)?;
+    let mut planning = Planning {
+        store,
+        world,
+        request,
+        clerk: &*clerk,
+        named: HashMap::new(),
+        generated: HashSet::new(),
+        rooms: HashMap::new(),
+        labelled: HashMap::new(),
+        plan: Plan::default(),
+        problems,
+    };
+    let wanted = planning.without_doubles(wanted);
+    for wanted in wanted {
+        planning.add(wanted)?;
     }
+    let Planning { plan, problems, .. } = planning;
+    told(problems, clerk)?;
+    Ok(plan)
 }
 
 /// What begins as JSON is JSON.
@@ -121,7 +123,7 @@ fn told(mut problems: Vec<Problem>, clerk: &mut dyn Clerk) -> Result<()> {
         clerk.problem(problem)?;
     }
     if bad > 0 {
-        Err(Error::BadRows(bad))
+        Err(Error::BadUsers(bad))
     } else {
         Ok(())
     }
@@ -150,7 +152,10 @@ impl Planning<'_> {
     fn add(&mut self, wanted: Wanted) -> Result<()> {
         let row = wanted.row;
         let there = match &wanted.name {
-            Name::Chosen(username) => self.app.store.user(username)?.is_some(),
+            Name::Chosen(username) => match self.store.as_deref_mut() {
+                Some(store) => store.user(username)?.is_some(),
+                None => false,
+            },
             Name::Generated(domain, Some(label)) if self.request.skip_existing => {
                 self.is_labelled(domain, label)?
             }
@@ -180,13 +185,10 @@ impl Planning<'_> {
         let username = match wanted.name {
             Name::Chosen(username) => username,
             Name::Generated(domain, label) => {
-                let Self {
-                    app,
-                    named,
-                    generated,
-                    ..
-                } = self;
-                let username = app.free_username(&domain, label.as_ref(), &|name| {
+                let (named, generated) = (&self.named, &self.generated);
+                let store = self.store.as_deref_mut();
+                let random = self.world.random;
+                let username = free_username(store, random, &domain, label.as_ref(), &|name| {
                     named.contains_key(name.as_str()) || generated.contains(name.as_str())
                 })?;
                 self.generated.insert(username.to_string());
@@ -209,14 +211,20 @@ impl Planning<'_> {
     /// Takes a place in the domain, or says why there is none.
     fn no_room(&mut self, domain: &DomainName) -> Result<Option<String>> {
         if !self.rooms.contains_key(domain.as_str()) {
-            let room = match self.app.store.domain(domain)? {
-                Some(found) => Some(Room {
+            let mut there = None;
+            if let Some(store) = self.store.as_deref_mut()
+                && let Some(found) = store.domain(domain)?
+            {
+                there = Some(Room {
                     most: found.max_users,
                     users: match found.max_users {
-                        Some(_) => self.app.store.user_count(domain)?,
+                        Some(_) => store.user_count(domain)?,
                         None => 0,
                     },
-                }),
+                });
+            }
+            let room = match there {
+                Some(room) => Some(room),
                 None if self.request.add_domain => Some(Room {
                     most: None,
                     users: 0,
@@ -248,8 +256,11 @@ impl Planning<'_> {
             let mut found: HashMap<String, u64> = HashMap::new();
             let named = &self.named;
             let of_domain = UserFilter::of(domain);
-            let (all, now) = (Page::default(), self.app.now());
-            self.app.store.users(&of_domain, &all, now, &mut |user| {
+            let (all, now) = (Page::default(), (self.world.now)());
+            let Some(store) = self.store.as_deref_mut() else {
+                return Ok(false);
+            };
+            store.users(&of_domain, &all, now, &mut |user| {
                 let Some(label) = user.label.and_then(|text| text.parse::<Label>().ok()) else {
                     return Ok(());
                 };

@@ -161,7 +161,7 @@ fn carrier(context: &Context) -> Outcome<Carrier> {
 fn inside(folder: &Path) -> Outcome<crate::model::delivery::PathTemplate> {
     if !folder.is_dir() {
         let text = format!("there is no folder {}", folder.display());
-        return Err(Error::Undeliverable(text));
+        return Err(Error::NoFolder(text));
     }
     let path = folder.join("{username}");
     path.to_str()

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::import::opened;
 use super::row_record::{RowRecord, Rows};
 use crate::app::App;
-use crate::app::bulk::{Batches, BulkRequest, Clerk, Created, Plan, PlannedUser};
+use crate::app::bulk::{Batches, BulkRequest, Clerk, Created, Plan, PlannedUser, plan_users};
 use crate::app::credential::{Credential, Pending};
 use crate::app::import::Problem;
 use crate::cli::output::{Output, Record};
@@ -82,15 +82,27 @@ impl BulkArgs {
         } else {
             Access::Existing
         };
-        let mut app = context.app(access)?;
-        if let (Target::Folder(folder, _), false) = (&mut target, self.dry_run) {
-            settle(&mut app, folder, &context.out)?;
+        let mut app = match context.app(access) {
+            Ok(app) => Some(app),
+            // The run itself would make it.
+            Err(Error::StoreMissing(_)) if self.dry_run && request.add_domain => None,
+            Err(error) => return Err(error.into()),
+        };
+        if let (Target::Folder(folder, _), Some(app), false) = (&mut target, &mut app, self.dry_run)
+        {
+            settle(app, folder, &context.out)?;
         }
-        let plan = plan(&mut app, &mut *input, request, &target, &mut context.out)?;
-        target.check_hosts(&mut app, &plan.users)?;
-        if self.dry_run {
+        let plan = plan(
+            app.as_mut(),
+            &mut *input,
+            request,
+            &target,
+            &mut context.out,
+        )?;
+        target.check_hosts(app.as_mut(), &plan.users)?;
+        let Some(mut app) = app.filter(|_| !self.dry_run) else {
             return Ok(would_be(context, &plan)?);
-        }
+        };
         let (created, lines) = create(&mut app, request, target, &plan.users, &context.out)?;
         if let Some(folder) = &self.output_dir {
             context.out.result(&BulkRecord {
@@ -120,7 +132,7 @@ impl BulkArgs {
             }
             (Many::Stream(form), _) => Target::Stream(Stdout::open()?, form),
             (Many::Folder(_), None) => {
-                return Err(Error::Undeliverable("there is no folder".into()));
+                return Err(Error::NoFolder("there is no folder".into()));
             }
         })
     }
@@ -128,13 +140,17 @@ impl BulkArgs {
 
 impl Target {
     /// A URL needs a server, and none may be missing in the middle of it all.
-    fn check_hosts(&self, app: &mut App, users: &[PlannedUser]) -> Outcome<()> {
+    fn check_hosts(&self, mut app: Option<&mut App>, users: &[PlannedUser]) -> Outcome<()> {
         if !matches!(self, Self::Folder(_, Reveal::Url)) {
             return Ok(());
         }
         let domains: BTreeSet<_> = users.iter().map(|u| u.username.domain()).collect();
         for domain in domains {
-            if app.connection_of(&domain)?.host.is_none() {
+            let host = match app.as_deref_mut() {
+                Some(app) => app.connection_of(&domain)?.host,
+                None => None,
+            };
+            if host.is_none() {
                 return Err(Error::HostNotSet("--reveal url"));
             }
         }
@@ -193,7 +209,7 @@ impl Clerk for Desk<'_> {
 }
 
 fn plan(
-    app: &mut App,
+    app: Option<&mut App>,
     input: &mut dyn io::BufRead,
     request: &BulkRequest,
     target: &Target,
@@ -206,7 +222,8 @@ fn plan(
         },
         printer: Rows::Out(out),
     };
-    let plan = app.plan_users(input, request, &mut desk);
+    let store = app.map(|app| &mut app.store);
+    let plan = plan_users(store, machine::WORLD, input, request, &mut desk);
     if let Rows::List(list) = desk.printer {
         list.end("")?;
     }

@@ -226,7 +226,7 @@ impl Importer for Told<'_> {
 
     fn deliver(&mut self, username: &Username, key: &KeyId, password: &Password) -> Outcome<()> {
         let Some(folder) = &mut self.folder else {
-            return Err(Error::Undeliverable("there is no folder for it".into()));
+            return Err(Error::NoFolder("there is no folder for it".into()));
         };
         let line = Zeroizing::new(format!("{}\n", password.expose()));
         folder.put(username, key, line.as_bytes())
