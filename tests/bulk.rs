@@ -9,25 +9,13 @@ use support::Sandbox;
 
 #[path = "support/bulk.rs"]
 mod bulk;
-use bulk::{created, files, folder, names, sandbox, usernames, users, works};
+use bulk::{
+    TO_FOLDER, TO_STREAM, created, files, folder, names, sandbox, usernames, users, works, write,
+};
 
 #[path = "support/pty.rs"]
 mod pty;
 use pty::Pty;
-
-const TO_FOLDER: [&str; 6] = [
-    "user",
-    "create",
-    "--from",
-    "names.csv",
-    "--output-dir",
-    "passwords",
-];
-const TO_STREAM: [&str; 6] = ["user", "create", "--from", "names.csv", "--reveal", "json"];
-
-fn write(sandbox: &Sandbox, text: &str) {
-    fs::write(sandbox.folder.path().join("names.csv"), text).unwrap();
-}
 
 #[test]
 fn each_user_gets_a_file_that_only_its_owner_reads() {

@@ -10,11 +10,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 
 mod support;
-use support::{PROGRAM, Run, Sandbox, Server, ended, finished, wait_for};
+use support::{PROGRAM, Run, Server, ended, finished, wait_for};
 
 #[path = "support/bulk.rs"]
 mod bulk;
-use bulk::{created, files, folder, names, sandbox, usernames, users};
+use bulk::{TO_FOLDER, TO_STREAM, created, files, folder, names, sandbox, usernames, users, write};
 
 #[path = "support/small.rs"]
 mod small;
@@ -23,20 +23,6 @@ use small::Small;
 #[path = "support/nobody.rs"]
 mod nobody;
 use nobody::{as_nobody, give_to_nobody};
-
-const TO_FOLDER: [&str; 6] = [
-    "user",
-    "create",
-    "--from",
-    "names.csv",
-    "--output-dir",
-    "passwords",
-];
-const TO_STREAM: [&str; 6] = ["user", "create", "--from", "names.csv", "--reveal", "json"];
-
-fn write(sandbox: &Sandbox, text: &str) {
-    fs::write(sandbox.folder.path().join("names.csv"), text).unwrap();
-}
 
 #[test]
 fn the_same_command_goes_on_where_it_ended() {

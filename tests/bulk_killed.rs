@@ -13,6 +13,10 @@ use std::time::Duration;
 mod support;
 use support::{Sandbox, Server, fill, wait_for_holder};
 
+#[path = "support/dice.rs"]
+mod dice;
+use dice::Dice;
+
 #[path = "support/bulk.rs"]
 mod bulk;
 use bulk::{created, files, folder, names, sandbox, usernames, users, works};
@@ -45,27 +49,6 @@ const IMPORT: [&str; 7] = [
     "passwords",
 ];
 const KILLS: u32 = 60;
-
-/// xorshift: uneven and repeatable is all it has to be.
-struct Dice(u64);
-
-impl Dice {
-    fn new() -> Self {
-        let seed = match std::env::var("KILL_SEED") {
-            Ok(seed) => seed.parse().expect("KILL_SEED is a number"),
-            Err(_) => u64::from(std::process::id()) * 0x9e37_79b9 + 1,
-        };
-        println!("KILL_SEED={seed}");
-        Self(seed)
-    }
-
-    fn below(&mut self, most: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % most
-    }
-}
 
 fn started(sandbox: &Sandbox, args: &[&str]) -> Server {
     let mut command = sandbox.command(args);

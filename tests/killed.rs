@@ -9,9 +9,12 @@ use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+#[path = "support/dice.rs"]
+mod dice;
 #[path = "support/postgres.rs"]
 mod postgres;
 mod support;
+use dice::Dice;
 use postgres::Postgres;
 use support::{Sandbox, Server, fill};
 
@@ -21,30 +24,6 @@ const RUNS: u32 = 100;
 /// After so many kills in a row somebody looks at the store. Not after each:
 /// the next one has to cope with what a killed one left.
 const ROUND: u32 = 10;
-
-/// xorshift: uneven and repeatable is all it has to be.
-struct Dice(u64);
-
-impl Dice {
-    fn new() -> Self {
-        let seed = match std::env::var("KILL_SEED") {
-            Ok(seed) => seed.parse().expect("KILL_SEED is a number"),
-            Err(_) => u64::from(std::process::id()) * 0x9e37_79b9 + 1,
-        };
-        println!("KILL_SEED={seed}");
-        Self(seed)
-    }
-
-    /// From nothing to a third more than this.
-    fn around(&mut self, span: Duration) -> Duration {
-        const STEPS: u32 = 1000;
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        let step = u32::try_from(self.0 % u64::from(STEPS)).unwrap();
-        span * 13 / 10 * step / STEPS
-    }
-}
 
 /// How long a run takes when nobody kills it.
 #[derive(Clone, Copy)]

@@ -13,6 +13,8 @@ use support::{Sandbox, Server, wait_for};
 
 #[path = "support/applications.rs"]
 mod applications;
+#[path = "support/dice.rs"]
+mod dice;
 #[path = "support/killer.rs"]
 mod killer;
 #[path = "support/mail/mod.rs"]
@@ -22,7 +24,8 @@ mod nobody;
 #[path = "support/serve.rs"]
 mod serve;
 use applications::{Application, Watch, Way, live_keys, now, number};
-use killer::{Dice, Killer, Kills, kill_serve};
+use dice::Dice;
+use killer::{Killer, Kills, kill_serve};
 use mail::{Place, free_port};
 use serve::{Serve, sql, store};
 

@@ -78,7 +78,11 @@ impl Left<'_> {
         );
         text.push_str("it has not made. The next run removes this.\n");
         let noted = file.write_all(text.as_bytes());
-        noted.and_then(|()| fs::rename(&new, &note))
+        let noted = noted.and_then(|()| fs::rename(&new, &note));
+        if noted.is_err() {
+            let _ = fs::remove_file(&new);
+        }
+        noted
     }
 
     pub fn forget(&self, path: &Path) {

@@ -9,6 +9,21 @@ use std::path::PathBuf;
 
 use crate::support::Sandbox;
 
+pub const TO_FOLDER: [&str; 6] = [
+    "user",
+    "create",
+    "--from",
+    "names.csv",
+    "--output-dir",
+    "passwords",
+];
+pub const TO_STREAM: [&str; 6] = ["user", "create", "--from", "names.csv", "--reveal", "json"];
+
+/// As what is created from.
+pub fn write(sandbox: &Sandbox, text: &str) {
+    fs::write(sandbox.folder.path().join("names.csv"), text).unwrap();
+}
+
 /// Of `user create` with many: the cheapest hash the program makes.
 pub fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
@@ -19,8 +34,7 @@ pub fn sandbox() -> Sandbox {
 /// `app0@example.com` and so on, in the sandbox's folder.
 pub fn names(sandbox: &Sandbox, count: usize) -> BTreeSet<String> {
     let names: Vec<_> = (0..count).map(|i| format!("app{i}@example.com")).collect();
-    let text = format!("username\n{}\n", names.join("\n"));
-    fs::write(sandbox.folder.path().join("names.csv"), text).unwrap();
+    write(sandbox, &format!("username\n{}\n", names.join("\n")));
     names.into_iter().collect()
 }
 

@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, killpg};
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::applications::{Application, OVERLAP, Watch, Way, deliveries};
+use crate::dice::Dice;
 use crate::serve::Serve;
 use crate::support::{Sandbox, Server, wait_for};
 
@@ -19,40 +20,6 @@ use crate::support::{Sandbox, Server, wait_for};
 const KILLS: u32 = 500;
 /// A run that waits for something is killed after this, too.
 const LONGEST: Duration = Duration::from_millis(800);
-
-/// xorshift: uneven and repeatable is all it has to be.
-pub struct Dice(u64);
-
-impl Dice {
-    pub fn new() -> Self {
-        let seed = match std::env::var("KILL_SEED") {
-            Ok(seed) => seed.parse().expect("KILL_SEED is a number"),
-            Err(_) => u64::from(std::process::id()) * 0x9e37_79b9 + 1,
-        };
-        println!("KILL_SEED={seed}");
-        Self(seed)
-    }
-
-    pub fn another(&mut self) -> Self {
-        Self(self.below(u64::MAX) | 1)
-    }
-
-    fn below(&mut self, most: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % most
-    }
-
-    fn once_in(&mut self, times: u64) -> bool {
-        self.below(times) == 0
-    }
-
-    fn within(&mut self, span: Duration) -> Duration {
-        let micros = span.as_micros().try_into().expect("a short time");
-        Duration::from_micros(self.below(micros))
-    }
-}
 
 /// How many were killed, and when: a test that kills nobody shows nothing.
 #[derive(Default)]
