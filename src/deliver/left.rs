@@ -73,10 +73,8 @@ impl Left<'_> {
             text.push_str(key.as_str());
             text.push('\n');
         }
-        text.push_str(
-            "Keys of passwords that a run of smtpcred delivered beside this, to a user\n",
-        );
-        text.push_str("it has not made. The next run removes this.\n");
+        text.push_str("keys of passwords that smtpcred put beside this, for a user that was\n");
+        text.push_str("yet to be made; once it is there, nobody needs this file\n");
         let noted = file.write_all(text.as_bytes());
         let noted = noted.and_then(|()| fs::rename(&new, &note));
         if noted.is_err() {
