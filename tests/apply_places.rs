@@ -128,6 +128,24 @@ fn p2_two_new_users_do_not_share_a_file_whatever_it_is_called() {
 }
 
 #[test]
+fn p6_a_user_that_is_there_is_not_sent_to_the_file_of_another() {
+    let ground = Ground::new();
+    let user = |name: &str, file: &str| {
+        format!("[users.\"{name}@example.com\"]\nwrite_file = \"FOLDER/{file}\"\n")
+    };
+    let plan = ground.plan(&[DOMAIN, &user("a", "a.pw"), &user("b", "b.pw")].concat());
+    assert_eq!(ground.apply(&plan, &[]).code, 0);
+    let path = ground.path("a.pw").display().to_string();
+    let said = format!("would have its password in {path}, as a@example.com has");
+    let plan = ground.plan(&[user("a", "a.pw"), user("b", "a.pw")].concat());
+    refused(&ground, &plan, &[], &[&said]);
+    // Nor is a new one, though the file is away just now.
+    fs::rename(ground.path("a.pw"), ground.path("away")).unwrap();
+    let plan = ground.plan(&[user("a", "a.pw"), user("c", "a.pw")].concat());
+    refused(&ground, &plan, &[], &[&said]);
+}
+
+#[test]
 fn p2_what_is_in_a_folder_for_passwords_stays() {
     let ground = Ground::new();
     let folder = ground.path("out");

@@ -7,10 +7,10 @@ use super::places::{Places, Rules};
 use super::{Action, Comparison, Difference, Options, Subject};
 use crate::app::rotation::Courier;
 use crate::error::{Error, Result};
-use crate::model::name::DomainName;
-use crate::model::plan::{Plan, Problem};
+use crate::model::name::{DomainName, Username};
+use crate::model::plan::{Plan, Problem, UserPlan};
 use crate::model::time::Time;
-use crate::store::{Page, Store, UserFilter};
+use crate::store::{Owner, Page, Store, UserFilter};
 
 struct Comparing<'a> {
     /// Without one there is nothing yet.
@@ -21,6 +21,8 @@ struct Comparing<'a> {
     found: Comparison,
     /// How many users each domain gets, and loses.
     users: BTreeMap<DomainName, (u64, u64)>,
+    /// Where passwords are to be.
+    places: Places,
 }
 
 /// What differs, and all that is in the way.
@@ -37,6 +39,7 @@ pub fn compare(
         courier,
         found: Comparison::default(),
         users: BTreeMap::new(),
+        places: Places::default(),
     };
     comparing.settings()?;
     comparing.domains()?;
@@ -110,6 +113,9 @@ impl Comparing<'_> {
         let mut new = Vec::new();
         for (name, wanted) in &self.plan.users {
             let found = user(self.store.as_deref_mut(), name, wanted)?;
+            if found.exists {
+                self.claim(name, wanted)?;
+            }
             if found.is_as_wanted() {
                 continue;
             }
@@ -122,6 +128,25 @@ impl Comparing<'_> {
             new.push(Difference::new(Action::Create, subject, found.fields));
         }
         Ok(new)
+    }
+
+    /// For a user that is there, whose next password would be in the way of another's.
+    /// Where the plan says so: to ask the store about all takes long.
+    fn claim(&mut self, name: &Username, wanted: &UserPlan) -> Result<()> {
+        let said = &wanted.common.rotation;
+        let Some(store) = self.store.as_deref_mut() else {
+            return Ok(());
+        };
+        if said.write_file.is_none() && said.write_env.is_none() {
+            return Ok(());
+        }
+        let mut rules = store.own_rotation_rules(Owner::user(name))?;
+        rules.change(said);
+        if let Some(shared) = self.places.claim(name, &rules.delivery, self.courier) {
+            let problem = Problem::of(wanted.line, "users", name, shared.to_string());
+            self.found.problems.push(problem);
+        }
+        Ok(())
     }
 
     /// Of users, by domain.
@@ -165,7 +190,6 @@ impl Comparing<'_> {
                 new.len()
             )));
         }
-        let mut places = Places::default();
         for mut difference in new {
             let Subject::User(username) = &difference.subject else {
                 continue;
@@ -211,9 +235,9 @@ impl Comparing<'_> {
                 Some(mut delivery) => {
                     delivery.timeout = self.options.delivery.timeout.or(delivery.timeout);
                     let refused = self.courier.refuses(&delivery, username);
-                    let claimed = places.claim(username, &delivery, self.courier);
-                    if let (Some((other, path)), true) = (claimed, refused.is_empty()) {
-                        problem(format!("would have its password in {path}, as {other} has"));
+                    let claimed = self.places.claim(username, &delivery, self.courier);
+                    if let (Some(shared), true) = (claimed, refused.is_empty()) {
+                        problem(shared.to_string());
                     }
                     refused.into_iter().for_each(problem);
                     difference.delivery = Some(delivery);

@@ -1,7 +1,8 @@
-//! Where new users' passwords go: by rules that a plan changes, those of the user,
-//! its domain and the installation.
+//! Where passwords go: by rules that a plan changes, those of the user, its domain
+//! and the installation.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::app::rotation::Courier;
@@ -52,25 +53,36 @@ fn with(mut stored: RotationRules, change: Option<&RulesChange>) -> (RotationRul
     (stored, own)
 }
 
-/// Files that new users' passwords are written to. One that is written for a second
-/// user would be the only place where the first one's was. Those of users that are
-/// there are not among them: such a file is refused for what is in it.
+/// Files that passwords are written to. One that is written for a second user would
+/// be the only place where the first one's was.
 #[derive(Default)]
 pub struct Places(HashMap<PathBuf, Vec<(Option<String>, Username)>>);
 
+/// A place that another user has already.
+pub struct Shared {
+    path: String,
+    other: Username,
+}
+
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, other } = self;
+        write!(f, "would have its password in {path}, as {other} has")
+    }
+}
+
 impl Places {
-    /// Who has the place already, and its path.
     pub fn claim(
         &mut self,
         username: &Username,
         delivery: &Delivery,
         courier: &dyn Courier,
-    ) -> Option<(Username, String)> {
+    ) -> Option<Shared> {
         let variable = delivery.env_name.clone().unwrap_or_default();
         let whole = delivery.write_file.as_ref().map(|path| (path, None));
         let line = delivery.write_env.as_ref();
         let line = line.map(|path| (path, Some(variable.as_str().to_owned())));
-        let mut taken = None;
+        let mut shared = None;
         for (path, variable) in whole.into_iter().chain(line) {
             let path = path.of(username);
             let there = self.0.entry(courier.real(Path::new(&path))).or_default();
@@ -78,10 +90,11 @@ impl Places {
                 .iter()
                 .find(|(other, _)| other.is_none() || variable.is_none() || *other == variable);
             if let Some((_, other)) = same {
-                taken = Some((other.clone(), path));
+                let other = other.clone();
+                shared = Some(Shared { path, other });
             }
             there.push((variable, username.clone()));
         }
-        taken
+        shared
     }
 }

@@ -6,15 +6,14 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use serde::Serialize;
 
 use super::import::opened;
-use super::row_record::{RowRecord, Rows};
+use super::row_record::{BulkRecord, RowRecord, Rows, UserLine};
 use crate::app::App;
 use crate::app::bulk::{Batches, BulkRequest, Clerk, Created, Plan, PlannedUser, plan_users};
 use crate::app::credential::{Credential, Pending};
 use crate::app::import::Problem;
-use crate::cli::output::{Output, Record};
+use crate::cli::output::Output;
 use crate::cli::password_folder::PasswordFolder;
 use crate::cli::progress::Progress;
 use crate::cli::reveal::many::{ToFolder, ToStream};
@@ -367,36 +366,4 @@ fn ended(created: Created) -> Result<()> {
     }
     let cause = Box::new(cause);
     Err(Error::Partly { made, left, cause }.into())
-}
-
-#[derive(Serialize)]
-struct UserLine {
-    row: i64,
-    username: String,
-    label: Option<String>,
-    key_id: String,
-}
-
-#[derive(Serialize)]
-struct BulkRecord {
-    created: u64,
-    skipped: u64,
-    left: u64,
-    users: Vec<UserLine>,
-}
-
-impl Record for BulkRecord {
-    const COLUMNS: &'static [&'static str] = Self::FIELDS;
-
-    fn cells(&self) -> Vec<String> {
-        self.fields()
-    }
-
-    const FIELDS: &'static [&'static str] = &["created", "skipped", "left"];
-
-    fn fields(&self) -> Vec<String> {
-        [self.created, self.skipped, self.left]
-            .map(|n| n.to_string())
-            .into()
-    }
 }

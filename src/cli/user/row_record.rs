@@ -68,3 +68,37 @@ impl Record for RowRecord {
         ]
     }
 }
+
+/// Of a user that was created.
+#[derive(Serialize)]
+pub struct UserLine {
+    pub row: i64,
+    pub username: String,
+    pub label: Option<String>,
+    pub key_id: String,
+}
+
+/// Of all of them.
+#[derive(Serialize)]
+pub struct BulkRecord {
+    pub created: u64,
+    pub skipped: u64,
+    pub left: u64,
+    pub users: Vec<UserLine>,
+}
+
+impl Record for BulkRecord {
+    const COLUMNS: &'static [&'static str] = Self::FIELDS;
+
+    fn cells(&self) -> Vec<String> {
+        self.fields()
+    }
+
+    const FIELDS: &'static [&'static str] = &["created", "skipped", "left"];
+
+    fn fields(&self) -> Vec<String> {
+        [self.created, self.skipped, self.left]
+            .map(|n| n.to_string())
+            .into()
+    }
+}
