@@ -107,3 +107,33 @@ fn deliveries_of_a_foreign_store_are_not_run_by_root() {
     assert_eq!(ground.apply(&another, &["--trust-store"]).code, 0);
     assert!(ground.works("b@example.com", &ground.text("got")));
 }
+
+#[test]
+fn p2_a_folder_that_cannot_be_written_is_found_out_before_anything_changes() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let ground = Ground::new();
+    let plan = ground.plan("[domains.\"example.com\"]\n[users.\"a@example.com\"]\n");
+    fs::create_dir(ground.path("of-root")).unwrap();
+    for path in [ground.sandbox.folder.path(), &plan] {
+        nobody::give_to_nobody(path);
+    }
+    fs::write(ground.path("names.csv"), "username\na@example.com\n").unwrap();
+    let bulk = ["user", "create", "--from", "names.csv", "--add-domain"];
+    for command in [&["apply", "plan.toml"][..], &bulk] {
+        for dry in [&[][..], &["--dry-run"]] {
+            let args = [command, &["--output-dir", "of-root"], dry].concat();
+            let run = nobody::as_nobody(support::PROGRAM)
+                .args(&args)
+                .env("SMTPCRED_STORE", ground.sandbox.store())
+                .current_dir(ground.sandbox.folder.path())
+                .output();
+            let run = support::finished(run.unwrap());
+            assert_eq!(run.code, 74, "{args:?}: {run:?}");
+            assert!(run.stderr.contains("of-root: Permission denied"), "{run:?}");
+            assert!(run.stderr.contains("mkdir -m 700"), "{run:?}");
+        }
+    }
+    assert!(!ground.sandbox.store().exists());
+}

@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::geteuid;
+use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::new_file;
 use crate::error::{Error, Result};
@@ -49,10 +49,8 @@ pub struct Settled {
 impl PasswordFolder {
     /// For passwords of this store.
     pub fn open(path: &Path, store_id: &str) -> Result<Self> {
+        need_folder(path)?;
         let refused = |reason: String| Error::NoFolder(reason);
-        if !path.is_dir() {
-            return Err(refused(format!("there is no folder {}", path.display())));
-        }
         let opened = File::open(path).map_err(|e| refused(format!("{}: {e}", path.display())))?;
         match opened.try_lock() {
             // Where a file system has no locks there is nothing better.
@@ -188,6 +186,16 @@ impl PasswordFolder {
         self.sync_names()?;
         Ok(settled)
     }
+}
+
+/// There is one, and files can be made in it.
+pub fn need_folder(path: &Path) -> Result<()> {
+    let name = path.display();
+    if !path.is_dir() {
+        return Err(Error::NoFolder(format!("there is no folder {name}")));
+    }
+    access(path, AccessFlags::W_OK | AccessFlags::X_OK)
+        .map_err(|e| Error::NoFolder(format!("{name}: {}", io::Error::from(e))))
 }
 
 fn parsed(name: &str) -> Option<(String, KeyId, Username)> {

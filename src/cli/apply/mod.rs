@@ -17,6 +17,7 @@ use self::print::{Changes, Told};
 use self::record::ProblemRecord;
 use super::machine::stop_on_signals;
 use super::output::Format;
+use super::password_folder::need_folder;
 use super::rotation::DeliveryArgs;
 use super::{Context, prompt};
 use crate::app::App;
@@ -159,10 +160,7 @@ fn carrier(context: &Context) -> Outcome<Carrier> {
 
 /// A file for each user in a folder that is there.
 fn inside(folder: &Path) -> Outcome<crate::model::delivery::PathTemplate> {
-    if !folder.is_dir() {
-        let text = format!("there is no folder {}", folder.display());
-        return Err(Error::NoFolder(text));
-    }
+    need_folder(folder)?;
     let path = folder.join("{username}");
     path.to_str()
         .ok_or_else(|| Error::Usage(format!("{} is not UTF-8", folder.display())))?
