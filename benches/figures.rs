@@ -247,11 +247,11 @@ impl Report {
 
     fn ratio(&mut self, what: &str, ours: Duration, theirs: Duration, goal: f64) {
         let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
-        let found = format!(
-            "{} / {} = {ratio:.3} (goal {goal:.2})",
-            ms(ours),
-            ms(theirs)
-        );
+        let wanted = match goal {
+            f64::INFINITY => String::new(),
+            goal => format!(" (goal {goal:.2})"),
+        };
+        let found = format!("{} / {} = {ratio:.3}{wanted}", ms(ours), ms(theirs));
         self.line(what, &found, ratio <= goal);
     }
 }

@@ -17,6 +17,8 @@ pub struct List<'a> {
     rows: Vec<Vec<String>>,
     /// Of a table too large for that.
     widths: Option<Vec<usize>>,
+    /// Of such a table, the one being printed.
+    line: String,
     csv: Option<Csv>,
     count: u64,
 }
@@ -29,6 +31,7 @@ impl List<'_> {
             fields: R::FIELDS,
             rows: Vec::new(),
             widths: None,
+            line: String::new(),
             csv: None,
             count: 0,
         }
@@ -43,7 +46,8 @@ impl List<'_> {
         let first = self.count == 1;
         match self.out.format() {
             Format::Table => {
-                let cells = record.cells().iter().map(|c| text::escaped(c)).collect();
+                let mut cells = record.cells();
+                cells.iter_mut().for_each(text::escape);
                 self.push_cells(cells)
             }
             Format::Json => {
@@ -88,8 +92,9 @@ impl List<'_> {
 
     fn push_cells(&mut self, cells: Vec<String>) -> Result<()> {
         if let Some(widths) = &self.widths {
-            let line = fixed_width(widths, &cells);
-            return self.out.line(&line);
+            self.line.clear();
+            fixed_width(&mut self.line, widths, &cells);
+            return self.out.line(&self.line);
         }
         self.rows.push(cells);
         if self.rows.len() <= Self::LAID_OUT {
@@ -112,7 +117,9 @@ impl List<'_> {
             })
             .collect();
         for row in [header].iter().chain(&std::mem::take(&mut self.rows)) {
-            self.out.line(&fixed_width(&widths, row))?;
+            self.line.clear();
+            fixed_width(&mut self.line, &widths, row);
+            self.out.line(&self.line)?;
         }
         self.widths = Some(widths);
         Ok(())
@@ -162,15 +169,13 @@ fn spelled_out<T: AsRef<str>>(field: &T) -> String {
     lines.join("\n")
 }
 
-fn fixed_width(widths: &[usize], cells: &[String]) -> String {
-    let mut line = String::new();
+fn fixed_width(line: &mut String, widths: &[usize], cells: &[String]) {
     for (cell, width) in cells.iter().zip(widths) {
         let pad = width.saturating_sub(width_of(cell)) + 2;
         line.push_str(cell);
         line.extend(std::iter::repeat_n(' ', pad));
     }
     line.truncate(line.trim_end().len());
-    line
 }
 
 /// On a terminal.

@@ -19,10 +19,20 @@ pub fn is_printable(c: char) -> bool {
         .any(|e| e == '\\')
 }
 
+/// [`escaped`], in place: nearly no text needs it, and a list of a million has many.
+pub fn escape(text: &mut String) {
+    if !is_plain(text) {
+        *text = escaped(text);
+    }
+}
+
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|b| (b' '..=b'~').contains(&b))
+}
+
 /// The text with everything a terminal would obey spelled out, as `\u{1b}`.
 pub fn escaped(text: &str) -> String {
-    // Nearly all of it, and a list of a million has many.
-    if text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+    if is_plain(text) {
         return text.to_owned();
     }
     let mut out = String::with_capacity(text.len());

@@ -118,6 +118,9 @@ impl Record for UserRecord<'_> {
             .password_created_at
             .map(|at| self.now.since(at).to_string());
         let last = self.last_connection.map(|last| last.text(self.now));
+        let mut created = self.created_at.to_string();
+        // The day is enough in a list.
+        created.truncate(10);
         vec![
             self.username.to_owned(),
             self.label.unwrap_or_default().to_owned(),
@@ -125,8 +128,7 @@ impl Record for UserRecord<'_> {
             self.key_ids(),
             age.unwrap_or_default(),
             last.unwrap_or_else(|| "never".into()),
-            // The day is enough in a list.
-            self.created_at.to_string().chars().take(10).collect(),
+            created,
         ]
     }
 
