@@ -5,6 +5,7 @@
 mod foreign;
 mod md5_crypt;
 mod scheme;
+mod weak;
 
 use std::fmt;
 use std::str::FromStr;
@@ -79,11 +80,6 @@ impl Cost {
             && self.t >= 1
             && self.p >= 1
             && self.m >= 8 * self.p
-    }
-
-    fn is_cheaper_than(self, today: Self) -> bool {
-        let work = |cost: Self| u64::from(cost.m) * u64::from(cost.t);
-        self != today && work(self) <= work(today)
     }
 
     fn reaches_owasp(self) -> bool {
@@ -164,37 +160,6 @@ impl Hash {
 
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-
-    /// True if it was made with less than is asked for today, or by others.
-    pub fn is_cheaper_than(&self, today: Cost) -> bool {
-        if self.0.starts_with('{') {
-            return true;
-        }
-        parts(&self.0).is_none_or(|p| p.cost.is_cheaper_than(today))
-    }
-
-    /// No hash, but how one was made: what a database shows to those who may not see
-    /// them. No other one ends like that.
-    pub fn is_hidden(text: &str) -> bool {
-        let made = text.rsplit(['$', '{']).next().unwrap_or_default();
-        text.is_empty() || made.ends_with('}') || made.starts_with("m=")
-    }
-
-    /// What is stored was made with less than is asked for today, or by others: how.
-    /// Also where only its beginning may be seen.
-    pub fn weak_scheme(text: &str, today: Cost) -> Option<Scheme> {
-        if text.starts_with('{') {
-            return Some(Self::scheme_of(text));
-        }
-        let mut numbers = text.split('$').nth(3)?.split(',');
-        let mut number = |name| numbers.next()?.strip_prefix(name)?.parse().ok();
-        let cost = Cost {
-            m: number("m=")?,
-            t: number("t=")?,
-            p: number("p=")?,
-        };
-        cost.is_cheaper_than(today).then_some(Scheme::Argon2)
     }
 }
 
@@ -389,15 +354,5 @@ mod tests {
         ] {
             assert!(bad.parse::<Cost>().is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn only_cheaper_hashes_are_made_again() {
-        let hash = Hasher::default()
-            .hash(b"x", Cost { m: 16, t: 1, p: 1 }, zeros)
-            .unwrap();
-        assert!(hash.is_cheaper_than(Cost { m: 16, t: 2, p: 1 }));
-        assert!(!hash.is_cheaper_than(Cost { m: 16, t: 1, p: 1 }));
-        assert!(!hash.is_cheaper_than(Cost { m: 8, t: 1, p: 1 }));
     }
 }
