@@ -2,7 +2,7 @@
 //! table of its own until all of it is known to be good.
 
 use super::engine::Row;
-use super::{Owner, SendingChange, Store, Tx};
+use super::{Owner, Page, SendingChange, Store, Tx};
 use crate::error::Result;
 use crate::model::event::{Action, Fields};
 use crate::model::hash::Hash;
@@ -25,7 +25,7 @@ pub struct Arrival<'a> {
 }
 
 macro_rules! select_kept {
-    ($rest:literal) => {
+    ($users:literal, $rest:literal) => {
         concat!(
             "SELECT u.username, u.label, u.daily_limit, u.expires_at, u.suspended_at,
                 (SELECT string_agg(s.sender, '\n') FROM
@@ -34,7 +34,9 @@ macro_rules! select_kept {
                     FROM limits l WHERE l.owner = u.username),
                 u.on_limit, u.created_at,
                 p.key_id, p.hash, p.created_at, p.retires_at, p.imported
-            FROM users u LEFT JOIN passwords p ON p.username = u.username ",
+            FROM ",
+            $users,
+            " u LEFT JOIN passwords p ON p.username = u.username ",
             $rest,
             " ORDER BY u.username, p.created_at DESC, p.retires_at IS NOT NULL, p.key_id"
         )
@@ -85,6 +87,7 @@ impl Store {
         each: &mut dyn FnMut(Kept) -> Result<()>,
     ) -> Result<()> {
         const SQL: &str = select_kept!(
+            "users",
             "WHERE u.username IN (SELECT username FROM staged WHERE username >= $1 AND username <= $2)"
         );
         self.fold_kept(SQL, &[from.into(), to.into()], each)
@@ -104,18 +107,45 @@ impl Store {
         Ok(found)
     }
 
-    /// All users, or those of a domain, by name; in constant memory.
+    /// All users, or those of a domain, by name; in constant memory. Each piece is
+    /// what was true at one time. Not while something is being changed.
     pub fn kept(
         &mut self,
         domain: Option<&DomainName>,
         each: &mut dyn FnMut(Kept) -> Result<()>,
     ) -> Result<()> {
-        const ALL: &str = select_kept!("");
-        const OF_DOMAIN: &str = select_kept!("WHERE u.domain = $1");
-        match domain {
-            None => self.fold_kept(ALL, &[], each),
-            Some(domain) => self.fold_kept(OF_DOMAIN, &[domain.as_str().into()], each),
+        const ALL: &str = select_kept!(
+            "(SELECT * FROM users WHERE username > $1 ORDER BY username LIMIT $2)",
+            ""
+        );
+        const OF_DOMAIN: &str = select_kept!(
+            "(SELECT * FROM users WHERE username > $1 AND domain = $2 ORDER BY username LIMIT $3)",
+            ""
+        );
+        let mut pieces = Page::default().pieces();
+        let mut after = String::new();
+        while let Some(most) = pieces.next() {
+            let mut found = Vec::new();
+            let mut push = |user| {
+                found.push(user);
+                Ok(())
+            };
+            let behind = after.as_str().into();
+            match domain {
+                None => self.fold_kept(ALL, &[behind, most.into()], &mut push)?,
+                Some(domain) => {
+                    let args = [behind, domain.as_str().into(), most.into()];
+                    self.fold_kept(OF_DOMAIN, &args, &mut push)?;
+                }
+            }
+            pieces.read(found.len());
+            if let Some(last) = found.last() {
+                last.username.as_str().clone_into(&mut after);
+            }
+            // Nothing is being read any more: whoever takes them takes their time.
+            found.into_iter().try_for_each(&mut *each)?;
         }
+        Ok(())
     }
 
     fn fold_kept(

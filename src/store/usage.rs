@@ -1,8 +1,9 @@
 //! What was sent, added up by user and day.
 
-use super::engine::{Arg, Row};
+use super::engine::Arg;
+use super::page::{PIECE, Page};
 use super::{Store, Tx};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::name::Username;
 use crate::model::tally::Amount;
 use crate::model::usage::{Usage, UsageBy};
@@ -13,6 +14,51 @@ pub struct Sent {
     pub amount: Amount,
     pub bytes: u64,
     pub refusals: u32,
+}
+
+// Sums are cast: PostgreSQL makes them of another type.
+macro_rules! sums {
+    ($name:literal, $behind:literal) => {
+        concat!(
+            "SELECT ",
+            $name,
+            " AS name, CAST(sum(messages) AS BIGINT) AS messages,
+                CAST(sum(recipients) AS BIGINT) AS recipients, CAST(sum(bytes) AS BIGINT) AS bytes,
+                CAST(sum(refusals) AS BIGINT) AS refusals
+            FROM usage WHERE day >= $1 GROUP BY ",
+            $name,
+            $behind
+        )
+    };
+}
+
+macro_rules! most_first {
+    ($name:literal) => {
+        concat!(
+            sums!(
+                $name,
+                " HAVING CAST(sum(messages) AS BIGINT) <= $2
+                    AND (CAST(sum(messages) AS BIGINT) < $2 OR "
+            ),
+            $name,
+            " > $3) ORDER BY 2 DESC, 1 LIMIT $4"
+        )
+    };
+}
+
+/// All of it in order, where nobody waits for it.
+macro_rules! stage {
+    ($name:literal) => {
+        concat!(
+            "INSERT INTO staged (username, place, record)
+            SELECT name, row_number() OVER (ORDER BY messages DESC, name),
+                CAST(messages AS TEXT) || ' ' || CAST(recipients AS TEXT) || ' '
+                    || CAST(bytes AS TEXT) || ' ' || CAST(refusals AS TEXT)
+            FROM (",
+            most_first!($name),
+            ") s"
+        )
+    };
 }
 
 impl Store {
@@ -26,61 +72,23 @@ impl Store {
         top: u32,
         each: &mut dyn FnMut(Usage) -> Result<()>,
     ) -> Result<()> {
-        // Sums are cast: PostgreSQL makes them of another type.
-        macro_rules! usage {
-            ($name:literal, $behind:literal, $order:literal) => {
-                concat!(
-                    "SELECT ",
-                    $name,
-                    ", CAST(sum(messages) AS BIGINT),
-                        CAST(sum(recipients) AS BIGINT), CAST(sum(bytes) AS BIGINT),
-                        CAST(sum(refusals) AS BIGINT)
-                    FROM usage WHERE day >= $1 GROUP BY ",
-                    $name,
-                    $behind,
-                    " ORDER BY ",
-                    $order
-                )
-            };
-        }
-        const BY_USER: &str = usage!(
-            "username",
-            " HAVING CAST(sum(messages) AS BIGINT) <= $2
-                AND (CAST(sum(messages) AS BIGINT) < $2 OR username > $3)",
-            "2 DESC, 1 LIMIT $4"
-        );
-        const BY_DOMAIN: &str = usage!(
-            "domain",
-            " HAVING CAST(sum(messages) AS BIGINT) <= $2
-                AND (CAST(sum(messages) AS BIGINT) < $2 OR domain > $3)",
-            "2 DESC, 1 LIMIT $4"
-        );
-        const BY_DAY: &str = usage!("day", "", "1 LIMIT $2");
-        const OF_USER: &str = "SELECT CAST(sum(messages) AS BIGINT) FROM usage
-            WHERE day >= $1 AND username = $2";
-        const OF_DOMAIN: &str = "SELECT CAST(sum(messages) AS BIGINT) FROM usage
-            WHERE day >= $1 AND domain = $2";
-        let mut give = |row: &dyn Row| {
-            let name = match by {
-                UsageBy::Day => Usage::day_name(row.int(0)?),
-                UsageBy::User | UsageBy::Domain => row.text(0)?.to_owned(),
-            };
-            let count = |column| row.int(column).map(i64::unsigned_abs);
-            each(Usage {
-                name,
-                messages: count(1)?,
-                recipients: count(2)?,
-                bytes: count(3)?,
-                refusals: count(4)?,
-            })
-        };
-        let (sql, of) = match by {
-            UsageBy::User => (BY_USER, OF_USER),
-            UsageBy::Domain => (BY_DOMAIN, OF_DOMAIN),
-            UsageBy::Day => {
-                let args = [since_day.into(), top.into()];
-                return self.engine.query(BY_DAY, &args, &mut give);
-            }
+        const BY_DAY: &str = concat!(sums!("day", ""), " ORDER BY 1 LIMIT $2");
+        let day = [since_day.into(), top.into()];
+        let [of, most_first, stage] = match by {
+            // There are few.
+            UsageBy::Day => return self.usage_at_once(by, BY_DAY, &day, each),
+            UsageBy::User => [
+                "SELECT CAST(sum(messages) AS BIGINT) FROM usage
+                    WHERE day >= $1 AND username = $2",
+                most_first!("username"),
+                stage!("username"),
+            ],
+            UsageBy::Domain => [
+                "SELECT CAST(sum(messages) AS BIGINT) FROM usage
+                    WHERE day >= $1 AND domain = $2",
+                most_first!("domain"),
+                stage!("domain"),
+            ],
         };
         let mut place = i64::MAX;
         if let Some(after) = after {
@@ -96,7 +104,76 @@ impl Store {
             after.unwrap_or_default().into(),
             top.into(),
         ];
-        self.engine.query(sql, &args, &mut give)
+        if top <= PIECE {
+            return self.usage_at_once(by, most_first, &args, each);
+        }
+        match self.engine.make_staging() {
+            // It may read, and have no table of its own.
+            Err(Error::StoreForbidden { .. }) => {
+                return self.usage_at_once(by, most_first, &args, each);
+            }
+            made => made?,
+        }
+        self.engine.execute(stage, &args)?;
+        self.usage_in_pieces(each)
+    }
+
+    fn usage_at_once(
+        &mut self,
+        by: UsageBy,
+        sql: &'static str,
+        args: &[Arg],
+        each: &mut dyn FnMut(Usage) -> Result<()>,
+    ) -> Result<()> {
+        let mut found = Vec::new();
+        self.engine.query(sql, args, &mut |row| {
+            let count = |column| row.int(column).map(i64::unsigned_abs);
+            found.push(Usage {
+                name: match by {
+                    UsageBy::Day => Usage::day_name(row.int(0)?),
+                    UsageBy::User | UsageBy::Domain => row.text(0)?.to_owned(),
+                },
+                messages: count(1)?,
+                recipients: count(2)?,
+                bytes: count(3)?,
+                refusals: count(4)?,
+            });
+            Ok(())
+        })?;
+        // Nothing is being read any more: whoever takes them takes their time.
+        found.into_iter().try_for_each(each)
+    }
+
+    fn usage_in_pieces(&mut self, each: &mut dyn FnMut(Usage) -> Result<()>) -> Result<()> {
+        const SORT: &str = "CREATE INDEX staged_by_place ON staged (place)";
+        const SQL: &str = "SELECT username, place, record FROM staged
+            WHERE place > $1 ORDER BY place LIMIT $2";
+        self.engine.execute(SORT, &[])?;
+        let mut pieces = Page::default().pieces();
+        let mut last = 0;
+        while let Some(most) = pieces.next() {
+            let mut found = Vec::new();
+            self.engine
+                .query(SQL, &[last.into(), most.into()], &mut |row| {
+                    last = row.int(1)?;
+                    let mut sums = row.text(2)?.split(' ');
+                    let mut sum = || {
+                        let sum = sums.next().and_then(|sum| sum.parse().ok());
+                        sum.ok_or_else(|| row.damaged("a sum is no number"))
+                    };
+                    found.push(Usage {
+                        name: row.text(0)?.to_owned(),
+                        messages: sum()?,
+                        recipients: sum()?,
+                        bytes: sum()?,
+                        refusals: sum()?,
+                    });
+                    Ok(())
+                })?;
+            pieces.read(found.len());
+            found.into_iter().try_for_each(&mut *each)?;
+        }
+        Ok(())
     }
 }
 

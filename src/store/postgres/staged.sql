@@ -2,4 +2,5 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staged (
     username TEXT COLLATE "C" NOT NULL, place BIGINT NOT NULL, record TEXT NOT NULL
 );
 DROP INDEX IF EXISTS staged_by_name;
+DROP INDEX IF EXISTS staged_by_place;
 DELETE FROM staged;

@@ -2,4 +2,5 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staged (
     username TEXT NOT NULL, place INTEGER NOT NULL, record TEXT NOT NULL
 );
 DROP INDEX IF EXISTS staged_by_name;
+DROP INDEX IF EXISTS staged_by_place;
 DELETE FROM staged;
