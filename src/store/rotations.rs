@@ -16,7 +16,6 @@ use crate::model::time::Time;
 pub struct Candidate {
     pub username: Username,
     pub expires_at: Option<Time>,
-    pub suspended_at: Option<Time>,
     /// When the newest of its passwords was made.
     pub password_at: Option<Time>,
     /// As its user, its domain or the installation says.
@@ -61,31 +60,67 @@ impl Store {
             .query(SQL, &[], &mut |row| each(row.parsed(0)?, read(row)?))
     }
 
-    /// All users, by name.
+    /// Those of the users behind a name up to another.
+    pub(super) fn unfinished_within(
+        &mut self,
+        after: &str,
+        last: &str,
+        each: &mut dyn FnMut(Username, Unfinished) -> Result<()>,
+    ) -> Result<()> {
+        const SQL: &str = "SELECT username, key_id, state, began_at, settles_at, reason,
+                with_command, write_file, write_env, env_name
+            FROM rotations WHERE username > $1 AND username <= $2 ORDER BY username";
+        self.engine
+            .query(SQL, &[after.into(), last.into()], &mut |row| {
+                each(row.parsed(0)?, read(row)?)
+            })
+    }
+
+    /// Those who can sign in and whose rotation is unfinished, whose password is older
+    /// than it should be, or who expire by then; by name.
     pub fn rotation_candidates(
         &mut self,
+        now: Time,
+        older_than: Option<Duration>,
+        expires_by: Time,
         each: &mut dyn FnMut(Candidate) -> Result<()>,
     ) -> Result<()> {
-        const SQL: &str = "SELECT u.username, u.expires_at, u.suspended_at,
-                (SELECT max(p.created_at) FROM passwords p
-                    WHERE p.username = u.username AND p.hash IS NOT NULL),
-                COALESCE(ru.every, rd.every, ri.every), r.username
-            FROM users u
-            LEFT JOIN rotation_rules ru ON ru.owner = u.username
-            LEFT JOIN rotation_rules rd ON rd.owner = u.domain
-            LEFT JOIN rotation_rules ri ON ri.owner = ''
-            LEFT JOIN rotations r ON r.username = u.username
-            ORDER BY u.username";
-        self.engine.query(SQL, &[], &mut |row| {
-            each(Candidate {
-                username: row.parsed(0)?,
-                expires_at: row.opt_time(1)?,
-                suspended_at: row.opt_time(2)?,
-                password_at: row.opt_time(3)?,
-                every: row.opt_duration(4)?,
-                unfinished: row.opt_text(5)?.is_some(),
-            })
-        })
+        const SQL: &str = "SELECT c.username, c.expires_at, c.password_at, c.every, c.unfinished
+            FROM (SELECT u.username AS username, u.expires_at AS expires_at,
+                    (SELECT max(p.created_at) FROM passwords p
+                        WHERE p.username = u.username AND p.hash IS NOT NULL) AS password_at,
+                    COALESCE(ru.every, rd.every, ri.every) AS every, r.username AS unfinished
+                FROM users u
+                LEFT JOIN rotation_rules ru ON ru.owner = u.username
+                LEFT JOIN rotation_rules rd ON rd.owner = u.domain
+                LEFT JOIN rotation_rules ri ON ri.owner = ''
+                LEFT JOIN rotations r ON r.username = u.username
+                WHERE u.username > $1 AND u.username <= $2 AND u.suspended_at IS NULL
+                    AND (u.expires_at IS NULL OR u.expires_at > $3)) c
+            WHERE c.unfinished IS NOT NULL OR c.expires_at <= $4
+                OR c.password_at <= $3 - COALESCE(CAST($5 AS BIGINT), c.every)
+            ORDER BY c.username";
+        let mut after = String::new();
+        while let Some(last) = self.end_of_stretch(&after)? {
+            let args = [
+                after.as_str().into(),
+                last.as_str().into(),
+                now.into(),
+                expires_by.into(),
+                older_than.map(Duration::seconds).into(),
+            ];
+            self.engine.query(SQL, &args, &mut |row| {
+                each(Candidate {
+                    username: row.parsed(0)?,
+                    expires_at: row.opt_time(1)?,
+                    password_at: row.opt_time(2)?,
+                    every: row.opt_duration(3)?,
+                    unfinished: row.opt_text(4)?.is_some(),
+                })
+            })?;
+            after = last;
+        }
+        Ok(())
     }
 }
 

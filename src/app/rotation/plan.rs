@@ -8,6 +8,7 @@ use crate::model::duration::Duration;
 use crate::model::name::Username;
 use crate::model::time::Time;
 use crate::model::user::{Status, User};
+use crate::store::Candidate;
 
 /// Whose passwords are looked at.
 #[derive(Clone, Debug)]
@@ -52,20 +53,21 @@ impl App {
                 }
             }
             Selection::Due { older_than, ahead } => {
-                self.store.rotation_candidates(&mut |user| {
-                    let stopped =
-                        user.suspended_at.is_some() || user.expires_at.is_some_and(|at| at <= now);
+                let near = now.plus(*ahead);
+                let mut look = |user: Candidate| {
                     let every = older_than.or(user.every);
                     let why = if user.unfinished {
                         Some("an earlier rotation is unfinished".to_owned())
                     } else {
                         is_due(user.password_at, every, user.expires_at, *ahead, now)
                     };
-                    if let (Some(why), false) = (why, stopped) {
+                    if let Some(why) = why {
                         chosen.push((!user.unfinished, user.username, why));
                     }
                     Ok(())
-                })?;
+                };
+                self.store
+                    .rotation_candidates(now, *older_than, near, &mut look)?;
                 chosen.sort_by_key(|(due, _, _)| *due);
             }
         }
