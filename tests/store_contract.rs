@@ -9,6 +9,10 @@ mod support;
 mod copying;
 #[path = "store_contract/examine.rs"]
 mod examine;
+#[path = "store_contract/many.rs"]
+mod many;
+#[path = "store_contract/noteworthy.rs"]
+mod noteworthy;
 #[path = "store_contract/pages.rs"]
 mod pages;
 #[path = "store_contract/relay.rs"]
@@ -146,6 +150,8 @@ fn story(open: &dyn Fn() -> Store) {
     roster::story(&mut store);
     copying::story(&mut store);
     pages::story(&mut store);
+    noteworthy::story(&mut store);
+    many::story(&mut store);
 }
 
 fn domains(store: &mut Store) {
@@ -518,6 +524,8 @@ fn the_story_calls_every_method() {
         "",
         "/copying",
         "/examine",
+        "/many",
+        "/noteworthy",
         "/pages",
         "/relay",
         "/roster",

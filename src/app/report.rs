@@ -4,11 +4,13 @@
 use super::App;
 use crate::error::Result;
 use crate::model::duration::Duration;
-use crate::model::hash::Hash;
+use crate::model::hash::{Cost, Hash};
 use crate::model::name::Username;
+use crate::model::password::KeyId;
+use crate::model::rotation::Unfinished;
 use crate::model::time::Time;
-use crate::model::user::{Status, User};
-use crate::store::{Page, UserFilter};
+use crate::model::user::User;
+use crate::store::{Concerns, Noteworthy, Page};
 
 /// What is looked for; absent is not.
 #[derive(Clone, Copy, Debug, Default)]
@@ -81,100 +83,92 @@ impl Matter {
 }
 
 impl App {
-    /// By username, the weak hashes behind the rest; in memory are the unfinished rotations alone. Of suspended users
-    /// nothing else matters.
+    /// By username; of each user all that is found. A page is of so many users.
     pub fn report(
         &mut self,
         wanted: Wanted,
+        page: &Page,
         each: &mut dyn FnMut(Finding) -> Result<()>,
     ) -> Result<()> {
         let now = self.now().plausible()?;
-        let mut unfinished = Vec::new();
-        if wanted.unfinished {
-            self.store.each_unfinished(&mut |username, rotation| {
-                unfinished.push((username, rotation));
-                Ok(())
-            })?;
-        }
-        let (everybody, whole) = (UserFilter::default(), Page::default());
-        self.store.users(&everybody, &whole, now, &mut |user| {
-            let at = unfinished.binary_search_by(|(name, _)| name.cmp(&user.username));
-            if let Ok((_, rotation)) = at.map(|i| &unfinished[i]) {
-                each(Finding {
-                    username: user.username.clone(),
-                    matter: Matter::Unfinished,
-                    at: rotation.began_at,
-                    detail: Some(rotation.reason().to_owned()),
-                })?;
-            }
-            for (matter, at, detail) in matters(&user, wanted, now) {
-                each(Finding {
-                    username: user.username.clone(),
-                    matter,
-                    at,
-                    detail,
-                })?;
-            }
-            Ok(())
-        })?;
-        if wanted.weak_hashes == Weak::No {
-            return Ok(());
-        }
-        self.weak_hashes(wanted.weak_hashes, now, each)
-    }
-
-    fn weak_hashes(
-        &mut self,
-        which: Weak,
-        now: Time,
-        each: &mut dyn FnMut(Finding) -> Result<()>,
-    ) -> Result<()> {
         let cost = self.store.settings()?.argon2;
-        self.store.kept(None, &mut |user| {
-            if user.entry.suspended_at.is_some_and(|at| at != 0) {
+        let concerns = wanted.concerns(now, cost);
+        let mut left = page.most.unwrap_or(u32::MAX);
+        let mut after = page.after.to_owned();
+        loop {
+            let users = self.store.noteworthy(&concerns, &after, now)?;
+            let Some(last) = users.last() else {
                 return Ok(());
-            }
-            for password in user.live(now) {
-                let hash = password.hash.as_deref().unwrap_or_default();
-                let Some(scheme) = Hash::weak_scheme(hash, cost) else {
-                    continue;
-                };
-                let fast = scheme.is_fast();
-                if !fast && which == Weak::Fast {
-                    continue;
+            };
+            last.user.username.as_str().clone_into(&mut after);
+            for Noteworthy {
+                user,
+                hashes,
+                unfinished,
+            } in users
+            {
+                let mut found: Vec<Found> = unfinished.iter().map(is_unfinished).collect();
+                if user.suspended_at.is_none() {
+                    matters(&user, &concerns, now, &mut found);
+                    weak_hashes(&user, &hashes, wanted.weak_hashes, cost, now, &mut found);
                 }
-                let how = if fast { ", fast to guess from" } else { "" };
-                each(Finding {
-                    username: user.username.clone(),
-                    matter: Matter::WeakHash,
-                    at: password.created_at,
-                    detail: Some(format!("key {}: {}{how}", password.key, scheme.name())),
-                })?;
+                left -= u32::from(!found.is_empty());
+                for (matter, at, detail) in found {
+                    each(Finding {
+                        username: user.username.clone(),
+                        matter,
+                        at,
+                        detail,
+                    })?;
+                }
+                if left == 0 {
+                    return Ok(());
+                }
             }
-            Ok(())
-        })
+        }
     }
 }
 
-fn matters(user: &User, wanted: Wanted, now: Time) -> Vec<(Matter, Time, Option<String>)> {
-    let mut found = Vec::new();
-    if user.status(now) == Status::Suspended {
-        return found;
+impl Wanted {
+    fn concerns(self, now: Time, cost: Cost) -> Concerns {
+        Concerns {
+            expires_by: self.expiring.map(|within| now.plus(within)),
+            password_by: self.old_passwords.map(|age| now.minus(age)),
+            overlaps: self.overlaps,
+            never_used: self.never_used,
+            silent_since: self.stale.map(|age| now.minus(age)),
+            hash_unlike: match self.weak_hashes {
+                Weak::No => None,
+                Weak::Fast => Some(Hash::ARGON2.to_owned()),
+                Weak::All => Some(Hash::beginning(cost)),
+            },
+            unfinished: self.unfinished,
+        }
     }
-    if let (Some(within), Some(at)) = (wanted.expiring, user.expires_at) {
+}
+
+type Found = (Matter, Time, Option<String>);
+
+fn is_unfinished(rotation: &Unfinished) -> Found {
+    let reason = rotation.reason().to_owned();
+    (Matter::Unfinished, rotation.began_at, Some(reason))
+}
+
+fn matters(user: &User, concerns: &Concerns, now: Time, found: &mut Vec<Found>) {
+    if let (Some(by), Some(at)) = (concerns.expires_by, user.expires_at) {
         if at <= now {
             found.push((Matter::Expired, at, None));
-        } else if user.expires_within(within, now) {
+        } else if at <= by {
             found.push((Matter::Expiring, at, None));
         }
     }
-    if let (Some(age), Some(key)) = (wanted.old_passwords, user.newest_key())
-        && now.since(key.created_at) >= age
+    if let (Some(by), Some(key)) = (concerns.password_by, user.newest_key())
+        && key.created_at <= by
     {
         let detail = Some(format!("key {}", key.id));
         found.push((Matter::OldPassword, key.created_at, detail));
     }
-    if wanted.overlaps {
+    if concerns.overlaps {
         for key in user.live_keys(now) {
             if let Some(at) = key.retires_at {
                 let last = key.last_connection.as_ref();
@@ -187,10 +181,39 @@ fn matters(user: &User, wanted: Wanted, now: Time) -> Vec<(Matter, Time, Option<
         }
     }
     let since = user.last_sign_of_life();
-    if wanted.never_used && user.last_connection().is_none() {
+    if concerns.never_used && user.last_connection().is_none() {
         found.push((Matter::NeverUsed, since, None));
-    } else if wanted.stale.is_some_and(|age| now.since(since) >= age) {
+    } else if concerns
+        .silent_since
+        .is_some_and(|then| user.is_silent_since(then))
+    {
         found.push((Matter::Stale, since, None));
     }
-    found
+}
+
+fn weak_hashes(
+    user: &User,
+    hashes: &[(KeyId, String)],
+    which: Weak,
+    cost: Cost,
+    now: Time,
+    found: &mut Vec<Found>,
+) {
+    if which == Weak::No {
+        return;
+    }
+    for key in user.live_keys(now) {
+        let hash = hashes.iter().find(|(id, _)| *id == key.id);
+        let scheme = hash.and_then(|(_, hash)| Hash::weak_scheme(hash, cost));
+        let Some(scheme) = scheme.filter(|scheme| which == Weak::All || scheme.is_fast()) else {
+            continue;
+        };
+        let how = if scheme.is_fast() {
+            ", fast to guess from"
+        } else {
+            ""
+        };
+        let detail = format!("key {}: {}{how}", key.id, scheme.name());
+        found.push((Matter::WeakHash, key.created_at, Some(detail)));
+    }
 }

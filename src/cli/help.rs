@@ -95,13 +95,18 @@ Examples:
   smtpcred report --old-passwords 180d --stale 90d
   smtpcred report --weak-hashes                          who has not signed in since an import
   smtpcred report --monitor --unfinished --expiring 7d   for Nagios and its like
+  smtpcred report --json --limit 1000 --after shop@example.com           the next page
 
 JSON:
   A list of {username, matter, at, detail}. A matter is unfinished_rotation, expired, expiring,
   old_password, overlap, never_used, stale or weak_hash; at is since when, or from when on.
 
+Pages:
+  By username: --limit counts users, and all findings about one of them are in one page. The next
+  page are those --after the last username of this one; an empty list, with 0, is the end.
+
 Exit codes:
-  0 nothing, 7 something. With --monitor those of a monitoring plugin: 0 ok, 1 warning, 2 critical,
+  0 nothing, 7 something; of a page, in it. With --monitor those of a monitoring plugin: 0 ok, 1 warning, 2 critical,
   3 unknown.";
 
 pub const USER_LIST: &str = "\

@@ -9,8 +9,9 @@ use super::{Context, help};
 use crate::app::report::{Finding, Matter, Wanted, Weak};
 use crate::error::{Error, Exit};
 use crate::model::duration::Duration;
+use crate::model::name::Username;
 use crate::model::time::Time;
-use crate::store::Access;
+use crate::store::{Access, Page};
 
 /// Say what should be looked at: old passwords, unused users, what is about to end
 ///
@@ -53,8 +54,16 @@ pub struct Report {
 
     /// One line, and the exit codes of monitoring plugins: 0 ok, 1 warning, 2 critical (a rotation
     /// is unfinished), 3 unknown
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["after", "limit"])]
     monitor: bool,
+
+    /// Only findings about users behind this one, which need not be there any more
+    #[arg(long, value_name = "USERNAME")]
+    after: Option<Username>,
+
+    /// All findings about so many users; the next ones are those --after the last of them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
 }
 
 impl Report {
@@ -66,7 +75,11 @@ impl Report {
         let mut app = context.app(Access::Existing)?;
         let mut list = context.out.list::<FindingRecord>();
         let mut found = false;
-        app.report(wanted, &mut |finding| {
+        let page = Page {
+            after: self.after.as_ref().map_or("", Username::as_str),
+            most: self.limit,
+        };
+        app.report(wanted, &page, &mut |finding| {
             found = true;
             list.push(&FindingRecord::new(&finding))
         })?;
@@ -118,7 +131,7 @@ fn monitor(context: &mut Context, wanted: Wanted) -> Result<()> {
     const UNKNOWN: Exit = Exit::NotFound;
     let mut counts = [0_u64; Matter::ALL.len()];
     let counted = context.app(Access::Existing).and_then(|mut app| {
-        app.report(wanted, &mut |finding| {
+        app.report(wanted, &Page::default(), &mut |finding| {
             let i = Matter::ALL.iter().position(|m| *m == finding.matter);
             counts[i.unwrap_or(0)] += 1;
             Ok(())

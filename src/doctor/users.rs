@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::app::report::{Matter, Wanted};
 use crate::error::Result;
 use crate::model::duration::Duration;
+use crate::store::Page;
 
 /// As `smtpcred report` has it.
 const EXPIRING: Duration = Duration::days(14);
@@ -34,7 +35,7 @@ fn count(area: &mut Area, app: &mut App) -> Result<()> {
         old_passwords: Some(OLD),
         ..Wanted::default()
     };
-    app.report(wanted, &mut |finding| {
+    app.report(wanted, &Page::default(), &mut |finding| {
         let new = finding.matter == Matter::NeverUsed && now.since(finding.at) < NEW;
         let at = Matter::ALL.iter().position(|one| *one == finding.matter);
         if let (Some(at), false) = (at, new) {

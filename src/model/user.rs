@@ -108,6 +108,11 @@ impl User {
             .map_or(self.created_at, |connection| connection.at)
     }
 
+    /// Nothing was heard of it since then.
+    pub fn is_silent_since(&self, then: Time) -> bool {
+        self.last_sign_of_life() <= then
+    }
+
     /// It can sign in, and within so long it cannot any more.
     pub fn expires_within(&self, within: Duration, now: Time) -> bool {
         self.expires_at

@@ -6,6 +6,7 @@ mod domains;
 mod engine;
 mod events;
 mod examine;
+mod noteworthy;
 mod page;
 mod passwords;
 #[cfg(feature = "postgres")]
@@ -33,6 +34,7 @@ pub use domains::DomainChange;
 pub use engine::{Integrity, Space};
 pub use events::EventFilter;
 pub use examine::Schema;
+pub use noteworthy::{Concerns, Noteworthy};
 pub use page::Page;
 pub use passwords::{NewPassword, OldPasswords, StoredHash};
 pub use roll::UserFilter;

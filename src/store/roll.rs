@@ -26,12 +26,15 @@ pub struct UserFilter {
 /// One row for each password; `fold` makes users of them. Shared by all that read
 /// users, so that there is one place that knows the columns.
 macro_rules! select_users {
-    ($rest:expr) => {
+    ($more:expr, $users:expr, $rest:expr) => {
         concat!(
             "SELECT u.username, u.label, u.daily_limit, u.expires_at, u.suspended_at, u.created_at,
                 p.key_id, p.created_at, p.retires_at, CASE WHEN p.hash IS NULL THEN 1 ELSE 0 END,
-                l.seen_at, l.address
-            FROM users u
+                l.seen_at, l.address ",
+            $more,
+            " FROM ",
+            $users,
+            " u
             LEFT JOIN passwords p ON p.username = u.username
             LEFT JOIN last_connections l ON l.username = p.username AND l.key_id = p.key_id ",
             $rest
@@ -39,6 +42,14 @@ macro_rules! select_users {
     };
 }
 pub(super) use select_users;
+
+/// As [`crate::model::user::User::last_sign_of_life`], from when it last connected.
+macro_rules! last_sign_of_life {
+    ($seen_at:literal) => {
+        concat!("COALESCE(", $seen_at, ", u.created_at)")
+    };
+}
+pub(super) use last_sign_of_life;
 
 /// As [`crate::model::user::status`] and what stands beside it; the story of the
 /// store holds one to the other.
@@ -52,10 +63,11 @@ macro_rules! that_match {
                         AND k.hash IS NOT NULL AND (k.retires_at IS NULL OR k.retires_at > $3)) > 1
                         THEN 'overlap'
                     ELSE 'active' END)
-                AND (CAST($4 AS BIGINT) IS NULL OR $4 >= COALESCE(
-                    (SELECT max(c.seen_at) FROM last_connections c WHERE c.username = u.username),
-                    u.created_at))
-                AND (CAST($5 AS BIGINT) = 0 OR NOT EXISTS
+                AND (CAST($4 AS BIGINT) IS NULL OR $4 >= ",
+            last_sign_of_life!(
+                "(SELECT max(c.seen_at) FROM last_connections c WHERE c.username = u.username)"
+            ),
+            ") AND (CAST($5 AS BIGINT) = 0 OR NOT EXISTS
                     (SELECT 1 FROM last_connections c WHERE c.username = u.username))
                 AND (CAST($6 AS BIGINT) IS NULL OR u.expires_at > $3 AND u.expires_at <= $6) ",
             $domain,
@@ -128,6 +140,22 @@ impl Store {
         Ok(())
     }
 
+    /// Up to which user those behind a name are looked at in one statement, however few
+    /// of them come out of it: on a server each has to end soon. Nothing where there
+    /// are no more.
+    pub(super) fn end_of_stretch(&mut self, after: &str) -> Result<Option<String>> {
+        const STRETCH: u32 = 2_000;
+        const SQL: &str = "SELECT max(w.username) FROM
+            (SELECT username FROM users WHERE username > $1 ORDER BY username LIMIT $2) w";
+        let mut last = None;
+        self.engine
+            .query(SQL, &[after.into(), STRETCH.into()], &mut |row| {
+                last = row.opt_text(0)?.map(str::to_owned);
+                Ok(())
+            })?;
+        Ok(last)
+    }
+
     /// The first so many behind a name that match, or a few less; none where there
     /// are no more.
     fn next_that_match(
@@ -137,8 +165,8 @@ impl Store {
         now: Time,
         most: u32,
     ) -> Result<Vec<User>> {
-        const OF_ALL: &str = select_users!(that_match!(""));
-        const OF_DOMAIN: &str = select_users!(that_match!("AND u.domain = $8"));
+        const OF_ALL: &str = select_users!("", "users", that_match!(""));
+        const OF_DOMAIN: &str = select_users!("", "users", that_match!("AND u.domain = $8"));
         let domain = filter.domain.as_ref().map(DomainName::as_str);
         let mut rows = most.saturating_mul(2).max(PIECE);
         loop {
@@ -204,7 +232,7 @@ pub(super) fn read_user(row: &dyn Row) -> Result<User> {
     })
 }
 
-fn read_key(row: &dyn Row) -> Result<Option<Key>> {
+pub(super) fn read_key(row: &dyn Row) -> Result<Option<Key>> {
     let Some(id) = row.opt_text(6)? else {
         return Ok(None);
     };
@@ -227,6 +255,10 @@ fn read_key(row: &dyn Row) -> Result<Option<Key>> {
 /// The store keeps passwords by key; age is what counts, and of two made in
 /// the same second the one that lives on is the newer.
 pub(super) fn sort(user: &mut User) {
-    user.keys
-        .sort_by_key(|key| (key.created_at, !key.erased, key.retires_at.is_none()));
+    let age = |key: &Key| (key.created_at, !key.erased, key.retires_at.is_none());
+    let by_age = |a: &Key, b: &Key| {
+        let age = age(a).cmp(&age(b));
+        age.then_with(|| a.id.as_str().cmp(b.id.as_str()))
+    };
+    user.keys.sort_by(by_age);
 }

@@ -32,7 +32,7 @@ pub struct UserChange {
 
 impl Store {
     pub fn user(&mut self, username: &Username) -> Result<Option<User>> {
-        const SQL: &str = roll::select_users!("WHERE u.username = $1");
+        const SQL: &str = roll::select_users!("", "users", "WHERE u.username = $1");
         let (users, _) = self.fold(SQL, &[username.as_str().into()])?;
         Ok(users.into_iter().next())
     }
