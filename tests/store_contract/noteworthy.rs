@@ -151,7 +151,7 @@ fn concerns_are_as_the_rules(store: &mut Store, now: Time) {
         let expired = user.expires_at.is_some_and(|at| at <= now);
         user.suspended_at.is_none() && (expired || user.expires_within(age, now))
     });
-    let old: Duration = "1m".parse().unwrap();
+    let old: Duration = "80s".parse().unwrap();
     let concerns = Concerns {
         password_by: Some(now.minus(old)),
         ..none()
@@ -233,7 +233,7 @@ fn ours(store: &mut Store, now: Time) -> Vec<User> {
 
 /// Who is looked at by a rotation, with and without rules of their own.
 fn candidates_are_as_the_rules(store: &mut Store, now: Time) {
-    let [ahead, older]: [Duration; 2] = ["3s", "1m"].map(|age| age.parse().unwrap());
+    let [ahead, older]: [Duration; 2] = ["3s", "80s"].map(|age| age.parse().unwrap());
     let users = ours(store, now);
     for older_than in [None, Some(older)] {
         let mut found = Vec::new();
