@@ -76,6 +76,20 @@ pub fn open(store: &Location, access: Access, patience: Duration) -> Result<Post
     Ok(engine)
 }
 
+/// The lock of a run of rotations, with a connection of its own: if the process is
+/// killed, it ends with that.
+struct Rotating(Wire);
+
+impl Drop for Rotating {
+    fn drop(&mut self) {
+        // The server may see later that the connection is gone, and until then the
+        // next run would be turned away. Where this fails it has to.
+        let _ = self
+            .0
+            .simple(&format!("SELECT pg_advisory_unlock({ROTATION})"));
+    }
+}
+
 impl Postgres {
     /// Finds the primary, wherever it is now.
     fn connect(&mut self) -> Result<()> {
@@ -195,7 +209,6 @@ impl Engine for Postgres {
     }
 
     fn lock_rotation(&mut self) -> Result<Box<dyn Any>> {
-        // On a connection of its own: it lasts as long as that one.
         let server = &self.target.servers[self.primary];
         let mut wire = reach::reach(server, &self.target.tls, self.terms())
             .map_err(|trouble| self.translated(trouble))?;
@@ -204,7 +217,7 @@ impl Engine for Postgres {
         if locked.first().is_none_or(|answer| answer != "t") {
             return Err(Error::RotationRunning);
         }
-        Ok(Box::new(wire))
+        Ok(Box::new(Rotating(wire)))
     }
 
     fn foreign_owner(&self) -> Option<String> {
