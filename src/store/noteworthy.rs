@@ -80,7 +80,7 @@ impl Store {
         now: Time,
     ) -> Result<Vec<Noteworthy>> {
         let mut after = after.to_owned();
-        while let Some(last) = self.end_of_stretch(&after)? {
+        while let Some(last) = self.end_of_stretch(None, &after)? {
             self.engine.begin_reading()?;
             let found = self.noteworthy_within(concerns, &after, &last, now);
             self.engine.rollback();

@@ -56,22 +56,22 @@ pub(super) use last_sign_of_life;
 macro_rules! that_match {
     ($domain:literal) => {
         concat!(
-            "WHERE u.username > $1 AND (CAST($2 AS TEXT) IS NULL OR $2 = CASE
+            "WHERE u.username > $1 AND u.username <= $2 AND (CAST($3 AS TEXT) IS NULL OR $3 = CASE
                     WHEN u.suspended_at IS NOT NULL THEN 'suspended'
-                    WHEN u.expires_at <= $3 THEN 'expired'
+                    WHEN u.expires_at <= $4 THEN 'expired'
                     WHEN (SELECT count(*) FROM passwords k WHERE k.username = u.username
-                        AND k.hash IS NOT NULL AND (k.retires_at IS NULL OR k.retires_at > $3)) > 1
+                        AND k.hash IS NOT NULL AND (k.retires_at IS NULL OR k.retires_at > $4)) > 1
                         THEN 'overlap'
                     ELSE 'active' END)
-                AND (CAST($4 AS BIGINT) IS NULL OR $4 >= ",
+                AND (CAST($5 AS BIGINT) IS NULL OR $5 >= ",
             last_sign_of_life!(
                 "(SELECT max(c.seen_at) FROM last_connections c WHERE c.username = u.username)"
             ),
-            ") AND (CAST($5 AS BIGINT) = 0 OR NOT EXISTS
+            ") AND (CAST($6 AS BIGINT) = 0 OR NOT EXISTS
                     (SELECT 1 FROM last_connections c WHERE c.username = u.username))
-                AND (CAST($6 AS BIGINT) IS NULL OR u.expires_at > $3 AND u.expires_at <= $6) ",
+                AND (CAST($7 AS BIGINT) IS NULL OR u.expires_at > $4 AND u.expires_at <= $7) ",
             $domain,
-            " ORDER BY u.username LIMIT $7"
+            " ORDER BY u.username LIMIT $8"
         )
     };
 }
@@ -143,16 +143,28 @@ impl Store {
     /// Up to which user those behind a name are looked at in one statement, however few
     /// of them come out of it: on a server each has to end soon. Nothing where there
     /// are no more.
-    pub(super) fn end_of_stretch(&mut self, after: &str) -> Result<Option<String>> {
+    pub(super) fn end_of_stretch(
+        &mut self,
+        domain: Option<&DomainName>,
+        after: &str,
+    ) -> Result<Option<String>> {
         const STRETCH: u32 = 2_000;
-        const SQL: &str = "SELECT max(w.username) FROM
+        const OF_ALL: &str = "SELECT max(w.username) FROM
             (SELECT username FROM users WHERE username > $1 ORDER BY username LIMIT $2) w";
+        const OF_DOMAIN: &str = "SELECT max(w.username) FROM
+            (SELECT username FROM users WHERE username > $1 AND domain = $3
+                ORDER BY username LIMIT $2) w";
+        let domain = domain.map(DomainName::as_str);
+        let args: [Arg; 3] = [after.into(), STRETCH.into(), domain.into()];
+        let (sql, args) = match domain {
+            None => (OF_ALL, &args[..2]),
+            Some(_) => (OF_DOMAIN, &args[..]),
+        };
         let mut last = None;
-        self.engine
-            .query(SQL, &[after.into(), STRETCH.into()], &mut |row| {
-                last = row.opt_text(0)?.map(str::to_owned);
-                Ok(())
-            })?;
+        self.engine.query(sql, args, &mut |row| {
+            last = row.opt_text(0)?.map(str::to_owned);
+            Ok(())
+        })?;
         Ok(last)
     }
 
@@ -165,13 +177,32 @@ impl Store {
         now: Time,
         most: u32,
     ) -> Result<Vec<User>> {
+        let mut after = after.to_owned();
+        while let Some(last) = self.end_of_stretch(filter.domain.as_ref(), &after)? {
+            let found = self.that_match_within(filter, (&after, &last), now, most)?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
+            after = last;
+        }
+        Ok(Vec::new())
+    }
+
+    fn that_match_within(
+        &mut self,
+        filter: &UserFilter,
+        (after, last): (&str, &str),
+        now: Time,
+        most: u32,
+    ) -> Result<Vec<User>> {
         const OF_ALL: &str = select_users!("", "users", that_match!(""));
-        const OF_DOMAIN: &str = select_users!("", "users", that_match!("AND u.domain = $8"));
+        const OF_DOMAIN: &str = select_users!("", "users", that_match!("AND u.domain = $9"));
         let domain = filter.domain.as_ref().map(DomainName::as_str);
         let mut rows = most.saturating_mul(2).max(PIECE);
         loop {
-            let args: [Arg; 8] = [
+            let args: [Arg; 9] = [
                 after.into(),
+                last.into(),
                 filter.status.map(Status::name).into(),
                 now.into(),
                 filter.silent_since.into(),
@@ -181,7 +212,7 @@ impl Store {
                 domain.into(),
             ];
             let (sql, args) = match domain {
-                None => (OF_ALL, &args[..7]),
+                None => (OF_ALL, &args[..8]),
                 Some(_) => (OF_DOMAIN, &args[..]),
             };
             let (mut users, read) = self.fold(sql, args)?;

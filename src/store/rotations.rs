@@ -101,7 +101,7 @@ impl Store {
                 OR c.password_at <= $3 - COALESCE(CAST($5 AS BIGINT), c.every)
             ORDER BY c.username";
         let mut after = String::new();
-        while let Some(last) = self.end_of_stretch(&after)? {
+        while let Some(last) = self.end_of_stretch(None, &after)? {
             let args = [
                 after.as_str().into(),
                 last.as_str().into(),

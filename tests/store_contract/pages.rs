@@ -206,6 +206,23 @@ fn pages_of_users(store: &mut Store, domain: &DomainName) {
     }
     let names = store.usernames_of(domain).unwrap();
     assert_eq!((names.len(), &names[MANY - 1]), (MANY, &name(MANY - 1)));
+    // One that is far behind all that do not match.
+    change(store, 9_410, |tx| tx.suspend_user(&name(MANY - 1)));
+    for domain in [None, Some(domain.clone())] {
+        let suspended = UserFilter {
+            status: Some(Status::Suspended),
+            domain,
+            ..UserFilter::default()
+        };
+        let seventh = name(7);
+        let page = Page {
+            after: seventh.as_str(),
+            most: None,
+        };
+        let found = listed(store, &suspended, &page, at(9_410));
+        let found: Vec<_> = found.into_iter().map(|user| user.username).collect();
+        assert_eq!(found, [name(MANY - 1)]);
+    }
 }
 
 fn pages_of_the_rest(store: &mut Store) {
