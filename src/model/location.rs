@@ -42,15 +42,20 @@ impl Location {
     }
 }
 
-/// `user:password@` before the hosts, or a parameter of that name.
+/// `user:password@` before the hosts, or a parameter of that name. Also where it holds
+/// what would have to be written otherwise, and the name of a parameter that nobody
+/// has to write otherwise: then it is repeated in no message.
 fn has_password(rest: &str) -> bool {
+    let first = rest.split_once('@').map_or("", |(user, _)| user);
     let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
     let authority = place.split('/').next().unwrap_or_default();
     let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
     user.contains(':')
+        || first.contains(':')
         || parameters
             .split('&')
-            .any(|p| p == "password" || p.starts_with("password="))
+            .map(|parameter| parameter.split('=').next().unwrap_or_default())
+            .any(|name| name == "password" || name.contains('%'))
 }
 
 impl fmt::Display for Location {
@@ -105,6 +110,10 @@ mod tests {
             "postgres://u:hunter2@db/x",
             "postgresql://u@x:hunter2@db/x",
             "postgres:///x?host=a&password=hunter2",
+            "postgres:///x?host=a&p%61ssword=hunter2",
+            "postgres://u:a/hunter2@db/x",
+            "postgres://u:a?hunter2@db/x",
+            "postgres://u:a@hunter2@db/x",
         ] {
             let error = parsed(url).unwrap_err().to_string();
             assert!(!error.contains("hunter2") && error.contains("pgpass"));

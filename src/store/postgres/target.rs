@@ -12,6 +12,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
 use super::passfile;
+use super::tls::{Mode, TlsFiles};
 use crate::error::{Error, Result};
 
 /// A database, on one server or on several of which one is the primary.
@@ -25,24 +26,6 @@ pub struct Target {
 pub struct Server {
     pub config: Config,
     pub mode: Mode,
-}
-
-/// `sslmode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    Disable,
-    Prefer,
-    Require,
-    VerifyCa,
-    VerifyFull,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// Nothing: those the system trusts.
-    pub roots: Option<PathBuf>,
-    pub certificate: Option<PathBuf>,
-    pub key: Option<PathBuf>,
 }
 
 /// The parameters that the library does not know.
@@ -82,9 +65,11 @@ impl Target {
             rest => format!("{place}?{rest}"),
         };
         let config: Config = url.parse().map_err(|e| invalid(&reason(&e)))?;
+        let roots = said("sslrootcert", "PGSSLROOTCERT");
+        let of_system = roots.as_deref() == Some("system");
         let tls = TlsFiles {
-            roots: match said("sslrootcert", "PGSSLROOTCERT") {
-                Some(system) if system == "system" => None,
+            roots: match &roots {
+                Some(_) if of_system => None,
                 Some(file) => Some(file.into()),
                 None => home(env, "root.crt"),
             },
@@ -92,7 +77,13 @@ impl Target {
             key: said("sslkey", "PGSSLKEY").map(PathBuf::from),
         };
         let mode = said("sslmode", "PGSSLMODE").map(|mode| Mode::named(&mode));
-        let mode = mode.transpose()?;
+        let mode = match mode.transpose()? {
+            // Anybody has a certificate that some of its authorities have signed.
+            Some(mode) if of_system && mode != Mode::VerifyFull => {
+                return Err(invalid("sslrootcert=system needs sslmode=verify-full"));
+            }
+            mode => mode.or(of_system.then_some(Mode::VerifyFull)),
+        };
         let passfile = said("passfile", "PGPASSFILE").map(PathBuf::from);
         let base = Base::read(config, says_port(place, &theirs), env)?;
         Ok(Self {
@@ -383,6 +374,7 @@ mod tests {
     fn what_cannot_be_meant_is_refused() {
         for url in [
             "postgres://u@a/x?sslmode=allow",
+            "postgres://u@a/x?sslmode=require&sslrootcert=system",
             "postgres://u@a/x?nonsense=1",
             "postgres://u@a/x?target_session_attrs=read-only",
             "postgres://u@a:0x/x",

@@ -17,8 +17,9 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, NoTls, Row, RowStream, SimpleQueryMessage, Statement};
 
-use super::target::{Mode, Server, TlsFiles};
+use super::target::Server;
 use super::tls;
+use super::tls::{Mode, TlsFiles};
 use crate::store::engine::Arg;
 
 /// Why there is no answer.
@@ -71,7 +72,14 @@ impl Wire {
             let waited = timeout(patience, connecting).await;
             waited.unwrap_or_else(|_| Err(silent(patience)))
         });
-        let (client, driver) = connected?;
+        let (client, driver) = match connected {
+            Ok(connected) => connected,
+            Err(trouble) => {
+                // The system may still be looking up the name: that is not waited for.
+                runtime.shutdown_background();
+                return Err(trouble);
+            }
+        };
         Ok(Self {
             client,
             driver: Some(driver),
@@ -225,6 +233,13 @@ impl From<Error> for Trouble {
                 }));
             }
             let said = deeper.to_string();
+            if said.contains("CaUsedAsEndEntity") {
+                return Self::Lost(
+                    "its certificate is an authority's own (CA:TRUE), which can be no server's: \
+                     make one for the server, signed by that"
+                        .into(),
+                );
+            }
             if !reason.contains(&said) {
                 reason = format!("{reason}: {said}");
             }
