@@ -106,8 +106,8 @@ Pages:
   page are those --after the last username of this one; an empty list, with 0, is the end.
 
 Exit codes:
-  0 nothing, 7 something; of a page, in it. With --monitor those of a monitoring plugin: 0 ok, 1 warning, 2 critical,
-  3 unknown.";
+  0 nothing, 7 something; of a page, in it. With --monitor those of a monitoring plugin: 0 ok,
+  1 warning, 2 critical, 3 unknown.";
 
 pub const USER_LIST: &str = "\
 Examples:

@@ -141,6 +141,7 @@ impl App {
                 (username, Outcome::Failed("the run ended before".into()))
             }
             Event::NotMade(username, error) => (username, Outcome::Failed(error.to_string())),
+            Event::Delivered(username, _, Arrival::Stopped) => (username, Outcome::Left),
             Event::Delivered(username, _, Arrival::Not(reason)) => {
                 (username, Outcome::Failed(reason))
             }
@@ -159,7 +160,11 @@ impl App {
                         Outcome::Done(Some(key))
                     }
                     Err(error) => {
-                        let error = Error::NotStored(Box::new(error));
+                        let error = match error {
+                            // It may be valid.
+                            unknown @ Error::CommitUnknown { .. } => unknown,
+                            error => Error::NotStored(Box::new(error)),
+                        };
                         let reason = error.to_string();
                         summary.keep(error);
                         Outcome::Failed(reason)

@@ -61,6 +61,8 @@ pub enum Arrival {
     Arrived,
     /// Certainly not.
     Not(String),
+    /// It was not begun, because the run was stopped.
+    Stopped,
     /// Perhaps.
     Unknown(String),
 }

@@ -9,7 +9,7 @@ use std::sync::mpsc::Sender;
 
 use super::super::App;
 use super::plan::stopped;
-use super::workers::{Crew, Event, QUEUE, Work};
+use super::workers::{Crew, Event, QUEUE, STOPPED, Work};
 use super::{Arrival, Courier, Options, Parcel, Planned, need_user};
 use crate::error::{Error, Result};
 use crate::model::name::Username;
@@ -200,6 +200,9 @@ impl App {
                     let taken_up = false;
                     (username, Outcome::Rotated { key, taken_up })
                 }
+                (Event::Delivered(username, _, Arrival::Stopped), None) => {
+                    (username, Outcome::Failed(STOPPED.into()))
+                }
                 (Event::Delivered(username, _, Arrival::Not(reason)), None) => {
                     (username, Outcome::Failed(reason))
                 }
@@ -263,6 +266,7 @@ fn write_one(tx: &mut Tx, event: &Event, options: &Options, now: Time) -> Result
                     return Ok(Written::No(RESET.into()));
                 }
             }
+            Arrival::Stopped => tx.withdraw_rotation(username, key, STOPPED)?,
             Arrival::Not(reason) => tx.withdraw_rotation(username, key, reason)?,
             Arrival::Unknown(reason) => tx.leave_rotation(username, key, reason)?,
         },

@@ -50,6 +50,8 @@ pub enum Event {
     Delivered(Username, KeyId, Arrival),
 }
 
+/// Why nothing was delivered.
+pub const STOPPED: &str = "the run was stopped before";
 /// Events that wait for the one thread that writes.
 pub const QUEUE: usize = 256;
 
@@ -185,8 +187,11 @@ fn deliver(
             // Nobody listens once the run has ended.
             let _ = events.send(Event::Said(username.clone(), line));
         };
-        let arrival = if stop.load(Ordering::Relaxed) {
-            Arrival::Not("the run was stopped before".into())
+        let stopped = stop.load(Ordering::Relaxed);
+        let arrival = if stopped && !parcel.doubt {
+            Arrival::Stopped
+        } else if stopped {
+            Arrival::Not(STOPPED.into())
         } else {
             courier.deliver(&parcel, &mut handing, &mut said)
         };

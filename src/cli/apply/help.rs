@@ -48,8 +48,8 @@ New users:
   for the same user. While passwords are delivered, no rotation runs.
 
 Questions:
-  At a terminal it asks once. Without one it goes ahead, like --yes; but where users would be deleted
-  it needs --yes.
+  At a terminal it asks once. Without one, and with the plan on standard input, it goes ahead, like
+  --yes; but where users would be deleted it needs --yes.
 
 Others at the same time:
   What somebody changed since the difference was shown is left as it is, and named.
@@ -57,7 +57,7 @@ Others at the same time:
 JSON:
   {changes: [{action: create | change | delete, kind: settings | domain | user, name, fields: {FIELD:
   {from, to}}, delivery, outcome: planned | done | unneeded | failed | left, key_id, reason}],
-  applied}. Nothing is null; of CSV there is a row for each field. Where the plan is wrong, a list of
+  applied}. What is not there is null; of CSV there is a row for each field. Where the plan is wrong, a list of
   {line, key, reason}.
 
 Exit codes:

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -120,7 +120,7 @@ impl BulkArgs {
             say(context, &created, &plan, "");
         }
         warn_unverified(&mut app, context, &plan.users[..made(&created)]);
-        ended(created)
+        ended(created, self.output_dir.as_deref(), &context.out)
     }
 
     fn target(&self, reveal: &RevealArgs, context: &Context) -> Outcome<Target> {
@@ -355,10 +355,16 @@ fn warn_unverified(app: &mut App, context: &Context, users: &[PlannedUser]) {
     }
 }
 
-fn ended(created: Created) -> Result<()> {
+fn ended(created: Created, folder: Option<&Path>, out: &Output) -> Result<()> {
     let Created { made, left, error } = created;
     if error.is_none() && left == 0 {
         return Ok(());
+    }
+    if let (Some(Error::CommitUnknown { .. }), Some(folder)) = (&error, folder) {
+        out.warn(&format!(
+            "passwords that may be valid are in {} under hidden names: the same command with --skip-existing brings them out, or removes them",
+            folder.display()
+        ));
     }
     let cause = error.unwrap_or(Error::Interrupted);
     if made == 0 {
