@@ -372,6 +372,7 @@ impl Error {
             | Self::RunsAsRoot
             | Self::StoreNotEmpty(_)
             | Self::StoreForbidden { .. }
+            | Self::HashesHidden
             | Self::CannotSignIn { .. } => Exit::Refused,
             Self::NeedsConfirmation(_) | Self::Cancelled => Exit::Unconfirmed,
             Self::Interrupted | Self::Stopped(_) => Exit::Interrupted,
@@ -396,7 +397,6 @@ impl Error {
             | Self::StoreMissing(_)
             | Self::StoreReplaced(_)
             | Self::CommitUnknown { .. }
-            | Self::HashesHidden
             | Self::StoreUnreachable { .. } => Exit::TryAgain,
             Self::StoreForeign { .. }
             | Self::StoreDamaged { .. }

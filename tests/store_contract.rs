@@ -502,6 +502,12 @@ fn p5_sqlite_keeps_the_contract() {
     let open = || Store::open_within(&location, Access::Existing, patience).unwrap();
     story(&open);
     assert_eq!(open().foreign_owner(), None, "it is ours");
+    open().see_hashes().unwrap();
+    open().wait_for_commits().unwrap();
+    change(&mut open(), 1, |tx| {
+        assert!(tx.may_delete_users()?);
+        Ok(())
+    });
 }
 
 #[test]

@@ -34,6 +34,7 @@ impl App {
         location: &Location,
         each: &mut dyn FnMut(TableCopied) -> Result<()>,
     ) -> Result<()> {
+        source.see_hashes()?;
         for table in &Table::ALL {
             if self.store.count(table)? > 0 {
                 return Err(Error::StoreNotEmpty(table.name));

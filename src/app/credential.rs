@@ -117,11 +117,13 @@ impl App {
         need_user(&mut self.store, username)
     }
 
-    /// Whether the user has, or had, a password of this key: then it was created with
-    /// it, or got it.
+    /// Whether the user has a password of this key that has not stopped. Also where
+    /// whoever made it is gone, and its commit is under way.
     pub fn has_key(&mut self, username: &Username, key: &KeyId) -> Result<bool> {
+        let now = self.now();
+        self.store.wait_for_commits()?;
         let user = self.store.user(username)?;
-        Ok(user.is_some_and(|user| user.keys.iter().any(|k| k.id == *key)))
+        Ok(user.is_some_and(|user| user.live_keys(now).any(|live| live.id == *key)))
     }
 
     /// Finds early what a reset would be refused for late.

@@ -65,7 +65,7 @@ impl Verify {
 /// Whatever keeps us from looking is no answer, and may pass.
 fn cannot_tell(error: Error) -> Error {
     match error.exit() {
-        Exit::Failed => Error::CannotTell(Box::new(error)),
+        Exit::Failed | Exit::Refused => Error::CannotTell(Box::new(error)),
         _ => error,
     }
 }

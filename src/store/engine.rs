@@ -84,6 +84,14 @@ pub enum Integrity {
     Unfinished,
 }
 
+/// What some may not who may use the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// Others see how each was made in their place.
+    SeeHashes,
+    DeleteUsers,
+}
+
 /// How much room a store takes, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
@@ -113,6 +121,11 @@ pub trait Engine: Send {
 
     /// See [`super::Store::foreign_owner`].
     fn foreign_owner(&self) -> Option<String>;
+
+    /// Waits for commits whose senders may be gone, and which no reader sees yet.
+    fn wait_for_commits(&mut self) -> Result<()>;
+
+    fn may(&mut self, what: Right) -> Result<bool>;
 
     /// From now on keeps little of what was read in memory.
     fn keep_little(&mut self) -> Result<()>;

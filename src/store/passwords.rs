@@ -1,7 +1,8 @@
 //! Passwords: their hashes, and since when and until when they work.
 
+use super::engine::Right;
 use super::{Store, Tx};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::event::{Action, Fields};
 use crate::model::hash::Hash;
 use crate::model::name::Username;
@@ -31,6 +32,14 @@ pub struct StoredHash {
 }
 
 impl Store {
+    /// Before anything that is worth nothing without them.
+    pub fn see_hashes(&mut self) -> Result<()> {
+        if self.engine.may(Right::SeeHashes)? {
+            return Ok(());
+        }
+        Err(Error::HashesHidden)
+    }
+
     /// All hashes of a user that are not erased, the newest first.
     pub fn hashes(&mut self, username: &Username) -> Result<Vec<StoredHash>> {
         const SQL: &str = "SELECT key_id, hash, retires_at FROM passwords

@@ -1,5 +1,6 @@
 //! Users, with what is known of their passwords.
 
+use super::engine::Right;
 use super::{NewPassword, Owner, SendingChange, Store, Tx, roll};
 use crate::error::{Error, Result};
 use crate::model::event::{Action, Fields};
@@ -31,6 +32,12 @@ pub struct UserChange {
 }
 
 impl Store {
+    /// What is not there afterwards was not made by anybody who is gone. To be asked
+    /// before something is taken for left over.
+    pub fn wait_for_commits(&mut self) -> Result<()> {
+        self.engine.wait_for_commits()
+    }
+
     pub fn user(&mut self, username: &Username) -> Result<Option<User>> {
         const SQL: &str = roll::select_users!("", "users", "WHERE u.username = $1");
         let (users, _) = self.fold(SQL, &[username.as_str().into()])?;
@@ -149,6 +156,11 @@ impl Tx<'_> {
             Some(username),
             &Fields::default(),
         )
+    }
+
+    /// A relay may have the right to suspend them only.
+    pub fn may_delete_users(&mut self) -> Result<bool> {
+        self.store.engine.may(Right::DeleteUsers)
     }
 
     /// Its hashes are gone with it; its events stay.

@@ -101,6 +101,9 @@ impl App {
         else {
             return Err(Error::NoDelivery("a new user".into()));
         };
+        // That of an earlier run may be under way, whose user has the password that
+        // stands in the file.
+        self.store.wait_for_commits()?;
         has_room(&mut self.store, username)?;
         let wanted = plan.users.get(username);
         let expires_at = wanted.and_then(|user| user.expires_at.clone());

@@ -308,7 +308,7 @@ const fn times(amount: Amount, n: u32) -> Amount {
 fn punish(tx: &mut Tx, username: &Username, action: OnLimit) -> Result<()> {
     match action {
         OnLimit::Defer | OnLimit::Reject => Ok(()),
-        OnLimit::Suspend => tx.suspend_user(username),
-        OnLimit::Delete => tx.delete_user(username),
+        OnLimit::Delete if tx.may_delete_users()? => tx.delete_user(username),
+        OnLimit::Suspend | OnLimit::Delete => tx.suspend_user(username),
     }
 }

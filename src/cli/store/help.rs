@@ -81,8 +81,9 @@ Examples:
 
 Roles:
   signin    reads everything; writes last connections, counts, usage, refused sign-ins and events;
-            of users and passwords it changes what expires, retires or is hashed anew. It can
-            create, reset and resume nobody.
+            of users and passwords it changes what expires, retires or is hashed anew. It
+            suspends who has met a limit, also where --on-limit says delete. It creates, resumes and
+            deletes nobody; but hashes it may write, so keep its password as safe as a relay.
   operator  changes everything but the events, which it can only add to.
   auditor   reads everything but the hashes.
 

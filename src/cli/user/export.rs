@@ -61,6 +61,9 @@ impl Export {
             return Err(Error::Usage(give.into()).into());
         }
         let mut app = context.app(Access::Existing)?;
+        if self.with_hashes {
+            app.store.see_hashes()?;
+        }
         let Some(path) = &self.output else {
             let stdout = &mut context.out.stdout;
             let mut sheet = Sheet::begin(form, false, stdout).map_err(|e| write_failed(&e))?;

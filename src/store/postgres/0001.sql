@@ -176,6 +176,19 @@ CREATE TABLE smtpcred.rotations (
     env_name TEXT
 );
 
+-- Whoever may change nothing of users but this may suspend them, and not bring them back.
+CREATE FUNCTION smtpcred.only_suspend() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.suspended_at IS NULL AND OLD.suspended_at IS NOT NULL
+        AND NOT has_table_privilege('smtpcred.users', 'UPDATE') THEN
+        RAISE insufficient_privilege USING MESSAGE = 'permission denied to resume a user';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER only_suspend BEFORE UPDATE OF suspended_at ON smtpcred.users
+    FOR EACH ROW EXECUTE FUNCTION smtpcred.only_suspend();
+
 -- For Dovecot's own look-ups (passdb sql): users that may sign in, each with
 -- its password, and with the old one while both work.
 CREATE VIEW smtpcred.dovecot_users AS

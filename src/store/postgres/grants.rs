@@ -6,14 +6,15 @@ use crate::model::role::Role;
 use crate::model::text::quoted as escaped;
 
 /// What `serve` does: it reads what decides, and writes what it finds out; of a
-/// password only what an upgrade of its hash and its retirement change.
+/// password only what an upgrade of its hash and its retirement change. It suspends who
+/// has met a limit; that nobody is brought back by it a trigger sees to.
 const SIGNIN: &str = "
     GRANT SELECT ON ALL TABLES IN SCHEMA smtpcred TO {to};
     GRANT INSERT ON smtpcred.events TO {to};
     GRANT INSERT, UPDATE, DELETE ON smtpcred.last_connections, smtpcred.counts,
         smtpcred.recipients, smtpcred.usage, smtpcred.failures TO {to};
     GRANT UPDATE (hash, retires_at, retiring_since, retire_latest) ON smtpcred.passwords TO {to};
-    GRANT UPDATE (expiry_told) ON smtpcred.users TO {to};
+    GRANT UPDATE (expiry_told, suspended_at) ON smtpcred.users TO {to};
     GRANT UPDATE (settles_at, began_at) ON smtpcred.rotations TO {to};";
 
 /// No statement changes an event or deletes one.
@@ -33,7 +34,7 @@ const AUDITOR: &str = "
 const NOTHING: &str = "
     REVOKE ALL ON ALL TABLES IN SCHEMA smtpcred, smtpcred_audit FROM {to};
     REVOKE ALL (hash, retires_at, retiring_since, retire_latest) ON smtpcred.passwords FROM {to};
-    REVOKE ALL (expiry_told) ON smtpcred.users FROM {to};
+    REVOKE ALL (expiry_told, suspended_at) ON smtpcred.users FROM {to};
     REVOKE ALL (settles_at, began_at) ON smtpcred.rotations FROM {to};
     REVOKE ALL ON SCHEMA smtpcred, smtpcred_audit FROM {to};";
 

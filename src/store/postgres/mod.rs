@@ -23,7 +23,7 @@ use self::reach::Terms;
 use self::row::PostgresRow;
 use self::target::Target;
 use self::wire::{Refused, Trouble, Wire};
-use super::engine::{Arg, Each, Engine, Integrity, Space};
+use super::engine::{Arg, Each, Engine, Integrity, Right, Space};
 use crate::error::{Error, Place, Result};
 use crate::model::location::Location;
 use crate::model::role::Role;
@@ -223,6 +223,17 @@ impl Engine for Postgres {
     fn foreign_owner(&self) -> Option<String> {
         let root = nix::unistd::geteuid().is_root();
         root.then(|| "whoever may write the database".to_owned())
+    }
+
+    fn wait_for_commits(&mut self) -> Result<()> {
+        // One that waits for a standby has the lock until then.
+        self.begin()?;
+        self.rollback();
+        Ok(())
+    }
+
+    fn may(&mut self, what: Right) -> Result<bool> {
+        schema::may(self, what)
     }
 
     fn keep_little(&mut self) -> Result<()> {

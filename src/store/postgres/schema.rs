@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{LOCK, Postgres};
 use crate::error::{Error, Result};
 use crate::store::Access;
-use crate::store::engine::{Engine as _, Integrity};
+use crate::store::engine::{Engine as _, Integrity, Right};
 
 /// Each brings a store from one version to the next. Never changed once
 /// released, only added to.
@@ -93,13 +93,20 @@ pub fn found(engine: &mut Postgres) -> Result<Option<i64>> {
 
 /// As the hashes are not for everybody, another view of the passwords may be.
 fn see_what_may_be_seen(engine: &mut Postgres) -> Result<()> {
-    const HASHES: &str = "SELECT has_column_privilege('smtpcred.passwords', 'hash', 'SELECT')";
     const WITHOUT: &str = "SET search_path = smtpcred_audit, smtpcred, pg_temp";
-    let may = engine.ask(|wire| wire.simple(HASHES))?;
-    if may.first().is_some_and(|may| may == "f") {
+    if !may(engine, Right::SeeHashes)? {
         engine.ask(|wire| wire.simple(WITHOUT))?;
     }
     Ok(())
+}
+
+pub fn may(engine: &mut Postgres, what: Right) -> Result<bool> {
+    let sql = match what {
+        Right::SeeHashes => "SELECT has_column_privilege('smtpcred.passwords', 'hash', 'SELECT')",
+        Right::DeleteUsers => "SELECT has_table_privilege('smtpcred.users', 'DELETE')",
+    };
+    let may = engine.ask(|wire| wire.simple(sql))?;
+    Ok(may.first().is_none_or(|may| may != "f"))
 }
 
 /// From whatever version there is, or from nothing.
@@ -137,7 +144,8 @@ pub fn read_all(engine: &mut Postgres, patience: Duration) -> Result<Integrity> 
         if left.is_zero() {
             return Ok(Integrity::Unfinished);
         }
-        let sql = format!("SELECT count(*) FROM smtpcred.{table}");
+        // By its bare name: what may be seen of it.
+        let sql = format!("SELECT count(*) FROM {table}");
         match engine.ask(|wire| wire.slowly(left, &sql)) {
             // The deadline, as the connection broke: it is looked for again.
             Err(Error::StoreUnreachable { .. }) if since.elapsed() >= patience => {
