@@ -30,14 +30,21 @@ fn hanging(ground: &Ground) -> std::path::PathBuf {
 
 /// Begins it, and waits until the command has the password.
 fn begun(ground: &Ground, more: &[&str]) -> (Server, String) {
-    let plan = hanging(ground);
-    let args = [&["apply", plan.to_str().unwrap()], more].concat();
+    hanging(ground);
+    let running = running(ground, more);
+    let pid = fs::read_to_string(ground.path("pid")).unwrap();
+    (running, pid.trim_end().to_owned())
+}
+
+/// The plan that is there, until the command hangs.
+fn running(ground: &Ground, more: &[&str]) -> Server {
+    let args = [&["apply", "plan.toml"], more].concat();
     let running = spawned(&mut ground.sandbox.command(&args));
-    let pid = wait_for("the command", || {
+    wait_for("the command", || {
         let text = fs::read_to_string(ground.path("pid")).ok()?;
-        text.ends_with('\n').then(|| text.trim_end().to_owned())
+        text.ends_with('\n').then_some(())
     });
-    (running, pid)
+    running
 }
 
 fn users(ground: &Ground) -> Vec<String> {
@@ -233,6 +240,33 @@ fn told_to_end_it_brings_what_it_delivers_to_an_end() {
     let run = ended(running);
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert!(ground.works("a@example.com", &ground.text("got")));
+}
+
+/// Who waits for their turn by then is not begun.
+#[test]
+fn told_to_end_it_says_what_it_did_not_begin() {
+    let ground = Ground::new();
+    let plan = fs::read_to_string(hanging(&ground)).unwrap();
+    let of_b = plan.replace("a@", "b@").replace(DOMAIN, "");
+    ground.plan(&format!("{plan}{of_b}"));
+    let running = running(&ground, &["--jobs", "1", "--json"]);
+    let pid = Pid::from_raw(running.0.id().try_into().unwrap());
+    kill(pid, Signal::SIGTERM).unwrap();
+    fs::write(ground.path("go"), "").unwrap();
+    let run = ended(running);
+    assert_eq!(run.code, 130, "{}", run.stderr);
+    let said: Value = serde_json::from_str(&run.stdout).unwrap();
+    let changes = said["changes"].as_array().unwrap();
+    let mut outcomes: Vec<_> = changes
+        .iter()
+        .filter_map(|c| c["outcome"].as_str())
+        .collect();
+    outcomes.sort_unstable();
+    assert_eq!(outcomes, ["done", "done", "left"]);
+    let [user] = &ground.users()[..] else {
+        panic!("{:?}", ground.users())
+    };
+    assert!(ground.works(user, &ground.text("got")));
 }
 
 #[test]

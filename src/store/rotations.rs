@@ -342,7 +342,8 @@ impl Tx<'_> {
     /// An event for each user that has expired since.
     pub fn tell_expired(&mut self) -> Result<()> {
         const FIND: &str = "SELECT username, expires_at FROM users
-            WHERE expires_at <= $1 AND expiry_told IS NULL ORDER BY username LIMIT 1000";
+            WHERE expires_at <= $1 AND expiry_told IS NULL
+            ORDER BY expires_at, username LIMIT 1000";
         const TOLD: &str = "UPDATE users SET expiry_told = 1 WHERE username = $1";
         let now = self.stamp.at;
         let mut found: Vec<(Username, Option<Time>)> = Vec::new();

@@ -176,6 +176,12 @@ CREATE TABLE smtpcred.rotations (
     env_name TEXT
 );
 
+-- What is looked for every few minutes, while nobody else can write.
+CREATE INDEX users_to_expire ON smtpcred.users (expires_at)
+    WHERE expires_at IS NOT NULL AND expiry_told IS NULL;
+CREATE INDEX passwords_retiring ON smtpcred.passwords (retiring_since)
+    WHERE retiring_since IS NOT NULL;
+
 -- Whoever may change nothing of users but this may suspend them, and not bring them back.
 CREATE FUNCTION smtpcred.only_suspend() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

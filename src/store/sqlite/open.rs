@@ -23,12 +23,13 @@ const APPLICATION_ID: i32 = 0x534d_5450;
 
 /// Each brings a store from one version to the next. Never changed once
 /// released, only added to.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("0001.sql"),
     include_str!("0002.sql"),
     include_str!("0003.sql"),
     include_str!("0004.sql"),
     include_str!("0005.sql"),
+    include_str!("0006.sql"),
 ];
 #[allow(clippy::cast_possible_wrap, reason = "a handful")]
 pub(super) const SCHEMA: i64 = MIGRATIONS.len() as i64;

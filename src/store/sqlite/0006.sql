@@ -1,0 +1,5 @@
+-- What is looked for every few minutes, while nobody else can write.
+CREATE INDEX users_to_expire ON users (expires_at)
+    WHERE expires_at IS NOT NULL AND expiry_told IS NULL;
+CREATE INDEX passwords_retiring ON passwords (retiring_since)
+    WHERE retiring_since IS NOT NULL;
