@@ -125,6 +125,27 @@ fn what_others_make() {
             "$5$X9Lzo7fhzE2YTpi4$9FrRG0MlXJLSCTjNdlOuJ8elOKUCB7q2qdy4mSm6nr5",
         ),
         ("old pass 1", "$apr1$voWX.KgK$NELTDufxRA0ZqbjlrfNGC1"),
+        // `doveadm pw` and PostfixAdmin's sha512.b64 write such.
+        (
+            "pass",
+            "{SHA512-CRYPT.B64}JDYkeFNLR1Q2UE1MV3JKUFEuUSR2alR0SUhKTlkzNHN6S1U3Y1FMR1J4RS9GaFM0NS5QMlNXUmVkbDh2ZnJjVUJqTUsxTm0uNXNINnFUU3RVU3Nxdm14WHJ0YVhQZjBvbGl0TEdRMnR6MA==",
+        ),
+        (
+            "pass",
+            "{CRYPT.B64}JDJ5JDA1JFI1L0RaNk9SYXVGY3I2RE12ODl2M09jQ3JSWVJBMmxxSW9xSVEzTnVVcmZ1Wkw1YzJ4Yy9P",
+        ),
+        (
+            "pass",
+            "{BLF-CRYPT.HEX}24327924303524513335555170454568676f686e765a3668677a39332e5a4d33665256644648654c4d6d6f666e306149356a4d6b51616276725a4153",
+        ),
+        (
+            "pass",
+            "{SSHA512.HEX}81fbdcc27a774c551206b195180b9785a1789c5a03ae4e69c75b968720e60427f274f3603ed7d33e0d5d856acd1ff256d4ef47b7f32c062d65d82aaaeefed3e274ded22c",
+        ),
+        (
+            "pass",
+            "{PBKDF2.B64}JDEkdUtHcWJhZTBZODBubVJYbCQ1MDAwJGFhNzRiZWVjOTUxMDEyODI1NDRmZjg0NGU2YjU4MDRhYzYwZDRlMDA=",
+        ),
     ] {
         assert!(verifies(text, password), "{text}");
         assert!(!verifies(text, "Password"), "{text}");
@@ -133,7 +154,13 @@ fn what_others_make() {
 
 #[test]
 fn plain_is_told_apart() {
-    for text in ["{PLAIN}pass", "{clear}pass", "{CLEARTEXT}pass"] {
+    for text in [
+        "{PLAIN}pass",
+        "{clear}pass",
+        "{CLEARTEXT}pass",
+        "{PLAIN.B64}cGFzcw==",
+        "{plain.hex}70617373",
+    ] {
         assert!(matches!(given(text), Ok(Given::Plain(p)) if p.as_str() == "pass"));
     }
 }

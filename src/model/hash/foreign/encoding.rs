@@ -1,8 +1,12 @@
 //! Base64 in its kinds, and hexadecimal.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use zeroize::Zeroize as _;
 
 use super::{MALFORMED, Reason};
 use crate::model::text::hexadecimal;
@@ -49,6 +53,19 @@ pub(super) fn in_base64(data: &str, encoding: &str, tag: usize) -> Result<String
 pub(super) fn in_hex(data: &str, encoding: &str) -> Result<String, Reason> {
     let bytes = decoded(data, encoding, 16)?;
     Ok(hexadecimal(&bytes))
+}
+
+/// What is text by itself, and may be encoded nevertheless: `{SHA512-CRYPT.B64}`.
+pub(super) fn as_text<'a>(data: &'a str, encoding: &str) -> Result<Cow<'a, str>, Reason> {
+    if encoding.is_empty() {
+        return Ok(Cow::Borrowed(data));
+    }
+    let text = String::from_utf8(decoded(data, encoding, 0)?);
+    // Where a password is decoded, no copy of it stays.
+    text.map(Cow::Owned).map_err(|error| {
+        error.into_bytes().zeroize();
+        MALFORMED
+    })
 }
 
 pub(super) fn number(text: &str, most: u32) -> Result<u32, Reason> {

@@ -13,7 +13,7 @@ use sha2::{Sha256, Sha512};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use self::encoding::{in_base64, in_hex};
+use self::encoding::{as_text, in_base64, in_hex};
 use self::read::read;
 use super::{Hash, Scheme, md5_crypt};
 
@@ -81,18 +81,23 @@ pub(super) enum Kind {
 pub fn given(text: &str) -> Result<Given, Reason> {
     let (scheme, encoding, data) = split(text)?;
     if matches!(scheme.as_str(), "PLAIN" | "CLEAR" | "CLEARTEXT") {
-        return Ok(Given::Plain(Zeroizing::new(data.to_owned())));
+        return Ok(Given::Plain(Zeroizing::new(
+            as_text(data, encoding)?.into_owned(),
+        )));
     }
     if text.len() > MAX_LENGTH {
         return Err("is too long for a hash");
     }
     let canonical = match scheme.as_str() {
-        "" | "CRYPT" => match name_by_id(data) {
-            Some(name) => format!("{{{name}}}{data}"),
-            None if scheme.is_empty() => return Err(UNKNOWN),
-            None => return Err(UNSUPPORTED),
-        },
-        "MD5" => format!("{{MD5-CRYPT}}{data}"),
+        "" | "CRYPT" => {
+            let data = as_text(data, encoding)?;
+            match name_by_id(&data) {
+                Some(name) => format!("{{{name}}}{data}"),
+                None if scheme.is_empty() => return Err(UNKNOWN),
+                None => return Err(UNSUPPORTED),
+            }
+        }
+        "MD5" => format!("{{MD5-CRYPT}}{}", as_text(data, encoding)?),
         "SHA1" => format!("{{SHA}}{}", in_base64(data, encoding, 20)?),
         "SHA" | "SSHA" => format!("{{{scheme}}}{}", in_base64(data, encoding, 20)?),
         "SHA256" | "SSHA256" => format!("{{{scheme}}}{}", in_base64(data, encoding, 32)?),
@@ -101,7 +106,9 @@ pub fn given(text: &str) -> Result<Given, Reason> {
         "LDAP-MD5" | "PLAIN-MD5" => format!("{{PLAIN-MD5}}{}", in_hex(data, encoding)?),
         "ARGON2ID" | "ARGON2I" | "BLF-CRYPT" | "SHA512-CRYPT" | "SHA256-CRYPT" | "MD5-CRYPT"
         | "APR1" | "PBKDF2" | "PBKDF2-SHA256" | "PBKDF2-SHA512" | "SCRYPT" | "YESCRYPT"
-        | "SCRAM-SHA-1" | "SCRAM-SHA-256" => format!("{{{scheme}}}{data}"),
+        | "SCRAM-SHA-1" | "SCRAM-SHA-256" => {
+            format!("{{{scheme}}}{}", as_text(data, encoding)?)
+        }
         "DES-CRYPT" | "CRAM-MD5" | "DIGEST-MD5" | "HMAC-MD5" | "OTP" | "SKEY" | "RPA"
         | "LANMAN" | "NTLM" | "PLAIN-MD4" | "PLAIN-TRUNC" => return Err(UNSUPPORTED),
         _ => return Err(UNKNOWN),
