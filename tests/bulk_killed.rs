@@ -19,17 +19,10 @@ use dice::Dice;
 
 #[path = "support/bulk.rs"]
 mod bulk;
-use bulk::{created, files, folder, names, sandbox, usernames, users, works};
+use bulk::{
+    TO_FOLDER_AGAIN as TO_FOLDER, created, files, folder, names, sandbox, usernames, users, works,
+};
 
-const TO_FOLDER: [&str; 7] = [
-    "user",
-    "create",
-    "--from",
-    "names.csv",
-    "--output-dir",
-    "passwords",
-    "--skip-existing",
-];
 const TO_STREAM: [&str; 7] = [
     "user",
     "create",

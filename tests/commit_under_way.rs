@@ -9,6 +9,10 @@ use std::thread;
 mod postgres;
 mod support;
 
+#[path = "support/bulk.rs"]
+mod bulk;
+use bulk::TO_FOLDER_AGAIN;
+
 use postgres::Postgres;
 use support::{Sandbox, finished, wait_for};
 
@@ -75,16 +79,7 @@ fn p2_apply_writes_over_no_password_whose_commit_is_under_way() {
 #[test]
 #[ignore = "needs PostgreSQL: run tests/run"]
 fn p2_bulk_creation_removes_no_password_whose_commit_is_under_way() {
-    let args = [
-        "user",
-        "create",
-        "--from",
-        "names.csv",
-        "--output-dir",
-        "passwords",
-        "--skip-existing",
-    ];
-    killed_and_repeated(&args, "passwords/shop@example.com", |sandbox| {
+    killed_and_repeated(&TO_FOLDER_AGAIN, "passwords/shop@example.com", |sandbox| {
         let folder = sandbox.folder.path();
         fs::create_dir(folder.join("passwords")).unwrap();
         fs::write(folder.join("names.csv"), format!("username\n{USER}\n")).unwrap();

@@ -9,19 +9,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{fs, thread};
 
+#[path = "support/keeper.rs"]
+mod keeper;
 #[path = "support/postgres.rs"]
 mod postgres;
 mod support;
 
+use keeper::{actor, keeper, now};
 use postgres::Postgres;
-use smtpcred::app::World;
-use smtpcred::app::relay::keeper::Keeper;
 use smtpcred::app::relay::{Found, Returned};
 use smtpcred::error::Error;
-use smtpcred::model::actor::Actor;
 use smtpcred::model::event::Stamp;
 use smtpcred::model::tally::Amount;
-use smtpcred::model::time::Time;
 use smtpcred::store::{Access, Location, Owner, Store};
 use support::{Run, Sandbox, finished};
 use tempfile::TempDir;
@@ -174,18 +173,6 @@ fn p2_where_nobody_can_tell_the_password_is_kept() {
     );
 }
 
-fn now() -> Time {
-    Time::from_epoch(1_800_000_000)
-}
-
-fn actor() -> Actor {
-    Actor {
-        name: "relay".into(),
-        run_as: None,
-        host: "here".into(),
-    }
-}
-
 /// What a relay hands back of its counts is taken off once, or not at all.
 #[test]
 #[ignore = "needs PostgreSQL: run tests/run"]
@@ -224,14 +211,7 @@ fn p7_what_is_handed_back_is_never_taken_off_twice() {
         tx.commit().unwrap();
 
         let (_folder, url) = on_the_way(&server, fate);
-        let location = Location::parse(url.as_ref()).unwrap();
-        let open = move |patience| Store::open_within(&location, Access::Existing, patience);
-        let random = |bytes: &mut [u8]| {
-            bytes.fill(7);
-            Ok(())
-        };
-        let world = World { now, random, actor };
-        let mut keeper = Keeper::new(Box::new(open), world);
+        let mut keeper = keeper(&url);
         let mut found = Found::default();
         found.returned.push(Returned {
             username,

@@ -4,28 +4,14 @@
 mod postgres;
 mod support;
 
+#[path = "support/keeper.rs"]
+mod keeper;
+use keeper::keeper;
 use postgres::Postgres;
-use smtpcred::app::World;
-use smtpcred::app::relay::keeper::Keeper;
 use smtpcred::app::relay::{Found, Reservation, Reserved};
-use smtpcred::model::actor::Actor;
 use smtpcred::model::tally::Amount;
-use smtpcred::model::time::Time;
-use smtpcred::store::{Access, Location, Store};
 
 const USER: &str = "shop@example.com";
-
-fn now() -> Time {
-    Time::from_epoch(1_800_000_000)
-}
-
-fn actor() -> Actor {
-    Actor {
-        name: "relay".into(),
-        run_as: None,
-        host: "here".into(),
-    }
-}
 
 /// Deleting is not for a relay: who was to be deleted is suspended.
 #[test]
@@ -42,13 +28,7 @@ fn who_has_met_a_limit_is_suspended() {
         let url = &sandbox.database.as_ref().unwrap().url;
         let database = url.rsplit('/').next().unwrap();
         let own = server.url_as("relay", database.split('?').next().unwrap());
-        let location = Location::parse(own.as_ref()).unwrap();
-        let open = move |patience| Store::open_within(&location, Access::Existing, patience);
-        let random = |bytes: &mut [u8]| {
-            bytes.fill(7);
-            Ok(())
-        };
-        let mut keeper = Keeper::new(Box::new(open), World { now, random, actor });
+        let mut keeper = keeper(&own);
         let message = Reservation {
             username: USER.parse().unwrap(),
             amount: Amount {

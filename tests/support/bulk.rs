@@ -17,6 +17,16 @@ pub const TO_FOLDER: [&str; 6] = [
     "--output-dir",
     "passwords",
 ];
+/// The same, which goes on with what a run before it has left.
+pub const TO_FOLDER_AGAIN: [&str; 7] = [
+    "user",
+    "create",
+    "--from",
+    "names.csv",
+    "--output-dir",
+    "passwords",
+    "--skip-existing",
+];
 pub const TO_STREAM: [&str; 6] = ["user", "create", "--from", "names.csv", "--reveal", "json"];
 
 /// As what is created from.

@@ -17,6 +17,10 @@ use crate::model::plan::Plan;
 use crate::model::settings::Setting;
 use crate::store::{NewPassword, NewUser, Store};
 
+/// Why nothing is begun for a user.
+const STILL: &str = "a command of an earlier run is still taking a password to it: try again \
+    once that has ended";
+
 /// Users whose passwords are made or under way.
 #[derive(Default)]
 struct Flying {
@@ -59,14 +63,16 @@ impl App {
                 ..Flying::default()
             };
             loop {
-                while flying.numbers.len() < desk.most && !run.is_stopped() && summary.store.is_none() {
+                while flying.numbers.len() < desk.most
+                    && !run.is_stopped()
+                    && summary.store.is_none()
+                {
                     let Some((number, difference)) = left.next() else {
                         break;
                     };
                     match self.new_user(run.plan, difference) {
                         Ok(work) if flying.before.contains(work.username.as_str()) => {
-                            let reason = "a command of an earlier run is still taking a password to it: try again once that has ended";
-                            summary.add(run, number, Outcome::Failed(reason.into()));
+                            summary.add(run, number, Outcome::Failed(STILL.into()));
                         }
                         Ok(work) => {
                             let username = work.username.clone();
