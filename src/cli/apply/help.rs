@@ -57,8 +57,8 @@ Others at the same time:
 JSON:
   {changes: [{action: create | change | delete, kind: settings | domain | user, name, fields: {FIELD:
   {from, to}}, delivery, outcome: planned | done | unneeded | failed | left, key_id, reason}],
-  applied}. What is not there is null; of CSV there is a row for each field. Where the plan is wrong, a list of
-  {line, key, reason}.
+  applied}. What is not there is null; of CSV there is a row for each field. Where the plan is wrong,
+  a list of {line, key, reason}.
 
 Exit codes:
   0 it is so now; with --dry-run: it was so. 8 something would change. 2 the plan is wrong. 1 some
