@@ -125,7 +125,7 @@ fn what_others_make() {
             "$5$X9Lzo7fhzE2YTpi4$9FrRG0MlXJLSCTjNdlOuJ8elOKUCB7q2qdy4mSm6nr5",
         ),
         ("old pass 1", "$apr1$voWX.KgK$NELTDufxRA0ZqbjlrfNGC1"),
-        // `doveadm pw` and PostfixAdmin's sha512.b64 write such.
+        // `doveadm pw` writes such.
         (
             "pass",
             "{SHA512-CRYPT.B64}JDYkeFNLR1Q2UE1MV3JKUFEuUSR2alR0SUhKTlkzNHN6S1U3Y1FMR1J4RS9GaFM0NS5QMlNXUmVkbDh2ZnJjVUJqTUsxTm0uNXNINnFUU3RVU3Nxdm14WHJ0YVhQZjBvbGl0TEdRMnR6MA==",
@@ -148,6 +148,24 @@ fn what_others_make() {
         ),
     ] {
         assert!(verifies(text, password), "{text}");
+        assert!(!verifies(text, "Password"), "{text}");
+    }
+}
+
+#[test]
+fn every_salt_that_crypt_allows() {
+    for text in [
+        // By openssl passwd and crypt(3).
+        "$6$a+b_c=,-~@#%&;!$VdeBozDpkdOVK9GOVYJzEmHZ4V.B0gDo2ZSODA2EJI0pu2eW2ciYO3/WO.yefzUFTAIR0y9FGHZwSqLTCeYDV1",
+        "$6$rounds=1000$a+b_c=,-~@#%&$mGnU2.q5B78SCgAWNnainMQHxQCAWxwJ3sh6R/P/E6BjvXeI/m4aEGcygNPdL4dguGn8v6PXJby.Zp7n3EYM51",
+        "$6$$bLTg4cpho8PIUrjfsE7qlU08Qx2UEfw..xOc6I1wpGVtyVYToGrr7BzRdAAnEr5lYFr1Z9WcCf1xNZ1HG9qFW1",
+        "$5$a+b_c=,-$.3kUJbfbSIdy3N3rtDWhefE1ySKuu14OMcTENtXDsgC",
+        "$1$a+b_c=,-$QU5AyXqrCsy1oSWobgwHh0",
+        "$apr1$a+b_c=$HQOmHQab93oUKiZhLCM.P/",
+        // As PostfixAdmin's sha512.b64 writes it.
+        "{SHA512-CRYPT.B64}JDYkYStiL2MrZCtlL2YrZytoLyRkVFVDbmZMUFJ3cFdBTUpxMVdqSUcya2p1WDlTSkZNejlMcldlQUJPNG95WWF0UUw2dlh5UTRvaldlTE1oTi9GZk95bEZIdUZmVWVoTms4M0MvNXdqMA==",
+    ] {
+        assert!(verifies(text, "password"), "{text}");
         assert!(!verifies(text, "Password"), "{text}");
     }
 }
@@ -195,6 +213,10 @@ fn absurd_parameters_are_refused_and_not_computed() {
         "$pbkdf2-sha256$0$c2FsdA$Y11AchqV4b0sUisdZd0Xr97KWoymNE0LNNrnEgY4H9M",
         "$pbkdf2-sha256$1000$c2FsdA$",
         "{PBKDF2}$1$salt$5000$zz",
+        "{PBKDF2}$1$two\nlines$5000$89d2d3458081f579f3e03cab88b1f9cbcf67fe5d",
+        &format!("$5$a:b${tag}"),
+        &format!("$5$a b${tag}"),
+        &format!("$5$seventeenletters1${tag}"),
         "{SCRAM-SHA-256}4294967295,c2FsdA==,c2FsdA==,c2FsdA==",
         "{SSHA}B/PcQHeAKywePq/ztWiCWf9lImE=",
         "{SHA}072n9Up0EXwoHELnkByGvltdBTUVtDtz",

@@ -5,6 +5,7 @@
 mod foreign;
 mod md5_crypt;
 mod scheme;
+mod sha_crypt;
 mod weak;
 
 use std::fmt;

@@ -87,6 +87,17 @@ pub(super) fn crypt_letters(text: &str, least: usize, most: usize) -> Result<&st
     }
 }
 
+/// Salts are most often letters of crypt(3), but crypt(5) allows what does not end
+/// a field, and `PostfixAdmin` makes `+`.
+pub(super) fn salt_letters(text: &str, most: usize) -> Result<&str, Reason> {
+    let good = |b: u8| b.is_ascii_graphic() && b != b'$' && b != b':';
+    if text.len() <= most && text.bytes().all(good) {
+        Ok(text)
+    } else {
+        Err(MALFORMED)
+    }
+}
+
 /// The value of a letter of crypt(3)'s base64.
 pub(super) fn crypt_value(letter: u8) -> Result<u32, Reason> {
     Ok(match letter {

@@ -5,17 +5,18 @@
 mod encoding;
 mod read;
 
+use ::sha_crypt::Params;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::Md5;
-use sha_crypt::PasswordVerifier as _;
 use sha1::{Digest, Sha1};
 use sha2::{Sha256, Sha512};
 use subtle::ConstantTimeEq as _;
+use yescrypt::PasswordVerifier as _;
 use zeroize::Zeroizing;
 
 use self::encoding::{as_text, in_base64, in_hex};
 use self::read::read;
-use super::{Hash, Scheme, md5_crypt};
+use super::{Hash, Scheme, md5_crypt, sha_crypt};
 
 /// What stands where a hash is expected.
 pub enum Given {
@@ -43,7 +44,12 @@ pub(super) enum Computable<'a> {
 
 pub(super) enum Foreign {
     Bcrypt(String),
-    ShaCrypt(String),
+    ShaCrypt {
+        digest: sha_crypt::Digest,
+        rounds: Params,
+        salt: String,
+        tag: Vec<u8>,
+    },
     Yescrypt(String),
     Md5Crypt {
         magic: &'static str,
@@ -250,18 +256,20 @@ impl Foreign {
         let same = |a: &[u8], b: &[u8]| Some(bool::from(a.ct_eq(b)));
         match self {
             // None of those who made it took a NUL; C ends there.
-            Self::Bcrypt(_) | Self::ShaCrypt(_) | Self::Md5Crypt { .. } | Self::Yescrypt(_)
+            Self::Bcrypt(_) | Self::ShaCrypt { .. } | Self::Md5Crypt { .. } | Self::Yescrypt(_)
                 if password.contains(&0) =>
             {
                 Some(false)
             }
             Self::Bcrypt(hash) => ::bcrypt::verify(password, hash).ok(),
-            Self::ShaCrypt(hash) => {
-                let crypt = sha_crypt::ShaCrypt::SHA512;
-                verified(crypt.verify_password(password, hash.as_str()))
-            }
+            Self::ShaCrypt {
+                digest,
+                rounds,
+                salt,
+                tag,
+            } => same(&digest.compute(*rounds, salt.as_bytes(), password), tag),
             Self::Yescrypt(hash) => {
-                verified(::yescrypt::Yescrypt::default().verify_password(password, hash.as_str()))
+                verified(yescrypt::Yescrypt::default().verify_password(password, hash.as_str()))
             }
             Self::Md5Crypt { magic, salt, tag } => {
                 let computed = md5_crypt::compute(magic.as_bytes(), salt.as_bytes(), password);
@@ -292,10 +300,10 @@ impl Foreign {
     }
 }
 
-fn verified(outcome: sha_crypt::password_hash::Result<()>) -> Option<bool> {
+fn verified(outcome: yescrypt::password_hash::Result<()>) -> Option<bool> {
     match outcome {
         Ok(()) => Some(true),
-        Err(sha_crypt::password_hash::Error::PasswordInvalid) => Some(false),
+        Err(yescrypt::password_hash::Error::PasswordInvalid) => Some(false),
         Err(_) => None,
     }
 }

@@ -1,7 +1,12 @@
 //! Each scheme's own form, taken apart within the caps.
 
-use super::encoding::{base64, crypt_base64, crypt_letters, crypt_value, hex, number};
-use super::{Computable, Foreign, Kind, MALFORMED, Reason, TOO_MUCH};
+use ::sha_crypt::Params;
+
+use super::encoding::{
+    base64, crypt_base64, crypt_letters, crypt_value, hex, number, salt_letters,
+};
+use super::sha_crypt::Digest;
+use super::{Computable, Foreign, Kind, MALFORMED, MAX_LENGTH, Reason, TOO_MUCH};
 use crate::model::hash::{Parts, parts};
 
 /// The caps. Each of them is about two seconds of one processor.
@@ -37,8 +42,8 @@ pub(super) fn read(text: &str) -> Result<Computable<'_>, Reason> {
             };
         }
         "BLF-CRYPT" => bcrypt(data)?,
-        "SHA512-CRYPT" => sha_crypt(data, "$6$", 86)?,
-        "SHA256-CRYPT" => sha_crypt(data, "$5$", 43)?,
+        "SHA512-CRYPT" => sha_crypt(data, "$6$", Digest::Sha512, 86)?,
+        "SHA256-CRYPT" => sha_crypt(data, "$5$", Digest::Sha256, 43)?,
         "MD5-CRYPT" => md5_crypt(data, "$1$")?,
         "APR1" => md5_crypt(data, "$apr1$")?,
         "SSHA512" => digest(data, Kind::Sha512, true)?,
@@ -81,19 +86,27 @@ fn bcrypt(data: &str) -> Result<Foreign, Reason> {
     Ok(Foreign::Bcrypt(data.to_owned()))
 }
 
-fn sha_crypt(data: &str, id: &str, tag: usize) -> Result<Foreign, Reason> {
+fn sha_crypt(data: &str, id: &str, digest: Digest, letters: usize) -> Result<Foreign, Reason> {
     let mut fields = data.strip_prefix(id).ok_or(MALFORMED)?.split('$');
     let mut next = fields.next();
-    if let Some(rounds) = next.and_then(|field| field.strip_prefix("rounds=")) {
-        if number(rounds, MAX_CRYPT_ROUNDS)? < sha_crypt::Params::ROUNDS_MIN {
-            return Err(MALFORMED);
-        }
+    let mut rounds = Params::RECOMMENDED;
+    if let Some(given) = next.and_then(|field| field.strip_prefix("rounds=")) {
+        rounds = Params::new(number(given, MAX_CRYPT_ROUNDS)?).map_err(|_| MALFORMED)?;
         next = fields.next();
     }
-    crypt_letters(next.ok_or(MALFORMED)?, 1, 16)?;
-    crypt_base64(crypt_letters(fields.next().ok_or(MALFORMED)?, tag, tag)?)?;
+    let salt = salt_letters(next.ok_or(MALFORMED)?, 16)?.to_owned();
+    let tag = crypt_base64(crypt_letters(
+        fields.next().ok_or(MALFORMED)?,
+        letters,
+        letters,
+    )?)?;
     match fields.next() {
-        None => Ok(Foreign::ShaCrypt(data.to_owned())),
+        None => Ok(Foreign::ShaCrypt {
+            digest,
+            rounds,
+            salt,
+            tag,
+        }),
         Some(_) => Err(MALFORMED),
     }
 }
@@ -103,7 +116,7 @@ fn md5_crypt(data: &str, magic: &'static str) -> Result<Foreign, Reason> {
     let (salt, tag) = rest.split_once('$').ok_or(MALFORMED)?;
     Ok(Foreign::Md5Crypt {
         magic,
-        salt: crypt_letters(salt, 0, 8)?.to_owned(),
+        salt: salt_letters(salt, 8)?.to_owned(),
         tag: crypt_letters(tag, 22, 22)?.into(),
     })
 }
@@ -123,7 +136,12 @@ fn pbkdf2_of_dovecot(data: &str) -> Result<Foreign, Reason> {
     let &["", "1", salt, rounds, tag] = fields.as_slice() else {
         return Err(MALFORMED);
     };
-    pbkdf2_of(Kind::Sha1, rounds, salt.into(), hex(tag)?)
+    pbkdf2_of(
+        Kind::Sha1,
+        rounds,
+        salt_letters(salt, MAX_LENGTH)?.into(),
+        hex(tag)?,
+    )
 }
 
 /// `$pbkdf2-sha256$ROUNDS$SALT$TAG`, in base64 with `.` for `+`.
