@@ -123,6 +123,12 @@ pub enum Error {
     RotationRunning,
     #[error("nothing says where the new password of {0} should go")]
     NoDelivery(String),
+    #[error("{username} would have its password in {path}, as {other} has")]
+    PlaceTaken {
+        username: String,
+        path: String,
+        other: String,
+    },
     #[error("what the store says about deliveries would run as root, and {0} can write the store")]
     UntrustedDelivery(String),
     #[error("{0} has one password only, which nothing replaces")]
@@ -301,6 +307,7 @@ impl Error {
             Self::RotationUnfinished { .. } => "rotation_unfinished",
             Self::RotationRunning => "rotation_running",
             Self::NoDelivery(_) => "no_delivery",
+            Self::PlaceTaken { .. } => "place_taken",
             Self::UntrustedDelivery(_) => "untrusted_delivery",
             Self::LastPassword(_) => "last_password",
             Self::NoSuchKey { .. } => "key_not_found",
@@ -366,6 +373,7 @@ impl Error {
             | Self::OverlapRunning { .. }
             | Self::RotationUnfinished { .. }
             | Self::NoDelivery(_)
+            | Self::PlaceTaken { .. }
             | Self::UntrustedDelivery(_)
             | Self::LastPassword(_)
             | Self::HostNotSet(_)
@@ -444,6 +452,9 @@ impl Error {
             Self::RotationRunning => "wait for it to end; it looks after unfinished ones, too".into(),
             Self::NoDelivery(username) => format!(
                 "give --deliver, --write-file or --write-env, or set it once: smtpcred user set {username} --deliver …"
+            ),
+            Self::PlaceTaken { username, .. } => format!(
+                "send it elsewhere: smtpcred user set {username} --write-file …; if nobody needs what is there, take it out"
             ),
             Self::UntrustedDelivery(owner) => {
                 format!("run it as {owner}, say --trust-store, or give --deliver here")

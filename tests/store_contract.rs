@@ -316,6 +316,15 @@ fn passwords_come_and_go(store: &mut Store) {
             ("key00002".into(), Some(at(300)))
         ]
     );
+    // Whose it is, for whoever would write over it.
+    let mut other = |than: &str, key: &str, now| {
+        let key = KeyId::stored(key.into());
+        let than = than.parse().unwrap();
+        store.other_holder(&than, &key, at(now)).unwrap()
+    };
+    assert_eq!(other("y@a.example", "key00002", 299), Some(x.clone()));
+    assert_eq!(other("y@a.example", "key00002", 300), None);
+    assert_eq!(other("x@b.example", "key00002", 299), None);
 
     // At once: both stop, and what they were is remembered.
     change(store, 210, |tx| {

@@ -62,6 +62,10 @@ Examples:
   smtpcred user rotate crm@example.com --retire when-unused:48h --overlap-max 30d
   smtpcred user rotate crm@example.com --prove           sign in with it over SMTP first
 
+Files:
+  Replaced in one piece, with the rights they had. One that holds a password of another user which
+  works is left alone: whoever would write it is not rotated.
+
 What a command gets:
   The password and a newline on its standard input; SMTPCRED_USERNAME, SMTPCRED_DOMAIN,
   SMTPCRED_HOST, SMTPCRED_PORT, SMTPCRED_KEY_ID and SMTPCRED_OLD_KEY_ID in its environment. What it

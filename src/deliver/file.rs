@@ -121,18 +121,17 @@ pub fn real(path: &Path) -> PathBuf {
 }
 
 /// Empty where there is none; nothing where that cannot be told.
-pub fn password_in(path: &Path) -> Option<Zeroizing<Vec<u8>>> {
-    let text = found(path)?;
-    let password = text.strip_suffix(b"\n").unwrap_or(&text);
+pub fn password_in(path: &Path, part: Part) -> Option<Zeroizing<Vec<u8>>> {
+    let text = match read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Some(Zeroizing::default()),
+        Err(_) => return None,
+    };
+    let password = match part {
+        Part::Whole => text.strip_suffix(b"\n").unwrap_or(&text),
+        Part::Variable(name) => values(&text, name).last().map_or(&[][..], unquoted),
+    };
     Some(Zeroizing::new(password.to_vec()))
-}
-
-/// As it was written here, without quotes. Empty where there is none; nothing where
-/// that cannot be told.
-pub fn variable_in(path: &Path, name: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let text = found(path)?;
-    let value = values(&text, name).last().unwrap_or_default();
-    Some(Zeroizing::new(value.to_vec()))
 }
 
 pub(super) fn values<'a>(text: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8]> {
@@ -140,11 +139,12 @@ pub(super) fn values<'a>(text: &'a [u8], name: &str) -> impl Iterator<Item = &'a
     lines.filter_map(move |line| Some(&line[assignment(line, name)?..]))
 }
 
-fn found(path: &Path) -> Option<Zeroizing<Vec<u8>>> {
-    match read(path) {
-        Ok(text) => Some(text),
-        Err(error) if error.kind() == ErrorKind::NotFound => Some(Zeroizing::default()),
-        Err(_) => None,
+/// As whoever reads the file takes it.
+pub(super) fn unquoted(value: &[u8]) -> &[u8] {
+    let value = value.trim_ascii();
+    match value {
+        [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] => inner,
+        _ => value,
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::file::{Part, folder_of, read, values};
+use super::file::{Part, folder_of, read, unquoted, values};
 use crate::model::name::Username;
 use crate::model::password::{KeyId, Look, look};
 
@@ -112,13 +112,5 @@ impl Part<'_> {
         io::Error::other(format!(
             "{what} already, and may be somebody's only password: if nobody needs it, as after a run that was killed, {away}"
         ))
-    }
-}
-
-fn unquoted(value: &[u8]) -> &[u8] {
-    let value = value.trim_ascii();
-    match value {
-        [b'"', inner @ .., b'"'] | [b'\'', inner @ .., b'\''] => inner,
-        _ => value,
     }
 }

@@ -8,11 +8,9 @@ mod left;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use zeroize::Zeroizing;
-
 use self::file::Part;
 use self::left::Left;
-use crate::app::rotation::{Arrival, Courier, Parcel};
+use crate::app::rotation::{Arrival, Courier, Found, Parcel};
 use crate::error::Result;
 use crate::model::delivery::{Delivery, VariableName};
 use crate::model::name::Username;
@@ -70,14 +68,12 @@ impl Courier for Carrier {
         }
     }
 
-    fn found(&self, delivery: &Delivery, username: &Username) -> Vec<Zeroizing<Vec<u8>>> {
-        let name = delivery.env_name.clone().unwrap_or_default();
-        let whole = delivery.write_file.as_ref();
-        let line = delivery.write_env.as_ref();
-        let whole = whole.and_then(|path| file::password_in(&PathBuf::from(path.of(username))));
-        let line = line
-            .and_then(|path| file::variable_in(&PathBuf::from(path.of(username)), name.as_str()));
-        whole.into_iter().chain(line).collect()
+    fn found(&self, delivery: &Delivery, username: &Username) -> Vec<(PathBuf, Found)> {
+        let found = places(delivery, username).filter_map(|(path, part)| {
+            let password = file::password_in(&path, part)?;
+            Some((path, password))
+        });
+        found.collect()
     }
 
     fn refuses(&self, delivery: &Delivery, username: &Username) -> Vec<String> {

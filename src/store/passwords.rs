@@ -56,6 +56,27 @@ impl Store {
             })?;
         Ok(found)
     }
+
+    /// Another user whose password has this key and works. No index helps: it is asked
+    /// for where something is wrong.
+    pub fn other_holder(
+        &mut self,
+        username: &Username,
+        key: &KeyId,
+        now: Time,
+    ) -> Result<Option<Username>> {
+        const SQL: &str = "SELECT username FROM passwords
+            WHERE key_id = $1 AND username <> $2 AND hash IS NOT NULL
+                AND (retires_at IS NULL OR retires_at > $3)
+            ORDER BY username LIMIT 1";
+        let args = [key.as_str().into(), username.as_str().into(), now.into()];
+        let mut found = None;
+        self.engine.query(SQL, &args, &mut |row| {
+            found = Some(row.parsed(0)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
 }
 
 impl Tx<'_> {

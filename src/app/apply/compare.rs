@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::differ::{domain, settings, user};
-use super::places::{Places, Rules};
+use super::rules::Rules;
 use super::{Action, Comparison, Difference, Options, Subject};
-use crate::app::rotation::Courier;
+use crate::app::rotation::{Courier, Places};
 use crate::error::{Error, Result};
 use crate::model::name::{DomainName, Username};
 use crate::model::plan::{Plan, Problem, UserPlan};

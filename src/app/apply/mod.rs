@@ -7,7 +7,7 @@
 mod compare;
 mod create;
 mod differ;
-mod places;
+mod rules;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -2,6 +2,7 @@
 //! one before anybody is told of it, and the old one retires only once the new
 //! one has arrived. Where that cannot be known, both stay.
 
+mod places;
 mod plan;
 mod run;
 mod take_up;
@@ -22,6 +23,7 @@ use crate::model::password::KeyId;
 use crate::model::rotation::Retire;
 use crate::model::user::User;
 
+pub use places::Places;
 pub use plan::{Planned, Selection};
 pub use run::{Outcome, Run, Summary, Watcher};
 
@@ -42,6 +44,9 @@ pub struct Options {
 
 /// How long a command that is told to end, after its time, may take to do so.
 pub const KILLED_WITHIN: Duration = Duration::FIVE_SECONDS;
+
+/// What a file has for a password.
+pub type Found = Zeroizing<Vec<u8>>;
 
 /// A new password on its way.
 pub struct Parcel {
@@ -80,7 +85,7 @@ pub trait Courier: Sync {
     ) -> Arrival;
 
     /// The passwords in the files of a delivery, those that can be read.
-    fn found(&self, delivery: &Delivery, username: &Username) -> Vec<Zeroizing<Vec<u8>>>;
+    fn found(&self, delivery: &Delivery, username: &Username) -> Vec<(PathBuf, Found)>;
 
     /// Why a new user's password would not be written to the files of a delivery.
     fn refuses(&self, delivery: &Delivery, username: &Username) -> Vec<String>;

@@ -1,7 +1,7 @@
 //! Who is rotated, and why.
 
 use super::super::App;
-use super::{Options, need_user};
+use super::{Courier, Options, Places, need_user};
 use crate::error::{Error, Result};
 use crate::model::delivery::Delivery;
 use crate::model::duration::Duration;
@@ -23,12 +23,12 @@ pub enum Selection {
 }
 
 /// One user that a run is about.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Planned {
     pub username: Username,
     pub why: String,
     /// Where it goes, or why it cannot be done.
-    pub delivery: std::result::Result<Delivery, String>,
+    pub delivery: Result<Delivery>,
     /// An earlier new password is stopped that may lie somewhere unseen.
     pub doubt: bool,
 }
@@ -40,6 +40,7 @@ impl App {
         selection: &Selection,
         options: &Options,
         most: Option<usize>,
+        courier: &dyn Courier,
     ) -> Result<Vec<Planned>> {
         let now = self.now().plausible()?;
         let mut chosen = Vec::new();
@@ -71,28 +72,27 @@ impl App {
                 chosen.sort_by_key(|(due, _, _)| *due);
             }
         }
-        let planned = chosen.into_iter().map(|(due, username, why)| {
-            let delivery = self.where_to(&username, options)?;
-            // Neither who is taken up nor who cannot be rotated keeps others waiting.
-            let counts = due && delivery.is_ok();
-            Ok((
-                counts,
-                Planned {
-                    username,
-                    why,
-                    delivery,
-                    doubt: false,
-                },
-            ))
-        });
         let mut left = most.unwrap_or(usize::MAX);
+        let mut places = Places::default();
         let mut kept = Vec::new();
-        for planned in planned {
-            let (counts, planned) = planned?;
-            if !counts || left > 0 {
-                left -= usize::from(counts);
-                kept.push(planned);
+        for (due, username, why) in chosen {
+            let mut delivery = self.where_to(&username, options)?;
+            if due && left == 0 && delivery.is_ok() {
+                continue;
             }
+            if let Ok(wanted) = &delivery
+                && let Some(taken) = self.taken(&username, wanted, &mut places, courier)?
+            {
+                delivery = Err(taken);
+            }
+            // Neither who is taken up nor who cannot be rotated keeps others waiting.
+            left -= usize::from(due && delivery.is_ok());
+            kept.push(Planned {
+                username,
+                why,
+                delivery,
+                doubt: false,
+            });
         }
         if let (Some(path), true) = (options.delivery.shared_file(), kept.len() > 1) {
             return Err(Error::Usage(format!(
@@ -103,17 +103,13 @@ impl App {
         Ok(kept)
     }
 
-    fn where_to(
-        &mut self,
-        username: &Username,
-        options: &Options,
-    ) -> Result<std::result::Result<Delivery, String>> {
+    fn where_to(&mut self, username: &Username, options: &Options) -> Result<Result<Delivery>> {
         if !options.delivery.is_empty() {
             return Ok(Ok(options.delivery.clone()));
         }
         let mut delivery = self.store.rotation_rules(username)?.delivery;
         if delivery.is_empty() {
-            return Ok(Err(Error::NoDelivery(username.to_string()).to_string()));
+            return Ok(Err(Error::NoDelivery(username.to_string())));
         }
         // Whoever can write the store would become root.
         if let (Some(owner), false) = (self.store.foreign_owner(), options.trust_store) {

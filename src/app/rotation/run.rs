@@ -128,7 +128,7 @@ impl App {
         let username = &planned.username;
         let delivery = match &planned.delivery {
             Ok(delivery) => delivery.clone(),
-            Err(reason) => return Ok(Err(reason.clone())),
+            Err(error) => return Ok(Err(error.to_string())),
         };
         let user = match need_user(&mut self.store, username) {
             Err(error @ Error::UserNotFound(_)) => return Ok(Err(error.to_string())),

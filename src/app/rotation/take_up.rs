@@ -197,7 +197,7 @@ impl App {
         }
         let hashes = self.store.hashes(username)?;
         let (mut new, mut old) = (0, 0);
-        for password in &courier.found(&unfinished.files, username) {
+        for (_, password) in &courier.found(&unfinished.files, username) {
             for stored in &hashes {
                 let Some(hash) = Hash::stored(&stored.hash) else {
                     continue;

@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::{ArgGroup, Args};
 
 use super::rotated::{PlanRecord, RunRecord, Told, UserOutcome};
-use crate::app::rotation::{Options, Planned, Run, Selection, Summary};
+use crate::app::rotation::{Options, Run, Selection, Summary};
 use crate::cli::output::Format;
 use crate::cli::rotation::DeliveryArgs;
 use crate::cli::{Context, complete, help, machine};
@@ -196,9 +196,19 @@ impl Rotate {
         };
         let most = self.limit.and_then(|limit| usize::try_from(limit).ok());
 
+        let prove = match self.prove {
+            None => Prove::No,
+            Some(At(None)) => Prove::AtItsServer,
+            Some(At(Some(server))) => Prove::At(server),
+        };
+        let courier = Carrier {
+            prove,
+            store_id: None,
+        };
+
         let mut app = context.app(Access::Existing)?;
         if self.dry_run {
-            let planned = app.plan_rotation(&selection, &options, most)?;
+            let planned = app.plan_rotation(&selection, &options, most, &courier)?;
             let mut list = context.out.list::<PlanRecord>();
             for planned in &planned {
                 list.push(&PlanRecord::new(planned))?;
@@ -207,25 +217,11 @@ impl Rotate {
         }
         let _lock = app.store.lock_rotation()?;
         app.tidy_rotation()?;
-        let planned = app.plan_rotation(&selection, &options, most)?;
-        if let (
-            Selection::Named(_),
-            Some(Planned {
-                username,
-                delivery: Err(_),
-                ..
-            }),
-        ) = (
-            &selection,
-            planned.iter().find(|planned| planned.delivery.is_err()),
-        ) {
-            return Err(Error::NoDelivery(username.to_string()).into());
+        let mut planned = app.plan_rotation(&selection, &options, most, &courier)?;
+        let hindered = planned.iter().position(|planned| planned.delivery.is_err());
+        if let (Selection::Named(_), Some(at)) = (&selection, hindered) {
+            planned.swap_remove(at).delivery?;
         }
-        let prove = match self.prove {
-            None => Prove::No,
-            Some(At(None)) => Prove::AtItsServer,
-            Some(At(Some(server))) => Prove::At(server),
-        };
         let mut told = Told {
             out: &context.out,
             progress: None,
@@ -235,10 +231,7 @@ impl Rotate {
             planned,
             &mut Run {
                 options: &options,
-                courier: &Carrier {
-                    prove,
-                    store_id: None,
-                },
+                courier: &courier,
                 watcher: &mut told,
                 stop: &*machine::stop_on_signals()?,
             },

@@ -140,7 +140,7 @@ impl PlanRecord {
             username: planned.username.to_string(),
             why: planned.why.clone(),
             delivery: planned.delivery.as_ref().ok().map(ToString::to_string),
-            problem: planned.delivery.as_ref().err().cloned(),
+            problem: planned.delivery.as_ref().err().map(ToString::to_string),
         }
     }
 }
