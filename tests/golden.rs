@@ -21,12 +21,12 @@ mod nobody;
 #[path = "support/postgres.rs"]
 mod postgres;
 mod support;
-use nobody::{as_nobody, give_to_nobody};
+use nobody::{as_nobody, give_to_nobody, program_in};
 use postgres::Postgres;
 use support::{PROGRAM, Run, Sandbox, finished};
 
-fn shell(sandbox: &Sandbox, line: &str) -> Run {
-    let bin = Path::new(PROGRAM).parent().unwrap();
+/// The program is in this folder.
+fn shell(sandbox: &Sandbox, bin: &Path, line: &str) -> Run {
     // Nothing that only some users may look into.
     let path = format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display());
     let mut command = match &sandbox.database {
@@ -193,7 +193,7 @@ fn spoken(sql: &str, sandbox: &Sandbox) -> String {
 }
 
 /// Runs what a transcript types, and writes down what came of it.
-fn replay(transcript: &str, sandbox: &Sandbox) -> String {
+fn replay(transcript: &str, sandbox: &Sandbox, bin: &Path) -> String {
     let mut mask = Mask::new(sandbox);
     if sandbox.database.is_some() {
         give_to_nobody(sandbox.folder.path());
@@ -210,7 +210,7 @@ fn replay(transcript: &str, sandbox: &Sandbox) -> String {
         let Some(typed) = line.strip_prefix("$ ") else {
             continue;
         };
-        let run = shell(sandbox, typed);
+        let run = shell(sandbox, bin, typed);
         mask.learn(sandbox);
         writeln!(fresh, "$ {typed}").unwrap();
         fresh.push_str(&mask.apply(&run.stdout));
@@ -244,10 +244,13 @@ fn transcripts() -> Vec<PathBuf> {
 #[ignore = "needs PostgreSQL: run tests/run"]
 fn every_command_says_the_same_on_postgresql() {
     let server = Postgres::start();
+    let bin = tempfile::tempdir().unwrap();
+    give_to_nobody(bin.path());
+    let program = program_in(bin.path());
     let mut differ = Vec::new();
     for path in transcripts() {
         let kept = of_both(&fs::read_to_string(&path).unwrap());
-        let fresh = replay(&kept, &server.sandbox());
+        let fresh = replay(&kept, &server.sandbox(), program.parent().unwrap());
         // What is left out may have been the last of a list.
         let alike = |text: &str| text.replace("},\n", "}\n");
         if alike(&fresh) != alike(&kept) {
@@ -267,10 +270,11 @@ fn every_command_says_the_same_on_postgresql() {
 
 #[test]
 fn every_command_says_what_it_said() {
+    let bin = Path::new(PROGRAM).parent().unwrap();
     let mut stale = Vec::new();
     for path in transcripts() {
         let kept = fs::read_to_string(&path).unwrap();
-        let fresh = replay(&kept, &Sandbox::empty());
+        let fresh = replay(&kept, &Sandbox::empty(), bin);
         if fresh == kept {
             continue;
         }

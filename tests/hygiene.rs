@@ -20,7 +20,7 @@ use support::{PROGRAM, Sandbox, Server, wait_for};
 
 #[path = "support/nobody.rs"]
 mod nobody;
-use nobody::{as_nobody, give_to_nobody};
+use nobody::{as_nobody, give_to_nobody, program_in};
 
 #[path = "support/mail/mod.rs"]
 mod mail;
@@ -238,9 +238,7 @@ fn p1_others_of_the_same_user_cannot_look_into_it() {
     let sandbox = Sandbox::empty();
     let folder = sandbox.folder.path();
     give_to_nobody(folder);
-    let program = folder.join("smtpcred");
-    // Where it was built, others may not be let in.
-    fs::copy(PROGRAM, &program).unwrap();
+    let program = program_in(folder);
     let mut command = as_nobody(program.to_str().unwrap());
     command.args(["user", "create", USER, "--add-domain"]);
     command.env("SMTPCRED_STORE", sandbox.store());

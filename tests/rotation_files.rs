@@ -11,11 +11,11 @@ use nix::unistd::geteuid;
 use rusqlite::Connection;
 
 mod support;
-use support::{PROGRAM, Run, Sandbox, ended, wait_for};
+use support::{Run, Sandbox, ended};
 
 #[path = "support/nobody.rs"]
 mod nobody;
-use nobody::{as_nobody, give_to_nobody};
+use nobody::{as_nobody, give_to_nobody, program_in};
 
 #[path = "support/rotation.rs"]
 mod rotation;
@@ -141,8 +141,7 @@ fn of_nobody() -> (Sandbox, impl Fn(&[&str]) -> Run) {
     let sandbox = Sandbox::empty();
     let folder = sandbox.folder.path().to_owned();
     give_to_nobody(&folder);
-    let program = folder.join("smtpcred");
-    fs::copy(PROGRAM, &program).unwrap();
+    let program = program_in(&folder);
     let store = sandbox.store();
     let run = move |args: &[&str]| {
         let mut command = as_nobody(program.to_str().unwrap());
@@ -152,10 +151,7 @@ fn of_nobody() -> (Sandbox, impl Fn(&[&str]) -> Run) {
             .env("SMTPCRED_STORE", &store);
         ended(spawned(command.current_dir(&folder)))
     };
-    // Another test may just be starting a program, and hold the copy open till then.
-    wait_for("the copy to be free", || {
-        (run(&["domain", "add", "example.com"]).code == 0).then_some(())
-    });
+    assert_eq!(run(&["domain", "add", "example.com"]).code, 0);
     (sandbox, run)
 }
 

@@ -3,8 +3,9 @@
 // Each test file uses a part of it.
 #![allow(dead_code)]
 
-use std::os::unix::fs::chown;
-use std::path::Path;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::unistd::{User, geteuid};
@@ -24,4 +25,21 @@ pub fn give_to_nobody(path: &Path) {
         let nobody = User::from_name("nobody").unwrap().unwrap();
         chown(path, Some(nobody.uid.as_raw()), Some(nobody.gid.as_raw())).unwrap();
     }
+}
+
+/// The program where nobody may look into: as it was built, or from this folder.
+pub fn program_in(folder: &Path) -> PathBuf {
+    let built = Path::new(env!("CARGO_BIN_EXE_smtpcred"));
+    let is_open = |folder: &Path| fs::metadata(folder).unwrap().permissions().mode() & 1 != 0;
+    if built.ancestors().all(is_open) {
+        return built.to_owned();
+    }
+    let program = folder.join("smtpcred");
+    if !program.exists() && fs::hard_link(built, &program).is_err() {
+        // Not by this process: another test that starts a program meanwhile would hold
+        // the copy open, and what is being written cannot be run.
+        let copied = Command::new("cp").arg(built).arg(&program).status();
+        assert!(copied.unwrap().success());
+    }
+    program
 }

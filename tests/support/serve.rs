@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use crate::mail::postfix::{Postfix, Setup};
 use crate::mail::{Place, open};
-use crate::nobody::{as_nobody, give_to_nobody};
-use crate::support::{PROGRAM, Sandbox, wait_for};
+use crate::nobody::{as_nobody, give_to_nobody, program_in};
+use crate::support::{Sandbox, wait_for};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::{Signal, kill};
@@ -81,6 +81,7 @@ pub fn settled(sandbox: &Sandbox) {
 pub struct Serve<'a> {
     sandbox: &'a Sandbox,
     child: Child,
+    program: PathBuf,
     args: Vec<String>,
     log: PathBuf,
 }
@@ -98,10 +99,13 @@ impl<'a> Serve<'a> {
         args.extend(["--policy".into(), policy]);
         args.extend(more.iter().map(ToString::to_string));
         let log = place.path().join("serve.log");
-        let child = spawn(sandbox, &args, &log);
+        // It runs itself anew, as nobody.
+        let program = program_in(place.path());
+        let child = spawn(sandbox, &program, &args, &log);
         let mut serve = Self {
             sandbox,
             child,
+            program,
             args,
             log,
         };
@@ -160,14 +164,14 @@ impl<'a> Serve<'a> {
     /// After [`Self::kill`] or [`Self::stop`].
     pub fn start_again(&mut self) {
         let lives = self.lives();
-        self.child = spawn(self.sandbox, &self.args, &self.log);
+        self.child = spawn(self.sandbox, &self.program, &self.args, &self.log);
         self.wait_ready(lives + 1);
     }
 }
 
-fn spawn(sandbox: &Sandbox, args: &[String], log: &Path) -> Child {
+fn spawn(sandbox: &Sandbox, program: &Path, args: &[String], log: &Path) -> Child {
     let out = File::options().create(true).append(true).open(log);
-    as_nobody(PROGRAM)
+    as_nobody(program.to_str().expect("UTF-8"))
         .args(args)
         .env("SMTPCRED_STORE", sandbox.location())
         .current_dir("/")
