@@ -21,8 +21,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut list = "[\n".to_owned();
     for path in files {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        let path = path.to_string_lossy();
-        writeln!(list, "    ({name:?}, include_str!({path:?})),")?;
+        // Where the folder is when it is compiled: it may have been moved since.
+        let file = format!("/{FOLDER}/{name}.txt");
+        writeln!(
+            list,
+            "    ({name:?}, include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {file:?}))),"
+        )?;
     }
     list.push(']');
     let out = Path::new(&env::var("OUT_DIR")?).join("snippets.rs");
