@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 mod support;
-use support::{Server, ended, wait_for};
+use support::{Server, ended, wait_for, wait_until_caught};
 
 #[path = "support/apply.rs"]
 mod apply;
@@ -252,6 +252,7 @@ fn told_to_end_it_says_what_it_did_not_begin() {
     let running = running(&ground, &["--jobs", "1", "--json"]);
     let pid = Pid::from_raw(running.0.id().try_into().unwrap());
     kill(pid, Signal::SIGTERM).unwrap();
+    wait_until_caught(&running);
     fs::write(ground.path("go"), "").unwrap();
     let run = ended(running);
     assert_eq!(run.code, 130, "{}", run.stderr);

@@ -264,6 +264,7 @@ fn p4_a_clock_that_cannot_be_right_decides_nothing() {
     let in_2019 = |args: &[&str]| {
         let args = [&["2019-12-31 23:00:00", PROGRAM], args].concat();
         let mut command = sandbox.other_command("faketime", &args);
+        command.env("TZ", "UTC");
         fed(&mut command, &password)
     };
     let events = sandbox.json(&["audit", "list"]);

@@ -234,7 +234,7 @@ fn p2_killed_at_any_moment_exactly_those_who_were_delivered_exist() {
 fn p2_killed_at_any_moment_every_user_was_printed_whole() {
     let sandbox = sandbox();
     let mut dice = Dice::new();
-    let all = names(&sandbox, 150);
+    let all = names(&sandbox, 300);
     let (mut kills, mut unsaid) = (0, 0);
     // Of each user, the last line that named it.
     let mut printed: BTreeMap<String, serde_json::Value> = BTreeMap::new();
@@ -250,7 +250,7 @@ fn p2_killed_at_any_moment_every_user_was_printed_whole() {
         for _ in 0..=dice.below(4) {
             stdout.read_line(&mut text).unwrap();
         }
-        sleep(Duration::from_micros(dice.below(300_000)));
+        sleep(Duration::from_micros(dice.below(60_000)));
         kills += u32::from(killed(&mut running));
         stdout.read_to_string(&mut text).unwrap();
         assert!(text.is_empty() || text.ends_with('\n'), "a half of a line");

@@ -15,7 +15,7 @@ use support::{PROGRAM, Sandbox, Server, wait_for};
 
 #[path = "support/nobody.rs"]
 mod nobody;
-use nobody::{as_nobody, give_to_nobody};
+use nobody::{as_nobody, give_to_nobody, program_in};
 
 #[path = "support/pty.rs"]
 mod pty;
@@ -153,7 +153,7 @@ fn what_is_said_to_be_copied_is_and_outlives_the_program() {
 #[ignore = "needs Xvfb and xclip: run tests/run"]
 fn it_is_cleared_in_time() {
     let (x, sandbox) = (X::start(), Sandbox::new());
-    let mut pty = Pty::run(&on_desktop(&sandbox, &x.display, &["--copy-timeout", "2s"]));
+    let mut pty = Pty::run(&on_desktop(&sandbox, &x.display, &["--copy-timeout", "8s"]));
     let (_, owner) = copied(&pty);
     pty.press(ENTER);
     assert_eq!(pty.end().code, 0);
@@ -165,7 +165,7 @@ fn it_is_cleared_in_time() {
 #[ignore = "needs Xvfb and xclip: run tests/run"]
 fn what_somebody_else_copied_is_left_alone() {
     let (x, sandbox) = (X::start(), Sandbox::new());
-    for (key, timeout) in [(CTRL_C, "1h"), (ENTER, "2s")] {
+    for (key, timeout) in [(CTRL_C, "1h"), (ENTER, "8s")] {
         let command = on_desktop(&sandbox, &x.display, &["--copy-timeout", timeout]);
         let mut pty = Pty::run(&command);
         let (_, owner) = copied(&pty);
@@ -372,15 +372,13 @@ fn wayland_has_it_until_it_is_cleared() {
     let sandbox = Sandbox::empty();
     let folder = sandbox.folder.path();
     give_to_nobody(folder);
-    let program = folder.join("smtpcred");
-    // Where it was built, others may not be let in.
-    fs::copy(PROGRAM, &program).unwrap();
+    let program = program_in(folder);
     let program = program.to_str().unwrap();
     let desktop = Wayland::start(folder);
     for (key, code) in [(ENTER, 0), (CTRL_C, 130)] {
         let mut command = desktop.client(program);
         command.args(["user", "create", "--domain", "example.com", "--add-domain"]);
-        command.args(["--copy-timeout", if code == 0 { "2s" } else { "1h" }]);
+        command.args(["--copy-timeout", if code == 0 { "8s" } else { "1h" }]);
         command.env("SMTPCRED_STORE", sandbox.store());
         command.env("HOME", folder);
         command.current_dir(folder);

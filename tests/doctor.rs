@@ -19,9 +19,9 @@ mod serve;
 #[path = "support/small.rs"]
 mod small;
 use doctor::{Changed, Ground, Mode, USER, with_postfix};
-use mail::{Place, free_port};
+use mail::Place;
 use serve::{Serve, postfix, sql, store};
-use support::Sandbox;
+use support::{Sandbox, free_port};
 
 const AS_DAEMON: [&str; 6] = [
     "--reuid",
@@ -247,11 +247,10 @@ fn rotation_and_users() {
 #[ignore = "needs root and Postfix: run tests/run"]
 fn an_ordinary_user() {
     with_postfix(|ground, _, _| {
-        let mut command = ground.sandbox.other_command("setpriv", &AS_DAEMON);
+        let command = ground.sandbox.other_command("setpriv", &AS_DAEMON);
+        let mut command = ground.with_system(command);
         command.arg(support::PROGRAM).args(&ground.args);
-        command
-            .env("SSL_CERT_FILE", &ground.trusts)
-            .current_dir("/");
+        command.current_dir("/");
         let run = support::finished(command.output().unwrap());
         let found = doctor::complaints(&run);
         assert_eq!(

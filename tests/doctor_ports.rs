@@ -1,6 +1,7 @@
 //! `smtpcred doctor` at ports and certificates of a real Postfix.
 
 mod support;
+use support::free_port;
 
 #[path = "support/doctor.rs"]
 mod doctor;
@@ -11,7 +12,7 @@ mod nobody;
 #[path = "support/serve.rs"]
 mod serve;
 use doctor::{Ground, with_postfix};
-use mail::{Place, free_port};
+use mail::Place;
 use serve::{Serve, postfix, store};
 
 /// What a certificate says, and how long ago it was made.

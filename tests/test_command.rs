@@ -9,11 +9,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 mod support;
+use support::free_port;
 
 #[path = "support/mail/mod.rs"]
 mod mail;
+use mail::Place;
 use mail::tls::HOST;
-use mail::{Place, free_port};
 
 #[path = "support/desk.rs"]
 mod desk;
@@ -81,10 +82,8 @@ fn what_the_store_knows_is_said() {
     let send = ["--to", TO];
     let wrong = "not-the-password-1";
     desk.fails(&server, &send, wrong, 6, "wrong_password");
-    let mistyped = right.replace(
-        &right[10..11],
-        if &right[10..11] == "x" { "y" } else { "x" },
-    );
+    let mut mistyped = right.to_owned();
+    mistyped.replace_range(10..11, if &right[10..11] == "x" { "y" } else { "x" });
     desk.fails(&server, &send, &mistyped, 6, "mistyped_password");
     let new = sandbox.ok(&["user", "reset", USER, "--quiet"]);
     let port = desk.fails(&server, &send, right, 6, "old_password");
@@ -163,6 +162,7 @@ fn what_is_no_mail_server_is_said() {
     );
 
     let quick = ["--dry-run", "--timeout", "1s"];
+    let patient = ["--dry-run", "--timeout", "60s"];
     // One that accepts and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let server = at(silent.local_addr().unwrap().port());
@@ -179,29 +179,29 @@ fn what_is_no_mail_server_is_said() {
         });
         at(port)
     };
-    desk.fails(&speaks(b""), &quick, right, 75, "hung_up");
+    desk.fails(&speaks(b""), &patient, right, 75, "hung_up");
     desk.fails(
         &speaks(b"SSH-2.0-OpenSSH_9.2\r\n"),
-        &quick,
+        &patient,
         right,
         1,
         "protocol",
     );
     desk.fails(
         &speaks(b"554 5.7.1 Go away\r\n"),
-        &quick,
+        &patient,
         right,
         1,
         "refused",
     );
     desk.fails(
         &speaks(b"421 4.3.2 Shutting down\r\n"),
-        &quick,
+        &patient,
         right,
         75,
         "server_closing",
     );
-    desk.fails(&speaks(&[b'2'; 10_000]), &quick, right, 1, "protocol");
+    desk.fails(&speaks(&[b'2'; 10_000]), &patient, right, 1, "protocol");
 
     // A full queue of connections drops those that come, as a firewall does.
     let full = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -183,9 +183,9 @@ impl Running<'_> {
     fn send(&mut self, bytes: &[u8]) -> Result<(), String> {
         let mut whole = std::mem::take(&mut self.unsent);
         whole.extend(bytes);
+        self.sent = Instant::now();
         // Who hangs up before it has read all is looked at with what follows.
         let _ = self.client()?.send(&whole);
-        self.sent = Instant::now();
         Ok(())
     }
 

@@ -93,7 +93,10 @@ impl<'a> Ground<'a> {
     }
 
     pub fn command(&self, args: &[String]) -> Command {
-        let mut command = self.sandbox.command(args);
+        self.with_system(self.sandbox.command(args))
+    }
+
+    pub fn with_system(&self, mut command: Command) -> Command {
         command.env("PATH", &self.path);
         command.env("SSL_CERT_FILE", &self.trusts);
         command

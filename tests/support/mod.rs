@@ -6,13 +6,17 @@
 
 pub mod engine;
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{PipeWriter, Read as _, Write as _};
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
@@ -167,6 +171,38 @@ pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < deadline, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Ports that nobody uses, for TCP and UDP, below those that the system hands out: nobody gets
+/// one by chance before the server has it.
+pub fn free_port() -> u16 {
+    static TAKEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let taken = taken.get_or_insert_default();
+    for number in 0..10_000_u32 {
+        let random = RandomState::new().hash_one(number);
+        let port = 10_000 + u16::try_from(random % 22_000).expect("a small number");
+        if !taken.contains(&port) && is_free(port) {
+            taken.insert(port);
+            return port;
+        }
+    }
+    panic!("no port is free");
+}
+
+fn is_free(port: u16) -> bool {
+    UdpSocket::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok()
+}
+
+/// A signal that was sent has been caught.
+pub fn wait_until_caught(running: &Server) {
+    wait_for("the signal to be caught", || {
+        let path = format!("/proc/{}/status", running.0.id());
+        let status = std::fs::read_to_string(path).expect("it runs");
+        let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
+        let pending = pending.expect("Linux").trim();
+        pending.trim_start_matches('0').is_empty().then_some(())
+    });
 }
 
 /// How a program ended that might have hung; then it is killed. For little

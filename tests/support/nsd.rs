@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{TcpListener, UdpSocket};
+use std::net::UdpSocket;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::support::wait_for;
+use crate::support::{free_port, wait_for};
 
 pub struct Nsd {
     child: Child,
@@ -38,16 +38,6 @@ fn zone_file(records: &str) -> String {
     format!(
         "$TTL 60\n@ SOA ns.example. hostmaster.example. 1 60 60 60 60\n@ NS ns.example.\n{records}\n"
     )
-}
-
-/// Free for UDP and for TCP.
-fn free_port() -> u16 {
-    wait_for("a free port", || {
-        let udp = UdpSocket::bind("127.0.0.1:0").ok()?;
-        let port = udp.local_addr().ok()?.port();
-        TcpListener::bind(("127.0.0.1", port)).ok()?;
-        Some(port)
-    })
 }
 
 impl Nsd {

@@ -8,7 +8,7 @@ use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::mail::postfix::{Postfix, Setup};
 use crate::mail::{Place, open};
@@ -66,6 +66,14 @@ pub fn age_counts(sandbox: &Sandbox, age: u32) {
     // First, what was counted ahead and not sent has to be back in its place.
     settled(sandbox);
     sql(sandbox, &format!("UPDATE counts SET at = at - {age}"));
+}
+
+/// The overlap of an hour that was just begun has two seconds left.
+pub fn end_soon(sandbox: &Sandbox) {
+    sql(
+        sandbox,
+        "UPDATE passwords SET retires_at = retires_at - 3598 WHERE retires_at > created_at",
+    );
 }
 
 /// Waits until nothing is counted but what was sent.
@@ -321,18 +329,4 @@ fn connect(socket: &Path) -> std::io::Result<BufReader<UnixStream>> {
     // Longer than any answer may take.
     stream.set_read_timeout(Some(Duration::from_secs(12)))?;
     Ok(BufReader::new(stream))
-}
-
-/// Whether something became true in time.
-pub fn within(time: Duration, mut probe: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + time;
-    loop {
-        if probe() {
-            return true;
-        }
-        if Instant::now() >= deadline {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

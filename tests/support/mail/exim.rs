@@ -8,7 +8,8 @@ use std::process::Command;
 
 use super::smtp::Smtp;
 use super::tls::HOST;
-use super::{Daemon, Place, free_port};
+use super::{Daemon, Place};
+use crate::support::free_port;
 
 /// Debian's Exim and Postfix cannot both be installed: see the script
 /// fetch-exim beside this folder.
@@ -135,7 +136,10 @@ impl<'a> Exim<'a> {
         let home = place.home("exim", "Debian-exim");
         // It runs itself as its own user, who may not be let in elsewhere.
         let program = home.join("exim4");
-        fs::copy(PROGRAM, &program).expect("a copy of Exim");
+        // Not by this process: what another test that starts a program meanwhile holds
+        // open for writing cannot be run.
+        let copied = Command::new("cp").arg(PROGRAM).arg(&program).status();
+        assert!(copied.expect("cp").success(), "a copy of Exim");
         let [submission, submissions] = std::array::from_fn(|_| free_port());
         let config = home.join("exim.conf");
         let text = configuration(place, &home, setup, [submission, submissions]);

@@ -10,15 +10,12 @@ pub mod postfix;
 pub mod smtp;
 pub mod tls;
 
-use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs::{self, File, Permissions};
-use std::hash::{BuildHasher as _, RandomState};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
@@ -103,23 +100,6 @@ fn give_to(user: &str, path: &Path) {
             panic!("there is no user {user}: run tests/run");
         });
     chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw())).expect("root may give away");
-}
-
-/// Ports that nobody uses, below those that the system hands out: nobody gets
-/// one by chance before the server has it.
-pub fn free_port() -> u16 {
-    static TAKEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
-    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let taken = taken.get_or_insert_default();
-    for number in 0..10_000_u32 {
-        let random = RandomState::new().hash_one(number);
-        let port = 10_000 + u16::try_from(random % 22_000).expect("a small number");
-        if !taken.contains(&port) && TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            taken.insert(port);
-            return port;
-        }
-    }
-    panic!("no port is free");
 }
 
 /// A server in the foreground; it ends, with all its children, when dropped.

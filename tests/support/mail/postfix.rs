@@ -9,7 +9,8 @@ use nix::sys::signal::Signal;
 
 use super::smtp::Smtp;
 use super::tls::HOST;
-use super::{Daemon, Place, free_port, give_to, make, tool};
+use super::{Daemon, Place, give_to, make, tool};
+use crate::support::free_port;
 
 /// What is different from one Postfix to the other.
 pub struct Setup {
