@@ -170,6 +170,26 @@ fn every_salt_that_crypt_allows() {
     }
 }
 
+/// `slappasswd`, passlib's LDAP hashes and Courier's authlib.
+#[test]
+fn what_ldap_has() {
+    for text in [
+        "{PBKDF2}1000$yMnKy8zNzs/Q0dLT1NXW1w$jt1bUB5f/w1Ew49pVFJS92RwXLk",
+        "{PBKDF2-SHA1}1000$yMnKy8zNzs/Q0dLT1NXW1w$jt1bUB5f/w1Ew49pVFJS92RwXLk",
+        "{PBKDF2-SHA512}1000$yMnKy8zNzs/Q0dLT1NXW1w$UkL7yF45njZHR.946h9zdHzMyadsFkMiucYagP/Me6lcWuMQAtOxXiPzoA1BSk6d4qsvImA3F.mpcbcPkO0VEQ",
+        "{PBKDF2-SHA256}10000$KNHEVN1o4aNNLfVC85KwIg$/8Y37sLei05e5gou0Pf5x2IDTEpjcbttc/N8fg6WQN0",
+        "{ARGON2}$argon2i$v=19$m=32768,t=4,p=1$51dz/ZO10IY006+kJocirg$zOkqG/OpFY/zF9TH6k+XuU3Or/aWrINg4iY7mIsaj/c",
+        "{ARGON2}$argon2id$v=19$m=65536,t=3,p=1$lbhb3ijhoqvHUo7XWEGzKQ$2IKr5008T+1xG7E4q5ObNXJVf2sqro1GW91z0Dnm8/I",
+        "{MD5}kAFQmDzST7DWlj99KOF/cg==",
+        "{md5}900150983cd24fb0d6963f7d28e17f72",
+        "{MD5.HEX}900150983cd24fb0d6963f7d28e17f72",
+        "{md5raw}900150983cd24fb0d6963f7d28e17f72",
+    ] {
+        assert!(verifies(text, "abc"), "{text}");
+        assert!(!verifies(text, "abd"), "{text}");
+    }
+}
+
 #[test]
 fn plain_is_told_apart() {
     for text in [
@@ -230,6 +250,11 @@ fn absurd_parameters_are_refused_and_not_computed() {
         "{PLAIN",
         "{NOSUCH}x",
         "{SHA256.rot13}x",
+        "{MD5}900150983cd24fb0d6963f7d28e17f7",
+        "{md5raw}xyz",
+        "{ARGON2}$6$salt$x",
+        "{PBKDF2-SHA256}10000",
+        "{PBKDF2}9999999999$c2FsdHNhbHQ$Y11AchqV4b0sUisdZd0Xr97KWoy",
         "$6$",
         "$6$$",
         "$1$",

@@ -95,7 +95,7 @@ pub fn given(text: &str) -> Result<Given, Reason> {
         return Err("is too long for a hash");
     }
     let canonical = match scheme.as_str() {
-        "" | "CRYPT" => {
+        "" | "CRYPT" | "ARGON2" => {
             let data = as_text(data, encoding)?;
             match name_by_id(&data) {
                 Some(name) => format!("{{{name}}}{data}"),
@@ -103,16 +103,30 @@ pub fn given(text: &str) -> Result<Given, Reason> {
                 None => return Err(UNSUPPORTED),
             }
         }
-        "MD5" => format!("{{MD5-CRYPT}}{}", as_text(data, encoding)?),
+        // Dovecot's; or the digest alone, as in RFC 2307.
+        "MD5" => match as_text(data, encoding) {
+            Ok(text) if text.starts_with("$1$") => format!("{{MD5-CRYPT}}{text}"),
+            _ => format!("{{PLAIN-MD5}}{}", in_hex(data, encoding)?),
+        },
         "SHA1" => format!("{{SHA}}{}", in_base64(data, encoding, 20)?),
         "SHA" | "SSHA" => format!("{{{scheme}}}{}", in_base64(data, encoding, 20)?),
         "SHA256" | "SSHA256" => format!("{{{scheme}}}{}", in_base64(data, encoding, 32)?),
         "SHA512" | "SSHA512" => format!("{{{scheme}}}{}", in_base64(data, encoding, 64)?),
         "SMD5" => format!("{{{scheme}}}{}", in_base64(data, encoding, 16)?),
-        "LDAP-MD5" | "PLAIN-MD5" => format!("{{PLAIN-MD5}}{}", in_hex(data, encoding)?),
+        "LDAP-MD5" | "PLAIN-MD5" | "MD5RAW" => format!("{{PLAIN-MD5}}{}", in_hex(data, encoding)?),
+        // As OpenLDAP and passlib have it, without its id: `{PBKDF2-SHA256}10000$…`.
+        "PBKDF2" | "PBKDF2-SHA1" | "PBKDF2-SHA256" | "PBKDF2-SHA512" => {
+            let data = as_text(data, encoding)?;
+            let scheme = scheme.trim_end_matches("-SHA1");
+            let id = scheme.to_ascii_lowercase();
+            if data.starts_with(|c: char| c.is_ascii_digit()) {
+                format!("{{{scheme}}}${id}${data}")
+            } else {
+                format!("{{{scheme}}}{data}")
+            }
+        }
         "ARGON2ID" | "ARGON2I" | "BLF-CRYPT" | "SHA512-CRYPT" | "SHA256-CRYPT" | "MD5-CRYPT"
-        | "APR1" | "PBKDF2" | "PBKDF2-SHA256" | "PBKDF2-SHA512" | "SCRYPT" | "YESCRYPT"
-        | "SCRAM-SHA-1" | "SCRAM-SHA-256" => {
+        | "APR1" | "SCRYPT" | "YESCRYPT" | "SCRAM-SHA-1" | "SCRAM-SHA-256" => {
             format!("{{{scheme}}}{}", as_text(data, encoding)?)
         }
         "DES-CRYPT" | "CRAM-MD5" | "DIGEST-MD5" | "HMAC-MD5" | "OTP" | "SKEY" | "RPA"
