@@ -49,7 +49,7 @@ impl Database {
     }
 
     /// How many have the lock, or wait for it.
-    fn lockers(&self, granted: bool) -> usize {
+    pub fn lockers(&self, granted: bool) -> usize {
         let number = self.sql(&format!(
             "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
             WHERE d.datname = current_database() AND l.locktype = 'advisory'
