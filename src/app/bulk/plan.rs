@@ -8,7 +8,7 @@ use super::row::{self, COLUMNS, Wanted};
 use super::{BulkRequest, PlannedUser, Problem};
 use crate::app::World;
 use crate::app::credential::{Name, free_username, is_named_after};
-use crate::app::import::format::{Read1, failed};
+use crate::app::import::format::{Read1, failed, without_mark};
 use crate::app::import::{csv, json};
 use crate::error::{Error, Result};
 use crate::model::label::Label;
@@ -86,13 +86,8 @@ pub fn plan_users(
 
 /// What begins as JSON is JSON.
 fn read(input: &mut dyn BufRead, request: &BulkRequest) -> Result<(Vec<Wanted>, Vec<Problem>)> {
-    /// What Windows puts before a text.
-    const MARK: &[u8] = "\u{feff}".as_bytes();
     let (mut wanted, mut problems) = (Vec::new(), Vec::new());
-    let begins = input.fill_buf().map_err(|e| failed(&e))?;
-    if begins.starts_with(MARK) {
-        input.consume(MARK.len());
-    }
+    let input = &mut *without_mark(input)?;
     let begins = input.fill_buf().map_err(|e| failed(&e))?;
     let is_json = matches!(begins.trim_ascii_start().first(), Some(b'[' | b'{'));
     let mut take = |read| {

@@ -87,6 +87,7 @@ impl Format {
 
     /// Reads all rows, in constant memory.
     pub fn read(self, input: &mut dyn BufRead, each: &mut Each) -> Result<()> {
+        let input = &mut *without_mark(input)?;
         match self {
             Self::Csv => super::csv::read(OF_IMPORT, input, each),
             Self::Json | Self::MailgunJson => super::json::read(OF_IMPORT, input, each),
@@ -128,6 +129,28 @@ impl Read1 {
     pub fn bad(row: i64, reason: &str, text: &str) -> Self {
         Self::Bad(Problem::new(row, "", reason), text.to_owned())
     }
+}
+
+/// Without what Windows puts before a text.
+pub fn without_mark<'a>(input: &'a mut dyn BufRead) -> Result<Box<dyn BufRead + 'a>> {
+    const MARK: &[u8] = "\u{feff}".as_bytes();
+    let begins = input.fill_buf().map_err(|e| failed(&e))?;
+    if begins.starts_with(MARK) {
+        input.consume(MARK.len());
+        return Ok(Box::new(input));
+    }
+    if begins.is_empty() || !MARK.starts_with(begins) {
+        return Ok(Box::new(input));
+    }
+    // A pipe may bring its bytes one by one.
+    let mut begin = Vec::new();
+    let most = MARK.len() as u64;
+    let read = Read::take(&mut *input, most).read_to_end(&mut begin);
+    read.map_err(|e| failed(&e))?;
+    if begin == MARK {
+        begin.clear();
+    }
+    Ok(Box::new(io::Cursor::new(begin).chain(input)))
 }
 
 pub fn failed(error: &io::Error) -> Error {
@@ -211,5 +234,30 @@ impl Read for Limited<'_> {
         let read = self.input.read(&mut buffer[..most])?;
         self.left.set(left - read);
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_left_out_however_it_arrives() {
+        for (given, left) in [
+            ("\u{feff}a", "a"),
+            ("\u{feff}\u{feff}a", "\u{feff}a"),
+            ("\u{fefe}a", "\u{fefe}a"),
+            ("a\u{feff}", "a\u{feff}"),
+            ("\u{feff}", ""),
+            ("", ""),
+        ] {
+            for at_once in [1, 2, 3, 100] {
+                let mut input = io::BufReader::with_capacity(at_once, given.as_bytes());
+                let mut text = String::new();
+                let mut read = without_mark(&mut input).unwrap();
+                read.read_to_string(&mut text).unwrap();
+                assert_eq!(text, left, "{at_once} at once");
+            }
+        }
     }
 }
