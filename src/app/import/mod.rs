@@ -113,10 +113,16 @@ impl App {
             cost: settings.argon2,
             now,
             waiting: Vec::new(),
+            empty: true,
             counts: Imported::default(),
         };
         options.format.read(input, &mut |read| staging.take(read))?;
         staging.flush()?;
+        if options.prune && staging.empty {
+            return Err(Error::Usage(
+                "the file has no user, and --prune would delete all that are there: if they are to go, `smtpcred domain remove DOMAIN --with-users` says so".into(),
+            ));
+        }
         let mut counts = staging.counts;
         self.store.end_staging()?;
         if options.prune && !options.dry_run && counts.bad == 0 {
@@ -151,6 +157,8 @@ struct Staging<'a> {
     cost: Cost,
     now: Time,
     waiting: Vec<Checked>,
+    /// No row was read, good or bad.
+    empty: bool,
     counts: Imported,
 }
 
@@ -164,6 +172,7 @@ struct Task<'a> {
 
 impl Staging<'_> {
     fn take(&mut self, read: Read1) -> Result<()> {
+        self.empty = false;
         match read {
             Read1::Bad(problem, text) => {
                 self.counts.bad += 1;
