@@ -11,7 +11,9 @@ mod lines;
 mod merge;
 mod sasldb;
 mod sql;
+mod sql_origin;
 mod sql_tokens;
+mod sql_values;
 
 use std::collections::BTreeMap;
 use std::io::BufRead;

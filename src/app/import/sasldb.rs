@@ -80,7 +80,7 @@ fn user(row: i64, username: String, password: Option<&str>) -> Read1 {
     Read1::Row(Raw { row, fields, text })
 }
 
-fn of_hex(text: &str) -> Option<Vec<u8>> {
+pub fn of_hex(text: &str) -> Option<Vec<u8>> {
     let pairs = text.as_bytes().chunks(2);
     pairs
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())

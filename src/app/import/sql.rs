@@ -3,8 +3,10 @@
 
 use std::io::BufRead;
 
-use super::format::{Each, LONGEST, Raw, Read1};
+use super::format::{Each, Raw, Read1};
+use super::sql_origin::{Dialect, failed};
 use super::sql_tokens::{Token, Tokens, unescaped};
+use super::sql_values::{MOST, cut_off, tuple};
 use crate::error::{Error, Result};
 
 pub fn read(table: &str, input: &mut dyn BufRead, each: &mut Each) -> Result<()> {
@@ -16,6 +18,7 @@ pub fn read(table: &str, input: &mut dyn BufRead, each: &mut Each) -> Result<()>
         found: false,
     };
     while dump.statement(each)? {}
+    dump.tokens.origin.finished()?;
     if dump.found {
         return Ok(());
     }
@@ -47,9 +50,23 @@ impl Dump<'_> {
         match word.to_ascii_uppercase().as_str() {
             // A command of psql: a line.
             word if word.starts_with('\\') => self.tokens.line().map(|_| ())?,
-            "INSERT" => self.insert(each)?,
+            "INSERT" | "REPLACE" => self.insert(each)?,
             "CREATE" => self.create()?,
             "COPY" => self.copy(each)?,
+            "SET" => self.set()?,
+            "PRAGMA" => {
+                self.tokens.origin.decide(Dialect::Sqlite);
+                self.skip()?;
+            }
+            "BEGIN" | "START" => self.transaction(word == "BEGIN")?,
+            "COMMIT" => {
+                self.tokens.origin.commit();
+                self.skip()?;
+            }
+            "END" => self.end()?,
+            // What SQLite writes at the end of a dump in which something failed.
+            "ROLLBACK" => return Err(failed()),
+            "DELIMITER" => self.routines()?,
             _ => self.skip()?,
         }
         Ok(true)
@@ -65,6 +82,64 @@ impl Dump<'_> {
         }
     }
 
+    /// `PostgreSQL` says whether its texts have backslashes.
+    fn set(&mut self) -> Result<()> {
+        let mut ours = false;
+        loop {
+            match self.tokens.next()? {
+                None => return Err(cut_off()),
+                Some(Token::Mark(b';')) => return Ok(()),
+                Some(Token::Word(word)) if word == "standard_conforming_strings" => ours = true,
+                Some(Token::Word(word) | Token::Text(word)) if ours => {
+                    self.tokens.origin.escapes(word == "off");
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Whoever begins one has to end it.
+    fn transaction(&mut self, begin: bool) -> Result<()> {
+        match self.tokens.next()? {
+            Some(Token::Mark(b';')) => return Ok(()),
+            Some(Token::Word(word)) if word.eq_ignore_ascii_case("TRANSACTION") => {
+                // MySQL has START TRANSACTION alone.
+                if begin {
+                    self.tokens.origin.decide(Dialect::Sqlite);
+                }
+                self.tokens.origin.transaction()?;
+            }
+            _ => {}
+        }
+        self.skip()
+    }
+
+    /// The same as `COMMIT`, and the end of a trigger without the second word.
+    fn end(&mut self) -> Result<()> {
+        match self.tokens.next()? {
+            Some(Token::Mark(b';')) => return Ok(()),
+            Some(Token::Word(word)) if word.eq_ignore_ascii_case("TRANSACTION") => {
+                self.tokens.origin.commit();
+            }
+            _ => {}
+        }
+        self.skip()
+    }
+
+    /// Between `DELIMITER ;;` and `DELIMITER ;` is what the server runs, and no row.
+    fn routines(&mut self) -> Result<()> {
+        let mut line = self.tokens.line()?;
+        while let Some(text) = line {
+            let text = text.trim();
+            let other = text.strip_prefix("DELIMITER").unwrap_or(text);
+            if other.trim() == ";" {
+                return Ok(());
+            }
+            line = self.tokens.line()?;
+        }
+        Err(cut_off())
+    }
+
     /// A name, also behind that of a schema. Says what comes after it.
     fn name(&mut self) -> Result<(Option<String>, Option<Token>)> {
         let mut name = None;
@@ -72,7 +147,9 @@ impl Dump<'_> {
             match self.tokens.next()? {
                 Some(Token::Word(word)) if name.is_none() => {
                     match word.to_ascii_uppercase().as_str() {
-                        "INTO" | "TABLE" | "IF" | "NOT" | "EXISTS" | "IGNORE" => {}
+                        "INTO" | "TABLE" | "IF" | "NOT" | "EXISTS" | "IGNORE" | "OR"
+                        | "REPLACE" | "LOW_PRIORITY" | "DELAYED" | "HIGH_PRIORITY" | "UNLOGGED" => {
+                        }
                         _ => name = Some(word),
                     }
                 }
@@ -101,8 +178,8 @@ impl Dump<'_> {
         }
         self.found = true;
         self.columns.clear();
-        let (mut depth, mut begins) = (1, true);
-        loop {
+        let (mut depth, mut begins) = (1_i64, true);
+        while self.columns.len() <= MOST {
             match self.tokens.next()? {
                 None => return Err(cut_off()),
                 Some(Token::Mark(b';')) => return Ok(()),
@@ -134,17 +211,17 @@ impl Dump<'_> {
                 Some(_) => {}
             }
         }
+        Err(self.too_many())
     }
 
     /// The names in brackets, if any; and what comes after them.
-    fn listed(&mut self, mut token: Option<Token>) -> Result<(Option<Vec<String>>, Option<Token>)> {
+    fn listed(&mut self, token: Option<Token>) -> Result<(Option<Vec<String>>, Option<Token>)> {
         if token != Some(Token::Mark(b'(')) {
             return Ok((None, token));
         }
         let mut names = Vec::new();
-        loop {
-            token = self.tokens.next()?;
-            match token {
+        while names.len() <= MOST {
+            match self.tokens.next()? {
                 Some(Token::Word(name) | Token::Name(name)) => {
                     names.push(name.to_ascii_lowercase());
                 }
@@ -152,6 +229,11 @@ impl Dump<'_> {
                 _ => return Ok((Some(names), self.tokens.next()?)),
             }
         }
+        Err(self.too_many())
+    }
+
+    fn too_many(&self) -> Error {
+        Error::Usage(format!("the table {} has too many columns", self.table))
     }
 
     fn insert(&mut self, each: &mut Each) -> Result<()> {
@@ -166,11 +248,22 @@ impl Dump<'_> {
         self.found = true;
         let (names, mut token) = self.listed(token)?;
         let names = names.unwrap_or_else(|| self.columns.clone());
+        let mut any = false;
         loop {
             match token {
                 None => return Err(cut_off()),
-                Some(Token::Mark(b';')) => return Ok(()),
-                Some(Token::Mark(b'(')) => self.tuple(&names, each)?,
+                Some(Token::Mark(b';')) if any => return Ok(()),
+                Some(Token::Mark(b';')) => {
+                    self.row += 1;
+                    let reason = "is an INSERT without values";
+                    return each(Read1::bad(self.row, reason, ""));
+                }
+                Some(Token::Mark(b'(')) => {
+                    any = true;
+                    self.tuple(&names, each)?;
+                }
+                // What to do with such as are there: ON CONFLICT, ON DUPLICATE KEY.
+                Some(Token::Word(_)) if any => return self.skip(),
                 _ => {}
             }
             token = self.tokens.next()?;
@@ -178,47 +271,17 @@ impl Dump<'_> {
     }
 
     fn tuple(&mut self, names: &[String], each: &mut Each) -> Result<()> {
-        let mut values = Vec::new();
-        let (mut depth, mut size, mut too_long) = (1, 0, false);
-        let mut value: Option<String> = None;
-        loop {
-            match self.tokens.next()? {
-                None => return Err(cut_off()),
-                Some(Token::Mark(b'(')) => depth += 1,
-                Some(Token::Mark(b')')) => {
-                    depth -= 1;
-                    if depth == 0 {
-                        values.push(value.take().unwrap_or_default());
-                        break;
-                    }
-                }
-                Some(Token::Mark(b',')) if depth == 1 => {
-                    values.push(value.take().unwrap_or_default());
-                }
-                Some(Token::Text(text) | Token::Name(text)) => {
-                    size += text.len();
-                    value = Some(text);
-                }
-                // MySQL says before a text in which character set it is: _binary.
-                Some(Token::Word(word)) if word.starts_with('_') => {}
-                Some(Token::Word(word)) if depth == 1 => {
-                    let null = word.eq_ignore_ascii_case("NULL");
-                    value = Some(if null { String::new() } else { word });
-                }
-                Some(Token::TooLong) => too_long = true,
-                Some(_) => {}
-            }
-            too_long |= size > LONGEST || values.len() > 1000;
-            if too_long {
-                values.clear();
-                size = 0;
-            }
+        if names.is_empty() {
+            return Err(Error::Usage(format!(
+                "the file has rows of {}, and nothing that names their columns: dump its definition, too, or with the names (mysqldump --complete-insert, pg_dump --column-inserts, SQLite's .dump)",
+                self.table
+            )));
         }
         self.row += 1;
-        if too_long {
-            return each(Read1::bad(self.row, "is too long", ""));
+        match tuple(&mut self.tokens)? {
+            Some(values) => self.emit(names, &values, each),
+            None => each(Read1::bad(self.row, "is too long", "")),
         }
-        self.emit(names, &values, each)
     }
 
     fn emit(&mut self, names: &[String], values: &[String], each: &mut Each) -> Result<()> {
@@ -285,10 +348,6 @@ impl Dump<'_> {
             }
         }
     }
-}
-
-fn cut_off() -> Error {
-    Error::Usage("the file is cut off: it ends within a statement".into())
 }
 
 fn copied(text: &str) -> String {

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::io::BufRead;
 
 use super::format::{LONGEST, failed};
+use super::sql_origin::Origin;
+use super::sql_values::cut_off;
 use crate::error::Result;
 
 #[derive(Debug, PartialEq)]
@@ -19,8 +21,7 @@ pub enum Token {
 pub struct Tokens<'a> {
     input: &'a mut dyn BufRead,
     ahead: VecDeque<u8>,
-    /// As in `MySQL`, whose dumps have names in backquotes.
-    backslashes: bool,
+    pub origin: Origin,
 }
 
 pub const fn unescaped(c: char) -> char {
@@ -38,7 +39,7 @@ impl<'a> Tokens<'a> {
         Self {
             input,
             ahead: VecDeque::new(),
-            backslashes: false,
+            origin: Origin::default(),
         }
     }
 
@@ -86,32 +87,28 @@ impl<'a> Tokens<'a> {
             match (byte, self.peek(0)?) {
                 (b' ' | b'\t' | b'\r' | b'\n', _) => {}
                 (b'-', Some(b'-')) | (b'#', _) => {
-                    self.line()?;
-                }
-                (b'/', Some(b'*')) => {
-                    let mut last = 0;
-                    while let Some(byte) = self.byte()? {
-                        if last == b'*' && byte == b'/' {
-                            break;
-                        }
-                        last = byte;
+                    if let Some(line) = self.line()? {
+                        self.origin.comment(line.trim_start_matches('-'))?;
                     }
                 }
+                (b'/', Some(b'*')) => self.block_comment()?,
                 (b'\'', _) => {
-                    return self
-                        .quoted(b'\'')
-                        .map(|t| Some(t.map_or(Token::TooLong, Token::Text)));
+                    let backslashes = self.origin.backslashes();
+                    return self.quoted(b'\'', backslashes, Token::Text).map(Some);
                 }
-                (b'"', _) => {
-                    return self
-                        .quoted(b'"')
-                        .map(|t| Some(t.map_or(Token::TooLong, Token::Name)));
-                }
+                (b'"', _) => return self.quoted(b'"', false, Token::Name).map(Some),
                 (b'`', _) => {
-                    self.backslashes = true;
-                    return self
-                        .quoted(b'`')
-                        .map(|t| Some(t.map_or(Token::TooLong, Token::Name)));
+                    self.origin.backquote();
+                    return self.quoted(b'`', false, Token::Name).map(Some);
+                }
+                (b'[', _) if self.origin.has_brackets() => {
+                    return self.quoted(b']', false, Token::Name).map(Some);
+                }
+                (b'$', _) if !self.origin.is_mysql() => {
+                    return match self.tag()? {
+                        Some(tag) => self.dollar_quoted(&tag).map(Some),
+                        None => self.word(byte).map(Some),
+                    };
                 }
                 (b'(' | b')' | b',' | b';' | b'.' | b'=', _) => return Ok(Some(Token::Mark(byte))),
                 _ => return self.word(byte).map(Some),
@@ -133,11 +130,64 @@ impl<'a> Tokens<'a> {
                 bytes.push(byte);
             }
         }
-        Ok(Token::Word(String::from_utf8_lossy(&bytes).into_owned()))
+        // PostgreSQL's text with backslashes.
+        if bytes.eq_ignore_ascii_case(b"E") && self.peek(0)? == Some(b'\'') {
+            self.byte()?;
+            return self.quoted(b'\'', true, Token::Text);
+        }
+        let word = String::from_utf8_lossy(&bytes).into_owned();
+        self.origin.word(&word);
+        Ok(Token::Word(word))
     }
 
-    /// Nothing if it is too long; it is read to its end.
-    fn quoted(&mut self, quote: u8) -> Result<Option<String>> {
+    fn block_comment(&mut self) -> Result<()> {
+        let mut begin = vec![b'/'];
+        begin.extend(self.byte()?);
+        let mut last = 0;
+        loop {
+            let byte = self.byte()?.ok_or_else(cut_off)?;
+            if begin.len() < 64 {
+                begin.push(byte);
+            }
+            if last == b'*' && byte == b'/' {
+                break;
+            }
+            last = byte;
+        }
+        self.origin.block_comment(&String::from_utf8_lossy(&begin))
+    }
+
+    /// Of `$tag$`, behind its first dollar, if it is one.
+    fn tag(&mut self) -> Result<Option<Vec<u8>>> {
+        let mut tag = Vec::new();
+        while let Some(byte) = self.peek(tag.len())? {
+            match byte {
+                b'$' => return Ok(Some(tag)),
+                b'0'..=b'9' if tag.is_empty() => break,
+                b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. if tag.len() < 64 => {
+                    tag.push(byte);
+                }
+                _ => break,
+            }
+        }
+        Ok(None)
+    }
+
+    /// PostgreSQL's functions: up to the same tag, whatever stands between.
+    fn dollar_quoted(&mut self, tag: &[u8]) -> Result<Token> {
+        self.ahead.drain(..=tag.len());
+        while let Some(byte) = self.byte()? {
+            if byte == b'$' && self.tag()?.as_deref() == Some(tag) {
+                self.ahead.drain(..=tag.len());
+                break;
+            }
+        }
+        // Nobody reads what is in it.
+        Ok(Token::Text(String::new()))
+    }
+
+    /// Too long ones are read to their end, too.
+    fn quoted(&mut self, quote: u8, backslashes: bool, made: fn(String) -> Token) -> Result<Token> {
         let mut bytes = Vec::new();
         let mut too_long = false;
         while let Some(byte) = self.byte()? {
@@ -147,7 +197,7 @@ impl<'a> Tokens<'a> {
                 }
                 self.byte()?;
                 quote
-            } else if byte == b'\\' && self.backslashes && quote == b'\'' {
+            } else if byte == b'\\' && backslashes {
                 match self.byte()? {
                     Some(escaped) => {
                         u8::try_from(unescaped(char::from(escaped))).unwrap_or(escaped)
@@ -164,8 +214,8 @@ impl<'a> Tokens<'a> {
             }
         }
         if too_long {
-            return Ok(None);
+            return Ok(Token::TooLong);
         }
-        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+        Ok(made(String::from_utf8_lossy(&bytes).into_owned()))
     }
 }
