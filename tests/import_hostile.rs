@@ -1,5 +1,6 @@
 //! Files that are meant to do harm: refused, by no more than 64 MiB and no panic.
 
+use std::fmt::Write as _;
 use std::fs;
 
 mod support;
@@ -82,37 +83,70 @@ fn hostile_rows_are_refused_without_a_panic_and_in_little_memory() {
         // One row that never ends.
         text.extend(b"\"'");
         text.extend(std::iter::repeat_n(b'x', 70_000_000));
-        let path = sandbox.folder.path().join("hostile");
-        fs::write(&path, &text).unwrap();
-        drop(text);
-        let script = "ulimit -v 400000; exec \"$0\" \"$@\"";
-        let args = [
-            "-c",
-            script,
-            support::PROGRAM,
-            "user",
-            "import",
-            "hostile",
-            "--from",
-            format,
-            "--domain",
-            "example.com",
-            "--json",
-        ];
-        let mut command = sandbox.other_command("/usr/bin/time", &["-f", "%M", "sh"]);
-        let output = command.args(args).output().unwrap();
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        let peak: u64 = stderr.lines().last().unwrap().parse().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{format}: {stderr}");
-        assert!(!stderr.contains("panicked"), "{format}: {stderr}");
-        assert!(peak < 64 * 1024, "{format}: {peak} KiB");
-        assert!(
-            sandbox
-                .json(&["user", "list"])
-                .as_array()
-                .unwrap()
-                .is_empty(),
-            "{format}"
-        );
+        refused_in_little_memory(&sandbox, format, text);
     }
+}
+
+fn refused_in_little_memory(sandbox: &Sandbox, format: &str, text: Vec<u8>) {
+    let path = sandbox.folder.path().join("hostile");
+    fs::write(path, &text).unwrap();
+    drop(text);
+    let script = "ulimit -v 400000; exec \"$0\" \"$@\"";
+    let args = [
+        "-c",
+        script,
+        support::PROGRAM,
+        "user",
+        "import",
+        "hostile",
+        "--from",
+        format,
+        "--domain",
+        "example.com",
+        "--json",
+    ];
+    let mut command = sandbox.other_command("/usr/bin/time", &["-f", "%M", "sh"]);
+    let output = command.args(args).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let peak: u64 = stderr.lines().last().unwrap().parse().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{format}: {stderr}");
+    assert!(!stderr.contains("panicked"), "{format}: {stderr}");
+    assert!(peak < 64 * 1024, "{format}: {peak} KiB");
+    assert!(
+        sandbox
+            .json(&["user", "list"])
+            .as_array()
+            .unwrap()
+            .is_empty(),
+        "{format}"
+    );
+}
+
+#[test]
+fn no_part_of_a_dump_takes_more_memory_where_it_never_ends() {
+    let sandbox = Sandbox::new();
+    let values = "CREATE TABLE mailbox (username text, password text); INSERT INTO mailbox VALUES ";
+    for (begin, on) in [
+        ("", "('a',"),
+        ("(", "'x' "),
+        ("(E'", "\\"),
+        ("; CREATE TABLE mailbox (", "a,"),
+        ("; INSERT INTO mailbox (", "[a],"),
+        ("; $x$", "$y$"),
+        ("; [", "]]"),
+        ("; /*", "**"),
+        ("; ", "-- MySQL dump\n"),
+        ("; DELIMITER $$\n", "DELIMITER $$\n"),
+    ] {
+        let mut text = format!("{values}{begin}").into_bytes();
+        text.extend(on.repeat(66_000_000 / on.len()).as_bytes());
+        refused_in_little_memory(&sandbox, "postfixadmin", text);
+    }
+    let mut text = String::from("VERSION=3\nHEADER=END\n");
+    let long = "x".repeat(270);
+    for i in 0..220_000 {
+        let key = format!("{long}{i}\\00example.com\\00cmusaslsecretOTP");
+        writeln!(text, " {key}\n 1").unwrap();
+    }
+    refused_in_little_memory(&sandbox, "sasldb", text.into_bytes());
 }
