@@ -143,8 +143,9 @@ fn sasldb(sandbox: &Sandbox) -> Vec<String> {
 }
 
 /// What it hashes with, as it is set up: the default, PHP's own, Dovecot's.
-const POSTFIXADMIN: [&str; 7] = [
+const POSTFIXADMIN: [&str; 8] = [
     "md5crypt",
+    "md5",
     "php_crypt:SHA512",
     "php_crypt:SHA256",
     "php_crypt:BLOWFISH",

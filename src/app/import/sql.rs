@@ -296,7 +296,15 @@ impl Dump<'_> {
                 .map(|i| values[i].clone())
         };
         let (username, hash, active) = if self.table == "mailbox" {
-            (has("username"), has("password"), has("active"))
+            // PostfixAdmin's oldest: nothing says what it is.
+            let is_md5 = |hash: &String| {
+                hash.len() == 32 && hash.bytes().all(|letter| letter.is_ascii_hexdigit())
+            };
+            let hash = has("password").map(|hash| match hash {
+                hash if is_md5(&hash) => format!("{{PLAIN-MD5}}{hash}"),
+                hash => hash,
+            });
+            (has("username"), hash, has("active"))
         } else {
             (has("key"), has("value"), None)
         };
