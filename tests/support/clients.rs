@@ -125,7 +125,8 @@ impl Job<'_> {
     }
 
     fn python(&self, client: &str) -> Command {
-        let fetched = |program: &str| format!("{FETCHED}/python/bin/{program}");
+        // Its other programs know where they were put, and the folder may be moved.
+        let fetched = format!("{FETCHED}/python/bin/python");
         match client {
             "python" => {
                 self.put("mail.py", self.snippet);
@@ -135,7 +136,7 @@ impl Job<'_> {
                 let settings = format!("SECRET_KEY = 'x'\n{}", self.snippet);
                 self.put("settings.py", &settings);
                 let args = ["-m", "django", "sendtestemail", self.to];
-                let mut command = self.run(&fetched("python"), &args);
+                let mut command = self.run(&fetched, &args);
                 command
                     .env("PYTHONPATH", self.home)
                     .env("DJANGO_SETTINGS_MODULE", "settings");
@@ -143,8 +144,8 @@ impl Job<'_> {
             }
             _ => {
                 self.put("app.py", self.snippet);
-                let args = ["--app", "app", "send-test", self.to];
-                self.run(&fetched("flask"), &args)
+                let args = ["-m", "flask", "--app", "app", "send-test", self.to];
+                self.run(&fetched, &args)
             }
         }
     }
