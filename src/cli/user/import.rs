@@ -52,7 +52,7 @@ pub struct Import {
     #[arg(long)]
     update: bool,
 
-    /// Delete users that are not in the file
+    /// Delete users that are not in the file, which must have at least one
     #[arg(long, conflicts_with = "skip_bad")]
     prune: bool,
 

@@ -71,12 +71,13 @@ The other formats:
   docker-mailserver    postfix-accounts.cf
   sasldb               what db_dump prints of /etc/sasldb2; of what sasldblistusers2 prints the names
   mailgun-json         /v3/domains/DOMAIN/credentials: names alone, so --output-dir is needed
+  A dump has to be whole: one that lacks the line with which its program ends is refused.
 
 Hashes:
   As Dovecot writes them, {SCHEME}…, or by their own $id$: Argon2i and Argon2id, bcrypt, yescrypt,
   scrypt (passlib's and crypt's), PBKDF2 (Dovecot's and passlib's), SCRAM-SHA-1 and -256,
   SHA512-CRYPT, SHA256-CRYPT, MD5-CRYPT and $apr1$, SSHA512, SSHA256, SSHA, SMD5, SHA512, SHA256,
-  SHA, MD5 in hex. {PLAIN} is hashed on its way in. They are verified as they are, and become
+  SHA, MD5; also as LDAP has them. {PLAIN} is hashed on its way in. They are verified as they are, and become
   Argon2id at the first good sign-in. A password that was replaced here since is not brought back.
 
 Caps:
