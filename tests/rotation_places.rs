@@ -87,6 +87,13 @@ fn p2_what_another_user_needs_is_not_replaced() {
             "\" \n",
             &["--env-name", "PW", "--write-env"],
         ),
+        (
+            "url",
+            "PW=smtp://a:",
+            "@mail.example.com\n",
+            &["--env-name", "PW", "--write-env"],
+        ),
+        ("env-as-a-file", "A=1\nPW='", "'\n", &["--write-file"]),
     ] {
         let text = format!("{before}{a}{after}");
         fs::write(ground.path(name), &text).unwrap();

@@ -194,6 +194,20 @@ pub fn look(tried: &[u8]) -> Look {
     }
 }
 
+/// The keys of passwords that were generated here and stand in a text, with whatever
+/// else; of the short form, which nothing marks, only where there is nothing else.
+pub fn keys_in(text: &[u8]) -> impl Iterator<Item = KeyId> {
+    let whole = text.trim_ascii();
+    let words = whole.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_');
+    let words = words.filter(move |word| word.starts_with(PREFIX.as_bytes()) && *word != whole);
+    std::iter::once(whole)
+        .chain(words)
+        .filter_map(|word| match look(word) {
+            Look::Generated(key) => Some(key),
+            Look::Mistyped | Look::Chosen => None,
+        })
+}
+
 /// The random end of a generated username: easy to read out, hard to mistake.
 pub fn short_name(length: usize, random: Random) -> Result<String> {
     let mut name = String::with_capacity(length);

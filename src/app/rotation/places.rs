@@ -10,7 +10,7 @@ use super::Courier;
 use crate::error::{Error, Result};
 use crate::model::delivery::Delivery;
 use crate::model::name::Username;
-use crate::model::password::{Look, look};
+use crate::model::password::keys_in;
 
 /// Those of one run. A file that is written for a second user would be the only
 /// place where the first one's password was.
@@ -83,16 +83,15 @@ impl App {
         }
         let now = self.now();
         for (path, found) in courier.found(delivery, username) {
-            let Look::Generated(key) = look(found.trim_ascii()) else {
-                continue;
-            };
-            let own = self.store.hashes(username)?;
-            if own.iter().any(|hash| hash.key == key) {
-                continue;
-            }
-            if let Some(other) = self.store.other_holder(username, &key, now)? {
-                let path = path.display().to_string();
-                return Ok(Some(Shared { path, other }.error(username)));
+            for key in keys_in(&found) {
+                let own = self.store.hashes(username)?;
+                if own.iter().any(|hash| hash.key == key) {
+                    continue;
+                }
+                if let Some(other) = self.store.other_holder(username, &key, now)? {
+                    let path = path.display().to_string();
+                    return Ok(Some(Shared { path, other }.error(username)));
+                }
             }
         }
         Ok(None)
