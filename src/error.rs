@@ -123,12 +123,8 @@ pub enum Error {
     RotationRunning,
     #[error("nothing says where the new password of {0} should go")]
     NoDelivery(String),
-    #[error("{username} would have its password in {path}, as {other} has")]
-    PlaceTaken {
-        username: String,
-        path: String,
-        other: String,
-    },
+    #[error("{username} {why}")]
+    PlaceTaken { username: String, why: String },
     #[error("what the store says about deliveries would run as root, and {0} can write the store")]
     UntrustedDelivery(String),
     #[error("{0} has one password only, which nothing replaces")]

@@ -260,7 +260,7 @@ fn hashes(sandbox: &Sandbox) -> Vec<(String, String)> {
 }
 
 #[test]
-#[ignore = "needs root, Postfix, Dovecot, apache2-utils, sasl2-bin: run tests/run"]
+#[ignore = "needs root, Postfix, Dovecot, apache2-utils, sasl2-bin, PHP: run tests/run"]
 fn everybody_signs_in_with_the_old_password_before_and_after() {
     let sandbox = serve::store();
     let place = Place::new();

@@ -59,11 +59,10 @@ impl Places {
 }
 
 impl Shared {
-    fn error(self, username: &Username) -> Error {
+    fn error(&self, username: &Username) -> Error {
         Error::PlaceTaken {
             username: username.to_string(),
-            path: self.path,
-            other: self.other.to_string(),
+            why: self.to_string(),
         }
     }
 }
