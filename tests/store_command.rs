@@ -240,7 +240,10 @@ fn roles_have_the_least_rights() {
     let url = server.database("mail");
     let sandbox = Sandbox::empty();
     ok_at(&sandbox, &url, &["domain", "add", "example.com"]);
-    ok_at(&sandbox, &url, &["user", "create", "shop@example.com"]);
+    let create = ["user", "create", "shop@example.com", "--reveal", "raw"];
+    let held = sandbox.folder.path().join("held");
+    fs::write(&held, ok_at(&sandbox, &url, &create)).unwrap();
+    ok_at(&sandbox, &url, &["user", "create", "other@example.com"]);
     let change: [&[&str]; 3] = [
         &["user", "create", "new@example.com", "--quiet"],
         &["user", "reset", "shop@example.com", "--quiet"],
@@ -269,6 +272,11 @@ fn roles_have_the_least_rights() {
         for command in look {
             ok_at(&sandbox, &own, command);
         }
+        // For which it has to know whose password that is, and no hash.
+        let to = ["--write-file", held.to_str().unwrap(), "--dry-run"];
+        let plan = [&["user", "rotate", "other@example.com"], &to[..]].concat();
+        let plan = ok_at(&sandbox, &own, &plan);
+        assert!(plan.contains("as shop@example.com has"), "{role}: {plan}");
         for command in change {
             let run = run_at(&sandbox, &own, command);
             assert_eq!(run.code, changes, "{role} {command:?}: {}", run.stderr);
