@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use smtpcred::error::{Error, Result};
 use smtpcred::model::actor::Actor;
-use smtpcred::model::event::Stamp;
+use smtpcred::model::event::EventStamp;
 use smtpcred::model::hash::{Cost, Hasher};
 use smtpcred::model::name::Username;
 use smtpcred::model::password::{Form, Password};
@@ -224,7 +224,8 @@ fn hashed() -> Result<NewPassword> {
     let password = Password::generate(Form::Full, random)?;
     let bytes = password.expose().as_bytes();
     Ok(NewPassword {
-        key: password.key_id(random)?,
+        generated: true,
+        password_id: password.password_id(random)?,
         hash: Hasher::default().hash(bytes, FLOOR, random)?,
     })
 }
@@ -245,7 +246,7 @@ fn ours(store: PathBuf, name: &str) -> Result<()> {
     let mut store = Store::open(&Location::File(store), Access::Existing)?;
     let username: Username = name.parse()?;
     let password = hashed()?;
-    let stamp = Stamp {
+    let stamp = EventStamp {
         at: Time::from_epoch(now()),
         actor: Actor {
             name: "bench".into(),
@@ -275,7 +276,7 @@ fn plain(store: &Path, name: &str) -> rusqlite::Result<()> {
         "PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA synchronous = FULL",
     )?;
     let password = hashed().expect("a hash");
-    let (key, hash) = (password.key.as_str(), password.hash.as_str());
+    let (key, hash) = (password.password_id.as_str(), password.hash.as_str());
     let now = now();
     db.execute_batch("BEGIN IMMEDIATE")?;
     db.execute(
@@ -283,13 +284,13 @@ fn plain(store: &Path, name: &str) -> rusqlite::Result<()> {
         (name, now),
     )?;
     db.execute(
-        "INSERT INTO passwords (username, key_id, hash, created_at) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO passwords (username, password_id, hash, created_at) VALUES (?1, ?2, ?3, ?4)",
         (name, key, hash, now),
     )?;
     db.execute(
         "INSERT INTO events (at, actor, host, action, domain, username, fields)
         VALUES (?1, 'bench', 'here', 'user.create', 'example.com', ?2, ?3)",
-        (now, name, format!("{{\"key\":\"{key}\"}}")),
+        (now, name, format!("{{\"password_id\":\"{key}\"}}")),
     )?;
     db.execute_batch("COMMIT")
 }

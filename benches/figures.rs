@@ -77,10 +77,10 @@ fn main() -> ExitCode {
 // --- The figures -----------------------------------------------------------
 
 /// For the `sqlite3` shell: what a list tells, in its order.
-const SHELL_LIST: &str = "SELECT u.username, u.label, u.suspended_at, u.created_at, p.key_id,
+const SHELL_LIST: &str = "SELECT u.username, u.label, u.suspended_at, u.created_at, p.password_id,
             p.created_at, l.seen_at, l.address
         FROM users u LEFT JOIN passwords p ON p.username = u.username
-        LEFT JOIN last_connections l ON l.username = p.username AND l.key_id = p.key_id
+        LEFT JOIN last_connections l ON l.username = p.username AND l.password_id = p.password_id
         ORDER BY u.username";
 
 /// Ten users listed, beside the `sqlite3` shell with the same query.
@@ -158,7 +158,7 @@ const SHELL_SAME: &str = "SELECT u.username, u.domain, u.label,
             CASE WHEN u.suspended_at IS NOT NULL THEN 'suspended'
                 WHEN u.expires_at <= 1800000000 THEN 'expired'
                 WHEN p.retires_at > 1800000000 THEN 'overlap' ELSE 'active' END AS status,
-            p.key_id AS key, strftime('%Y-%m-%dT%H:%M:%SZ', p.created_at, 'unixepoch')
+            p.password_id AS key, strftime('%Y-%m-%dT%H:%M:%SZ', p.created_at, 'unixepoch')
                 AS password_created_at,
             1800000000 - p.created_at AS password_age_seconds,
             strftime('%Y-%m-%dT%H:%M:%SZ', p.retires_at, 'unixepoch') AS retires_at,
@@ -168,7 +168,7 @@ const SHELL_SAME: &str = "SELECT u.username, u.domain, u.label,
             strftime('%Y-%m-%dT%H:%M:%SZ', u.suspended_at, 'unixepoch') AS suspended_at,
             strftime('%Y-%m-%dT%H:%M:%SZ', u.created_at, 'unixepoch') AS created_at
         FROM users u LEFT JOIN passwords p ON p.username = u.username
-        LEFT JOIN last_connections l ON l.username = p.username AND l.key_id = p.key_id
+        LEFT JOIN last_connections l ON l.username = p.username AND l.password_id = p.password_id
         ORDER BY u.username";
 
 /// Everything there is, in each format, beside the `sqlite3` shell sorted the same way:

@@ -6,14 +6,12 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-#[path = "../tests/support/postgres.rs"]
-mod server;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use postgres::{Client, NoTls};
-use server::Postgres;
 use smtpcred::store::{Access, Location, Store};
+use support::postgres::Postgres;
 
 const USERS: u32 = 1_000_000;
 const LOOK_UPS: u32 = 20_000;
@@ -21,10 +19,10 @@ const ROUNDS: u32 = 5;
 const GOAL: f64 = 1.3;
 
 /// As `src/store/sign_ins.rs` has it.
-const SQL: &str = "SELECT u.expires_at, u.suspended_at, p.key_id, p.hash, p.retires_at
+const SQL: &str = "SELECT u.expires_at, u.suspended_at, p.password_id, p.hash, p.retires_at
     FROM users u
     LEFT JOIN passwords p ON p.username = u.username AND p.hash IS NOT NULL
-    WHERE u.username = $1 ORDER BY p.created_at DESC, p.key_id";
+    WHERE u.username = $1 ORDER BY p.created_at DESC, p.password_id";
 
 fn name(i: u32) -> String {
     format!("app-{}@example.com", i.wrapping_mul(7_919) % USERS)
@@ -40,7 +38,7 @@ fn main() -> ExitCode {
             FROM generate_series(0, {USERS} - 1) i"
     ));
     database.sql(
-        "INSERT INTO passwords (username, key_id, hash, created_at)
+        "INSERT INTO passwords (username, password_id, hash, created_at)
             SELECT username, 'K0000001', '$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$'
                 || repeat('A', 43), 1700000000 FROM users",
     );

@@ -88,7 +88,7 @@ fn fill(program: &Path, store: &Path) {
         )
         .expect("a user");
         tx.execute(
-            "INSERT INTO passwords (username, key_id, hash, created_at)
+            "INSERT INTO passwords (username, password_id, hash, created_at)
             VALUES (?1, 'key00001', '$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$7FfsnA6vUe7qLpL/3Kqc3uR48ZJyFbUVt7jWZlf0Htk', 1600000000)",
             [&name],
         )

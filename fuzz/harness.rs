@@ -1,26 +1,29 @@
 //! What must hold for whatever strangers send. Run by `cargo fuzz run TARGET`
-//! with what it makes up, and by `tests/fuzz_corpus.rs` with what it found.
+//! with what it makes up, and by `tests/meta/fuzz_corpus.rs` with what it found.
 
 // Each target uses one of them.
 #![allow(dead_code)]
 
+use std::io::BufReader;
 use std::time::{Duration, Instant};
 
 use smtpcred::app::dns::{Subject, check};
+use smtpcred::formats::format::ImportFormat;
+use smtpcred::formats::row::{Columns, ParsedRow};
 use smtpcred::model::dns::spf::{self, Spf};
-use smtpcred::model::dns::{Answer, Ask, Failure, Kind, Value};
-use smtpcred::model::hash::{Cost, Hash};
+use smtpcred::model::dns::{DnsAnswer, DnsClient, DnsFailure, RecordType, RecordValue};
+use smtpcred::model::hash::{Cost, Given, Hash, given, unlocked};
 use smtpcred::model::plan::Plan;
 use smtpcred::model::text::escaped;
-use smtpcred::protocol::auth::{Conversation, MAX_LINE, Step};
-use smtpcred::protocol::policy::{Action, Reader};
-use smtpcred::protocol::sasl::{self, Credentials};
+use smtpcred::protocol::auth::{AuthConversation, AuthStep, MAX_LINE};
+use smtpcred::protocol::policy::{PolicyAction, PolicyReader};
+use smtpcred::protocol::sasl::{self, SaslCredentials};
 
 /// Lines of a mail server. `!` and `?` are ours: the oldest request that is
 /// being checked turns out right, or wrong.
 pub fn auth(data: &[u8]) {
     let start = Instant::now();
-    let mut conversation = Conversation::default();
+    let mut conversation = AuthConversation::default();
     let mut checking: Vec<u32> = Vec::new();
     for (n, line) in data.split(|byte| *byte == b'\n').enumerate() {
         if line.len() > MAX_LINE {
@@ -34,8 +37,8 @@ pub fn auth(data: &[u8]) {
         }
         let now = start + Duration::from_secs(10 * n as u64);
         match conversation.line(line, now) {
-            Step::Nothing => {}
-            Step::Reply(reply) => {
+            AuthStep::Nothing | AuthStep::Remembering => {}
+            AuthStep::Reply(reply) => {
                 let id = id_of(&reply);
                 assert!(
                     !checking.contains(&id),
@@ -43,16 +46,16 @@ pub fn auth(data: &[u8]) {
                 );
                 assert!(!reply.starts_with("OK"), "not checked, and right");
             }
-            Step::Check(request, credentials) => {
+            AuthStep::Check(request, credentials) => {
                 is_whole(&credentials);
                 assert!(!checking.contains(&request.id), "checked twice");
                 checking.push(request.id);
             }
-            Step::Malformed(request) => {
+            AuthStep::Malformed(request) => {
                 assert!(!checking.contains(&request.id), "checked twice");
                 checking.push(request.id);
             }
-            Step::HangUp(why) => {
+            AuthStep::HangUp(why) => {
                 assert!(!why.is_empty());
                 return;
             }
@@ -63,7 +66,7 @@ pub fn auth(data: &[u8]) {
     }
 }
 
-fn answer(conversation: &mut Conversation, id: u32, right: bool) {
+fn answer(conversation: &mut AuthConversation, id: u32, right: bool) {
     // Given up after a CANCEL, nobody waits for it.
     if let Some(reply) = conversation.answer(id, right.then_some("a@example.com")) {
         assert_eq!(id_of(&reply), id);
@@ -92,14 +95,14 @@ fn id_of(reply: &str) -> u32 {
     id
 }
 
-fn is_whole(credentials: &Credentials) {
+fn is_whole(credentials: &SaslCredentials) {
     assert!(!credentials.username.is_empty() && credentials.username.len() <= 320);
     let password = &credentials.password;
     assert!(!password.is_empty() && password.len() <= 1024 && !password.contains(&0));
 }
 
 pub fn policy(data: &[u8]) {
-    let mut reader = Reader::default();
+    let mut reader = PolicyReader::default();
     for line in data.split(|byte| *byte == b'\n') {
         match reader.line(line) {
             Err(_) => return,
@@ -112,7 +115,7 @@ pub fn policy(data: &[u8]) {
                     request.username,
                     request.instance,
                 ] {
-                    is_one_answer(&Action::Refuse {
+                    is_one_answer(&PolicyAction::Refuse {
                         code: "450 4.7.1",
                         text,
                     });
@@ -122,11 +125,11 @@ pub fn policy(data: &[u8]) {
             }
         }
     }
-    is_one_answer(&Action::Dunno);
+    is_one_answer(&PolicyAction::Dunno);
 }
 
 /// `action=` and words, and an empty line, and nothing Postfix takes for more.
-fn is_one_answer(action: &Action) {
+fn is_one_answer(action: &PolicyAction) {
     let reply = action.to_reply();
     let text = reply
         .strip_prefix("action=")
@@ -155,7 +158,7 @@ pub fn sasl(data: &[u8]) {
             head.is_some_and(|head| head.is_empty() || head == user),
             "not what came"
         );
-        assert_eq!(format!("{credentials:?}"), "Credentials(…)");
+        assert_eq!(format!("{credentials:?}"), "SaslCredentials(…)");
     }
     if let Some(username) = sasl::username(data) {
         assert_eq!(username.as_bytes(), data);
@@ -196,27 +199,27 @@ struct Strangers<'a> {
     asked: usize,
 }
 
-impl Ask for Strangers<'_> {
-    fn ask(&mut self, _: &str, _: Kind) -> Answer {
+impl DnsClient for Strangers<'_> {
+    fn ask(&mut self, _: &str, _: RecordType) -> DnsAnswer {
         let line = self.lines[self.asked % self.lines.len()];
         self.asked += 1;
         let value = |part: &str| {
             let (kind, rest) = part.split_at_checked(1).unwrap_or(("", ""));
             match (kind, rest.parse()) {
-                ("A", Ok(address)) => Value::Address(address),
-                ("M", _) => Value::Exchange {
+                ("A", Ok(address)) => RecordValue::Address(address),
+                ("M", _) => RecordValue::Exchange {
                     preference: 10,
                     host: rest.to_owned(),
                 },
-                ("N", _) => Value::Name(rest.to_owned()),
-                _ => Value::Text(rest.to_owned()),
+                ("N", _) => RecordValue::Name(rest.to_owned()),
+                _ => RecordValue::Text(rest.to_owned()),
             }
         };
         match line {
-            "0" => Answer::NoData,
-            "X" => Answer::NoSuchName,
-            "F" => Answer::Failed(Failure::CannotTell("it does not know".into())),
-            line => Answer::Found(line.split('\t').map(value).collect()),
+            "0" => DnsAnswer::NoData,
+            "X" => DnsAnswer::NoSuchName,
+            "F" => DnsAnswer::Failed(DnsFailure::CannotTell("it does not know".into())),
+            line => DnsAnswer::Found(line.split('\t').map(value).collect()),
         }
     }
 }
@@ -272,5 +275,93 @@ pub fn plan(data: &[u8]) {
             printable(&problem.key) && printable(&problem.reason),
             "{problem:?}"
         );
+    }
+}
+
+/// The columns of our own CSV and JSON.
+const COLUMNS: Columns = Columns {
+    known: &[
+        "username",
+        "label",
+        "hash",
+        "senders",
+        "daily_limit",
+        "domain",
+    ],
+    needed: &["username"],
+};
+
+/// Reads a file in pieces of `at_once` bytes, and returns what came of each row and of
+/// the whole.
+fn read(format: ImportFormat, data: &[u8], at_once: usize) -> (Vec<String>, Option<String>) {
+    let mut rows = Vec::new();
+    let mut input = BufReader::with_capacity(at_once, data);
+    let outcome = format.read(COLUMNS, &mut input, &mut |row| {
+        rows.push(match row {
+            ParsedRow::Good(row) => {
+                assert!(row.number >= 1);
+                format!("{} {:?} {:?}", row.number, row.fields, row.text)
+            }
+            ParsedRow::Bad(problem, text) => {
+                assert!(
+                    problem.row >= 1 && !problem.reason.is_empty(),
+                    "{problem:?}"
+                );
+                assert_eq!(escaped(&problem.reason), problem.reason);
+                assert!(problem.column.len() <= 30, "{problem:?}");
+                format!("{problem:?} {text:?}")
+            }
+        });
+        Ok(())
+    });
+    (rows, outcome.err().map(|error| error.to_string()))
+}
+
+/// However a file arrives, the same comes of it.
+fn import(format: ImportFormat, data: &[u8]) {
+    let whole = read(format, data, 64 * 1024);
+    assert_eq!(read(format, data, 1), whole);
+}
+
+pub fn csv(data: &[u8]) {
+    import(ImportFormat::Csv, data);
+}
+
+pub fn json(data: &[u8]) {
+    import(ImportFormat::Json, data);
+}
+
+/// All three kinds of lines.
+pub fn passwd(data: &[u8]) {
+    import(ImportFormat::DovecotPasswd, data);
+    import(ImportFormat::Htpasswd, data);
+    import(ImportFormat::DockerMailserver, data);
+}
+
+pub fn sasldb(data: &[u8]) {
+    import(ImportFormat::Sasldb, data);
+}
+
+/// The tables of both programs.
+pub fn sql(data: &[u8]) {
+    import(ImportFormat::PostfixAdmin, data);
+    import(ImportFormat::Maddy, data);
+}
+
+/// A hash from a file is refused, or kept in a form that the store reads again.
+pub fn hash(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Some(rest) = unlocked(text) {
+        assert!(rest.len() < text.len());
+    }
+    match given(text) {
+        Ok(Given::Hash(hash)) => {
+            let stored = Hash::stored(hash.as_str()).expect("read again");
+            assert_eq!(stored.scheme(), hash.scheme());
+        }
+        Ok(Given::Plain(password)) => assert!(password.len() <= text.len()),
+        Err(reason) => assert!(!reason.is_empty()),
     }
 }

@@ -1,28 +1,35 @@
 //! smtpcred hands out, rotates and revokes SMTP credentials.
 //!
-//! The folders are layers, and names point downwards only:
+//! The folders are layers: each names only those to the right of its arrow. All of them
+//! name `model` and `error`, which name no other.
 //!
 //! ```text
-//! main -> cli -> app -> store -> model
-//!         cli -> serve -> app, protocol
-//!         cli -> deliver -> app, smtp
-//!         cli -> dns, smtp
-//!         cli -> doctor -> app, smtp, protocol
+//! cli     -> serve, deliver, doctor, smtp, dns, app, store, files, host
+//! doctor  -> app, smtp, protocol, store, files
+//! deliver -> app, smtp, files
+//! serve   -> app, protocol, files
+//! app     -> store, formats
+//! store   -> files, tls
+//! smtp    -> tls
 //! ```
 //!
 //! - `cli`: the terminal: arguments, output, prompts, the clipboard
 //! - `serve`: sockets and threads around the protocols and `app`
-//! - `deliver`: commands and files that new passwords are taken to
-//! - `doctor`: what is set up on this machine, examined
-//! - `smtp`: a client of mail servers
-//! - `dns`: a client of name servers
-//! - `protocol`: what mail servers say, lines to meaning, pure
+//! - `deliver`: runs commands and writes files that get new passwords
+//! - `doctor`: checks what is set up on this machine
 //! - `app`: what smtpcred does, without a terminal, SQL or a socket
 //! - `store`: every SQL statement
-//! - `model`: checked values, pure
-//! - `error`: what can go wrong, and the exit codes; named by everybody
+//! - `smtp`: a client for mail servers
+//! - `dns`: a client for name servers
+//! - `tls`: which certificates every client trusts
+//! - `protocol`: reads and writes the lines that mail servers exchange; pure
+//! - `formats`: reads the files of other systems; pure
+//! - `files`: opens and writes files in folders that other users may change
+//! - `host`: the clock, random numbers, the actor, the process
+//! - `model`: checked values and the rules about them; pure
+//! - `error`: every error with its message, hint, code and exit code
 
-// One module prints, one place exits, nothing that input can cause panics.
+// One folder prints, one place exits, nothing that input can cause panics.
 // (Tests may.)
 #![warn(
     clippy::dbg_macro,
@@ -40,8 +47,13 @@ pub mod deliver;
 pub mod dns;
 pub mod doctor;
 pub mod error;
+pub mod files;
+pub mod formats;
+pub mod host;
 pub mod model;
 pub mod protocol;
 pub mod serve;
 pub mod smtp;
 pub mod store;
+#[cfg(any(feature = "postgres", feature = "smtp"))]
+mod tls;

@@ -105,14 +105,14 @@ const FILL: &str = "
     INSERT INTO users (username, domain, label, created_at)
         SELECT name, printf('domain-%d.example', i % 50), printf('Application %d', i % 9973), at
         FROM made;
-    INSERT INTO passwords (username, key_id, hash, created_at)
+    INSERT INTO passwords (username, password_id, hash, created_at)
         SELECT name, key, printf('$argon2id$v=19$m=19456,t=2,p=1$%.22s$%.43s',
             hex(randomblob(16)), hex(randomblob(32))), at
         FROM made;
-    INSERT INTO passwords (username, key_id, hash, created_at, retires_at)
+    INSERT INTO passwords (username, password_id, hash, created_at, retires_at)
         SELECT name, 'Old' || key, hash, created_at - 9, 4000000000
         FROM made JOIN passwords ON username = name WHERE i % 16 = 0;
-    INSERT INTO passwords (username, key_id, hash, created_at, retires_at)
+    INSERT INTO passwords (username, password_id, hash, created_at, retires_at)
         SELECT name, 'Old' || key, NULL, at - 9, at FROM made WHERE i % 16 = 1;
-    INSERT INTO last_connections (username, key_id, seen_at, address)
+    INSERT INTO last_connections (username, password_id, seen_at, address)
         SELECT name, key, at + 60, printf('192.0.2.%d', i % 256) FROM made WHERE i % 2 = 0;";

@@ -1,8 +1,10 @@
-//! Repeated good sign-ins, beside Dovecot and its cache.
+//! Repeated good sign-ins, beside Dovecot and its cache, and beside a server that decides
+//! nothing.
 
 use std::path::Path;
 use std::time::Duration;
 
+use crate::echo::Echo;
 use crate::ours::{Ours, SignIns, good};
 use crate::peers::Dovecot;
 use crate::{Report, load, paired};
@@ -48,5 +50,15 @@ pub fn measure(report: &mut Report) {
         let what =
             format!("repeated sign-ins, {connections} at once / Dovecot {{ARGON2ID}}, cache");
         report.rates(&what, rates, 500.0);
+    }
+    let echo = Echo::start(ours.sandbox.folder.path());
+    for connections in [1, 8, 64, 512] {
+        let rates = paired(
+            || rate(&serve.auth, connections, WINDOW),
+            || rate(&echo.socket, connections, WINDOW),
+        );
+        let what =
+            format!("repeated sign-ins, {connections} at once / a server that decides nothing");
+        report.rates(&what, rates, 0.80);
     }
 }

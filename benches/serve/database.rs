@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::ours::{Ours, SignIns, good};
-use crate::postgres::Postgres;
+use crate::support::postgres::Postgres;
 use crate::{Report, load, paired};
 
 const USERS: usize = 100;

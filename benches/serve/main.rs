@@ -8,14 +8,14 @@
 
 mod auth;
 mod database;
+mod echo;
 mod first;
 mod load;
 mod memory;
 mod ours;
 mod peers;
 mod policy;
-#[path = "../../tests/support/postgres.rs"]
-mod postgres;
+mod remembered;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
@@ -32,13 +32,17 @@ fn main() -> ExitCode {
         first::hash_and_tell();
         return ExitCode::SUCCESS;
     }
+    if args.iter().any(|arg| arg == echo::SERVER) {
+        echo::serve();
+    }
     let names: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
-    let figures: [Figure; 5] = [
+    let figures: [Figure; 6] = [
         ("auth", auth::measure),
         ("database", database::measure),
         ("first", first::measure),
         ("policy", policy::measure),
         ("memory", memory::measure),
+        ("remembered", remembered::measure),
     ];
     for name in &names {
         let known = figures.iter().any(|(figure, _)| figure == name);

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use smtpcred::model::hash::{Cost, Hasher};
+use smtpcred::model::hash::Cost;
 
 use crate::Report;
 use crate::load::Protocol;
-use crate::ours::{Ours, SignIns};
+use crate::ours::{Ours, SignIns, cheap_hash};
 use crate::peers::Dovecot;
 
 const USERS: u32 = 10_000;
@@ -20,14 +20,7 @@ const IDLE: f64 = 8.0 * 1024.0;
 const PER_CONNECTION: f64 = 1.0;
 
 pub fn measure(report: &mut Report) {
-    let cheap = Cost { m: 8, t: 1, p: 1 };
-    let salt = |bytes: &mut [u8]| {
-        bytes.fill(7);
-        Ok(())
-    };
-    let hash = Hasher::default()
-        .hash(PASSWORD.as_bytes(), cheap, salt)
-        .expect("a hash");
+    let hash = cheap_hash(PASSWORD);
     // As many at the full cost as make every worker hash.
     let ours = Ours::with_users(16);
     ours.add("new", USERS, hash.as_str());
@@ -77,11 +70,11 @@ pub fn measure(report: &mut Report) {
 
 /// What was only just used may still be given back or written away: that
 /// happens every second, and with timers once they are due, within 8 s.
-fn settle() {
+pub fn settle() {
     std::thread::sleep(Duration::from_secs(10));
 }
 
-fn without_argon2(pid: u32) -> f64 {
+pub fn without_argon2(pid: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     kib(&status, "VmRSS:").expect("its memory") - argon2(pid)
 }

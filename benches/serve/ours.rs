@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use nix::unistd::Uid;
 use rusqlite::Connection;
+use smtpcred::model::hash::{Cost, Hash, Hasher};
 
 use crate::load::{self, Protocol, Set, Turn};
 use crate::peers::Running;
@@ -57,7 +58,7 @@ impl Ours {
             )
             .expect("a user");
             tx.execute(
-                "INSERT INTO passwords (username, key_id, hash, created_at)
+                "INSERT INTO passwords (username, password_id, hash, created_at)
                     VALUES (?1, 'K0000001', ?2, 1700000000)",
                 [&name, hash],
             )
@@ -145,6 +146,18 @@ impl SignIns {
         let set = good(socket, 16, &mut source);
         assert_eq!(load::all(set) as usize, self.0.len());
     }
+}
+
+/// A hash at the lowest cost.
+pub fn cheap_hash(password: &str) -> Hash {
+    let cheap = Cost { m: 8, t: 1, p: 1 };
+    let salt = |bytes: &mut [u8]| {
+        bytes.fill(7);
+        Ok(())
+    };
+    Hasher::default()
+        .hash(password.as_bytes(), cheap, salt)
+        .expect("a hash")
 }
 
 /// The attributes of a request, its password at the end.

@@ -20,7 +20,7 @@ pub fn measure(report: &mut Report) {
     let ours = Ours::with_users(USERS);
     for user in &ours.users {
         ours.sandbox
-            .ok(&["user", "set", &user.name, "--daily-limit", LIMIT]);
+            .noted(&["user", "set", &user.name, "--daily-limit", LIMIT]);
     }
     let names: Vec<&str> = ours.users.iter().map(|user| &*user.name).collect();
     let mut serve = ours.serve();

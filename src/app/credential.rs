@@ -1,79 +1,115 @@
-//! Creating and resetting: a new password is handed over in full before the
-//! change that makes it work is committed (promise 2).
+//! Creates users and resets passwords: a new password is delivered in full before the
+//! change that makes it valid is committed (promise 2).
 
-use super::settings::Connection;
-use super::users::{UserRequest, limit_reached};
-use super::{App, need_domain, need_user};
+use super::capacity::DomainCapacity;
+use super::domains::need_same_domain;
+use super::settings::SmtpServer;
+use super::usernames::free_username;
+use super::users::{UserRequest, limit_reached, need_same};
+use super::{App, need_user};
 use crate::error::{Error, Result};
+use crate::model::domain::Domain;
 use crate::model::duration::Duration;
 use crate::model::hash::Cost;
 use crate::model::label::Label;
 use crate::model::name::{DomainName, Username};
-use crate::model::password::{KeyId, Password, Random, short_name};
+use crate::model::password::{Password, PasswordId};
 use crate::model::time::Time;
 use crate::model::user::User;
 use crate::store::{DomainChange, NewPassword, NewUser, OldPasswords, Store, Tx};
 
-/// All that is needed to sign in.
+/// Everything needed to sign in.
 pub struct Credential {
+    /// The user.
     pub username: Username,
+    /// The password.
     pub password: Password,
-    pub key: KeyId,
-    pub connection: Connection,
+    /// The ID that lists show for it.
+    pub password_id: PasswordId,
+    /// Where the application connects.
+    pub server: SmtpServer,
+    /// When the user expires, if ever.
     pub expires_at: Option<Time>,
-    /// Why somebody is shown this: for people.
+    /// Why the password is shown, for people.
     pub occasion: &'static str,
+    /// What happens to the previous password if the change is made now. A person who
+    /// looks at this panel for a long time delays both.
+    pub replaces: Option<OldPasswords>,
 }
 
-/// New passwords on their way to whoever asked for them. The app decides when; the
-/// command line decides how.
+/// New passwords on their way to the caller. The app decides when they are delivered, the
+/// command line how.
 pub trait Pending {
-    /// The change is made and not committed; the password has to be out of our
-    /// hands when this returns. The store is locked: it must not wait long.
-    fn deliver(&mut self) -> Result<()>;
+    /// Completes the delivery. The change is made and not committed; the store is locked, so
+    /// this must not wait long.
+    fn commit_delivery(&mut self) -> Result<()>;
 
-    /// The change was not committed after all.
+    /// Takes the password back: the change was not committed.
     fn withdraw(&mut self);
+
+    /// Returns whether someone may already have the password. If the change then fails, they
+    /// must learn that it is not valid.
+    fn is_out(&self) -> bool;
 }
 
+/// New passwords that are handed over one at a time.
 pub trait Handover: Pending {
-    /// Takes the credential before the store is locked, and may wait for a
-    /// person. What fails here changes nothing.
-    fn prepare(&mut self, credential: Credential) -> Result<()>;
+    /// Presents the credential before the store is locked, and may wait for a person. If
+    /// this fails, nothing changes.
+    fn present(&mut self, credential: Credential) -> Result<()>;
+
+    /// Returns whether a person looked at it and confirmed the state that was shown.
+    fn is_confirmed(&self) -> bool {
+        false
+    }
 }
 
-/// Who gets the new password.
+/// What happened before a change is made.
+struct Handed<'a> {
+    now: Time,
+    /// A person confirmed the state at that time.
+    confirmed: bool,
+    new: &'a NewPassword,
+}
+
+/// The username of a new user.
 pub enum Name {
+    /// The name that the admin chose.
     Chosen(Username),
-    /// From the label, in this domain.
+    /// Generated from the label, in this domain.
     Generated(DomainName, Option<Label>),
 }
 
+/// A user to create.
 pub struct CreateRequest {
+    /// Its name.
     pub name: Name,
+    /// Add the domain if it does not exist.
     pub add_domain: bool,
+    /// Its values.
     pub user: UserRequest,
 }
 
 impl App {
-    /// Settles the username of a user to be created, and finds early what the
-    /// store would refuse late.
-    pub fn plan_user(&mut self, request: &CreateRequest) -> Result<Username> {
-        self.now().plausible()?;
+    /// Chooses the username of a new user, and checks early what would make its creation
+    /// fail later. Also returns its domain, if that exists.
+    pub fn plan_user(&mut self, request: &CreateRequest) -> Result<(Username, Option<Domain>)> {
+        request.user.expires_at(self.now().plausible()?)?;
         let domain = match &request.name {
             Name::Chosen(username) => username.domain(),
             Name::Generated(domain, _) => domain.clone(),
         };
-        match self.store.domain(&domain)? {
-            Some(found) => limit_reached(&mut self.store, &found)?,
+        let there = self.store.domain(&domain)?;
+        match &there {
+            Some(found) => limit_reached(&mut self.store, found)?,
             None if request.add_domain => {}
             None => return Err(Error::DomainNotFound(domain.to_string())),
         }
-        match &request.name {
+        let username = match &request.name {
             Name::Chosen(username) if self.store.user(username)?.is_some() => {
-                Err(Error::UserExists(username.to_string()))
+                return Err(Error::UserExists(username.to_string()));
             }
-            Name::Chosen(username) => Ok(username.clone()),
+            Name::Chosen(username) => username.clone(),
             Name::Generated(domain, label) => {
                 let random = self.world.random;
                 free_username(
@@ -82,28 +118,33 @@ impl App {
                     domain,
                     label.as_ref(),
                     &|_| false,
-                )
+                )?
             }
-        }
+        };
+        Ok((username, there))
     }
 
+    /// Adds the user to the domain that existed at planning time, or to a new one.
     pub fn create_user(
         &mut self,
         username: &Username,
+        domain: Option<&Domain>,
         request: &CreateRequest,
         password: Password,
         handover: &mut dyn Handover,
     ) -> Result<User> {
-        let domain = username.domain();
-        let expires_at = request.user.expires.map(|expiry| expiry.from(self.now()));
+        let expires_at = request.user.expires_at(self.now())?;
         let credential = self.credential(username, password, expires_at, "New user")?;
-        let new = self.hashed(&credential)?;
-        handover.prepare(credential)?;
-
+        let add_domain = request.add_domain && domain.is_none();
         let request = &request.user;
-        let add_domain = self.store.domain(&domain)?.is_none();
-        let tx = self.begin()?;
-        commit_handed_over(tx, handover, |tx| {
+        self.hand_over(credential, handover, |tx, handed| {
+            // A person may have looked at the password for longer than that.
+            if let Some(passed) = expires_at.filter(|at| *at <= handed.now) {
+                return Err(Error::ExpiryPassed(passed.to_string()));
+            }
+            if let Some(seen) = domain {
+                need_same_domain(tx.store(), seen)?;
+            }
             let user = NewUser {
                 username,
                 label: request.label.as_ref(),
@@ -112,21 +153,33 @@ impl App {
                 sending: &request.sending,
                 rotation: &request.rotation,
             };
-            add_user(tx, add_domain, &user, &new)
-        })?;
-        need_user(&mut self.store, username)
+            let mut capacity = DomainCapacity::default();
+            capacity.look_up(tx.store(), [username.domain()].iter())?;
+            add_user(tx, &mut capacity, add_domain, &user, handed.new)?;
+            need_user(tx.store(), username)
+        })
     }
 
-    /// Whether the user has a password of this key that has not stopped. Also where
-    /// whoever made it is gone, and its commit is under way.
-    pub fn has_key(&mut self, username: &Username, key: &KeyId) -> Result<bool> {
+    /// Returns whether each user has a live password with this ID. Waits for a commit
+    /// that a lost client left behind.
+    pub fn have_live_passwords(
+        &mut self,
+        passwords: &[(Username, PasswordId)],
+    ) -> Result<Vec<bool>> {
         let now = self.now();
         self.store.wait_for_commits()?;
-        let user = self.store.user(username)?;
-        Ok(user.is_some_and(|user| user.live_keys(now).any(|live| live.id == *key)))
+        let names: Vec<_> = passwords.iter().map(|(username, _)| username).collect();
+        let users = self.store.users_named(&names)?;
+        let has = |user: Option<User>, password_id: &PasswordId| {
+            user.is_some_and(|user| user.live_passwords(now).any(|live| live.id == *password_id))
+        };
+        let both = users.into_iter().zip(passwords);
+        Ok(both
+            .map(|(user, (_, password_id))| has(user, password_id))
+            .collect())
     }
 
-    /// Finds early what a reset would be refused for late.
+    /// Checks early what would make a reset fail later. Returns the user.
     pub fn plan_reset(&mut self, username: &Username, overlap: Option<Duration>) -> Result<User> {
         let now = self.now().plausible()?;
         let user = need_user(&mut self.store, username)?;
@@ -134,28 +187,60 @@ impl App {
         Ok(user)
     }
 
+    /// Replaces the password of the planned user, not of a later one with the same
+    /// name.
     pub fn reset_password(
         &mut self,
-        username: &Username,
+        seen: &User,
         overlap: Option<Duration>,
         password: Password,
         handover: &mut dyn Handover,
     ) -> Result<User> {
-        let expires_at = need_user(&mut self.store, username)?.expires_at;
-        let credential = self.credential(username, password, expires_at, "New password")?;
-        let new = self.hashed(&credential)?;
-        handover.prepare(credential)?;
+        let username = &seen.username;
+        let mut credential =
+            self.credential(username, password, seen.expires_at, "New password")?;
+        let old = |now: Time| match overlap {
+            None => OldPasswords::Stop,
+            Some(overlap) => OldPasswords::RetireAt(now.plus(overlap)),
+        };
+        credential.replaces = Some(old(self.now()));
+        self.hand_over(credential, handover, |tx, handed| {
+            let user = need_same(tx.store(), seen)?;
+            let stops = |user: &User| user.password().map(|password| password.id.clone());
+            if handed.confirmed && stops(&user) != stops(seen) {
+                return Err(Error::ChangedMeanwhile(format!(
+                    "the password of {username} was replaced meanwhile"
+                )));
+            }
+            overlap_free(tx.store(), &user, overlap, handed.now)?;
+            tx.reset_password(username, handed.new, old(handed.now))?;
+            need_user(tx.store(), username)
+        })
+    }
 
-        // Now, not before: a person may have looked at the password for long.
-        let now = self.now();
-        let old = overlap.map_or(OldPasswords::Stop, |d| OldPasswords::RetireAt(now.plus(d)));
-        let tx = self.begin()?;
-        commit_handed_over(tx, handover, |tx| {
-            let user = need_user(tx.store(), username)?;
-            overlap_free(tx.store(), &user, overlap, now)?;
-            tx.reset_password(username, &new, old)
-        })?;
-        need_user(&mut self.store, username)
+    /// Shows the password, makes the change and commits it. A failure after the
+    /// password may be known withdraws the password. The change carries the time at
+    /// which it is made: a person may have looked at the password for a long time.
+    fn hand_over(
+        &mut self,
+        credential: Credential,
+        handover: &mut dyn Handover,
+        change: impl FnOnce(&mut Tx<'_>, &Handed) -> Result<User>,
+    ) -> Result<User> {
+        let new = self.hashed(&credential)?;
+        handover.present(credential)?;
+        let handed = Handed {
+            now: self.now(),
+            confirmed: handover.is_confirmed(),
+            new: &new,
+        };
+        let tx = match self.begin() {
+            Ok(tx) => tx,
+            Err(error) => return Err(withdrawn(handover, error)),
+        };
+        // The user is read before the commit: after it, nothing may fail that
+        // would make a valid password look invalid.
+        commit_handed_over(tx, handover, |tx| change(tx, &handed))
     }
 
     fn credential(
@@ -166,12 +251,13 @@ impl App {
         occasion: &'static str,
     ) -> Result<Credential> {
         Ok(Credential {
-            key: password.key_id(self.world.random)?,
-            connection: self.connection_of(&username.domain())?,
+            password_id: password.password_id(self.world.random)?,
+            server: self.server_of(&username.domain())?,
             username: username.clone(),
             password,
             expires_at,
             occasion,
+            replaces: None,
         })
     }
 
@@ -179,84 +265,67 @@ impl App {
         let cost: Cost = self.store.settings()?.argon2;
         let password = credential.password.expose().as_bytes();
         Ok(NewPassword {
-            key: credential.key.clone(),
+            password_id: credential.password_id.clone(),
             hash: self.hasher.hash(password, cost, self.world.random)?,
+            generated: credential.password.is_generated(),
         })
     }
 }
 
-/// The label in the letters of a username, and a short random part.
-pub(super) fn free_username(
-    mut store: Option<&mut Store>,
-    random: Random,
-    domain: &DomainName,
-    label: Option<&Label>,
-    taken: &dyn Fn(&Username) -> bool,
-) -> Result<Username> {
-    const TRIES: usize = 20;
-    let stem = stem(label.map_or("", Label::as_str));
-    for _ in 0..TRIES {
-        let local = format!("{stem}-{}", short_name(RANDOM, random)?);
-        let username = Username::new(&local, domain)?;
-        let there = match store.as_deref_mut() {
-            Some(store) => store.user(&username)?.is_some(),
-            None => false,
-        };
-        if !there && !taken(&username) {
-            return Ok(username);
-        }
-    }
-    Err(Error::System(
-        "no free username was found; choose one".into(),
-    ))
-}
-
 /// Makes the change, hands the password over, commits; in this order.
-pub(super) fn commit_handed_over(
+pub(super) fn commit_handed_over<T>(
     mut tx: Tx<'_>,
     handover: &mut dyn Pending,
-    change: impl FnOnce(&mut Tx<'_>) -> Result<()>,
-) -> Result<()> {
-    // Before the delivery, whatever fails is only the change; after it, the
-    // person who has the password must be told that it is not valid.
-    let made = change(&mut tx).and_then(|()| tx.flush());
-    if let Err(error) = made {
-        drop(tx);
-        handover.withdraw();
-        return Err(error);
-    }
-    if let Err(error) = handover.deliver() {
-        drop(tx);
-        handover.withdraw();
-        return Err(error);
-    }
-    tx.commit().map_err(|error| match error {
-        // It may be valid: whoever has it keeps it.
-        unknown @ Error::CommitUnknown { .. } => unknown,
-        error => {
-            handover.withdraw();
-            Error::NotStored(Box::new(error))
+    change: impl FnOnce(&mut Tx<'_>) -> Result<T>,
+) -> Result<T> {
+    let made = change(&mut tx)
+        .and_then(|made| tx.flush().map(|()| made))
+        .and_then(|made| handover.commit_delivery().map(|()| made));
+    let made = match made {
+        Ok(made) => made,
+        Err(error) => {
+            drop(tx);
+            return Err(withdrawn(handover, error));
         }
-    })
+    };
+    match tx.commit() {
+        Ok(()) => Ok(made),
+        // The password may be valid, so the recipient keeps it.
+        Err(unknown @ Error::CommitUnknown { .. }) => Err(unknown),
+        Err(error) => Err(withdrawn(handover, error)),
+    }
 }
 
-/// And its domain, where that is wanted.
+/// Withdraws an uncommitted password and reports that it is not valid, because
+/// someone may already have it.
+pub(super) fn withdrawn(handover: &mut dyn Pending, error: Error) -> Error {
+    let is_out = handover.is_out();
+    handover.withdraw();
+    if is_out {
+        Error::NotStored(Box::new(error))
+    } else {
+        error
+    }
+}
+
+/// Adds a user, and its domain if asked to. `capacity` has looked the domain up in this change.
 pub(super) fn add_user(
     tx: &mut Tx<'_>,
+    capacity: &mut DomainCapacity,
     add_domain: bool,
     user: &NewUser,
     password: &NewPassword,
 ) -> Result<()> {
     let domain = user.username.domain();
-    if add_domain && tx.store().domain(&domain)?.is_none() {
+    if add_domain && !capacity.has(&domain) {
         tx.add_domain(&domain, &DomainChange::default())?;
+        capacity.add(&domain);
     }
-    let found = need_domain(tx.store(), &domain)?;
-    limit_reached(tx.store(), &found)?;
+    capacity.take(&domain)?;
     tx.add_user(user, password)
 }
 
-/// At most two passwords live at any time.
+/// Fails if an overlap would leave a user with more than two live passwords.
 fn overlap_free(
     store: &mut Store,
     user: &User,
@@ -267,62 +336,19 @@ fn overlap_free(
         return Ok(());
     }
     let username = user.username.to_string();
-    let retiring = user.live_keys(now).filter_map(|key| key.retires_at).max();
+    let retiring = user
+        .live_passwords(now)
+        .filter_map(|password| password.retires_at)
+        .max();
     if let Some(until) = retiring {
         let until = until.to_string();
         return Err(Error::OverlapRunning { username, until });
     }
     match store.unfinished(&user.username)? {
-        Some(unfinished) if unfinished.key.is_some() => Err(Error::RotationUnfinished {
+        Some(unfinished) if unfinished.password_id.is_some() => Err(Error::RotationUnfinished {
             username,
             reason: unfinished.reason().to_owned(),
         }),
         _ => Ok(()),
-    }
-}
-
-/// Of a generated username: what makes it another one.
-const RANDOM: usize = 4;
-
-/// Whether this is a name that a label could have been given here.
-pub(super) fn is_named_after(username: &Username, label: &Label) -> bool {
-    let local = username.as_str().split('@').next().unwrap_or_default();
-    let random = local.strip_prefix(&stem(label.as_str()));
-    random.is_some_and(|rest| rest.len() == RANDOM + 1 && rest.starts_with('-'))
-}
-
-fn stem(label: &str) -> String {
-    const MAX: usize = 40;
-    let mut stem = String::new();
-    for c in label.chars().map(|c| c.to_ascii_lowercase()) {
-        if c.is_ascii_alphanumeric() {
-            stem.push(c);
-        } else if !stem.is_empty() && !stem.ends_with('-') {
-            stem.push('-');
-        }
-        if stem.len() == MAX {
-            break;
-        }
-    }
-    let stem = stem.trim_end_matches('-');
-    if stem.is_empty() { "user" } else { stem }.to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::stem;
-
-    #[test]
-    fn usernames_follow_labels() {
-        for (label, expected) in [
-            ("WordPress", "wordpress"),
-            ("Contact form (old)", "contact-form-old"),
-            ("日本", "user"),
-            ("", "user"),
-            ("--x--", "x"),
-        ] {
-            assert_eq!(stem(label), expected, "{label}");
-        }
-        assert_eq!(stem(&"ab ".repeat(40)).len(), 40);
     }
 }

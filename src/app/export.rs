@@ -1,22 +1,25 @@
-//! Giving users out: to files that an import takes back, and to other systems.
+//! Exports users: to files that an import reads again, and to other systems.
 
 use super::{App, need_domain};
 use crate::error::Result;
 use crate::model::name::DomainName;
-use crate::model::roster::{Kept, KeptPassword};
 use crate::model::time::Time;
+use crate::model::transfer::{StoredPassword, StoredUser};
 
-/// A user, and its passwords that work: the newest, and one beside it.
+/// A user with its live passwords.
 pub struct Exported {
-    pub user: Kept,
-    pub password: Option<KeptPassword>,
-    pub old: Option<KeptPassword>,
-    /// It cannot sign in now, whatever the password.
+    /// The user.
+    pub user: StoredUser,
+    /// The newest live password.
+    pub password: Option<StoredPassword>,
+    /// The old password, while it still works.
+    pub old: Option<StoredPassword>,
+    /// Whether it is suspended or has expired.
     pub stopped: bool,
 }
 
 impl App {
-    /// By username, in constant memory.
+    /// Calls `each` for all users, or those of a domain, by username, in constant memory.
     pub fn export(
         &mut self,
         domain: Option<&DomainName>,
@@ -27,18 +30,19 @@ impl App {
             need_domain(&mut self.store, domain)?;
         }
         self.store
-            .kept(domain, &mut |user| each(exported(user, now)))
+            .stored_users(domain, &mut |user| each(exported(user, now)))
     }
 }
 
-fn exported(user: Kept, now: Time) -> Exported {
+fn exported(user: StoredUser, now: Time) -> Exported {
     let mut live: Vec<_> = user.live(now).cloned().collect();
-    // The one that stays comes first.
+    // The password that does not retire comes first.
     live.sort_by_key(|p| p.retires_at.is_some());
     let mut live = live.into_iter();
     let passed = |at: Option<i64>| at.is_some_and(|at| at != 0 && at <= now.epoch());
     Exported {
-        stopped: user.entry.suspended_at.is_some_and(|at| at != 0) || passed(user.entry.expires_at),
+        stopped: user.record.suspended_at.is_some_and(|at| at != 0)
+            || passed(user.record.expires_at),
         password: live.next(),
         old: live.next(),
         user,
@@ -46,8 +50,8 @@ fn exported(user: Kept, now: Time) -> Exported {
 }
 
 impl Exported {
-    /// In the form other programs that read Dovecot's take; nothing for a hash that
-    /// none of them knows.
+    /// Returns the hash in Dovecot's form, or `None` if other programs that read that form
+    /// do not know the scheme.
     pub fn for_dovecot(&self) -> Option<String> {
         let hash = self.password.as_ref()?.hash.as_deref()?;
         let Some((scheme, data)) = hash.strip_prefix('{').and_then(|rest| rest.split_once('}'))
@@ -55,7 +59,7 @@ impl Exported {
             return Some(format!("{{ARGON2ID}}{hash}"));
         };
         match scheme {
-            // By the crypt(3) of the machine.
+            // Schemes of crypt(3) on the machine.
             "YESCRYPT" => Some(format!("{{CRYPT}}{data}")),
             "SCRYPT" if data.starts_with("$7$") => Some(format!("{{CRYPT}}{data}")),
             "SCRYPT" | "APR1" | "PBKDF2-SHA256" | "PBKDF2-SHA512" => None,

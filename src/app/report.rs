@@ -1,62 +1,82 @@
-//! What an admin should look at: passwords that are old, users that are not used,
-//! what is about to end.
+//! Reports what needs attention: old passwords, unused users, upcoming expiries.
 
 use super::App;
 use crate::error::Result;
 use crate::model::duration::Duration;
 use crate::model::hash::{Cost, Hash};
 use crate::model::name::Username;
-use crate::model::password::KeyId;
+use crate::model::password::PasswordId;
 use crate::model::rotation::Unfinished;
 use crate::model::time::Time;
 use crate::model::user::User;
-use crate::store::{Concerns, Noteworthy, Page};
+use crate::store::{ReportFilter, ReportRow, UserScan};
 
-/// What is looked for; absent is not.
+/// What to look for; absent means not to.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wanted {
+pub struct ReportRequest {
+    /// Users without a connection for this long.
     pub stale: Option<Duration>,
+    /// Users that have never been used.
     pub never_used: bool,
+    /// Users that have expired, or will within this time.
     pub expiring: Option<Duration>,
+    /// Passwords that are older than this.
     pub old_passwords: Option<Duration>,
+    /// Users with an old password that still works.
     pub overlaps: bool,
+    /// Rotations that did not finish.
     pub unfinished: bool,
-    pub weak_hashes: Weak,
+    /// Weak hashes.
+    pub weak_hashes: WeakHashes,
 }
 
 /// Hashes that are easier to guess from than today's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Weak {
+pub enum WeakHashes {
+    /// No hashes.
     #[default]
     No,
-    /// Those that are no hindrance at all.
+    /// Only hashes that are fast to guess from.
     Fast,
-    /// All that the next good sign-in replaces.
+    /// All hashes that the next good sign-in replaces.
     All,
 }
 
+/// A reason for attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Matter {
-    /// Its rotation came to no end.
+    /// Its rotation did not finish.
     Unfinished,
+    /// The user has expired.
     Expired,
+    /// The user expires soon.
     Expiring,
+    /// The password is older than requested.
     OldPassword,
+    /// An old password still works.
     Overlap,
+    /// The user has never been used.
     NeverUsed,
+    /// The user has not been used for a while.
     Stale,
+    /// The hash is weak.
     WeakHash,
 }
 
-pub struct Finding {
+/// A user and why it needs attention.
+pub struct ReportFinding {
+    /// The user.
     pub username: Username,
+    /// The reason.
     pub matter: Matter,
-    /// Since when, or from when on.
+    /// When it began, or will begin.
     pub at: Time,
+    /// More about it, for people.
     pub detail: Option<String>,
 }
 
 impl Matter {
+    /// All reasons, in the order in which they are counted.
     pub const ALL: [Self; 8] = [
         Self::Unfinished,
         Self::Expired,
@@ -68,6 +88,7 @@ impl Matter {
         Self::WeakHash,
     ];
 
+    /// Returns the name in JSON and tables.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Unfinished => "unfinished_rotation",
@@ -83,25 +104,22 @@ impl Matter {
 }
 
 impl App {
-    /// By username; of each user all that is found. A page is of so many users.
+    /// Reports findings in batches as the store is read, by username. Ends after `limit`
+    /// users with findings.
     pub fn report(
         &mut self,
-        wanted: Wanted,
-        page: &Page,
-        each: &mut dyn FnMut(Finding) -> Result<()>,
+        wanted: ReportRequest,
+        mut scan: UserScan,
+        most: Option<u32>,
+        each: &mut dyn FnMut(Vec<ReportFinding>) -> Result<()>,
     ) -> Result<()> {
         let now = self.now().plausible()?;
         let cost = self.store.settings()?.argon2;
         let concerns = wanted.concerns(now, cost);
-        let mut left = page.most.unwrap_or(u32::MAX);
-        let mut after = page.after.to_owned();
-        loop {
-            let users = self.store.noteworthy(&concerns, &after, now)?;
-            let Some(last) = users.last() else {
-                return Ok(());
-            };
-            last.user.username.as_str().clone_into(&mut after);
-            for Noteworthy {
+        let mut left = most.unwrap_or(u32::MAX);
+        while let Some(users) = self.store.report_rows(&concerns, &mut scan, now)? {
+            let mut piece = Vec::new();
+            for ReportRow {
                 user,
                 hashes,
                 unfinished,
@@ -113,34 +131,34 @@ impl App {
                     weak_hashes(&user, &hashes, wanted.weak_hashes, cost, now, &mut found);
                 }
                 left -= u32::from(!found.is_empty());
-                for (matter, at, detail) in found {
-                    each(Finding {
-                        username: user.username.clone(),
-                        matter,
-                        at,
-                        detail,
-                    })?;
-                }
+                piece.extend(found.into_iter().map(|(matter, at, detail)| ReportFinding {
+                    username: user.username.clone(),
+                    matter,
+                    at,
+                    detail,
+                }));
                 if left == 0 {
-                    return Ok(());
+                    return each(piece);
                 }
             }
+            each(piece)?;
         }
+        Ok(())
     }
 }
 
-impl Wanted {
-    fn concerns(self, now: Time, cost: Cost) -> Concerns {
-        Concerns {
+impl ReportRequest {
+    fn concerns(self, now: Time, cost: Cost) -> ReportFilter {
+        ReportFilter {
             expires_by: self.expiring.map(|within| now.plus(within)),
             password_by: self.old_passwords.map(|age| now.minus(age)),
             overlaps: self.overlaps,
             never_used: self.never_used,
             silent_since: self.stale.map(|age| now.minus(age)),
             hash_unlike: match self.weak_hashes {
-                Weak::No => None,
-                Weak::Fast => Some(Hash::ARGON2.to_owned()),
-                Weak::All => Some(Hash::beginning(cost)),
+                WeakHashes::No => None,
+                WeakHashes::Fast => Some(Hash::ARGON2.to_owned()),
+                WeakHashes::All => Some(Hash::beginning(cost)),
             },
             unfinished: self.unfinished,
         }
@@ -154,7 +172,7 @@ fn is_unfinished(rotation: &Unfinished) -> Found {
     (Matter::Unfinished, rotation.began_at, Some(reason))
 }
 
-fn matters(user: &User, concerns: &Concerns, now: Time, found: &mut Vec<Found>) {
+fn matters(user: &User, concerns: &ReportFilter, now: Time, found: &mut Vec<Found>) {
     if let (Some(by), Some(at)) = (concerns.expires_by, user.expires_at) {
         if at <= now {
             found.push((Matter::Expired, at, None));
@@ -162,19 +180,19 @@ fn matters(user: &User, concerns: &Concerns, now: Time, found: &mut Vec<Found>) 
             found.push((Matter::Expiring, at, None));
         }
     }
-    if let (Some(by), Some(key)) = (concerns.password_by, user.newest_key())
-        && key.created_at <= by
+    if let (Some(by), Some(password)) = (concerns.password_by, user.password())
+        && password.created_at <= by
     {
-        let detail = Some(format!("key {}", key.id));
-        found.push((Matter::OldPassword, key.created_at, detail));
+        let detail = Some(format!("password ID {}", password.id));
+        found.push((Matter::OldPassword, password.created_at, detail));
     }
     if concerns.overlaps {
-        for key in user.live_keys(now) {
-            if let Some(at) = key.retires_at {
-                let last = key.last_connection.as_ref();
+        for password in user.live_passwords(now) {
+            if let Some(at) = password.retires_at {
+                let last = password.last_connection.as_ref();
                 let detail = match last {
-                    Some(last) => format!("old key {} last used {}", key.id, last.at),
-                    None => format!("old key {} was never used", key.id),
+                    Some(last) => format!("old password {} last used {}", password.id, last.at),
+                    None => format!("old password {} was never used", password.id),
                 };
                 found.push((Matter::Overlap, at, Some(detail)));
             }
@@ -193,27 +211,28 @@ fn matters(user: &User, concerns: &Concerns, now: Time, found: &mut Vec<Found>) 
 
 fn weak_hashes(
     user: &User,
-    hashes: &[(KeyId, String)],
-    which: Weak,
+    hashes: &[(PasswordId, String)],
+    which: WeakHashes,
     cost: Cost,
     now: Time,
     found: &mut Vec<Found>,
 ) {
-    if which == Weak::No {
+    if which == WeakHashes::No {
         return;
     }
-    for key in user.live_keys(now) {
-        let hash = hashes.iter().find(|(id, _)| *id == key.id);
+    for password in user.live_passwords(now) {
+        let hash = hashes.iter().find(|(id, _)| *id == password.id);
         let scheme = hash.and_then(|(_, hash)| Hash::weak_scheme(hash, cost));
-        let Some(scheme) = scheme.filter(|scheme| which == Weak::All || scheme.is_fast()) else {
+        let Some(scheme) = scheme.filter(|scheme| which == WeakHashes::All || scheme.is_fast())
+        else {
             continue;
         };
         let how = if scheme.is_fast() {
-            ", fast to guess from"
+            ", a weak hash (fast to crack)"
         } else {
             ""
         };
-        let detail = format!("key {}: {}{how}", key.id, scheme.name());
-        found.push((Matter::WeakHash, key.created_at, Some(detail)));
+        let detail = format!("password ID {}: {}{how}", password.id, scheme.name());
+        found.push((Matter::WeakHash, password.created_at, Some(detail)));
     }
 }

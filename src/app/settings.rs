@@ -1,24 +1,28 @@
-//! What an application has to be told to connect.
+//! Settings, and the servers that applications connect to.
 
 use super::{App, need_domain};
 use crate::error::Result;
 use crate::model::name::{DomainName, HostName};
 use crate::model::rotation::RotationRules;
 use crate::model::settings::{Ports, Settings};
-use crate::store::{Owner, SettingsChange};
+use crate::store::{Scope, SettingsChange};
 
 /// Where to connect: a domain's own server, or the installation's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Connection {
+pub struct SmtpServer {
+    /// The server's name, `None` if none is set.
     pub host: Option<HostName>,
+    /// The ports to offer.
     pub ports: Ports,
 }
 
 impl App {
+    /// Returns the settings of the installation.
     pub fn settings(&mut self) -> Result<Settings> {
         self.store.settings()
     }
 
+    /// Changes settings and returns all of them.
     pub fn set_settings(&mut self, change: &SettingsChange) -> Result<Settings> {
         let mut tx = self.begin()?;
         tx.set_settings(change)?;
@@ -26,31 +30,48 @@ impl App {
         self.settings()
     }
 
+    /// Returns the rules of rotations that the installation sets.
     pub fn installation_rotation(&mut self) -> Result<RotationRules> {
-        self.store.own_rotation_rules(Owner::INSTALLATION)
+        self.store.own_rotation_rules(Scope::INSTALLATION)
     }
 
-    pub fn connection(&mut self, domain: Option<&DomainName>) -> Result<Connection> {
+    /// Returns where the users of a domain connect, or users in general. Fails if the
+    /// domain does not exist.
+    pub fn server(&mut self, domain: Option<&DomainName>) -> Result<SmtpServer> {
         match domain {
             Some(name) => {
                 need_domain(&mut self.store, name)?;
-                self.connection_of(name)
+                self.server_of(name)
             }
             None => Ok(self.settings()?.into()),
         }
     }
 
-    /// Also for a domain that is only about to be added.
-    pub fn connection_of(&mut self, domain: &DomainName) -> Result<Connection> {
-        let mut connection: Connection = self.settings()?.into();
-        if let Some(host) = self.store.domain(domain)?.and_then(|d| d.host) {
-            connection.host = Some(host);
+    /// Returns where users of a domain connect. The domain need not exist yet.
+    pub fn server_of(&mut self, domain: &DomainName) -> Result<SmtpServer> {
+        match self.servers_of(&[domain])?.pop() {
+            Some(server) => Ok(server),
+            None => Ok(self.settings()?.into()),
         }
-        Ok(connection)
+    }
+
+    /// Returns where the users of each domain connect.
+    pub(super) fn servers_of(&mut self, domains: &[&DomainName]) -> Result<Vec<SmtpServer>> {
+        let common: SmtpServer = self.settings()?.into();
+        let found = self.store.domains_named(domains)?.into_iter();
+        let servers = found.map(|domain| {
+            let own = domain.and_then(|domain| domain.host);
+            let host = own.or_else(|| common.host.clone());
+            SmtpServer {
+                host,
+                ports: common.ports,
+            }
+        });
+        Ok(servers.collect())
     }
 }
 
-impl From<Settings> for Connection {
+impl From<Settings> for SmtpServer {
     fn from(settings: Settings) -> Self {
         Self {
             host: settings.host,

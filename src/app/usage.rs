@@ -1,4 +1,4 @@
-//! What was sent, and who was refused: what a running relay wrote down.
+//! Lists what was sent and which sign-ins were refused, as a running relay recorded it.
 
 use super::{App, need_domain, need_user};
 use crate::error::Result;
@@ -6,40 +6,51 @@ use crate::model::domain::Domain;
 use crate::model::duration::Duration;
 use crate::model::limits::{Limits, OnLimit};
 use crate::model::name::{DomainName, Username};
-use crate::model::refusal::Refusals;
+use crate::model::refused_sign_ins::RefusedSignIns;
 use crate::model::rotation::{RotationRules, Unfinished};
 use crate::model::time::Time;
 use crate::model::usage::{Usage, UsageBy};
 use crate::model::user::User;
-use crate::store::{Owner, Page, RefusalKey, SendingRules};
+use crate::store::{Page, RefusalKey, Scope, SendingRules};
 
-/// A user with all that is known of it.
+/// Everything about a user.
 pub struct Detail {
+    /// The user.
     pub user: User,
+    /// The rules for its mail, from all levels.
     pub rules: SendingRules,
     /// Refused sign-ins, the latest first.
-    pub refusals: Vec<Refusals>,
+    pub refusals: Vec<RefusedSignIns>,
+    /// The rules of its rotation, from all levels.
     pub rotation: RotationRules,
+    /// Its rotation that did not finish, if any.
     pub unfinished: Option<Unfinished>,
 }
 
-/// A domain with all that is known of it.
+/// Everything about a domain.
 pub struct DomainDetail {
+    /// The domain.
     pub domain: Domain,
+    /// How many users it has.
     pub users: u64,
+    /// The domain's own limits.
     pub limits: Limits,
+    /// What happens at a limit; `None` if the installation decides.
     pub on_limit: Option<OnLimit>,
+    /// The domain's own rules of rotation.
     pub rotation: RotationRules,
+    /// Its users cannot send until it is verified.
     pub must_be_verified: bool,
 }
 
 impl App {
+    /// Returns everything about a user. Fails if it does not exist.
     pub fn user_detail(&mut self, username: &Username) -> Result<Detail> {
         let user = need_user(&mut self.store, username)?;
         let rules = self.store.sending_rules(username)?;
         let Some(rules) = rules else {
-            // Deleted between the two.
-            return Err(crate::error::Error::UserNotFound(username.to_string()));
+            // It was deleted between the two statements.
+            return Err(username.not_found());
         };
         Ok(Detail {
             user,
@@ -50,8 +61,8 @@ impl App {
         })
     }
 
-    /// Refused sign-ins of a user, the latest first.
-    pub(super) fn refusals(&mut self, username: &Username) -> Result<Vec<Refusals>> {
+    /// Returns refused sign-ins that were meant for a user, the latest first.
+    pub(super) fn refusals(&mut self, username: &Username) -> Result<Vec<RefusedSignIns>> {
         let mut refusals = Vec::new();
         self.list_refusals(Some(username), None, None, None, &mut |found| {
             refusals.push(found);
@@ -60,18 +71,21 @@ impl App {
         Ok(refusals)
     }
 
+    /// Returns everything about a domain. Fails if it does not exist.
     pub fn domain_detail(&mut self, name: &DomainName) -> Result<DomainDetail> {
         let domain = need_domain(&mut self.store, name)?;
         Ok(DomainDetail {
             users: self.store.user_count(name)?,
-            limits: self.store.limits(Owner::domain(name))?,
+            limits: self.store.limits(Scope::domain(name))?,
             on_limit: self.store.domain_on_limit(name)?,
-            rotation: self.store.own_rotation_rules(Owner::domain(name))?,
+            rotation: self.store.own_rotation_rules(Scope::domain(name))?,
             must_be_verified: self.store.settings()?.require_verified_domains,
             domain,
         })
     }
 
+    /// Passes the usage within this time to the callback, today included. By days, the page
+    /// begins after a date.
     pub fn usage(
         &mut self,
         by: UsageBy,
@@ -82,7 +96,7 @@ impl App {
         const DAY: i64 = 86_400;
         let day = self.store.settings()?.day;
         let today = Usage::day_of(self.now(), &day);
-        // Today counts: 1d is today alone.
+        // Today is included, so 1d means only today.
         let mut first = (today - within.seconds().div_euclid(DAY) + 1).min(today);
         let after = (!page.after.is_empty()).then_some(page.after);
         if by == UsageBy::Day
@@ -95,21 +109,30 @@ impl App {
         self.store.usage(by, first, after, most, each)
     }
 
+    /// Passes refused sign-ins to the callback, the latest first: those meant for a user,
+    /// or all of them; those within this time; at most `most` after a given one.
     pub fn list_refusals(
         &mut self,
         username: Option<&Username>,
         within: Option<Duration>,
         after: Option<RefusalKey>,
         most: Option<u32>,
-        each: &mut dyn FnMut(Refusals) -> Result<()>,
+        each: &mut dyn FnMut(RefusedSignIns) -> Result<()>,
     ) -> Result<()> {
         let since = within.map_or(0, |d| self.now().epoch() - d.seconds());
-        self.store.refusals(
-            username.map(Username::as_str),
-            Time::from_epoch(since),
-            after,
-            most,
-            each,
-        )
+        let since = Time::from_epoch(since);
+        let Some(username) = username else {
+            return self.store.refusals(since, after, most, each);
+        };
+        // Looks at all of them, which are few: the name may have been typed with a
+        // trailing space.
+        let mut left = most.unwrap_or(u32::MAX);
+        self.store.refusals(since, after, None, &mut |refusals| {
+            if left == 0 || !refusals.username.means(username) {
+                return Ok(());
+            }
+            left -= 1;
+            each(refusals)
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! Users, their passwords aside.
+//! Users, except for their passwords.
 
 use super::{App, need_domain, need_user};
 use crate::error::{Error, Result};
@@ -7,66 +7,95 @@ use crate::model::duration::Duration;
 use crate::model::label::Label;
 use crate::model::name::{DomainName, Username};
 use crate::model::rotation::RulesChange;
-use crate::model::settings::{Limit, Setting};
+use crate::model::setting::{LimitValue, Setting};
 use crate::model::time::Time;
 use crate::model::user::{Status, User};
-use crate::store::{Page, SendingChange, Store, UserChange, UserFilter};
+use crate::store::{Page, SendingChange, Store, Tx, UserChange, UserFilter};
 
-/// What may be said of a user when it is created.
+/// The values of a new user.
 #[derive(Debug, Default)]
 pub struct UserRequest {
+    /// A description.
     pub label: Option<Label>,
-    pub daily_limit: Option<Limit>,
+    /// Messages per day.
+    pub daily_limit: Option<LimitValue>,
+    /// When it expires.
     pub expires: Option<Expiry>,
+    /// What it may send.
     pub sending: SendingChange,
+    /// How its password is rotated.
     pub rotation: RulesChange,
 }
 
-/// What to set; absent stays as it is.
+/// The values to set; absent ones stay as they are.
 #[derive(Debug, Default)]
 pub struct UserUpdate {
+    /// A description.
     pub label: Option<Setting<Label>>,
-    pub daily_limit: Option<Setting<Limit>>,
+    /// Messages per day.
+    pub daily_limit: Option<Setting<LimitValue>>,
+    /// When it expires.
     pub expires: Option<Setting<Expiry>>,
+    /// What it may send.
     pub sending: SendingChange,
+    /// How its password is rotated.
     pub rotation: RulesChange,
 }
 
 /// When a user stops signing in.
 #[derive(Clone, Copy, Debug)]
 pub enum Expiry {
+    /// After this time.
     In(Duration),
+    /// At this time.
     At(Time),
 }
 
-impl Expiry {
-    pub const fn from(self, now: Time) -> Time {
-        match self {
-            Self::In(duration) => now.plus(duration),
-            Self::At(at) => at,
-        }
+impl UserRequest {
+    /// Returns when the user expires, `None` if never. Fails if that has passed.
+    pub fn expires_at(&self, now: Time) -> Result<Option<Time>> {
+        self.expires.map(|expiry| expiry.from(now)).transpose()
     }
 }
 
-/// Which users a list is about: all that match everything given.
+impl Expiry {
+    /// Returns the time of the expiry. Fails if that has passed: it makes no sense for a new
+    /// user, and another command suspends one.
+    pub fn from(self, now: Time) -> Result<Time> {
+        let at = match self {
+            Self::In(duration) => now.plus(duration),
+            Self::At(at) => at,
+        };
+        if at <= now {
+            return Err(Error::ExpiryPassed(at.to_string()));
+        }
+        Ok(at)
+    }
+}
+
+/// Which users to list: those that match all given conditions.
 #[derive(Debug, Default)]
-pub struct Wanted {
+pub struct UserQuery {
+    /// Users of this domain.
     pub domain: Option<DomainName>,
+    /// Users with this status.
     pub status: Option<Status>,
-    /// No connection for so long.
+    /// Without a connection for this long.
     pub stale: Option<Duration>,
+    /// Users that have never been used.
     pub never_used: bool,
-    /// Expires within so long, and has not yet.
+    /// Expires within this time, and has not expired yet.
     pub expiring: Option<Duration>,
 }
 
 impl App {
-    /// In pieces: [`crate::store::Store::users_in_pieces`].
+    /// Passes the users that match to the callback, by name. Fails if the domain does not
+    /// exist.
     pub fn list_users(
         &mut self,
-        wanted: &Wanted,
+        wanted: &UserQuery,
         page: &Page,
-        take: &mut dyn FnMut(Vec<User>) -> Result<Vec<User>>,
+        each: &mut dyn FnMut(User) -> Result<()>,
     ) -> Result<()> {
         let now = self.now();
         if let Some(domain) = &wanted.domain {
@@ -79,24 +108,29 @@ impl App {
             never_used: wanted.never_used,
             expires_by: wanted.expiring.map(|within| now.plus(within)),
         };
-        // What was read once is not read again.
+        // Each row is read once, so a cache would only take memory.
         self.store.keep_little()?;
-        self.store.users_in_pieces(&filter, page, now, take)
+        self.store.users(&filter, page, now, each)
     }
 
+    /// Returns a user. Fails if it does not exist.
     pub fn user(&mut self, username: &Username) -> Result<User> {
         need_user(&mut self.store, username)
     }
 
+    /// Changes a user and returns it. Fails if it does not exist, or would expire in the
+    /// past.
     pub fn set_user(&mut self, username: &Username, update: UserUpdate) -> Result<User> {
         let now = self.now();
+        let expires_at = match update.expires {
+            Some(Setting::Some(expiry)) => Some(Setting::Some(expiry.from(now)?)),
+            Some(Setting::None) => Some(Setting::None),
+            None => None,
+        };
         let change = UserChange {
             label: update.label,
             daily_limit: update.daily_limit,
-            expires_at: update.expires.map(|setting| match setting {
-                Setting::None => Setting::None,
-                Setting::Some(expiry) => Setting::Some(expiry.from(now)),
-            }),
+            expires_at,
             sending: update.sending,
             rotation: update.rotation,
         };
@@ -107,12 +141,12 @@ impl App {
         self.user(username)
     }
 
-    /// Says whether anything changed.
+    /// Suspends a user. Returns it, and whether anything changed.
     pub fn suspend_user(&mut self, username: &Username) -> Result<(User, bool)> {
         self.switch_user(username, true)
     }
 
-    /// Says whether anything changed.
+    /// Ends a suspension. Returns the user, and whether anything changed.
     pub fn resume_user(&mut self, username: &Username) -> Result<(User, bool)> {
         self.switch_user(username, false)
     }
@@ -132,16 +166,57 @@ impl App {
         Ok((self.user(username)?, true))
     }
 
-    /// Returns the user as it was.
-    pub fn delete_user(&mut self, username: &Username) -> Result<User> {
+    /// Deletes the user that was seen, not a later one of the same name. Returns it as it
+    /// was.
+    pub fn delete_user(&mut self, seen: &User) -> Result<User> {
+        let username = &seen.username;
         let mut tx = self.begin()?;
-        let user = need_user(tx.store(), username)?;
+        let user = need_same(tx.store(), seen)?;
         tx.delete_user(username)?;
         tx.commit()?;
         Ok(user)
     }
 }
 
+impl App {
+    /// Deletes the users of a batch that were created at the given times. Returns how many.
+    pub(super) fn delete_users(&mut self, users: &[(Username, Time)]) -> Result<u64> {
+        let mut tx = self.begin()?;
+        let deleted = delete_same(&mut tx, users)?;
+        if deleted > 0 {
+            tx.commit()?;
+        }
+        Ok(deleted)
+    }
+}
+
+/// Deletes the users that were created at the given times. Returns how many.
+pub(super) fn delete_same(tx: &mut Tx, users: &[(Username, Time)]) -> Result<u64> {
+    let names: Vec<_> = users.iter().map(|(username, _)| username).collect();
+    let found = tx.store().users_named(&names)?;
+    let mut deleted = 0;
+    for ((username, created_at), found) in users.iter().zip(found) {
+        if found.is_some_and(|user| user.created_at == *created_at) {
+            tx.delete_user(username)?;
+            deleted += 1;
+        }
+    }
+    Ok(deleted)
+}
+
+/// Returns the current state of the user that was seen before.
+pub(super) fn need_same(store: &mut Store, seen: &User) -> Result<User> {
+    let user = need_user(store, &seen.username)?;
+    if user.is(seen) {
+        return Ok(user);
+    }
+    Err(Error::ChangedMeanwhile(format!(
+        "{} was deleted meanwhile, and another user was created with its name",
+        seen.username
+    )))
+}
+
+/// Fails if the domain has as many users as it may have.
 pub(crate) fn limit_reached(store: &mut Store, domain: &Domain) -> Result<()> {
     match domain.max_users {
         Some(limit) if store.user_count(&domain.name)? >= limit.into() => Err(Error::UserLimit {

@@ -1,61 +1,75 @@
-//! Why a user cannot sign in or send, now.
+//! Why a user cannot currently sign in or send.
 
 use super::{App, need_user};
 use crate::error::{Error, Result};
-use crate::model::limits::{Kind, Over, What};
+use crate::model::limit_kind::{LimitKind, LimitUnit};
+use crate::model::limits::LimitExceeded;
 use crate::model::name::Username;
-use crate::model::refusal::Refusals;
+use crate::model::refused_sign_ins::RefusedSignIns;
 use crate::model::rotation::Unfinished;
 use crate::model::sender::Sender;
-use crate::model::settings::Limit;
-use crate::model::tally::Amount;
+use crate::model::setting::LimitValue;
+use crate::model::text::in_shell;
 use crate::model::time::Time;
+use crate::model::usage_window::Count;
 use crate::model::user::{Status, User};
-use crate::store::Owner;
+use crate::store::Scope;
 
-pub struct Why {
+/// All that may keep a user from signing in or sending.
+pub struct Diagnosis {
+    /// The time of the diagnosis.
     pub now: Time,
+    /// The user.
     pub user: User,
+    /// Its status at this time.
     pub status: Status,
-    /// Its domain has to be verified, and is not.
+    /// Why its records in the store are inconsistent, if so.
+    pub damage: Option<Error>,
+    /// Its domain must be verified, and is not.
     pub unverified: bool,
-    /// None: its whole domain.
+    /// Empty: all addresses of its domain.
     pub senders: Vec<Sender>,
-    pub limits: Vec<Standing>,
-    /// The last of each kind, the latest first.
-    pub refusals: Vec<Refusals>,
+    /// All limits that apply to it.
+    pub limits: Vec<LimitStatus>,
+    /// The last refusal of each kind, newest first.
+    pub refusals: Vec<RefusedSignIns>,
+    /// The rotation that a run left unfinished, if any.
     pub unfinished: Option<Unfinished>,
-    /// Something says where its new passwords go.
+    /// A rule says where its new passwords are delivered.
     pub delivers: bool,
 }
 
-/// A limit, and how far it is used up.
+/// A limit and how much of it is used.
 #[derive(Clone, Debug)]
-pub struct Standing {
-    /// A user, a domain, or the installation.
+pub struct LimitStatus {
+    /// A username, a domain, or "the installation".
     pub owner: String,
-    pub kind: Kind,
+    /// What is limited, and over which time.
+    pub kind: LimitKind,
+    /// The limit, and what is used of it, in messages or recipients.
     pub most: u32,
+    /// What is used of the limit.
     pub used: u64,
-    /// There is no room for one message more.
-    pub over: Option<Over>,
+    /// Set if there is no room for one more message.
+    pub over: Option<LimitExceeded>,
 }
 
 impl App {
-    pub fn why(&mut self, username: &Username) -> Result<Why> {
+    /// Diagnoses a user. Fails if it does not exist.
+    pub fn why(&mut self, username: &Username) -> Result<Diagnosis> {
         let now = self.now().plausible()?;
         let user = need_user(&mut self.store, username)?;
-        let gone = || Error::UserNotFound(username.to_string());
+        let gone = || username.not_found();
         let rules = self.store.sending_rules(username)?.ok_or_else(gone)?;
         let day = self.store.settings()?.day;
         let mut limits = Vec::new();
-        for (owner, set) in Owner::all(username).into_iter().zip(&rules.limits) {
+        for (owner, set) in Scope::all(username).into_iter().zip(&rules.limits) {
             if set.is_empty() {
                 continue;
             }
-            let tally = self.store.tally(owner, set, now)?;
+            let tally = self.store.usage_window(owner, set, now, &day)?;
             for (kind, most) in set.iter() {
-                limits.push(Standing {
+                limits.push(LimitStatus {
                     owner: owner.name().to_owned(),
                     kind,
                     most,
@@ -65,9 +79,10 @@ impl App {
             }
         }
         let refusals = self.refusals(username)?;
-        Ok(Why {
+        Ok(Diagnosis {
             now,
             status: user.status(now),
+            damage: self.unreadable(username, now)?,
             unverified: rules.unverified,
             senders: rules.senders,
             limits,
@@ -79,22 +94,28 @@ impl App {
     }
 }
 
-/// The least there is to send: to somebody it has sent to before or not.
-const fn one() -> Amount {
-    Amount {
+/// The least that a user can send: one message to one new recipient.
+const fn one() -> Count {
+    Count {
         messages: 1,
         recipients: 1,
         new_recipients: 1,
     }
 }
 
-impl Why {
-    /// What keeps it from signing in, with a right password.
+impl Diagnosis {
+    /// Returns why the user cannot sign in with a correct password, if so.
     pub fn no_sign_in(&self) -> Option<String> {
+        if let Some(damage) = &self.damage {
+            return Some(damage.to_string());
+        }
         match self.status {
             Status::Suspended => {
-                let since = self.user.suspended_at.map(|at| format!(" since {at}"));
-                Some(format!("it is suspended{}", since.unwrap_or_default()))
+                let since = self.user.suspended_at;
+                Some(since.map_or_else(
+                    || "it is suspended".to_owned(),
+                    |at| format!("it has been suspended since {at}"),
+                ))
             }
             Status::Expired => {
                 let at = self.user.expires_at.map(|at| format!(" at {at}"));
@@ -104,21 +125,22 @@ impl Why {
         }
     }
 
-    /// What keeps all its mail back, however little it sends.
+    /// Returns why the user cannot send at all, if so.
     pub fn no_sending(&self) -> Option<String> {
         let domain = self.user.username.domain();
         self.unverified
-            .then(|| format!("its domain {domain} is not verified, and has to be"))
+            .then(|| format!("its domain {domain} is not verified, and set-settings --require-verified-domains is on"))
     }
 
-    /// The limits without room, the one that frees last at first. Not those of new
-    /// recipients: they keep back a part of its mail.
-    pub fn used_up(&self) -> Vec<&Standing> {
-        let is_used_up =
-            |limit: &&Standing| limit.over.is_some() && limit.kind.what != What::NewRecipients;
+    /// Returns the limits that are used up, the one that frees last first. Limits of new
+    /// recipients do not count: they hold back only a part of the mail.
+    pub fn used_up(&self) -> Vec<&LimitStatus> {
+        let is_used_up = |limit: &&LimitStatus| {
+            limit.over.is_some() && limit.kind.what != LimitUnit::NewRecipients
+        };
         let mut used_up: Vec<_> = self.limits.iter().filter(is_used_up).collect();
-        // Nothing frees what is never enough.
-        let frees = |limit: &Standing| limit.over.as_ref().and_then(|over| over.frees_at);
+        // A limit that is too low for one message never frees.
+        let frees = |limit: &LimitStatus| limit.over.as_ref().and_then(|over| over.frees_at);
         used_up.sort_by_key(|limit| {
             let at = frees(limit).map_or(i64::MAX, Time::epoch);
             std::cmp::Reverse(at)
@@ -126,23 +148,29 @@ impl Why {
         used_up
     }
 
-    /// What to do, as commands.
+    /// Returns what to do, as commands.
     pub fn next(&self) -> Vec<String> {
         let name = &self.user.username;
         let mut next = Vec::new();
+        if self.damage.is_some() {
+            next.push(format!("smtpcred user reset {}", name.in_shell()));
+        }
         match self.status {
-            Status::Suspended => next.push(format!("smtpcred user resume {name}")),
-            Status::Expired => next.push(format!("smtpcred user set {name} --expires-in 180d")),
+            Status::Suspended => next.push(format!("smtpcred user resume {}", name.in_shell())),
+            Status::Expired => next.push(format!(
+                "smtpcred user set {} --expires-in 180d",
+                name.in_shell()
+            )),
             Status::Active | Status::Overlap => {}
         }
         if self.unfinished.is_some() {
-            // Where it went was said on a command line, then.
+            // Without a rule, the command line said where it went.
             let to = if self.delivers {
                 ""
             } else {
                 " --deliver COMMAND"
             };
-            next.push(format!("smtpcred user rotate {name}{to}"));
+            next.push(format!("smtpcred user rotate {}{to}", name.in_shell()));
         }
         if self.unverified {
             next.push(format!("smtpcred domain verify {}", name.domain()));
@@ -154,12 +182,12 @@ impl Why {
     }
 }
 
-impl Standing {
-    /// How a person would put it.
+impl LimitStatus {
+    /// Describes the limit for people.
     pub fn words(&self) -> String {
         let limit = self.kind.words(self.most);
-        let left = if self.kind.what == What::NewRecipients {
-            "mail to whom it has sent before alone"
+        let left = if self.kind.what == LimitUnit::NewRecipients {
+            "only mail to known recipients"
         } else {
             "none left"
         };
@@ -173,17 +201,17 @@ impl Standing {
         }
     }
 
-    /// The command that makes room.
+    /// Returns the command that raises the limit.
     pub fn raise(&self) -> String {
         let owner = &self.owner;
         let set = match owner.as_str() {
-            user if user.contains('@') => format!("user set {user}"),
+            user if user.contains('@') => format!("user set {}", in_shell(user)),
             "the installation" => "set-settings".to_owned(),
             domain => format!("domain set {domain}"),
         };
-        // Enough for what was sent, and as much again as was allowed.
+        // What was sent, and the old limit on top of it.
         let enough = self.used.saturating_add(self.most.into());
-        let most = if enough <= u64::from(Limit::MAX) {
+        let most = if enough <= u64::from(LimitValue::MAX) {
             enough.to_string()
         } else {
             "none".into()

@@ -3,40 +3,67 @@
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
+use super::args::number;
+use super::args::paging::PageArgs;
+use super::complete;
+use super::context::Context;
 use super::lazy::Lazy;
-use super::output::Record;
-use super::page::Limit;
+use super::terminal::record::Record;
 use super::user::record::RefusalRecord;
-use super::{Context, complete, help};
+use crate::app::audit::Which;
 use crate::model::duration::Duration;
 use crate::model::event::Event;
 use crate::model::name::{DomainName, Username};
 use crate::store::{Access, EventFilter, RefusalKey};
 
-/// Who changed what, and when
+/// Show who changed what, and when
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    List(Lazy<List>),
-    Failures(Lazy<Failures>),
+pub enum AuditCommand {
+    List(Lazy<ListEvents>),
+    Failures(Lazy<ListFailures>),
 }
 
-/// List the events, oldest first
+const LIST_HELP: &str = "\
+Examples:
+  smtpcred audit list --since 7d
+  smtpcred audit list --user shop@example.com --json
+  smtpcred audit list --last 20                          the latest, oldest first
+  smtpcred audit list --limit 1000 --after 4711          the next page, or events since then
+
+JSON:
+  A list of {id, at, actor, run_as, host, action, domain, username, fields}. The actor is the
+  person, even behind sudo; run_as is the account that the program ran as, if that is another one.
+  The actions are domain.add, domain.set, domain.remove, domain.verify, user.create, user.import,
+  user.set, user.reset, user.rotate, user.retire, user.suspend, user.resume, user.delete,
+  user.expired, rotation.begin, rotation.withdraw, rotation.unfinished, password.rehash,
+  settings.set, store.copy, store.grant, limit.near and limit.reached.";
+
+/// List events, oldest first
 #[derive(Debug, Args)]
-#[command(after_long_help = help::AUDIT_LIST)]
-pub struct List {
-    /// Only those about one domain and its users
+#[command(after_long_help = LIST_HELP)]
+pub struct ListEvents {
+    /// Show only events about this domain and its users
     #[arg(long, value_name = "DOMAIN", add = complete::domains())]
     domain: Option<DomainName>,
 
-    /// Only those about one user
+    /// Show only events about this user
     #[arg(long, value_name = "USERNAME", add = complete::usernames())]
     user: Option<Username>,
 
-    /// Only those of the last 7d, 24h, …
+    /// Show only events by this actor, as in the column WHO
+    #[arg(long, value_name = "ACTOR")]
+    actor: Option<String>,
+
+    /// Show only events of the last 7d, 24h, …
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     since: Option<Duration>,
 
-    /// Only those behind the one with this id
+    /// Show only the latest N events
+    #[arg(long, value_name = "N", conflicts_with_all = ["after", "limit"],
+        value_parser = number::within(1..=u32::MAX))]
+    last: Option<u32>,
+
+    /// Show only events after the one with this id
     #[arg(
         long,
         value_name = "ID",
@@ -46,32 +73,47 @@ pub struct List {
     after: i64,
 
     #[command(flatten)]
-    limit: Limit,
+    page: PageArgs,
 }
 
-/// List the sign-ins that were refused, the latest first
+const FAILURES_HELP: &str = "\
+Examples:
+  smtpcred audit failures --since 24h
+  smtpcred audit failures --user shop@example.com --json
+  smtpcred audit failures --limit 100 --after \\
+                 '2026-11-20T19:35:50Z,shop@example.com,192.0.2.7,wrong-password'  the next page
+
+JSON:
+  A list of {username, address, reason, count, first_at, last_at}. The reasons are those of
+  `smtpcred serve`. A name is stored if it is a username or could be one: its
+  domain is in the store, and it is too short for a password. Names with stray spaces or dots are
+  shown in quotes. Any other name may be a password in the wrong field and is stored as
+  (hidden:0a1b2c3d), with its domain if that is in the store; the same name gets the same eight
+  characters until `smtpcred serve` restarts.";
+
+/// List refused sign-ins, latest first
 ///
-/// Counted by user, address and reason, and kept for 30 days.
+/// They are counted by user, address and reason, and kept for 30 days.
 #[derive(Debug, Args)]
-#[command(after_long_help = help::AUDIT_FAILURES)]
-pub struct Failures {
-    /// Only those of one user
+#[command(after_long_help = FAILURES_HELP)]
+pub struct ListFailures {
+    /// Show only sign-ins of this user
     #[arg(long, value_name = "USERNAME", add = complete::usernames())]
     user: Option<Username>,
 
-    /// Only those of the last 7d, 24h, …
+    /// Show only sign-ins of the last 7d, 24h, …
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     since: Option<Duration>,
 
-    /// Only those behind this one: its time, username, address and reason, with commas
+    /// Show only sign-ins after this one: its time, username, address and reason, separated by commas
     #[arg(long, value_name = "PLACE")]
     after: Option<RefusalKey>,
 
     #[command(flatten)]
-    limit: Limit,
+    page: PageArgs,
 }
 
-impl Command {
+impl AuditCommand {
     pub fn run(self, context: &mut Context) -> Result<()> {
         match self {
             Self::List(list) => list.0.run(context),
@@ -80,35 +122,34 @@ impl Command {
     }
 }
 
-impl List {
+impl ListEvents {
     fn run(self, context: &mut Context) -> Result<()> {
         let mut app = context.app(Access::Existing)?;
         let filter = EventFilter {
             domain: self.domain,
             username: self.user,
+            actor: self.actor,
             since: None,
         };
+        let which = match self.last {
+            Some(last) => Which::Last(last),
+            None => Which::After(self.after, self.page.limit),
+        };
         let mut list = context.out.list::<Event>();
-        app.list_events(
-            filter,
-            self.since,
-            self.after,
-            self.limit.limit,
-            &mut |event| list.push(&event),
-        )?;
-        Ok(list.end("no such events")?)
+        app.list_events(filter, self.since, which, &mut |event| list.push(&event))?;
+        Ok(list.end("no events found")?)
     }
 }
 
-impl Failures {
+impl ListFailures {
     fn run(self, context: &mut Context) -> Result<()> {
         let mut app = context.app(Access::Existing)?;
         let mut list = context.out.list::<RefusalRecord>();
-        let (user, most) = (self.user.as_ref(), self.limit.limit);
+        let (user, most) = (self.user.as_ref(), self.page.limit);
         app.list_refusals(user, self.since, self.after, most, &mut |refusals| {
             list.push(&RefusalRecord::new(&refusals))
         })?;
-        Ok(list.end("no sign-ins were refused")?)
+        Ok(list.end("no refused sign-ins found")?)
     }
 }
 
@@ -158,5 +199,22 @@ impl Record for Event {
             owned(&self.username),
             self.fields.to_string(),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::event::Action;
+
+    #[test]
+    fn the_help_lists_every_action() {
+        for action in Action::ALL {
+            let name = action.name();
+            let mut words = super::LIST_HELP.split([' ', ',', '\n']);
+            assert!(
+                words.any(|word| word.trim_end_matches('.') == name),
+                "{name}"
+            );
+        }
     }
 }

@@ -1,56 +1,87 @@
-//! Completion of commands, flags, and of the names that are in the store.
+//! Completion of commands, flags, and names in the store.
 //!
-//! The scripts in `completions/` ask the program itself, with `COMPLETE` set to
-//! the shell's name.
+//! The scripts in `completions/` run the program itself, with `COMPLETE` set to the shell's
+//! name.
 
+use crate::host;
 use std::ffi::OsStr;
+use std::io;
+use std::str::FromStr;
 
-use clap::CommandFactory as _;
+use clap::Command;
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use nix::errno::Errno;
 
-use super::{Cli, machine};
-use crate::error::Result;
+use super::terminal::output;
+use crate::error::{Exit, Result};
+use crate::model::name::{DomainName, Username};
+use crate::model::text::in_shell;
 use crate::store::{Access, Location, Store};
 
-/// Enough to choose from, and quick with a million users.
+/// The most candidates: enough to choose from, and fast with a million users.
 const MOST: u32 = 200;
 
-/// Answers and exits, if it is a shell that asks.
-pub fn answer_shell() {
+/// Prints completions if a shell asks for them, and returns the exit code then.
+pub fn answer_shell(command: fn() -> Command) -> Option<Exit> {
     if std::env::var_os("COMPLETE").is_some() {
-        CompleteEnv::with_factory(Cli::command).complete();
+        let asked = CompleteEnv::with_factory(command);
+        let answered = asked.try_complete(std::env::args_os(), None);
+        let exit = match answered {
+            Ok(false) => return None,
+            Ok(true) => output::printed(Ok(())),
+            Err(error) => output::printed(Err(written(&error))),
+        };
+        return Some(exit);
     }
+    None
 }
 
+/// Returns the I/O error behind an error of clap, which keeps only its text.
+fn written(error: &clap::Error) -> io::Error {
+    let text = error.to_string();
+    let closed = io::Error::from(Errno::EPIPE);
+    if text.contains(&closed.to_string()) {
+        return closed;
+    }
+    io::Error::other(text.trim_start_matches("error: ").trim_end().to_owned())
+}
+
+/// Completes usernames.
 pub fn usernames() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
-        candidates(typed, |store, typed| store.usernames(typed, MOST))
+        candidates::<Username>(typed, |store, typed| store.usernames(typed, MOST))
     })
 }
 
+/// Completes domains.
 pub fn domains() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
-        candidates(typed, |store, typed| store.domain_names(typed, MOST))
+        candidates::<DomainName>(typed, |store, typed| store.domain_names(typed, MOST))
     })
 }
 
-/// No store, or none that can be read, completes to nothing.
-fn candidates(
+/// Returns the names in the store, or none if it is missing or unreadable. Only valid names are
+/// offered: the shell would run any other text in the store.
+fn candidates<Name: FromStr>(
     typed: &OsStr,
     names: impl Fn(&mut Store, &str) -> Result<Vec<String>>,
 ) -> Vec<CompletionCandidate> {
     let found = || {
         let location = match std::env::var_os("SMTPCRED_STORE") {
             Some(path) if !path.is_empty() => Location::parse(&path)?,
-            _ => Location::File(machine::default_store()?),
+            _ => Location::File(host::default_store()?),
         };
         let mut store = Store::open(&location, Access::Existing)?;
-        names(&mut store, &typed.to_string_lossy().to_lowercase())
+        names(&mut store, &typed.to_string_lossy().to_ascii_lowercase())
     };
+    // A shell treats a quote or `&` in a name as syntax, and not every shell quotes its
+    // candidates.
+    let plain = |name: &String| *in_shell(name) == **name;
     found()
         .unwrap_or_default()
         .into_iter()
+        .filter(|name| name.parse::<Name>().is_ok() && plain(name))
         .map(CompletionCandidate::new)
         .collect()
 }

@@ -1,5 +1,6 @@
 //! `smtpcred doctor`
 
+use crate::cli::world::WORLD;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
@@ -7,53 +8,81 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::output::{Format, Record};
-use super::{Context, help, machine, server_config};
-use crate::doctor::{self, Finding, Options, State};
+use super::args::path;
+use super::context::Context;
+use super::server_config;
+use super::terminal::output::OutputFormat;
+use super::terminal::record::Record;
+use crate::doctor::{self, CheckState, DoctorOptions, Finding};
 use crate::error::{Error, Exit};
-use crate::model::server::Server;
+use crate::model::host_port::HostPort;
 use crate::model::settings::Port;
-use crate::model::text::invalid;
+use crate::model::text::{count, invalid};
 
-/// Examine the whole chain on this machine, and say what to do about what is wrong
+const HELP: &str = "\
+Examples:
+  smtpcred doctor                                        checks everything on this machine
+  smtpcred doctor --problems                             shows only what is not ok
+  smtpcred doctor --full                                 checks all of a large store, not a sample
+  smtpcred doctor --json | jq -r '.[] | select(.state == \"fail\") | .advice'
+  smtpcred doctor --server exim --auth /run/smtpcred/auth --policy /run/smtpcred/policy
+  smtpcred doctor --server postfix --config /etc/postfix-out --port 587 --port 4650/tls
+
+States:
+  ok; warn: works but needs attention, or cannot be checked; fail: does not work. A consequence of a
+  failure is a warning. Below each warning and failure is what to do.
+
+JSON:
+  A list of {area, check, state: ok | warn | fail, found, advice}; without advice it is null. The
+  areas are store, machine, serve, server, postfix, exim, dovecot, ports, rotation and users; what
+  is not set up here has no findings.";
+
+/// Check everything on this machine and suggest fixes
 ///
-/// The store, the clock, `smtpcred serve` and its sockets, the mail servers' configurations, the
-/// ports and their certificates, rotation, users. Nothing is changed. Exits with 0 if all is well,
-/// 1 if something fails, 7 if there are warnings only. An ordinary user may not see everything.
+/// The store, the clock, `smtpcred serve` and its sockets, the configurations of the mail servers,
+/// the ports and their certificates, rotation, users. Nothing is changed. Exits with 0 if everything
+/// is ok, 1 if something fails, 7 if there are only warnings. Without root, some checks may be
+/// impossible.
 #[derive(Debug, Args)]
-#[command(after_long_help = help::DOCTOR)]
+#[command(after_long_help = HELP)]
 pub struct Doctor {
-    /// This mail server and no other [default: those that are set up for smtpcred]
+    /// Check only this mail server [default: all that are set up for smtpcred]
     #[arg(long, value_enum, value_name = "SERVER")]
-    server: Option<server_config::Server>,
+    server: Option<server_config::ServerArg>,
 
-    /// Its configuration: Postfix's folder, Exim's or Dovecot's file
-    #[arg(long, value_name = "PATH", requires = "server")]
+    /// Read this configuration: Postfix's folder, Exim's or Dovecot's file
+    #[arg(long, value_name = "PATH", requires = "server", value_parser = path::given())]
     config: Option<PathBuf>,
 
-    /// The socket for sign-ins [default: where serve has it, or the mail server looks for it]
-    #[arg(long, value_name = "SOCKET")]
+    /// Check this socket for sign-ins [default: that of serve, or of the mail server]
+    #[arg(long, value_name = "SOCKET", value_parser = path::given())]
     auth: Option<PathBuf>,
 
-    /// The socket of the policy service
-    #[arg(long, value_name = "SOCKET")]
+    /// Check this socket of the policy service
+    #[arg(long, value_name = "SOCKET", value_parser = path::given())]
     policy: Option<PathBuf>,
 
-    /// Where the mail server listens
+    /// Connect to the mail server at this address
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     address: IpAddr,
 
-    /// A port to try instead of those of the settings, such as 587 or 4650/tls; repeatable
+    /// Try this port instead of those of the settings, such as 587 or 4650/tls; repeatable
     #[arg(long, value_name = "PORT", value_parser = port)]
     port: Vec<Port>,
 
-    /// Only what is not ok
+    /// Show only what is not ok
     #[arg(long)]
     problems: bool,
+
+    /// Check all of a large store, however long that takes
+    ///
+    /// By default, doctor checks a random sample for a second or two, and reports that.
+    #[arg(long)]
+    full: bool,
 }
 
 fn port(text: &str) -> Result<Port, Error> {
-    let server = format!("localhost:{text}").parse::<Server>();
+    let server = format!("localhost:{text}").parse::<HostPort>();
     server
         .map(|server| server.port)
         .map_err(|_| invalid("port", text, "a number, such as 587, or 4650/tls"))
@@ -61,33 +90,36 @@ fn port(text: &str) -> Result<Port, Error> {
 
 impl Doctor {
     pub fn run(self, context: &mut Context) -> Result<()> {
-        let location = context.globals.location()?;
-        let options = Options {
+        let location = context.location()?;
+        let options = DoctorOptions {
             server: self.server.map(Into::into),
             config: self.config,
             auth: self.auth,
             policy: self.policy,
             address: self.address,
             ports: self.port,
+            full: self.full,
         };
-        let findings = doctor::examine(&location, machine::WORLD, &options);
-        let people = context.out.format() == Format::Table;
-        let mut list = context.out.list::<Line>();
-        let shown = |finding: &&Finding| !self.problems || finding.state != State::Ok;
+        let findings = doctor::examine(&location, WORLD, &options);
+        let people = context.out.format() == OutputFormat::Table;
+        let mut list = context.out.list::<CheckRecord>();
+        let shown = |finding: &&Finding| !self.problems || finding.state != CheckState::Ok;
         for finding in findings.iter().filter(shown) {
-            list.push(&Line::new(finding))?;
+            list.push(&CheckRecord::new(finding))?;
             if let (true, Some(advice)) = (people, &finding.advice) {
-                list.push(&Advice { advice })?;
+                list.push(&AdviceRecord { advice })?;
             }
         }
-        list.end("nothing to complain about")?;
-        let count = |state| findings.iter().filter(|one| one.state == state).count();
-        let [fail, warn] = [count(State::Fail), count(State::Warn)];
+        list.end("no problems found")?;
+        let number = |state| findings.iter().filter(|one| one.state == state).count() as u64;
+        let [fail, warn] = [number(CheckState::Fail), number(CheckState::Warn)];
         if people {
-            let ok = count(State::Ok);
-            context
-                .out
-                .note(&format!("{ok} ok, {warn} to look at, {fail} wrong"));
+            let ok = number(CheckState::Ok);
+            context.out.note(&format!(
+                "{ok} ok, {}, {}",
+                count(warn, "warning"),
+                count(fail, "failure")
+            ));
         }
         let exit = match (fail, warn) {
             (0, 0) => return Ok(()),
@@ -99,7 +131,7 @@ impl Doctor {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct CheckRecord<'a> {
     area: &'static str,
     check: &'a str,
     state: &'static str,
@@ -107,7 +139,7 @@ struct Line<'a> {
     advice: Option<&'a str>,
 }
 
-impl<'a> Line<'a> {
+impl<'a> CheckRecord<'a> {
     fn new(finding: &'a Finding) -> Self {
         Self {
             area: finding.area,
@@ -119,7 +151,7 @@ impl<'a> Line<'a> {
     }
 }
 
-impl Record for Line<'_> {
+impl Record for CheckRecord<'_> {
     const COLUMNS: &'static [&'static str] = &["", "Area", "Check", "Found"];
 
     fn cells(&self) -> Vec<String> {
@@ -144,12 +176,12 @@ impl Record for Line<'_> {
 
 /// The line below, for people.
 #[derive(Serialize)]
-struct Advice<'a> {
+struct AdviceRecord<'a> {
     advice: &'a str,
 }
 
-impl Record for Advice<'_> {
-    const COLUMNS: &'static [&'static str] = Line::COLUMNS;
+impl Record for AdviceRecord<'_> {
+    const COLUMNS: &'static [&'static str] = CheckRecord::COLUMNS;
 
     fn cells(&self) -> Vec<String> {
         let advice = format!("-> {}", self.advice);

@@ -1,7 +1,6 @@
-//! Writes `completions/` and `man/`: a test compares them with what is
-//! committed.
+//! Writes `completions/` and `man/`. A test compares them with the committed files.
 
-use std::fs;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -10,10 +9,13 @@ use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
+use super::args::path;
+use crate::files::Folder;
+
 /// Write the completions and man pages below a folder
 #[derive(Debug, Args)]
 pub struct Generate {
-    #[arg(value_name = "DIR")]
+    #[arg(value_name = "DIR", value_parser = path::given())]
     dir: PathBuf,
 }
 
@@ -22,8 +24,8 @@ impl Generate {
         let completions = self.dir.join("completions");
         let man = self.dir.join("man");
         for folder in [&completions, &man] {
-            fs::create_dir_all(folder)
-                .with_context(|| format!("cannot make {}", folder.display()))?;
+            Folder::create(folder, 0o777)
+                .with_context(|| format!("cannot create {}", folder.display()))?;
         }
         let shells: [(&dyn EnvCompleter, &str); 3] = [
             (&Bash, "smtpcred.bash"),
@@ -47,7 +49,7 @@ impl Generate {
     }
 }
 
-/// A page for a command, and for each below it.
+/// Writes a page for a command and each of its subcommands.
 fn pages(command: &Command, folder: &Path) -> Result<()> {
     if command.is_hide_set() {
         return Ok(());
@@ -90,7 +92,7 @@ fn page(command: &Command, name: &str) -> Result<Vec<u8>> {
     Ok(page)
 }
 
-/// The sections of the help text, kept line by line.
+/// Returns the sections of the help text, line by line.
 fn sections(help: &str) -> Roff {
     let mut roff = Roff::default();
     let mut open = false;
@@ -117,5 +119,11 @@ fn sections(help: &str) -> Roff {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    let write = || -> io::Result<()> {
+        let (folder, name) = Folder::of(path)?;
+        folder.refuse_exchanged()?;
+        folder.remove(&name)?;
+        folder.create_file(&name, 0o666)?.write_all(bytes)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
 }

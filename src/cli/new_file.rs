@@ -1,100 +1,115 @@
-//! New files that only their owner can read. What is there is never overwritten.
+//! New files that only their owner can read. Existing files are never overwritten.
 
-use std::fs::{self, File, OpenOptions};
+use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::files::Folder;
 
-/// All at once and without another copy in memory, which a secret must not leave.
-/// Where it fails nothing is left.
-pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_unsynced(path, bytes)?;
-    let written = File::open(path).and_then(|file| file.sync_all());
-    let written = written.and_then(|()| sync_name(path));
-    if written.is_err() {
-        let _ = fs::remove_file(path);
+/// The path of a new file: its open folder and its name.
+pub struct NewFilePath {
+    pub path: PathBuf,
+    folder: Folder,
+    name: OsString,
+}
+
+impl NewFilePath {
+    /// Finds the folder of a new file. Returns an error if it does not exist, or if another user
+    /// could have replaced it.
+    pub fn find(path: &Path) -> io::Result<Self> {
+        let (folder, name) = Folder::of(path)?;
+        folder.refuse_exchanged()?;
+        Ok(Self {
+            path: path.to_owned(),
+            folder,
+            name,
+        })
     }
-    written
-}
 
-/// The same, of many whose fsync comes later.
-pub fn write_unsynced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = open(path)?;
-    let written = file.write_all(bytes);
-    if written.is_err() {
-        let _ = fs::remove_file(path);
+    /// Returns whether the name exists, even as a dangling link.
+    pub fn is_taken(&self) -> io::Result<bool> {
+        Ok(self.folder.find(&self.name)?.is_some())
     }
-    written
-}
 
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-}
+    /// Creates the file and writes everything, without another copy of the secret in memory. A
+    /// failure leaves no file.
+    pub fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        self.folder.write_new(&self.name, bytes)
+    }
 
-/// The name has to outlast a power cut as well.
-fn sync_name(path: &Path) -> io::Result<()> {
-    File::open(folder_of(path))?.sync_all()
-}
-
-pub fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
+    /// Removes the file; failures are ignored.
+    pub fn remove(&self) {
+        // The file would be incomplete, or hold a password that is not valid.
+        let _ = self.folder.remove(&self.name);
     }
 }
 
-/// Gone again, unless it is kept.
+/// A new file that is removed on drop, unless [`NewFile::keep`] is called.
 pub struct NewFile {
-    path: PathBuf,
+    at: NewFilePath,
     file: io::BufWriter<File>,
     kept: bool,
 }
 
 impl NewFile {
+    /// Creates the file with mode 0600. Returns an error if the name exists.
     pub fn create(path: &Path) -> Result<Self> {
-        match open(path) {
-            Ok(file) => Ok(Self {
-                path: path.to_owned(),
+        let created = NewFilePath::find(path).and_then(|at| {
+            let file = at.folder.create_file(&at.name, 0o600)?;
+            Ok((at, file))
+        });
+        match created {
+            Ok((at, file)) => Ok(Self {
+                at,
                 file: io::BufWriter::new(file),
                 kept: false,
             }),
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 Err(Error::OutputExists(path.to_owned()))
             }
-            Err(e) => Err(failed(path, &e)),
+            Err(e) => Err(unwritten(path, &e)),
         }
     }
 
+    /// Returns the path as it was given.
+    pub fn path(&self) -> &Path {
+        &self.at.path
+    }
+
+    /// Returns what writes to the file.
     pub const fn writer(&mut self) -> &mut io::BufWriter<File> {
         &mut self.file
     }
 
-    /// It is whole, and outlasts a power cut.
-    pub fn keep(mut self) -> Result<()> {
-        let done = self.file.flush();
-        let done = done.and_then(|()| self.file.get_ref().sync_all());
-        let done = done.and_then(|()| sync_name(&self.path));
-        done.map_err(|e| failed(&self.path, &e))?;
+    /// Syncs what was written so far, so that it survives a power failure.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.file.flush()?;
+        self.file.get_ref().sync_all()?;
+        self.at.folder.sync()
+    }
+
+    /// Syncs the file and keeps it.
+    pub fn keep(mut self) -> io::Result<()> {
+        self.sync()?;
         self.kept = true;
         Ok(())
     }
 }
 
-pub fn failed(path: &Path, error: &io::Error) -> Error {
-    Error::Undelivered(format!("{}: {error}", path.display()))
+/// Returns the error of a failed write before anything was changed.
+pub fn unwritten(path: &Path, error: &io::Error) -> Error {
+    Error::FileUnwritten {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    }
 }
 
 impl Drop for NewFile {
     fn drop(&mut self) {
         if !self.kept {
-            // What is left would be half of it.
-            let _ = fs::remove_file(&self.path);
+            self.at.remove();
         }
     }
 }

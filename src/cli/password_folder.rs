@@ -4,54 +4,60 @@
 //! Whatever ends a run, a file that can be seen works, and no password is lost: the
 //! next run with the same folder brings what is hidden to its end.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::MetadataExt as _;
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, TryLockError};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{AccessFlags, access, geteuid};
+use nix::unistd::geteuid;
 
-use super::new_file;
 use crate::error::{Error, Result};
+use crate::files::{self, Folder};
 use crate::model::name::Username;
-use crate::model::password::KeyId;
+use crate::model::password::PasswordId;
 
-/// Of hidden names; then which store, the key id, and the username.
+/// Of hidden names; then which store, the password ID, and the username.
 const HIDDEN: &str = ".smtpcred-";
-/// Of the store's mark, and of a key id.
+/// Of the store's mark, and of a password ID.
 const MARK: usize = 8;
-const KEY: usize = 8;
+const PASSWORD_ID: usize = 8;
 /// What Linux's file systems take, in bytes.
 const LONGEST: usize = 255;
 
+/// A folder with one file for each new password.
 pub struct PasswordFolder {
     path: PathBuf,
+    folder: Folder,
     /// Holds the lock: one run at a time.
     opened: File,
     mark: String,
-    pending: Vec<Pending>,
+    pending: Vec<HiddenFile>,
 }
 
-struct Pending {
+struct HiddenFile {
     username: Username,
-    key: KeyId,
+    password_id: PasswordId,
 }
 
 /// What became of what an earlier run left.
 #[derive(Debug, Default)]
-pub struct Settled {
+pub struct Recovered {
     pub shown: Vec<Username>,
     pub removed: u64,
     /// Of another store, or whose name is taken.
     pub kept: Vec<PathBuf>,
 }
 
+/// Returns whether each of these users has this live password.
+pub type LivePasswords<'a> = dyn FnMut(&[(Username, PasswordId)]) -> Result<Vec<bool>> + 'a;
+
 impl PasswordFolder {
     /// For passwords of this store.
     pub fn open(path: &Path, store_id: &str) -> Result<Self> {
-        need_folder(path)?;
+        let folder = need_folder(path)?;
         let refused = |reason: String| Error::NoFolder(reason);
-        let opened = File::open(path).map_err(|e| refused(format!("{}: {e}", path.display())))?;
+        let opened = folder.opened();
+        let opened = opened.map_err(|e| refused(format!("{}: {e}", path.display())))?;
         match opened.try_lock() {
             // Where a file system has no locks there is nothing better.
             Ok(()) | Err(TryLockError::Error(_)) => {}
@@ -64,14 +70,11 @@ impl PasswordFolder {
         }
         Ok(Self {
             path: path.to_owned(),
+            folder,
             opened,
             mark: store_id[..MARK].to_owned(),
             pending: Vec::new(),
         })
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Where it will be once the user is there.
@@ -79,152 +82,201 @@ impl PasswordFolder {
         self.path.join(username.as_str())
     }
 
-    fn hidden(&self, username: &Username, key: &KeyId) -> PathBuf {
+    fn hidden(&self, username: &Username, password_id: &PasswordId) -> OsString {
         let mark = &self.mark;
-        self.path.join(format!("{HIDDEN}{mark}-{key}-{username}"))
+        format!("{HIDDEN}{mark}-{password_id}-{username}").into()
+    }
+
+    /// Whether a file of this user exists, even as a link.
+    fn is_taken(&self, username: &Username) -> bool {
+        let found = self.folder.find(OsStr::new(username.as_str()));
+        found.is_ok_and(|found| found.is_some())
     }
 
     /// Why there cannot be a file for this user.
     pub fn refuses(&self, username: &Username) -> Option<String> {
-        let room = LONGEST - (HIDDEN.len() + MARK + 1 + KEY + 1);
+        let room = LONGEST - (HIDDEN.len() + MARK + 1 + PASSWORD_ID + 1);
         if username.as_str().len() > room {
             return Some(format!(
                 "is too long for the name of a file: {room} characters at most"
             ));
         }
-        // Without following a link, wherever it points.
-        fs::symlink_metadata(self.file_of(username))
-            .is_ok()
+        self.is_taken(username)
             .then(|| "has a file in the folder already, and files are never overwritten".into())
     }
 
     /// Written; not there for good before [`Self::sync`].
-    pub fn put(&mut self, username: &Username, key: &KeyId, bytes: &[u8]) -> Result<()> {
+    pub fn put(
+        &mut self,
+        username: &Username,
+        password_id: &PasswordId,
+        bytes: &[u8],
+    ) -> Result<()> {
         let file = self.file_of(username);
-        if fs::symlink_metadata(&file).is_ok() {
+        if self.is_taken(username) {
             return Err(Error::OutputExists(file));
         }
-        let hidden = self.hidden(username, key);
-        new_file::write_unsynced(&hidden, bytes).map_err(|e| new_file::failed(&file, &e))?;
-        self.pending.push(Pending {
+        let hidden = self.hidden(username, password_id);
+        let created = self.folder.create_file(&hidden, 0o600);
+        let written = created.and_then(|mut opened| opened.write_all(bytes));
+        if let Err(error) = written {
+            if error.kind() != ErrorKind::AlreadyExists {
+                let _ = self.folder.remove(&hidden);
+            }
+            return Err(failed(&file, &error));
+        }
+        self.pending.push(HiddenFile {
             username: username.clone(),
-            key: key.clone(),
+            password_id: password_id.clone(),
         });
         Ok(())
     }
 
     /// All that was put outlasts a power cut.
     pub fn sync(&self) -> Result<()> {
-        for Pending { username, key } in &self.pending {
-            File::open(self.hidden(username, key))
+        for HiddenFile {
+            username,
+            password_id,
+        } in &self.pending
+        {
+            self.folder
+                .read(&self.hidden(username, password_id))
                 .and_then(|file| file.sync_all())
-                .map_err(|e| new_file::failed(&self.file_of(username), &e))?;
+                .map_err(|e| failed(&self.file_of(username), &e))?;
         }
         self.sync_names()
     }
 
     fn sync_names(&self) -> Result<()> {
         let synced = self.opened.sync_all();
-        synced.map_err(|e| new_file::failed(&self.path, &e))
+        synced.map_err(|e| failed(&self.path, &e))
     }
 
     /// The users of all that was put are there.
     pub fn show(&mut self) -> Result<()> {
         let mut outcome = Ok(());
-        for Pending { username, key } in std::mem::take(&mut self.pending) {
-            let hidden = self.hidden(&username, &key);
-            if let Err(error) = show(&hidden, &self.file_of(&username)) {
+        for HiddenFile {
+            username,
+            password_id,
+        } in std::mem::take(&mut self.pending)
+        {
+            let hidden = self.hidden(&username, &password_id);
+            if let Err(error) = self.show_one(&hidden, &username) {
                 outcome = outcome.and(Err(Error::System(format!(
                     "{username} is created, and its password is in {}, which could not be given its name: {error}",
-                    hidden.display()
+                    self.path.join(hidden).display()
                 ))));
             }
         }
         self.sync_names().and(outcome)
     }
 
+    /// Never replaces another file.
+    fn show_one(&self, hidden: &OsStr, username: &Username) -> io::Result<()> {
+        let file = OsStr::new(username.as_str());
+        let shown = self.folder.rename_new(hidden, file);
+        if !matches!(&shown, Err(e) if e.kind() == ErrorKind::AlreadyExists) {
+            return shown;
+        }
+        // Killed while the file had two names.
+        let id = |name| -> io::Result<_> {
+            let found = self.folder.find(name)?;
+            Ok(found.map(|found| (found.st_dev, found.st_ino)))
+        };
+        if id(hidden)? == id(file)? {
+            self.folder.remove(hidden)
+        } else {
+            shown
+        }
+    }
+
     /// They are not.
     pub fn withdraw(&mut self) {
-        for Pending { username, key } in std::mem::take(&mut self.pending) {
+        for HiddenFile {
+            username,
+            password_id,
+        } in std::mem::take(&mut self.pending)
+        {
             // What is left would be a password that does not work; the next run
             // removes it.
-            let _ = fs::remove_file(self.hidden(&username, &key));
+            let _ = self.folder.remove(&self.hidden(&username, &password_id));
         }
     }
 
     /// Brings all that is hidden here to its end: what was put, and what an earlier
-    /// run left. `works` says whether the user has this password.
-    pub fn settle(
-        &mut self,
-        works: &mut dyn FnMut(&Username, &KeyId) -> Result<bool>,
-    ) -> Result<Settled> {
+    /// run left. `live` says which users have which.
+    pub fn recover(&mut self, live: &mut LivePasswords) -> Result<Recovered> {
+        const TOGETHER: usize = 256;
         self.pending.clear();
         let unread = |e: io::Error| Error::NoFolder(format!("{}: {e}", self.path.display()));
-        let mut settled = Settled::default();
-        for entry in fs::read_dir(&self.path).map_err(unread)? {
-            let entry = entry.map_err(unread)?;
-            let Some((mark, key, username)) = parsed(&entry.file_name().to_string_lossy()) else {
+        let mut recovered = Recovered::default();
+        let (mut files, mut passwords) = (Vec::new(), Vec::new());
+        for hidden in self.folder.names().map_err(unread)? {
+            let Some((mark, password_id, username)) = parsed(&hidden.to_string_lossy()) else {
                 continue;
             };
-            let meta = entry.metadata().map_err(unread)?;
-            if !meta.is_file() || meta.uid() != geteuid().as_raw() {
+            let found = self.folder.find(&hidden).map_err(unread)?;
+            let own = |found: &rustix::fs::Stat| found.st_uid == geteuid().as_raw();
+            if !found.is_some_and(|found| files::is_file(&found) && own(&found)) {
                 continue;
             }
-            let hidden = entry.path();
-            if mark != self.mark {
-                // The users of that store may need it.
-                settled.kept.push(hidden);
-            } else if !works(&username, &key)? {
-                fs::remove_file(&hidden).map_err(unread)?;
-                settled.removed += 1;
-            } else if show(&hidden, &self.file_of(&username)).is_ok() {
-                settled.shown.push(username);
+            if mark == self.mark {
+                files.push(hidden);
+                passwords.push((username, password_id));
             } else {
-                settled.kept.push(hidden);
+                // The users of another store may need it.
+                recovered.kept.push(self.path.join(hidden));
+            }
+        }
+        for (files, passwords) in files.chunks(TOGETHER).zip(passwords.chunks(TOGETHER)) {
+            for ((hidden, (username, _)), is_live) in
+                files.iter().zip(passwords).zip(live(passwords)?)
+            {
+                if !is_live {
+                    self.folder.remove(hidden).map_err(unread)?;
+                    recovered.removed += 1;
+                } else if self.show_one(hidden, username).is_ok() {
+                    recovered.shown.push(username.clone());
+                } else {
+                    recovered.kept.push(self.path.join(hidden));
+                }
             }
         }
         self.sync_names()?;
-        Ok(settled)
+        Ok(recovered)
     }
 }
 
 /// There is one, and files can be made in it.
-pub fn need_folder(path: &Path) -> Result<()> {
+pub fn need_folder(path: &Path) -> Result<Folder> {
     let name = path.display();
-    if !path.is_dir() {
-        return Err(Error::NoFolder(format!("there is no folder {name}")));
-    }
-    access(path, AccessFlags::W_OK | AccessFlags::X_OK)
-        .map_err(|e| Error::NoFolder(format!("{name}: {}", io::Error::from(e))))
+    let refused = |error: &io::Error| Error::NoFolder(format!("{name}: {error}"));
+    let folder = Folder::open(path).map_err(|e| match e.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => {
+            Error::NoFolder(format!("there is no folder {name}"))
+        }
+        _ => refused(&e),
+    })?;
+    let ready = folder.refuse_exchanged().and_then(|()| folder.may_write());
+    ready.map_err(|e| refused(&e))?;
+    Ok(folder)
 }
 
-fn parsed(name: &str) -> Option<(String, KeyId, Username)> {
+fn parsed(name: &str) -> Option<(String, PasswordId, Username)> {
     let rest = name.strip_prefix(HIDDEN)?;
     let (mark, rest) = rest.split_once('-')?;
-    let (key, username) = rest.split_once('-')?;
-    let fits = mark.len() == MARK && KeyId::is_well_formed(key);
+    let (password_id, username) = rest.split_once('-')?;
+    let fits = mark.len() == MARK && PasswordId::is_well_formed(password_id);
     let username = username.parse().ok().filter(|_| fits)?;
-    Some((mark.to_owned(), KeyId::stored(key.to_owned()), username))
+    Some((
+        mark.to_owned(),
+        PasswordId::stored(password_id.to_owned()),
+        username,
+    ))
 }
 
-/// Never over another file.
-fn show(hidden: &Path, file: &Path) -> io::Result<()> {
-    match fs::hard_link(hidden, file) {
-        Ok(()) => fs::remove_file(hidden),
-        // Killed between the two.
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-            let [one, other] = [hidden, file].map(fs::symlink_metadata);
-            let (one, other) = (one?, other?);
-            if (one.dev(), one.ino()) == (other.dev(), other.ino()) {
-                fs::remove_file(hidden)
-            } else {
-                Err(e)
-            }
-        }
-        // A file system without links.
-        Err(_) if fs::symlink_metadata(file).is_err() => fs::rename(hidden, file),
-        Err(e) => Err(e),
-    }
+fn failed(path: &Path, error: &io::Error) -> Error {
+    Error::Undelivered(format!("{}: {error}", path.display()))
 }
 
 #[cfg(test)]
@@ -234,8 +286,11 @@ mod tests {
     #[test]
     fn names_of_others_are_not_ours() {
         let ours = ".smtpcred-0123abcd-7kq3abcd-shop+x-y@example.com";
-        let (mark, key, username) = parsed(ours).unwrap();
-        assert_eq!((mark.as_str(), key.as_str()), ("0123abcd", "7kq3abcd"));
+        let (mark, password_id, username) = parsed(ours).unwrap();
+        assert_eq!(
+            (mark.as_str(), password_id.as_str()),
+            ("0123abcd", "7kq3abcd")
+        );
         assert_eq!(username.as_str(), "shop+x-y@example.com");
         for other in [
             "shop@example.com",

@@ -4,65 +4,88 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::output::Record;
-use super::{Context, help};
-use crate::app::report::{Finding, Matter, Wanted, Weak};
+use super::args::number;
+use super::context::Context;
+use super::terminal::record::Record;
+use crate::app::report::{Matter, ReportFinding, ReportRequest, WeakHashes};
 use crate::error::{Error, Exit};
 use crate::model::duration::Duration;
 use crate::model::name::Username;
+use crate::model::text::count;
 use crate::model::time::Time;
-use crate::store::{Access, Page};
+use crate::store::{Access, UserScan};
 
-/// Say what should be looked at: old passwords, unused users, what is about to end
+const HELP: &str = "\
+Examples:
+  smtpcred report                                        everything that needs attention
+  smtpcred report --old-passwords 180d --stale 90d
+  smtpcred report --weak-hashes                          users with weak or imported hashes
+  smtpcred report --monitor --unfinished --expiring 7d   for Nagios and similar systems
+  smtpcred report --json --limit 1000 --after shop@example.com           the next page
+
+JSON:
+  A list of {username, matter, at, detail}. A matter is unfinished_rotation, expired, expiring,
+  old_password, overlap, never_used, stale or weak_hash; at is when it began or will begin.
+
+Pages:
+  Ordered by username: --limit counts users, and a page has all findings about each of its users.
+  Continue with --after and the last username of this page, until a page is empty and the exit code
+  is 0.
+
+Exit codes:
+  0 nothing found, 7 something found (on this page). With --monitor those of a monitoring plugin:
+  0 ok, 1 warning, 2 critical, 3 unknown.";
+
+/// Show what needs attention: old passwords, unused users, upcoming expiries
 ///
-/// Exits with 0 if there is nothing, and with 7 if there is something. Without any of the options
-/// that say what, all of it is looked for.
+/// Exits with 0 if nothing is found, and with 7 if something is. Without options that select what to
+/// look for, it looks for everything.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags")]
-#[command(after_long_help = help::REPORT)]
+#[command(after_long_help = HELP)]
 pub struct Report {
-    /// Users that have not connected for this long; 90d
+    /// Show users that have not connected for this long; 90d by default
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     stale: Option<Duration>,
 
-    /// Users that have never connected
+    /// Show users that have never connected
     #[arg(long)]
     never_used: bool,
 
-    /// Users that have expired, or will within this time; 14d
+    /// Show users that have expired or expire within this time; 14d by default
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     expiring: Option<Duration>,
 
-    /// Passwords older than this; 180d
+    /// Show passwords older than this; 180d by default
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     old_passwords: Option<Duration>,
 
-    /// Old passwords that still work beside new ones
+    /// Show old passwords that still work
     #[arg(long)]
     overlaps: bool,
 
-    /// Rotations that came to no end
+    /// Show unfinished rotations
     #[arg(long)]
     unfinished: bool,
 
-    /// Hashes that another system made, or that are cheaper than today's; by default only those that
-    /// are fast to guess from
+    /// Show hashes of other systems, or weaker than the current setting; by default only those that
+    /// are fast to crack
     ///
-    /// Each becomes Argon2id when its password is next used.
+    /// A hash is replaced by Argon2id when its password is next used.
     #[arg(long)]
     weak_hashes: bool,
 
-    /// One line, and the exit codes of monitoring plugins: 0 ok, 1 warning, 2 critical (a rotation
-    /// is unfinished), 3 unknown
+    /// Print one line and use the exit codes of monitoring plugins: 0 ok, 1 warning, 2 critical (an
+    /// unfinished rotation), 3 unknown
     #[arg(long, conflicts_with_all = ["after", "limit"])]
     monitor: bool,
 
-    /// Only findings about users behind this one, which need not be there any more
+    /// Show only findings about users after this one, which may have been deleted
     #[arg(long, value_name = "USERNAME")]
     after: Option<Username>,
 
-    /// All findings about so many users; the next ones are those --after the last of them
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Show all findings about at most N users; continue with --after LAST
+    #[arg(long, value_name = "N", value_parser = number::within(1..=u32::MAX))]
     limit: Option<u32>,
 }
 
@@ -73,15 +96,14 @@ impl Report {
             return monitor(context, wanted);
         }
         let mut app = context.app(Access::Existing)?;
-        let mut list = context.out.list::<FindingRecord>();
+        let mut list = context.out.list::<MatterRecord>();
         let mut found = false;
-        let page = Page {
-            after: self.after.as_ref().map_or("", Username::as_str),
-            most: self.limit,
-        };
-        app.report(wanted, &page, &mut |finding| {
-            found = true;
-            list.push(&FindingRecord::new(&finding))
+        let scan = UserScan::after(self.after.as_ref().map_or("", Username::as_str));
+        app.report(wanted, scan, self.limit, &mut |piece| {
+            list.show()?;
+            found |= !piece.is_empty();
+            let mut findings = piece.iter().map(MatterRecord::new);
+            findings.try_for_each(|finding| list.push(&finding))
         })?;
         list.end("nothing to report")?;
         if found {
@@ -90,8 +112,8 @@ impl Report {
         Ok(())
     }
 
-    fn wanted(&self) -> Wanted {
-        let wanted = Wanted {
+    fn wanted(&self) -> ReportRequest {
+        let wanted = ReportRequest {
             stale: self.stale,
             never_used: self.never_used,
             expiring: self.expiring,
@@ -99,9 +121,9 @@ impl Report {
             overlaps: self.overlaps,
             unfinished: self.unfinished,
             weak_hashes: if self.weak_hashes {
-                Weak::All
+                WeakHashes::All
             } else {
-                Weak::No
+                WeakHashes::No
             },
         };
         let nothing = wanted.stale.is_none()
@@ -111,29 +133,31 @@ impl Report {
         if !nothing {
             return wanted;
         }
-        Wanted {
+        ReportRequest {
             stale: Some(Duration::days(90)),
             never_used: true,
             expiring: Some(Duration::days(14)),
             old_passwords: Some(Duration::days(180)),
             overlaps: true,
             unfinished: true,
-            weak_hashes: Weak::Fast,
+            weak_hashes: WeakHashes::Fast,
         }
     }
 }
 
 /// <https://www.monitoring-plugins.org/doc/guidelines.html>
-fn monitor(context: &mut Context, wanted: Wanted) -> Result<()> {
+fn monitor(context: &mut Context, wanted: ReportRequest) -> Result<()> {
     // What these numbers mean elsewhere is not meant here.
     const WARNING: Exit = Exit::Failed;
     const CRITICAL: Exit = Exit::Usage;
     const UNKNOWN: Exit = Exit::NotFound;
     let mut counts = [0_u64; Matter::ALL.len()];
     let counted = context.app(Access::Existing).and_then(|mut app| {
-        app.report(wanted, &Page::default(), &mut |finding| {
-            let i = Matter::ALL.iter().position(|m| *m == finding.matter);
-            counts[i.unwrap_or(0)] += 1;
+        app.report(wanted, UserScan::all(), None, &mut |piece| {
+            for finding in piece {
+                let i = Matter::ALL.iter().position(|m| *m == finding.matter);
+                counts[i.unwrap_or(0)] += 1;
+            }
             Ok(())
         })
     });
@@ -144,7 +168,13 @@ fn monitor(context: &mut Context, wanted: Wanted) -> Result<()> {
     let named = || Matter::ALL.iter().map(|matter| matter.name()).zip(counts);
     let some: Vec<_> = named()
         .filter(|(_, n)| *n > 0)
-        .map(|(name, n)| format!("{n} {}", name.replace('_', " ")))
+        .map(|(name, n)| match (name, n) {
+            ("weak_hash", 2..) => format!("{n} weak hashes"),
+            ("old_password" | "overlap" | "unfinished_rotation", _) => {
+                count(n, &name.replace('_', " "))
+            }
+            _ => format!("{n} {}", name.replace('_', " ")),
+        })
         .collect();
     let data: Vec<_> = named().map(|(name, n)| format!("{name}={n}")).collect();
     let (word, exit) = match (counts[0], some.is_empty()) {
@@ -166,15 +196,15 @@ fn monitor(context: &mut Context, wanted: Wanted) -> Result<()> {
 }
 
 #[derive(Serialize)]
-struct FindingRecord<'a> {
+struct MatterRecord<'a> {
     username: &'a str,
     matter: &'static str,
     at: Time,
     detail: Option<&'a str>,
 }
 
-impl<'a> FindingRecord<'a> {
-    fn new(finding: &'a Finding) -> Self {
+impl<'a> MatterRecord<'a> {
+    fn new(finding: &'a ReportFinding) -> Self {
         Self {
             username: finding.username.as_str(),
             matter: finding.matter.name(),
@@ -184,7 +214,7 @@ impl<'a> FindingRecord<'a> {
     }
 }
 
-impl Record for FindingRecord<'_> {
+impl Record for MatterRecord<'_> {
     const COLUMNS: &'static [&'static str] = &["Username", "Matter", "At", "Detail"];
 
     fn cells(&self) -> Vec<String> {

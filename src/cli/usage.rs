@@ -3,21 +3,35 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::output::{Format, Record};
-use super::{Context, help};
+use super::args::number;
+use super::context::Context;
+use super::terminal::output::OutputFormat;
+use super::terminal::record::Record;
 use crate::model::duration::Duration;
-use crate::model::usage::{Usage as Sum, UsageBy};
+use crate::model::usage::{Usage, UsageBy};
 use crate::store::{Access, Page};
+
+const HELP: &str = "\
+Examples:
+  smtpcred usage                                         of the last 30 days, by user
+  smtpcred usage --by day --since 7d
+  smtpcred usage --by domain --since 1y --json
+  smtpcred usage --limit 100 --after shop@example.com    the next page, with the values of then
+
+JSON:
+  A list of {name, messages, recipients, bytes, refusals}; name is a username, a domain or a date.
+  Usage is kept for 400 days. A day is a day in UTC, or in the time zone of `set-settings --day`.
+  Refusals are messages refused because of a limit, a foreign sender or an unverified domain.";
 
 /// Show what was sent: messages, recipients, bytes and refusals
 #[derive(Debug, Args)]
-#[command(after_long_help = help::USAGE)]
-pub struct Usage {
+#[command(after_long_help = HELP)]
+pub struct ShowUsage {
     /// Add up by user, domain or day
     #[arg(long, value_name = "WHAT", default_value = "user")]
     by: UsageBy,
 
-    /// So far back, today included
+    /// Show usage of this period, which includes today
     #[arg(
         long,
         value_name = "DURATION",
@@ -26,21 +40,21 @@ pub struct Usage {
     )]
     since: Duration,
 
-    /// Only those that sent most, or the first days
-    #[arg(long, visible_alias = "limit", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Show only the N with the most messages, or the first N days
+    #[arg(long, visible_alias = "limit", value_name = "N", value_parser = number::within(1..=u32::MAX))]
     top: Option<u32>,
 
-    /// Only those behind this one: a username, domain or date
+    /// Show only entries after this one: a username, domain or date
     #[arg(long, value_name = "NAME")]
     after: Option<String>,
 }
 
-impl Usage {
+impl ShowUsage {
     pub fn run(self, context: &mut Context) -> Result<()> {
-        /// Of a table, where nothing else is said.
+        /// The default for tables.
         const TOP: u32 = 20;
         let mut app = context.app(Access::Existing)?;
-        let is_table = context.out.format() == Format::Table;
+        let is_table = context.out.format() == OutputFormat::Table;
         let most = match self.top {
             None if is_table && self.by != UsageBy::Day => Some(TOP),
             top => top,
@@ -50,9 +64,9 @@ impl Usage {
             after: &after,
             most,
         };
-        let mut list = context.out.list::<Row>();
+        let mut list = context.out.list::<UsageRow>();
         if is_table && self.by == UsageBy::Day {
-            // A bar is a share of the most, which may come last. Of days there are few.
+            // The longest bar is for the maximum, which may come last. There are few days.
             let mut kept = Vec::new();
             app.usage(self.by, self.since, &page, &mut |sum| {
                 kept.push(sum);
@@ -60,14 +74,14 @@ impl Usage {
             })?;
             let most = kept.iter().map(|sum| sum.messages).max().unwrap_or(0);
             for sum in kept {
-                list.push(&Row { sum, most })?;
+                list.push(&UsageRow { sum, most })?;
             }
         } else {
             let mut most = 0;
             app.usage(self.by, self.since, &page, &mut |sum| {
-                // The first has the most.
+                // The first entry has the most messages.
                 most = sum.messages.max(most);
-                list.push(&Row { sum, most })
+                list.push(&UsageRow { sum, most })
             })?;
         }
         Ok(list.end("nothing was sent")?)
@@ -75,14 +89,14 @@ impl Usage {
 }
 
 #[derive(serde::Serialize)]
-struct Row {
+struct UsageRow {
     #[serde(flatten)]
-    sum: Sum,
+    sum: Usage,
     #[serde(skip)]
     most: u64,
 }
 
-impl Record for Row {
+impl Record for UsageRow {
     const COLUMNS: &'static [&'static str] =
         &["Name", "Messages", "", "Recipients", "Size", "Refused"];
 
@@ -111,12 +125,12 @@ impl Record for Row {
 }
 
 fn bar(n: u64, most: u64) -> String {
-    const WIDTH: u64 = 20;
-    let length = (n * WIDTH).div_ceil(most.max(1));
+    const WIDTH: u128 = 20;
+    let length = (u128::from(n) * WIDTH).div_ceil(most.max(1).into());
     "█".repeat(usize::try_from(length).unwrap_or(0))
 }
 
-/// In the unit that leaves at most four digits; 1 kB are 1000 bytes (IEC 80000-13).
+/// Returns the size in the unit that leaves at most four digits; 1 kB is 1000 bytes (IEC 80000-13).
 fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
     let mut n = bytes;
@@ -137,6 +151,7 @@ mod tests {
         assert_eq!(bar(10, 10).chars().count(), 20);
         assert_eq!(bar(1, 1000).chars().count(), 1, "something is not nothing");
         assert_eq!(bar(0, 0), "");
+        assert_eq!(bar(u64::MAX, u64::MAX).chars().count(), 20);
         assert_eq!(size(9_999), "9999 B");
         assert_eq!(size(12_345), "12 kB");
         assert_eq!(size(u64::MAX), "18446744 TB");

@@ -4,30 +4,45 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::output::Record;
-use super::rotation::UnfinishedRecord;
-use super::{Context, complete, help};
-use crate::app::why::{Standing, Why as Answer};
+use super::args::rotation::UnfinishedRecord;
+use super::complete;
+use super::context::Context;
+use super::terminal::record::Record;
+use super::user::record::typed_as;
+use crate::app::why::{Diagnosis, LimitStatus};
 use crate::error::{Error, Exit};
 use crate::model::name::Username;
-use crate::model::refusal::Refusals;
+use crate::model::refused_sign_ins::RefusedSignIns;
 use crate::model::sender::Sender;
+use crate::model::text::{in_shell, times};
 use crate::model::time::Time;
-use crate::model::user::Key;
+use crate::model::user::PasswordInfo;
 use crate::store::Access;
 
-/// Say why a user cannot sign in or send, now
+const HELP: &str = "\
+Examples:
+  smtpcred why shop@example.com
+  smtpcred why shop@example.com --json | jq -r '.next[]'
+
+JSON:
+  {username, status, can_sign_in, can_send, reasons, passwords: [{id, created_at, retires_at,
+  last_used_at}], last_sign_in: {at, address, password_id}, last_refusal: {at, username, address,
+  reason, count}, senders, limits: [{owner, limit, most, used, used_up, frees_at}],
+  unfinished_rotation: {password_id, reason, began_at}, expires_at, next}; a missing value is null.
+  used may include up to 64 messages that `serve` has reserved for each busy user.";
+
+/// Explain why a user cannot currently sign in or send
 ///
 /// Exits with 0 if it can do both, and with 7 if not.
 #[derive(Debug, Args)]
-#[command(after_long_help = help::WHY)]
-pub struct Why {
-    /// Which user
+#[command(after_long_help = HELP)]
+pub struct ExplainUser {
+    /// The user
     #[arg(value_name = "NAME", add = complete::usernames())]
     name: Username,
 }
 
-impl Why {
+impl ExplainUser {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let mut app = context.app(Access::Existing)?;
         let answer = app.why(&self.name)?;
@@ -47,11 +62,11 @@ struct WhyRecord<'a> {
     status: &'static str,
     can_sign_in: bool,
     can_send: bool,
-    /// Why not; what is against signing in at first.
+    /// Why not. What prevents the sign-in comes first.
     reasons: Vec<String>,
-    keys: Vec<KeyRecord<'a>>,
-    last_sign_in: Option<SignIn<'a>>,
-    last_refusal: Option<RefusalRecord<'a>>,
+    passwords: Vec<LivePassword<'a>>,
+    last_sign_in: Option<LastSignInRecord<'a>>,
+    last_refusal: Option<LastRefusalRecord<'a>>,
     /// Empty: every address of its domain.
     senders: Vec<&'a str>,
     limits: Vec<LimitRecord<'a>>,
@@ -61,11 +76,11 @@ struct WhyRecord<'a> {
     #[serde(skip)]
     now: Time,
     #[serde(skip)]
-    standings: &'a [Standing],
+    standings: &'a [LimitStatus],
 }
 
 #[derive(Serialize)]
-struct KeyRecord<'a> {
+struct LivePassword<'a> {
     id: &'a str,
     created_at: Time,
     retires_at: Option<Time>,
@@ -73,15 +88,19 @@ struct KeyRecord<'a> {
 }
 
 #[derive(Serialize)]
-struct SignIn<'a> {
+struct LastSignInRecord<'a> {
     at: Time,
     address: Option<&'a str>,
-    key_id: &'a str,
+    password_id: &'a str,
 }
 
 #[derive(Serialize)]
-struct RefusalRecord<'a> {
+struct LastRefusalRecord<'a> {
     at: Time,
+    /// As typed, perhaps with a trailing space.
+    username: &'a str,
+    #[serde(skip)]
+    typed_as: String,
     address: &'a str,
     reason: &'static str,
     /// From this address, for this reason.
@@ -94,13 +113,13 @@ struct LimitRecord<'a> {
     limit: String,
     most: u32,
     used: u64,
-    /// There is no room for one message more.
+    /// Whether not even one more message fits.
     used_up: bool,
     frees_at: Option<Time>,
 }
 
 impl<'a> WhyRecord<'a> {
-    fn new(answer: &'a Answer) -> Self {
+    fn new(answer: &'a Diagnosis) -> Self {
         let user = &answer.user;
         let no_sign_in = answer.no_sign_in();
         let no_sending = answer.no_sending();
@@ -109,9 +128,9 @@ impl<'a> WhyRecord<'a> {
         let can_send = can_sign_in && no_sending.is_none() && used_up.is_empty();
         let mut reasons: Vec<_> = no_sign_in.into_iter().chain(no_sending).collect();
         reasons.extend(used_up.iter().map(|limit| limit.words()));
-        let last = user.keys.iter().filter_map(|key| {
-            let last = key.last_connection.as_ref()?;
-            Some((key, last))
+        let last = user.passwords.iter().filter_map(|password| {
+            let last = password.last_connection.as_ref()?;
+            Some((password, last))
         });
         let last = last.max_by_key(|(_, last)| last.at);
         Self {
@@ -120,13 +139,16 @@ impl<'a> WhyRecord<'a> {
             can_sign_in,
             can_send,
             reasons,
-            keys: user.live_keys(answer.now).map(KeyRecord::new).collect(),
-            last_sign_in: last.map(|(key, last)| SignIn {
+            passwords: user
+                .live_passwords(answer.now)
+                .map(LivePassword::new)
+                .collect(),
+            last_sign_in: last.map(|(password, last)| LastSignInRecord {
                 at: last.at,
                 address: last.address.as_deref(),
-                key_id: key.id.as_str(),
+                password_id: password.id.as_str(),
             }),
-            last_refusal: answer.refusals.first().map(RefusalRecord::new),
+            last_refusal: answer.refusals.first().map(LastRefusalRecord::new),
             senders: answer.senders.iter().map(Sender::as_str).collect(),
             limits: answer.limits.iter().map(LimitRecord::new).collect(),
             unfinished_rotation: answer.unfinished.as_ref().map(UnfinishedRecord::new),
@@ -142,38 +164,40 @@ impl<'a> WhyRecord<'a> {
     }
 
     fn passwords(&self) -> String {
-        let keys = self.keys.iter().map(|key| {
-            let age = self.now.since(key.created_at);
-            let used = match key.last_used_at {
+        let passwords = self.passwords.iter().map(|password| {
+            let age = self.now.since(password.created_at);
+            let used = match password.last_used_at {
                 Some(at) => format!("last used {}", self.ago(at)),
                 None => "never used".into(),
             };
-            let retires = key.retires_at.map(|at| format!(", retires {at}"));
+            let retires = password.retires_at.map(|at| format!(", retires {at}"));
             format!(
-                "key {}, {age} old, {used}{}",
-                key.id,
+                "password ID {}, {age} old, {used}{}",
+                password.id,
                 retires.unwrap_or_default()
             )
         });
-        keys.collect::<Vec<_>>().join("\n")
+        passwords.collect::<Vec<_>>().join("\n")
     }
 }
 
-impl<'a> KeyRecord<'a> {
-    fn new(key: &'a Key) -> Self {
+impl<'a> LivePassword<'a> {
+    fn new(password: &'a PasswordInfo) -> Self {
         Self {
-            id: key.id.as_str(),
-            created_at: key.created_at,
-            retires_at: key.retires_at,
-            last_used_at: key.last_connection.as_ref().map(|last| last.at),
+            id: password.id.as_str(),
+            created_at: password.created_at,
+            retires_at: password.retires_at,
+            last_used_at: password.last_connection.as_ref().map(|last| last.at),
         }
     }
 }
 
-impl<'a> RefusalRecord<'a> {
-    fn new(refusals: &'a Refusals) -> Self {
+impl<'a> LastRefusalRecord<'a> {
+    fn new(refusals: &'a RefusedSignIns) -> Self {
         Self {
             at: refusals.last_at,
+            username: refusals.username.as_str(),
+            typed_as: typed_as(&refusals.username.to_string()),
             address: &refusals.address,
             reason: refusals.reason.name(),
             count: refusals.count,
@@ -182,7 +206,7 @@ impl<'a> RefusalRecord<'a> {
 }
 
 impl<'a> LimitRecord<'a> {
-    fn new(standing: &'a Standing) -> Self {
+    fn new(standing: &'a LimitStatus) -> Self {
         Self {
             owner: &standing.owner,
             limit: standing.kind.to_string(),
@@ -225,23 +249,24 @@ impl Record for WhyRecord<'_> {
         let last = self.last_sign_in.as_ref().map(|last| {
             let from = last.address.map(|address| format!(" from {address}"));
             let from = from.unwrap_or_default();
-            format!("{}{from} (key {})", self.ago(last.at), last.key_id)
+            format!(
+                "{}{from} (password ID {})",
+                self.ago(last.at),
+                last.password_id
+            )
         });
         let refusal = self.last_refusal.as_ref().map(|last| {
-            let times = if last.count == 1 {
-                "once".to_owned()
-            } else {
-                format!("{} times", last.count)
-            };
+            let times = times(last.count.unsigned_abs());
             let (ago, address) = (self.ago(last.at), last.address);
-            format!("{ago} from {address}: {} ({times})", last.reason)
+            let typed_as = &last.typed_as;
+            format!("{ago} from {address}{typed_as}: {} ({times})", last.reason)
         });
         let senders = self.senders.iter().map(|sender| (*sender).to_owned());
         let domain = self
             .username
             .split_once('@')
             .map_or("", |(_, domain)| domain);
-        let limits = self.standings.iter().map(Standing::words);
+        let limits = self.standings.iter().map(LimitStatus::words);
         let rotation = self.unfinished_rotation.as_ref();
         vec![
             format!("{}, {}", self.username, self.status),
@@ -252,13 +277,13 @@ impl Record for WhyRecord<'_> {
             refusal.unwrap_or_else(|| "none".into()),
             or(senders.collect(), &format!("every address of {domain}")),
             or(limits.collect(), "none"),
-            rotation.map_or_else(|| "none under way".into(), UnfinishedRecord::text),
+            rotation.map_or_else(|| "none".into(), UnfinishedRecord::text),
             self.expires_at.map_or("never".into(), |at| at.to_string()),
             or(
                 self.next.clone(),
                 &format!(
-                    "nothing is in its way; is its password right? smtpcred verify {}",
-                    self.username
+                    "nothing prevents it; check its password with: smtpcred verify {}",
+                    in_shell(self.username)
                 ),
             ),
         ]

@@ -1,5 +1,4 @@
-//! A command that takes a new password, from its standard input, to where it is
-//! needed.
+//! A command that delivers a new password, which it reads from its standard input.
 
 use std::collections::HashSet;
 use std::fs;
@@ -14,91 +13,93 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use zeroize::Zeroizing;
 
-use crate::app::rotation::{Arrival, KILLED_WITHIN, Parcel};
+use super::mask::Mask;
+use crate::app::rotation::{Delivery, DeliveryResult, KILLED_WITHIN};
 use crate::error::Result;
 use crate::model::delivery::CommandLine;
-use crate::model::password::KeyId;
+use crate::model::password::PasswordId;
 
-/// `EX_TEMPFAIL` of sysexits(3): by this a command says that nothing was delivered.
+/// `EX_TEMPFAIL` of sysexits(3): the command did not deliver the password.
 const TRY_AGAIN: i32 = 75;
-/// In characters, of a line that is shown. The rest of it is not.
-const LINE: usize = 1000;
-/// In bytes: more than any password has, and less than a pipe takes at once.
+/// How much of a line of output is shown, in bytes.
+const MAX_LINE: usize = 1000;
+/// In bytes: longer than any password, and less than a pipe buffers.
 const ROOM: usize = 1024;
-/// How long after its end something it left running may still print.
-const LAST_WORDS: Duration = Duration::from_millis(100);
-/// And all of it, where it does not stop.
-const ALL_LAST_WORDS: Duration = Duration::from_secs(1);
-/// Lines that are not shown yet: who prints faster than that waits.
+/// How long after the command's end each line of a process that it left running may take.
+const LATE_LINE: Duration = Duration::from_millis(100);
+/// How long all late lines together may take.
+const LATE_OUTPUT: Duration = Duration::from_secs(1);
+/// Lines that wait to be shown: a command that prints faster is slowed down.
 const QUEUE: usize = 64;
 
-const KEY_ID: &str = "SMTPCRED_KEY_ID";
+const PASSWORD_ID: &str = "SMTPCRED_PASSWORD_ID";
 const USERNAME: &str = "SMTPCRED_USERNAME";
-/// Means nothing to a command.
+/// For [`running_for`]; commands need not know it.
 pub const STORE_ID: &str = "SMTPCRED_STORE_ID";
 
-enum Event {
-    Said(Zeroizing<String>),
+enum CommandEvent {
+    Output(Zeroizing<String>),
     Ended(io::Result<ExitStatus>),
 }
 
-/// Runs it to its end, or to the end of its time. `known` says that the password
-/// was written to a file before.
+/// Runs a command until it ends or its time is over. `written` says that the password has
+/// been written to a file before.
 pub fn run(
     command: &CommandLine,
-    parcel: &Parcel,
+    delivery: &Delivery,
     variables: Vec<(&'static str, String)>,
-    known: bool,
-    handing: &mut dyn FnMut() -> Result<()>,
-    said: &mut dyn FnMut(String),
-) -> Arrival {
-    let not = |reason: String| {
-        if known {
-            Arrival::Unknown(reason)
+    written: bool,
+    mask: &Mask,
+    on_handover: &mut dyn FnMut() -> Result<()>,
+    on_output: &mut dyn FnMut(String),
+) -> DeliveryResult {
+    let not_delivered = |reason: String| {
+        if written {
+            DeliveryResult::Unknown(reason)
         } else {
-            Arrival::Not(reason)
+            DeliveryResult::NotDelivered(reason)
         }
     };
-    if let Err(error) = handing() {
-        return not(error.to_string());
+    if let Err(error) = on_handover() {
+        return not_delivered(error.to_string());
     }
     let program = command.words().first().map_or("", String::as_str);
-    let mut started = match start(command, parcel, variables) {
+    let mut started = match start(command, delivery, variables) {
         Ok(started) => started,
-        Err(error) => return not(format!("{program} could not be started: {error}")),
+        Err(error) => return not_delivered(format!("{program} could not be started: {error}")),
     };
 
-    let deadline = Instant::now() + seconds(parcel.delivery.timeout());
-    let password = parcel.credential.password.expose();
+    let deadline = Instant::now() + seconds(delivery.destination.timeout());
+    let password = delivery.credential.password.expose();
     let mut last = String::new();
     let mut show = |text: &str| {
-        let mut text = text.replace(password, "********");
-        if let Some((end, _)) = text.char_indices().nth(LINE) {
-            text.truncate(end);
-        }
+        let text = mask.apply(text, MAX_LINE);
         text.clone_into(&mut last);
-        said(text);
+        on_output(text);
     };
     let ended = wait(&started.events, deadline, &mut show);
     if ended.is_none() {
         end(&started);
     }
-    // What is still in the pipe nobody has read, and nobody will.
+    // What is still in the pipe was not read and never will be.
     let mut rest = Zeroizing::new(Vec::with_capacity(ROOM));
     let unread = started.reader.read_to_end(&mut rest).unwrap_or(0);
     let reason = match ended {
         None => format!(
             "{program} did not end within {} and was killed",
-            parcel.delivery.timeout()
+            delivery.destination.timeout()
         ),
         Some(Err(error)) => format!("{program}: {error}"),
-        // The newline may be left.
-        Some(Ok(status)) if status.success() && unread <= 1 => return Arrival::Arrived,
+        // The command may leave the newline.
+        Some(Ok(status)) if status.success() && unread <= 1 => return DeliveryResult::Delivered,
         Some(Ok(status)) if status.success() => {
-            format!("{program} exited with 0 and did not read the password")
+            format!("{program} exited with 0 but did not read the password")
         }
         Some(Ok(status)) => match status.code() {
-            Some(TRY_AGAIN) => return not(with_last(format!("{program} put it off (75)"), &last)),
+            Some(TRY_AGAIN) => {
+                let reason = format!("{program} deferred the delivery (exit code 75)");
+                return not_delivered(with_last(reason, &last));
+            }
             Some(code) => format!("{program} exited with {code}"),
             None => format!(
                 "{program} was killed by signal {}",
@@ -108,40 +109,41 @@ pub fn run(
     };
     let reason = with_last(reason, &last);
     if unread > password.len() {
-        not(reason)
+        not_delivered(reason)
     } else {
-        Arrival::Unknown(reason)
+        DeliveryResult::Unknown(reason)
     }
 }
 
-fn with_last(reason: String, said: &str) -> String {
-    if said.is_empty() {
+/// Appends the last line of output.
+fn with_last(reason: String, line: &str) -> String {
+    if line.is_empty() {
         return reason;
     }
-    format!("{reason}: {said}")
+    format!("{reason}: {line}")
 }
 
-struct Started {
+struct RunningCommand {
     group: Pid,
-    /// The other end of what it reads from.
+    /// Our copy of its standard input.
     reader: PipeReader,
-    events: Receiver<Event>,
+    events: Receiver<CommandEvent>,
 }
 
-/// The password is in the pipe before anybody reads from it: whoever is killed, a
-/// command that has begun finds all of it, and never an empty one.
+/// Starts the command. The whole password is in its pipe beforehand: whichever process is
+/// killed, a command that has started reads all of it.
 fn start(
     command: &CommandLine,
-    parcel: &Parcel,
+    delivery: &Delivery,
     variables: Vec<(&'static str, String)>,
-) -> io::Result<Started> {
+) -> io::Result<RunningCommand> {
     let (reader, mut writer) = io::pipe()?;
     let mut line = Zeroizing::new(Vec::with_capacity(ROOM));
-    line.extend_from_slice(parcel.credential.password.expose().as_bytes());
+    line.extend_from_slice(delivery.credential.password.expose().as_bytes());
     line.push(b'\n');
     writer.write_all(&line)?;
     drop(writer);
-    let (output, theirs) = io::pipe()?;
+    let (output, child_output) = io::pipe()?;
     let [program, args @ ..] = command.words() else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
@@ -150,30 +152,31 @@ fn start(
         .args(args)
         .envs(variables)
         .stdin(reader.try_clone()?)
-        .stdout(theirs.try_clone()?)
-        .stderr(theirs)
-        // So that all it started ends with it.
+        .stdout(child_output.try_clone()?)
+        .stderr(child_output)
+        // All processes that it starts can be killed with it.
         .process_group(0);
     let child = command.spawn()?;
-    // It holds the other ends of the pipes.
+    // Closes the other ends of the pipes.
     drop(command);
     let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
     let (sender, events) = sync_channel(QUEUE);
     let listener = sender.clone();
-    // Not waited for: what it left running may hold the pipe open for ever.
+    // Never joined: a process that the command left running may keep the pipe open.
     thread::spawn(move || listen(output, &listener));
     thread::spawn(move || reap(child, &sender));
-    Ok(Started {
+    Ok(RunningCommand {
         group: Pid::from_raw(pid),
         reader,
         events,
     })
 }
 
-/// Found by its environment: what it left running counts as well. Nothing where
-/// this system does not tell.
-pub fn is_running(key: &KeyId) -> Option<bool> {
-    let variable = format!("{KEY_ID}={}", key.as_str());
+/// Returns whether a process is running that was started to deliver this password, or
+/// `None` if this system does not say. Its environment identifies it, so processes that a
+/// command left running count as well.
+pub fn is_running(password_id: &PasswordId) -> Option<bool> {
+    let variable = format!("{PASSWORD_ID}={}", password_id.as_str());
     let mut all = environments()?;
     Some(all.any(|environment| {
         let mut variables = environment.split(|byte| *byte == 0);
@@ -181,7 +184,7 @@ pub fn is_running(key: &KeyId) -> Option<bool> {
     }))
 }
 
-/// The users of a store that commands run for.
+/// Returns the users of a store that commands are running for.
 pub fn running_for(store_id: &str) -> HashSet<String> {
     let all = environments().into_iter().flatten();
     let users = all.filter_map(|environment| {
@@ -195,38 +198,39 @@ pub fn running_for(store_id: &str) -> HashSet<String> {
     users.collect()
 }
 
-/// Of all processes; empty of those of others, which are none that we started.
+/// Reads the environment of every process; it is empty for those of other users, which
+/// this program did not start.
 fn environments() -> Option<impl Iterator<Item = Vec<u8>>> {
     fs::metadata("/proc/self/environ").ok()?;
     let processes = fs::read_dir("/proc").ok()?.flatten();
     Some(processes.map(|process| fs::read(process.path().join("environ")).unwrap_or_default()))
 }
 
-/// All but the password.
-pub fn variables(parcel: &Parcel) -> Vec<(&'static str, String)> {
-    let credential = &parcel.credential;
-    let connection = &credential.connection;
+/// Returns the variables that describe a delivery, without the password.
+pub fn variables(delivery: &Delivery) -> Vec<(&'static str, String)> {
+    let credential = &delivery.credential;
+    let server = &credential.server;
     let mut variables = vec![
         (USERNAME, credential.username.to_string()),
         ("SMTPCRED_DOMAIN", credential.username.domain().to_string()),
         (
             "SMTPCRED_PORT",
-            connection.ports.recommended().number.to_string(),
+            server.ports.recommended().number.to_string(),
         ),
-        (KEY_ID, credential.key.to_string()),
+        (PASSWORD_ID, credential.password_id.to_string()),
     ];
-    if let Some(host) = &connection.host {
+    if let Some(host) = &server.host {
         variables.push(("SMTPCRED_HOST", host.to_string()));
     }
-    if let Some(key) = &parcel.old_key {
-        variables.push(("SMTPCRED_OLD_KEY_ID", key.to_string()));
+    if let Some(password_id) = &delivery.old_password_id {
+        variables.push(("SMTPCRED_OLD_PASSWORD_ID", password_id.to_string()));
     }
     variables
 }
 
-fn listen(output: PipeReader, events: &SyncSender<Event>) {
-    // More than is shown, so that no password is cut where a line is.
-    const MOST: usize = LINE + ROOM;
+fn listen(output: PipeReader, events: &SyncSender<CommandEvent>) {
+    // More than is shown, so that no password is cut at the end of a line.
+    const MOST: usize = MAX_LINE + ROOM;
     let mut output = BufReader::new(output);
     loop {
         let mut line = Zeroizing::new(Vec::with_capacity(MOST));
@@ -236,49 +240,50 @@ fn listen(output: PipeReader, events: &SyncSender<Event>) {
             Ok(_) => {}
         }
         let text = Zeroizing::new(String::from_utf8_lossy(&line).trim_end().to_owned());
-        if !text.is_empty() && events.send(Event::Said(text)).is_err() {
+        if !text.is_empty() && events.send(CommandEvent::Output(text)).is_err() {
             return;
         }
     }
 }
 
-fn reap(mut child: Child, events: &SyncSender<Event>) {
+fn reap(mut child: Child, events: &SyncSender<CommandEvent>) {
     let status = child.wait();
-    // Nobody asks any more once the time is over.
-    let _ = events.send(Event::Ended(status));
+    // Fails once the time is over.
+    let _ = events.send(CommandEvent::Ended(status));
 }
 
-/// Until it has ended and said all; nothing if its time is over before.
+/// Waits until the command has ended and its output was shown. Returns `None` if the
+/// deadline came first.
 fn wait(
-    events: &Receiver<Event>,
+    events: &Receiver<CommandEvent>,
     mut deadline: Instant,
     show: &mut dyn FnMut(&str),
 ) -> Option<io::Result<ExitStatus>> {
     let mut ended = None;
     loop {
         let mut left = deadline.saturating_duration_since(Instant::now());
-        // However much there is to be shown.
+        // Even if there is more output.
         if left.is_zero() {
             return ended;
         }
         if ended.is_some() {
-            left = left.min(LAST_WORDS);
+            left = left.min(LATE_LINE);
         }
         match events.recv_timeout(left) {
-            Ok(Event::Said(text)) => show(&text),
-            Ok(Event::Ended(status)) => {
+            Ok(CommandEvent::Output(text)) => show(&text),
+            Ok(CommandEvent::Ended(status)) => {
                 ended = Some(status);
-                deadline = Instant::now() + ALL_LAST_WORDS;
+                deadline = Instant::now() + LATE_OUTPUT;
             }
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return ended,
         }
     }
 }
 
-/// All of it, first asked, then not.
-fn end(started: &Started) {
-    let Started { group, events, .. } = started;
-    // Gone already is as good.
+/// Ends the command and all processes of its group: first SIGTERM, then SIGKILL.
+fn end(started: &RunningCommand) {
+    let RunningCommand { group, events, .. } = started;
+    // Fails if it has ended by now.
     let _ = killpg(*group, Signal::SIGTERM);
     let deadline = Instant::now() + seconds(KILLED_WITHIN) / 2;
     let ended = wait(events, deadline, &mut |_| {});

@@ -1,147 +1,204 @@
-//! Takes new passwords to whoever needs them: into files, to commands; and
-//! proves them by a sign-in.
+//! Delivers new passwords into files and to commands, and proves them by signing in.
 
 mod command;
+mod content;
+mod env_file;
 mod file;
-mod left;
+mod leftover;
+pub mod mask;
+pub mod owner;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use self::file::Part;
-use self::left::Left;
-use crate::app::rotation::{Arrival, Courier, Found, Parcel};
+use self::mask::Mask;
+use self::owner::{FileAction, FileTask, NewUserRef};
+use crate::app::credential::Credential;
+use crate::app::rotation::{Deliverer, Delivery, DeliveryResult, FilePassword};
 use crate::error::Result;
-use crate::model::delivery::{Delivery, VariableName};
+use crate::model::delivery::{Destination, VariableName};
+use crate::model::host_port::HostPort;
 use crate::model::name::Username;
-use crate::model::password::KeyId;
-use crate::model::server::Server;
+use crate::model::password::PasswordId;
 use crate::smtp;
 
-/// Whether a new password is proven, and where.
+/// Whether a delivered password is proven by signing in with it, and where.
 #[derive(Clone, Debug)]
 pub enum Prove {
+    /// No proof.
     No,
+    /// At the server that applications are told to use.
     AtItsServer,
-    /// At another one than applications are told.
-    At(Server),
+    /// At another server.
+    At(HostPort),
 }
 
-pub struct Carrier {
+/// Delivers on this machine.
+pub struct SystemDeliverer {
+    /// How passwords are proven.
     pub prove: Prove,
-    /// By which commands of a run that was killed are known again.
+    /// Identifies the commands of a killed run.
     pub store_id: Option<String>,
 }
 
-impl Courier for Carrier {
+impl Deliverer for SystemDeliverer {
     fn deliver(
         &self,
-        parcel: &Parcel,
-        handing: &mut dyn FnMut() -> Result<()>,
-        said: &mut dyn FnMut(String),
-    ) -> Arrival {
-        let delivery = &parcel.delivery;
-        let files = delivery.write_file.is_some() || delivery.write_env.is_some();
-        if files && delivery.command.is_some() {
-            // A file with the password in it can be looked into later; whether the
-            // command ran, too, cannot.
-            if let Err(error) = handing() {
-                return Arrival::Not(error.to_string());
+        delivery: &Delivery,
+        on_handover: &mut dyn FnMut() -> Result<()>,
+        on_output: &mut dyn FnMut(String),
+    ) -> DeliveryResult {
+        let destination = &delivery.destination;
+        let mask = self.mask(delivery);
+        let files = destination.write_file.is_some() || destination.write_env.is_some();
+        if files && destination.command.is_some() {
+            // Files can be inspected later; whether the command ran, too, cannot.
+            if let Err(error) = on_handover() {
+                return DeliveryResult::NotDelivered(error.to_string());
             }
         }
-        if let Err(arrival) = self.write_files(parcel) {
-            return arrival;
+        if let Err(result) = self.write_files(delivery, on_output) {
+            return result;
         }
-        if let Some(command) = &delivery.command {
-            let mut variables = command::variables(parcel);
+        if let Some(command) = &destination.command {
+            let mut variables = command::variables(delivery);
             variables.extend(self.store_id.clone().map(|id| (command::STORE_ID, id)));
-            let arrival = command::run(command, parcel, variables, files, handing, said);
-            if arrival != Arrival::Arrived {
-                return arrival;
+            let result = command::run(
+                command,
+                delivery,
+                variables,
+                files,
+                &mask,
+                on_handover,
+                on_output,
+            );
+            if result != DeliveryResult::Delivered {
+                return result;
             }
         }
-        match self.prove(parcel) {
-            Ok(()) => Arrival::Arrived,
-            Err(reason) => Arrival::Unknown(format!(
-                "it was delivered, and signing in with it failed: {reason}"
+        match self.prove(delivery) {
+            Ok(()) => DeliveryResult::Delivered,
+            Err(reason) => DeliveryResult::Unknown(format!(
+                "it was delivered, but signing in with it failed: {reason}"
             )),
         }
     }
 
-    fn found(&self, delivery: &Delivery, username: &Username) -> Vec<(PathBuf, Found)> {
-        let found = places(delivery, username).filter_map(|(path, part)| {
-            let password = file::password_in(&path, part)?;
+    fn passwords_in(
+        &self,
+        destination: &Destination,
+        username: &Username,
+    ) -> Vec<(PathBuf, FilePassword)> {
+        let found = files(destination, username).filter_map(|(path, variable)| {
+            let password = task(&path, variable, FileAction::Read).run("").password()?;
             Some((path, password))
         });
         found.collect()
     }
 
-    fn refuses(&self, delivery: &Delivery, username: &Username) -> Vec<String> {
-        let left = self.left(username);
-        let places = places(delivery, username);
-        let refused = places.map(|(path, part)| file::refuses(&path, part, &left));
-        refused.flatten().collect()
+    fn refusals(&self, destination: &Destination, username: &Username) -> Vec<String> {
+        let refusals = files(destination, username).map(|(path, variable)| {
+            let action = FileAction::Check(self.new_user(username, None));
+            let error = task(&path, variable, action).run("").error?;
+            Some(format!("{}: {error}", path.display()))
+        });
+        refusals.flatten().collect()
     }
 
-    fn settled(&self, delivery: &Delivery, username: &Username) {
-        let left = self.left(username);
-        for (path, _) in places(delivery, username) {
-            file::settled(&path, &left);
+    fn confirm_user(&self, destination: &Destination, username: &Username) {
+        for (path, variable) in files(destination, username) {
+            let action = FileAction::Confirm(self.new_user(username, None));
+            task(&path, variable, action).run("");
         }
     }
 
-    fn real(&self, path: &Path) -> PathBuf {
-        file::real(path)
+    fn withdraw(&self, destination: &Destination, username: &Username, password_id: &PasswordId) {
+        for (path, variable) in files(destination, username) {
+            let action = FileAction::Withdraw(self.new_user(username, Some(password_id)));
+            // If this fails, the note stays, and the next run overwrites the password.
+            task(&path, variable, action).run("");
+        }
     }
 
-    fn is_delivering(&self, key: &KeyId) -> Option<bool> {
-        command::is_running(key)
+    fn resolve(&self, path: &Path) -> PathBuf {
+        let resolved = task(path, None, FileAction::Resolve).run("").path;
+        resolved.unwrap_or_else(|| path.to_owned())
     }
 
-    fn under_way(&self) -> HashSet<String> {
+    fn is_delivering(&self, password_id: &PasswordId) -> Option<bool> {
+        command::is_running(password_id)
+    }
+
+    fn users_in_delivery(&self) -> HashSet<String> {
         let store_id = self.store_id.as_deref();
         store_id.map(command::running_for).unwrap_or_default()
     }
 }
 
-impl Carrier {
-    fn prove(&self, parcel: &Parcel) -> std::result::Result<(), String> {
-        let credential = &parcel.credential;
+impl SystemDeliverer {
+    fn prove(&self, delivery: &Delivery) -> std::result::Result<(), String> {
+        let credential = &delivery.credential;
         let server = match &self.prove {
             Prove::No => return Ok(()),
             Prove::At(server) => server.clone(),
             Prove::AtItsServer => {
-                let connection = &credential.connection;
-                let host = connection.host.clone();
-                let host = host.ok_or("no server name is set: smtpcred set-settings --host …")?;
-                let port = connection.ports.recommended();
-                Server { host, port }
+                let server = &credential.server;
+                let host = server.host.clone();
+                let host =
+                    host.ok_or("no server name is set: smtpcred set-settings --host HOST")?;
+                let port = server.ports.recommended();
+                HostPort { host, port }
             }
         };
         smtp::sign_in(&server, &credential.username, &credential.password)
     }
 
-    fn left<'a>(&'a self, username: &'a Username) -> Left<'a> {
-        Left {
-            store_id: self.store_id.as_deref(),
-            username,
+    /// Masks what the files hold now as well, so this comes before they are written.
+    fn mask(&self, delivery: &Delivery) -> Mask {
+        let Credential {
+            username, password, ..
+        } = &delivery.credential;
+        let before = self.passwords_in(&delivery.destination, username);
+        let before: Vec<FilePassword> = before.into_iter().map(|(_, held)| held).collect();
+        Mask::new(password.expose(), &before, delivery.old_password_id.clone())
+    }
+
+    fn new_user(&self, username: &Username, password_id: Option<&PasswordId>) -> NewUserRef {
+        NewUserRef {
+            store_id: self.store_id.clone(),
+            username: username.to_string(),
+            password_id: password_id.map(ToString::to_string),
         }
     }
 
-    /// All or, where the first fails, none of them.
-    fn write_files(&self, parcel: &Parcel) -> std::result::Result<(), Arrival> {
-        let credential = &parcel.credential;
-        let left = self.left(&credential.username);
-        let new = parcel.new_user.then_some((&left, &credential.key));
+    /// Writes all files, up to the first that fails.
+    fn write_files(
+        &self,
+        delivery: &Delivery,
+        on_output: &mut dyn FnMut(String),
+    ) -> std::result::Result<(), DeliveryResult> {
+        let credential = &delivery.credential;
+        let username = &credential.username;
         let mut written = false;
-        for (path, part) in places(&parcel.delivery, &credential.username) {
-            if let Err(failed) = file::write(&path, part, credential.password.expose(), new) {
-                let reason = format!("{}: {}", path.display(), failed.error);
-                return Err(if written || failed.replaced {
-                    Arrival::Unknown(reason)
+        for (path, variable) in files(&delivery.destination, username) {
+            let new = delivery.new_user;
+            let new = new.then(|| self.new_user(username, Some(&credential.password_id)));
+            let action = FileAction::Write(new);
+            let done = task(&path, variable, action).run(credential.password.expose());
+            if let Some(error) = done.error {
+                let reason = format!("{}: {error}", path.display());
+                return Err(if written || done.may_be_written {
+                    DeliveryResult::Unknown(reason)
                 } else {
-                    Arrival::Not(reason)
+                    DeliveryResult::NotDelivered(reason)
                 });
+            }
+            if let Some(mode) = done.mode.filter(|mode| mode & EVERYONE_READS != 0) {
+                let mode = mode & 0o7777;
+                let path = path.display();
+                on_output(format!(
+                    "everyone on this machine can read {path} (mode {mode:04o}): chmod o-rwx {path}"
+                ));
             }
             written = true;
         }
@@ -149,19 +206,29 @@ impl Carrier {
     }
 }
 
-/// Its files.
-fn places<'a>(
-    delivery: &'a Delivery,
+const EVERYONE_READS: u32 = 0o004;
+
+fn task(path: &Path, variable: Option<&str>, action: FileAction) -> FileTask {
+    FileTask {
+        path: path.to_owned(),
+        variable: variable.map(str::to_owned),
+        action,
+    }
+}
+
+/// Returns the files of a user, each with the variable to set in it, if any.
+fn files<'a>(
+    destination: &'a Destination,
     username: &Username,
-) -> impl Iterator<Item = (PathBuf, Part<'a>)> {
-    let name = delivery.env_name.as_ref();
+) -> impl Iterator<Item = (PathBuf, Option<&'a str>)> {
+    let name = destination.env_name.as_ref();
     let name = name.map_or(VariableName::DEFAULT, VariableName::as_str);
-    let whole = delivery.write_file.iter().map(|path| (path, Part::Whole));
-    let line = delivery.write_env.iter();
-    let line = line.map(move |path| (path, Part::Variable(name)));
-    let places = whole.chain(line);
-    let places: Vec<_> = places
-        .map(|(path, part)| (PathBuf::from(path.of(username)), part))
+    let whole = destination.write_file.iter().map(|path| (path, None));
+    let line = destination.write_env.iter();
+    let line = line.map(move |path| (path, Some(name)));
+    let files: Vec<_> = whole
+        .chain(line)
+        .map(|(path, variable)| (PathBuf::from(path.of(username)), variable))
         .collect();
-    places.into_iter()
+    files.into_iter()
 }

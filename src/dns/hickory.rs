@@ -8,19 +8,23 @@ use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::proto::rr;
+use hickory_resolver::proto::rr::{Name, RData};
 use tokio::runtime::Runtime;
 
 use crate::error::{Error, Result};
-use crate::model::dns::{Answer, Ask, Failure, Kind, ResolverAddress, Value};
+use crate::model::dns::{
+    DnsAnswer, DnsClient, DnsFailure, RecordType, RecordValue, ResolverAddress,
+};
 
 /// For one try; there are two.
 const TRY: Duration = Duration::from_secs(2);
 /// For one answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// For all of them together: nobody waits for each of thirty.
+/// For all of them together: thirty that all time out would take minutes.
 const PATIENCE_FOR_ALL: Duration = Duration::from_secs(30);
 
+/// Asks DNS servers over UDP, and over TCP if an answer does not fit.
 pub struct Resolver {
     runtime: Runtime,
     client: TokioResolver,
@@ -67,7 +71,7 @@ impl Resolver {
         })
     }
 
-    fn failure(&self, error: &NetError) -> Failure {
+    fn failure(&self, error: &NetError) -> DnsFailure {
         let server = &self.server;
         let by_code = |code: &ResponseCode| match code {
             ResponseCode::ServFail => "could not find out (SERVFAIL)".to_owned(),
@@ -75,39 +79,39 @@ impl Resolver {
             other => format!("gave an error ({other})"),
         };
         match error {
-            NetError::Timeout => Failure::NoAnswer(format!("no answer from {server}")),
+            NetError::Timeout => DnsFailure::NoAnswer(format!("no answer from {server}")),
             NetError::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                Failure::NoAnswer(format!("nobody listens at {server}"))
+                DnsFailure::NoAnswer(format!("nothing listens at {server}"))
             }
-            NetError::Io(error) => Failure::NoAnswer(format!("{server}: {error}")),
-            NetError::NoConnections => Failure::NoAnswer(format!("{server} cannot be reached")),
+            NetError::Io(error) => DnsFailure::NoAnswer(format!("{server}: {error}")),
+            NetError::NoConnections => DnsFailure::NoAnswer(format!("{server} cannot be reached")),
             NetError::Dns(DnsError::ResponseCode(code)) => {
-                Failure::CannotTell(format!("{server} {}", by_code(code)))
+                DnsFailure::CannotTell(format!("{server} {}", by_code(code)))
             }
             NetError::Dns(DnsError::NoRecordsFound(none)) => {
-                Failure::CannotTell(format!("{server} {}", by_code(&none.response_code)))
+                DnsFailure::CannotTell(format!("{server} {}", by_code(&none.response_code)))
             }
-            other => Failure::CannotTell(format!("{server}: {other}")),
+            other => DnsFailure::CannotTell(format!("{server}: {other}")),
         }
     }
 }
 
-impl Ask for Resolver {
-    fn ask(&mut self, name: &str, kind: Kind) -> Answer {
+impl DnsClient for Resolver {
+    fn ask(&mut self, name: &str, kind: RecordType) -> DnsAnswer {
         // What cannot be a name is none.
         let Ok(mut name) = Name::from_ascii(name) else {
-            return Answer::NoSuchName;
+            return DnsAnswer::NoSuchName;
         };
         // Nothing of resolv.conf's search list.
         name.set_fqdn(true);
         let wanted = match kind {
-            Kind::A => RecordType::A,
-            Kind::Aaaa => RecordType::AAAA,
-            Kind::Cname => RecordType::CNAME,
-            Kind::Mx => RecordType::MX,
-            Kind::Ptr => RecordType::PTR,
-            Kind::Soa => RecordType::SOA,
-            Kind::Txt => RecordType::TXT,
+            RecordType::A => rr::RecordType::A,
+            RecordType::Aaaa => rr::RecordType::AAAA,
+            RecordType::Cname => rr::RecordType::CNAME,
+            RecordType::Mx => rr::RecordType::MX,
+            RecordType::Ptr => rr::RecordType::PTR,
+            RecordType::Soa => rr::RecordType::SOA,
+            RecordType::Txt => rr::RecordType::TXT,
         };
         let left = self.until.saturating_duration_since(Instant::now());
         let looked_up = self.runtime.block_on(async {
@@ -120,46 +124,46 @@ impl Ask for Resolver {
                 let right = records.filter(|record| record.record_type() == wanted);
                 let values: Vec<_> = right.map(|record| value(&record.data)).collect();
                 if values.is_empty() {
-                    return Answer::NoData;
+                    return DnsAnswer::NoData;
                 }
-                return Answer::Found(values);
+                return DnsAnswer::Found(values);
             }
             Ok(Err(error)) => error,
             Err(_) => NetError::Timeout,
         };
         if let NetError::Dns(DnsError::NoRecordsFound(none)) = &error {
             match none.response_code {
-                ResponseCode::NXDomain => return Answer::NoSuchName,
-                // RFC 2308 §2.2: whoever says who knows has not looked.
+                ResponseCode::NXDomain => return DnsAnswer::NoSuchName,
+                // RFC 2308 §2.2: a server that answers with a referral has not looked.
                 ResponseCode::NoError if none.soa.is_none() && none.ns.is_some() => {
                     let server = &self.server;
-                    return Answer::Failed(Failure::CannotTell(format!(
+                    return DnsAnswer::Failed(DnsFailure::CannotTell(format!(
                         "{server} names other servers that know (a referral): it is no resolver"
                     )));
                 }
-                ResponseCode::NoError => return Answer::NoData,
+                ResponseCode::NoError => return DnsAnswer::NoData,
                 _ => {}
             }
         }
-        Answer::Failed(self.failure(&error))
+        DnsAnswer::Failed(self.failure(&error))
     }
 }
 
-fn value(data: &RData) -> Value {
+fn value(data: &RData) -> RecordValue {
     match data {
-        RData::A(address) => Value::Address(address.0.into()),
-        RData::AAAA(address) => Value::Address(address.0.into()),
-        RData::CNAME(name) => Value::Name(plain(&name.0)),
-        RData::PTR(name) => Value::Name(plain(&name.0)),
-        RData::MX(mx) => Value::Exchange {
+        RData::A(address) => RecordValue::Address(address.0.into()),
+        RData::AAAA(address) => RecordValue::Address(address.0.into()),
+        RData::CNAME(name) => RecordValue::Name(plain(&name.0)),
+        RData::PTR(name) => RecordValue::Name(plain(&name.0)),
+        RData::MX(mx) => RecordValue::Exchange {
             preference: mx.preference,
             host: plain(&mx.exchange),
         },
         RData::TXT(text) => {
             let bytes = text.txt_data.concat();
-            Value::Text(String::from_utf8_lossy(&bytes).into_owned())
+            RecordValue::Text(String::from_utf8_lossy(&bytes).into_owned())
         }
-        _ => Value::Other,
+        _ => RecordValue::Other,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Asking the DNS, as a stub resolver does: somebody else does the walking.
+//! Asks a DNS resolver. It does not follow referrals itself.
 
 #[cfg(feature = "dns")]
 mod hickory;

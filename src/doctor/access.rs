@@ -1,4 +1,4 @@
-//! Who may open what, by owners, groups and modes.
+//! Which processes may open which files, by owner, group and mode.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Group, Uid, User, geteuid, getgrouplist};
 
-/// As whom a process runs.
+/// The identity that a process runs as.
 #[derive(Clone, Debug)]
-pub struct Who {
+pub struct Identity {
     pub name: String,
     uid: u32,
     groups: Vec<u32>,
@@ -19,12 +19,13 @@ const READ: u32 = 0o4;
 const WRITE: u32 = 0o2;
 const PASS: u32 = 0o1;
 
+/// Returns whether this process runs as root.
 pub fn is_root() -> bool {
     geteuid().is_root()
 }
 
-impl Who {
-    /// A user with all its groups.
+impl Identity {
+    /// Returns a system user with all its groups, or `None` if there is none of this name.
     pub fn named(name: &str) -> Option<Self> {
         let user = User::from_name(name).ok().flatten()?;
         let c_name = std::ffi::CString::new(user.name.as_str()).ok()?;
@@ -37,7 +38,7 @@ impl Who {
     }
 
     fn may(&self, file: &Metadata, what: u32) -> bool {
-        // As the kernel does: who owns it is nobody of its group.
+        // As the kernel does: only one of owner, group and others applies.
         let shift = if self.uid == 0 {
             return true;
         } else if file.uid() == self.uid {
@@ -50,7 +51,7 @@ impl Who {
         (file.mode() >> shift) & what == what
     }
 
-    /// What keeps it from connecting to a socket, and from writing a file.
+    /// Returns what prevents connecting to a socket or writing a file, if anything.
     pub fn kept_from_writing(&self, path: &Path) -> io::Result<Option<String>> {
         if let Some(folder) = path.parent()
             && let Some(closed) = self.kept_from_passing(folder)?
@@ -65,7 +66,7 @@ impl Who {
         Ok(Some(format!("{} is {}", path.display(), described(&file))))
     }
 
-    /// What keeps it from making files in a folder.
+    /// Returns what prevents creating files in a folder, if anything.
     pub fn kept_from_making(&self, folder: &Path) -> io::Result<Option<String>> {
         if let Some(closed) = self.kept_from_passing(folder)? {
             return Ok(Some(closed));
@@ -90,12 +91,13 @@ impl Who {
     }
 }
 
-/// `0660 smtpcred:postfix`
+/// Describes mode and owner: `0660 smtpcred:postfix`.
 pub fn described(file: &Metadata) -> String {
     let mode = file.mode() & 0o7777;
     format!("{mode:04o} {}:{}", user(file.uid()), group(file.gid()))
 }
 
+/// Returns the name of a user, or its number if it has none.
 pub fn user(uid: u32) -> String {
     match User::from_uid(Uid::from_raw(uid)) {
         Ok(Some(user)) => user.name,

@@ -1,26 +1,30 @@
-//! Dovecot's configuration, as `doveconf` tells it, where it reads the store itself.
+//! Dovecot's configuration as `doveconf` prints it, for a Dovecot that reads the store itself.
 
 use std::fs;
 use std::path::Path;
 
-use super::access::Who;
+use super::access::Identity;
+use super::files::{beside, size};
 use super::findings::{Area, Compared, Findings};
-use super::store::{Examined, beside, size};
+use super::store::ExaminedStore;
 use super::{files, tool};
 use crate::error::Result;
+use crate::model::text::number;
 
+/// The configuration of a Dovecot.
 pub struct Dovecot {
     file: Option<String>,
     config: String,
 }
 
 impl Dovecot {
+    /// Reads the configuration, from `file` if given. Fails if `doveconf` does.
     pub fn read(file: Option<&Path>) -> Result<Self> {
         let file = file.map(|path| path.display().to_string());
         let from = file.iter().flat_map(|file| ["-c", file.as_str()]);
         let args: Vec<_> = from.chain(["-n"]).collect();
         let mut config = tool::ask("doveconf", &args)?.stdout;
-        // 2.3 keeps the queries in files of their own.
+        // Dovecot 2.3 has its queries in separate files.
         let more: Vec<_> = config
             .lines()
             .filter_map(|line| line.trim().strip_prefix("args = "))
@@ -30,6 +34,7 @@ impl Dovecot {
         Ok(Self { file, config })
     }
 
+    /// Compares it with what show-server-config prints for a store.
     pub fn compare(&self, store: &str) -> Vec<Compared> {
         let place = "doveconf -n";
         let there = |wanted: &str, good| Compared::there(place, wanted, good);
@@ -46,12 +51,12 @@ impl Dovecot {
             ),
             there("dovecot_users", self.names("dovecot_users")),
             there("dovecot_overlap", self.names("dovecot_overlap")),
-            // "10M", or "0" with whatever unit.
+            // Such as "10M", or "0" with any unit.
             Compared::new(place, "auth_cache_size = 0", cache, cache.starts_with('0')),
         ]
     }
 
-    /// It reads a store of smtpcred's itself.
+    /// Returns whether it reads a store of smtpcred.
     pub fn is_set_up(&self, store: Option<&Path>) -> bool {
         let named = |store: &Path| {
             let store = store.display().to_string();
@@ -60,18 +65,22 @@ impl Dovecot {
         self.names("dovecot_users") || store.is_some_and(named)
     }
 
-    pub fn examine(&self, findings: &mut Findings, store: &Examined) {
+    /// Adds findings on everything that sign-ins need.
+    pub fn examine(&self, findings: &mut Findings, store: &ExaminedStore) {
         let mut area = findings.area("dovecot");
         let Some(file) = &store.file else {
-            area.cannot_tell("passdb", "how it reads a database is not looked at");
+            area.cannot_tell(
+                "passdb",
+                "doctor does not check how Dovecot reads PostgreSQL",
+            );
             return;
         };
         for one in self.compare(&file.display().to_string()) {
-            let advice = "smtpcred show-server-config dovecot says how it should be";
+            let advice = "smtpcred show-server-config dovecot shows how it should be";
             let check = match one.wanted.split_once(" = ") {
                 Some(("auth_cache_size", _)) => {
-                    let advice = "auth_cache_size = 0: from a cache, who was suspended or reset \
-                                  still signs in";
+                    let advice = "auth_cache_size = 0: with a cache, suspended users and old passwords \
+                                  can still sign in";
                     area.judge("auth_cache_size", one.good, &one.found, advice);
                     continue;
                 }
@@ -84,17 +93,17 @@ impl Dovecot {
         self.rights(&mut area, file);
     }
 
-    /// The workers compute the hashes. Where they may have too little, every sign-in
-    /// is refused and nothing is logged.
-    fn memory(&self, area: &mut Area, store: &Examined) {
-        // Beside the hash: m=19456 works in 28 MiB and not in 26; in 44 where Dovecot
-        // has its module for PostgreSQL, too.
+    /// Checks the memory of the workers, which compute the hashes. With too little, every
+    /// sign-in is refused and nothing is logged.
+    fn memory(&self, area: &mut Area, store: &ExaminedStore) {
+        // In addition to the hash: m=19456 works in 28 MiB and not in 26; it takes 44 MiB if
+        // Dovecot has its module for PostgreSQL loaded.
         const LEAST: u64 = 9 << 20;
         const AMPLE: u64 = 25 << 20;
         const CHECK: &str = "service auth-worker vsz_limit";
         let asked = |name| self.asked(name).and_then(|text| limit(&text));
         let most = match asked("service/auth-worker/vsz_limit") {
-            // By itself it says so, and means the default.
+            // It prints its own default so, and uses this one.
             Some(u64::MAX) => asked("default_vsz_limit"),
             own => own,
         };
@@ -105,9 +114,9 @@ impl Dovecot {
         let found = if most == u64::MAX {
             "no limit".to_owned()
         } else {
-            format!("{}, and a hash takes {}", size(most), size(m))
+            format!("{}, while a hash takes {}", size(most), size(m))
         };
-        let advice = format!("vsz_limit = {}M in it", (m >> 20) + 64);
+        let advice = format!("set vsz_limit = {}M in it", (m >> 20) + 64);
         if most < m + LEAST {
             area.fail(CHECK, &found, &advice);
         } else if most < m + AMPLE {
@@ -117,7 +126,8 @@ impl Dovecot {
         }
     }
 
-    /// In SQLite's WAL mode a reader writes, too: the index of the log.
+    /// Checks that the workers can read the store: with SQLite's WAL, a reader writes, too,
+    /// to the index of the log.
     fn rights(&self, area: &mut Area, store: &Path) {
         let worker = self.asked("service/auth-worker/user").unwrap_or_default();
         let worker = match worker.as_str() {
@@ -125,7 +135,7 @@ impl Dovecot {
             "$default_internal_user" => self.asked("default_internal_user").unwrap_or_default(),
             _ => worker,
         };
-        let Some(who) = Who::named(&worker) else {
+        let Some(who) = Identity::named(&worker) else {
             return;
         };
         let real = fs::canonicalize(store).unwrap_or_else(|_| store.to_owned());
@@ -138,19 +148,19 @@ impl Dovecot {
         match closed {
             Ok(None) => area.ok(
                 "service auth-worker user",
-                &format!("{worker} may read the store"),
+                &format!("{worker} can read the store"),
             ),
             Ok(Some(closed)) => area.fail(
                 "service auth-worker user",
-                &format!("{worker} may not read the store: {closed}"),
-                "user = root in it, as Dovecot has it by itself: every sign-in is refused",
+                &format!("{worker} cannot read the store, so every sign-in is refused: {closed}"),
+                "set user = root in it, which is Dovecot's default",
             ),
-            // The store is not there, or not for us to see: that was said.
+            // The store does not exist or cannot be seen: already reported.
             Err(_) => {}
         }
     }
 
-    /// One setting with its default.
+    /// Returns the value of a setting or its default.
     fn asked(&self, name: &str) -> Option<String> {
         let from = self.file.iter().flat_map(|file| ["-c", file.as_str()]);
         let args: Vec<_> = from.chain(["-h", name]).collect();
@@ -186,18 +196,18 @@ fn schemes(area: &mut Area) {
             "ARGON2ID",
             names(&said.stdout, "ARGON2ID"),
             "what `doveadm pw -l` lists",
-            "use a Dovecot that was built with libsodium",
+            "install a Dovecot that is built with libsodium",
         ),
         Err(error) => area.cannot_tell("ARGON2ID", &error.to_string()),
     }
 }
 
-/// `256 M`, `18446744073709551615 B`
+/// Reads a limit in bytes: `256 M`, `18446744073709551615 B`.
 fn limit(text: &str) -> Option<u64> {
     if text.starts_with("unlimited") {
         return Some(u64::MAX);
     }
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
     let shift = match unit.trim() {
         "B" => 0,
         "k" | "K" | "kB" | "KB" => 10,
@@ -205,7 +215,7 @@ fn limit(text: &str) -> Option<u64> {
         "G" | "GB" => 30,
         _ => return None,
     };
-    number.parse::<u64>().ok()?.checked_mul(1 << shift)
+    number::<u64>(digits)?.checked_mul(1 << shift)
 }
 
 #[cfg(test)]

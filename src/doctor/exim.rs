@@ -1,20 +1,75 @@
-//! Exim's configuration, as `exim -bP config` tells it.
+//! Exim's configuration as `exim -bP config` prints it.
 
 use std::path::Path;
 
-use super::access::Who;
+use super::access::Identity;
 use super::findings::{Compared, Findings};
-use super::sockets::{Endpoint, Known, Sockets};
+use super::sockets::{Endpoint, KnownSockets, Sockets};
 use super::tool;
 use crate::error::Result;
 
+/// The configuration of an Exim.
 pub struct Exim {
     lines: Vec<String>,
-    /// As whom it asks.
+    /// The user that it connects as.
     user: Option<String>,
 }
 
+/// An authenticator of Exim.
+struct Authenticator<'a> {
+    name: &'a str,
+    lines: Vec<&'a str>,
+}
+
+impl Authenticator<'_> {
+    fn has(&self, line: &str) -> bool {
+        self.lines.contains(&line)
+    }
+}
+
+const CONFIG: &str = "exim -bP config";
+
+/// A request to the policy service in an ACL.
+struct PolicyQuery {
+    option: &'static str,
+    stage: &'static str,
+    /// Attributes with their values in Exim.
+    attributes: &'static [(&'static str, &'static str)],
+}
+
+const POLICY_QUERIES: [PolicyQuery; 2] = [
+    PolicyQuery {
+        option: "acl_smtp_rcpt",
+        stage: "RCPT",
+        attributes: &[
+            ("process", "$pid"),
+            ("client_address", "$sender_host_address"),
+            ("sender", "$sender_address"),
+            ("recipient", "$local_part@$domain"),
+            ("sasl_username", "$authenticated_id"),
+        ],
+    },
+    PolicyQuery {
+        option: "acl_smtp_data",
+        stage: "END-OF-MESSAGE",
+        attributes: &[
+            ("process", "$pid"),
+            ("client_address", "$sender_host_address"),
+            ("sender", "$sender_address"),
+            // $rcpt_count includes the recipients that Exim refused.
+            ("recipient_count", "$recipients_count"),
+            ("size", "$message_size"),
+            ("sasl_username", "$authenticated_id"),
+        ],
+    },
+];
+
+const VERBS: [&str; 7] = [
+    "accept", "defer", "deny", "discard", "drop", "require", "warn",
+];
+
 impl Exim {
+    /// Reads the configuration, from `file` if given. Fails if Exim does.
     pub fn read(file: Option<&Path>) -> Result<Self> {
         let said = asked(file, &["-bP", "config"])?;
         let lines = said.lines().map(spaced);
@@ -26,42 +81,89 @@ impl Exim {
         })
     }
 
+    /// Compares it with what show-server-config prints for these sockets.
     pub fn compare(&self, sockets: &Sockets) -> Vec<Compared> {
-        let there = |wanted: &str, good| Compared::there("exim -bP config", wanted, good);
+        let there = |wanted: &str, good| Compared::there(CONFIG, wanted, good);
         let has = |wanted: &str| self.lines.iter().any(|line| line == wanted);
         let line = |wanted: &str| there(wanted, has(wanted));
         let socket = format!("server_socket = {}", sockets.auth);
-        let others = |line: &String| line.starts_with("server_socket") && *line != socket;
+        // Authenticators with other mechanisms may ask a real Dovecot.
+        let mut ours = self.authenticators();
+        ours.retain(|one| {
+            let mechanism = one.has("public_name = PLAIN") || one.has("public_name = LOGIN");
+            one.has("driver = dovecot") && (mechanism || one.has(&socket))
+        });
         let mut all = vec![
             line("public_name = PLAIN"),
             line("public_name = LOGIN"),
             line("driver = dovecot"),
-            there(&socket, has(&socket) && !self.lines.iter().any(others)),
-            // Without it the policy service is told of nobody, and limits nobody.
+            there(
+                &socket,
+                !ours.is_empty() && ours.iter().all(|one| one.has(&socket)),
+            ),
+            // Without it the policy service learns no user, and limits none.
             there("server_set_id = $auth1", self.names_users()),
             there("auth_advertise_hosts, over TLS only", self.encrypts()),
         ];
         let policy = format!("readsocket{{{}}}", sockets.policy);
-        for (option, stage) in [
-            ("acl_smtp_rcpt", "RCPT"),
-            ("acl_smtp_data", "END-OF-MESSAGE"),
-        ] {
-            let used = self.acl(option);
-            let has = |part: &str| used.iter().any(|line| line.contains(part));
-            let asks = has(&policy) && has(&format!("protocol_state={stage}"));
-            all.push(there(&format!("{option} with {policy} for {stage}"), asks));
+        let ours: Vec<_> = ours.iter().map(|one| one.name).collect();
+        let mut message = "$acl_m_smtpcred";
+        for question in &POLICY_QUERIES {
+            let option = question.option;
+            let acl = self.acl(option);
+            let state = format!("protocol_state={}", question.stage);
+            let asks = |line: &&&str| line.contains(&policy) && line.contains(&state);
+            let asked = acl.iter().find(asks);
+            let wanted = format!("{option} with {policy} for {}", question.stage);
+            all.push(there(&wanted, asked.is_some()));
+            let Some(asked) = asked else { continue };
+            let differs = |(name, value): &(&str, &str)| {
+                let found = attribute(asked, name);
+                let same = found.is_some_and(|found| unbraced(found) == unbraced(value));
+                let wanted = format!("{option} with {name}={value}");
+                let found = found.map_or("missing".into(), |found| format!("{name}={found}"));
+                (!same).then(|| Compared::new(CONFIG, &wanted, &found, false))
+            };
+            all.extend(question.attributes.iter().filter_map(differs));
+            // A message may have any name, if all requests for it use the same.
+            if let Some(found) = attribute(asked, "instance")
+                && question.stage == "RCPT"
+                && !found.is_empty()
+            {
+                message = found;
+            }
+            all.extend(differs(&("instance", message)));
+            all.push(compare_users(option, &acl, asked, &ours));
         }
         all
     }
 
-    /// Signing in by a socket.
+    fn authenticators(&self) -> Vec<Authenticator<'_>> {
+        let lines = self.lines.iter().map(String::as_str);
+        let lines = lines.skip_while(|line| *line != "begin authenticators");
+        let lines = lines.skip(1).take_while(|line| !line.starts_with("begin "));
+        let mut all = Vec::<Authenticator>::new();
+        for line in lines {
+            match (line.strip_suffix(':'), all.last_mut()) {
+                (Some(name), _) if !name.contains('=') => all.push(Authenticator {
+                    name,
+                    lines: Vec::new(),
+                }),
+                (_, Some(last)) => last.lines.push(line),
+                _ => {}
+            }
+        }
+        all
+    }
+
+    /// Returns whether users sign in through a Dovecot socket.
     pub fn is_set_up(&self) -> bool {
         self.lines.iter().any(|line| line == "driver = dovecot")
     }
 
-    /// Where it looks for the sockets.
-    pub fn sockets(&self) -> Known {
-        let mut known = Known::default();
+    /// Returns the sockets that it connects to.
+    pub fn sockets(&self) -> KnownSockets {
+        let mut known = KnownSockets::default();
         for line in &self.lines {
             if let Some(path) = line.strip_prefix("server_socket = ") {
                 known.auth.push(Endpoint::unix(path));
@@ -77,7 +179,8 @@ impl Exim {
         known
     }
 
-    pub fn examine(&self, findings: &mut Findings, known: &Known) {
+    /// Adds findings on its configuration and its access to the sockets.
+    pub fn examine(&self, findings: &mut Findings, known: &KnownSockets) {
         let mut area = findings.area("exim");
         let mine = self.sockets();
         let sockets = Sockets {
@@ -85,10 +188,10 @@ impl Exim {
             policy: chosen(&mine.policy, &known.policy),
         };
         for one in self.compare(&sockets) {
-            let advice = "smtpcred show-server-config exim says how it should be";
+            let advice = "smtpcred show-server-config exim shows how it should be";
             area.judge(&one.wanted, one.good, &one.found, advice);
         }
-        let Some(who) = self.user.as_deref().and_then(Who::named) else {
+        let Some(who) = self.user.as_deref().and_then(Identity::named) else {
             return;
         };
         for (name, all, known) in [
@@ -96,13 +199,14 @@ impl Exim {
             ("policy", &mine.policy, &known.policy),
         ] {
             for endpoint in all.iter().filter(|one| known.iter().any(|two| one.is(two))) {
-                let group = format!("adduser {} smtpcred, and restart Exim", who.name);
+                let group = format!("adduser {} smtpcred, then restart Exim", who.name);
                 endpoint.judge_access(&mut area, name, &who, &group);
             }
         }
     }
 
-    /// AUTH is offered over TLS only: by the main part, or by each authenticator.
+    /// Returns whether AUTH is offered over TLS only: in the main section, or by each
+    /// authenticator.
     fn encrypts(&self) -> bool {
         let all =
             |line: &&String| line.starts_with("auth_advertise_hosts") && line.contains("tls_");
@@ -115,7 +219,7 @@ impl Exim {
             || (authenticators > 0 && conditions >= authenticators)
     }
 
-    /// Each authenticator says who signed in.
+    /// Returns whether each authenticator sets the user who signed in.
     fn names_users(&self) -> bool {
         let count =
             |wanted: &dyn Fn(&str) -> bool| self.lines.iter().filter(|line| wanted(line)).count();
@@ -124,7 +228,7 @@ impl Exim {
         named >= authenticators
     }
 
-    /// The lines of the ACL that an option names.
+    /// Returns the lines of the ACL that an option names.
     fn acl(&self, option: &str) -> Vec<&str> {
         let named = self.lines.iter().find_map(|line| {
             let (name, acl) = line.split_once('=')?;
@@ -137,7 +241,7 @@ impl Exim {
         lines
             .skip_while(|line| line.strip_suffix(':') != Some(name))
             .skip(1)
-            // `accept hosts = :` goes on.
+            // `accept hosts = :` is part of it.
             .take_while(|line| {
                 let next = line.ends_with(':') && !line.contains('=');
                 !next && !line.starts_with("begin ")
@@ -146,7 +250,62 @@ impl Exim {
     }
 }
 
-/// Exim shows an option as it was written: `driver=dovecot` is one, too.
+/// Users of other authenticators must not be refused because smtpcred does not know
+/// them: each statement that asks about a user or uses the answer must name the
+/// authenticators that ask smtpcred, and no others.
+fn compare_users(option: &str, acl: &[&str], question: &str, ours: &[&str]) -> Compared {
+    let answer = question
+        .strip_prefix("set ")
+        .and_then(|rest| Some(rest.split_once('=')?.0.trim()));
+    let wanted = format!("{option} with authenticated = {}", ours.join(" : "));
+    let wrong = statements(acl).into_iter().find_map(|statement| {
+        let concerned =
+            |line: &&str| *line == question || answer.is_some_and(|answer| line.contains(answer));
+        let value = statement.iter().find_map(|line| {
+            let (name, value) = line.split_once('=')?;
+            (name.trim() == "authenticated").then(|| value.trim())
+        })?;
+        let mut names: Vec<_> = value.split(':').map(str::trim).collect();
+        names.sort_unstable();
+        let mut ours = ours.to_vec();
+        ours.sort_unstable();
+        (statement.iter().any(concerned) && names != ours).then_some(value)
+    });
+    match wrong {
+        None => Compared::there(CONFIG, &wanted, true),
+        Some(value) => {
+            let found = format!("authenticated = {value}");
+            Compared::new(CONFIG, &wanted, &found, false)
+        }
+    }
+}
+
+/// Splits an ACL into statements, each a list of conditions and modifiers.
+fn statements<'a>(acl: &[&'a str]) -> Vec<Vec<&'a str>> {
+    let mut all = Vec::<Vec<_>>::new();
+    for line in acl {
+        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+        if VERBS.contains(&verb) {
+            all.push(vec![rest.trim()]);
+        } else if let Some(last) = all.last_mut() {
+            last.push(line);
+        }
+    }
+    all
+}
+
+/// Finds an attribute in a request, whose lines end with a literal `\n`.
+fn attribute<'a>(question: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = question.split("\\n");
+    lines.find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
+/// `${pid}` is the same as `$pid`.
+fn unbraced(value: &str) -> String {
+    value.replace(['{', '}'], "")
+}
+
+/// Normalizes spaces: Exim prints an option as it was written, such as `driver=dovecot`.
 fn spaced(line: &str) -> String {
     let line = line.trim();
     match line.split_once('=') {
@@ -157,7 +316,7 @@ fn spaced(line: &str) -> String {
     }
 }
 
-/// The one it looks for, if serve is there; else one of those that are.
+/// Returns the socket that Exim uses, if serve listens there, or else one where it does.
 fn chosen(mine: &[Endpoint], known: &[Endpoint]) -> String {
     let is_known = |one: &&Endpoint| known.iter().any(|known| known.is(one));
     let right = mine
@@ -171,7 +330,7 @@ fn asked(file: Option<&Path>, args: &[&str]) -> Result<String> {
     let file = file.map(|path| path.display().to_string());
     let from = file.iter().flat_map(|file| ["-C", file.as_str()]);
     let args: Vec<_> = from.chain(args.iter().copied()).collect();
-    // The name differs from system to system.
+    // The name differs between systems.
     let name = if tool::is_there("exim4") {
         "exim4"
     } else {

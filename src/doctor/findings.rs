@@ -1,8 +1,10 @@
-//! What came of an examination.
+//! The results of checks.
 
 use std::path::Path;
 
-/// As a shell takes it for one word.
+use crate::error::Error;
+
+/// Returns a path as one word of a shell.
 pub fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/._-+:@%".contains(c);
@@ -12,44 +14,57 @@ pub fn quoted(path: &Path) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum CheckState {
+    /// All is well.
     Ok,
+    /// It works, but should be looked at.
     Warn,
+    /// It does not work.
     Fail,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Clone, Debug)]
 pub struct Finding {
+    /// The part of the chain.
     pub area: &'static str,
+    /// What was checked.
     pub check: String,
-    pub state: State,
+    /// How it ended.
+    pub state: CheckState,
+    /// What was found.
     pub found: String,
-    /// What to do about it.
+    /// What to do about it, often a command.
     pub advice: Option<String>,
 }
 
-/// One thing that a mail server's configuration should say.
+/// One line that a mail server's configuration should have.
 #[derive(Clone, Debug)]
 pub struct Compared {
-    /// Of which service or file.
+    /// The service or file.
     pub place: String,
+    /// The line as it should be.
     pub wanted: String,
+    /// The line as it is.
     pub found: String,
+    /// What was found does what is wanted.
     pub good: bool,
 }
 
+/// All findings so far.
 #[derive(Default)]
 pub struct Findings(Vec<Finding>);
 
-/// Those of one area.
+/// Adds findings of one area.
 pub struct Area<'a> {
     name: &'static str,
     all: &'a mut Findings,
 }
 
-impl State {
+impl CheckState {
+    /// Returns the word for scripts and tables.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -60,47 +75,62 @@ impl State {
 }
 
 impl Findings {
+    /// Returns an area to add findings to.
     pub const fn area(&mut self, name: &'static str) -> Area<'_> {
         Area { name, all: self }
     }
 
+    /// Adds findings after the present ones.
     pub fn extend(&mut self, more: Self) {
         self.0.extend(more.0);
     }
 
+    /// Returns the findings in the order in which they were added.
     pub fn into_list(self) -> Vec<Finding> {
         self.0
     }
 
+    /// Returns whether there are no findings.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
+    /// Returns whether a check in one of these areas has failed.
     pub fn fails_in(&self, areas: &[&str]) -> bool {
-        let fails = |finding: &&Finding| finding.state == State::Fail;
+        let fails = |finding: &&Finding| finding.state == CheckState::Fail;
         let mut failing = self.0.iter().filter(fails);
         failing.any(|finding| areas.contains(&finding.area))
     }
 }
 
 impl Area<'_> {
+    /// Adds a finding that is fine.
     pub fn ok(&mut self, check: &str, found: &str) {
-        self.add(check, State::Ok, found, None);
+        self.add(check, CheckState::Ok, found, None);
     }
 
+    /// Adds a finding that should be looked at. An empty `advice` is left out.
     pub fn warn(&mut self, check: &str, found: &str, advice: &str) {
-        self.add(check, State::Warn, found, Some(advice));
+        self.add(check, CheckState::Warn, found, Some(advice));
     }
 
+    /// Adds a finding of something that does not work. An empty `advice` is left out.
     pub fn fail(&mut self, check: &str, found: &str, advice: &str) {
-        self.add(check, State::Fail, found, Some(advice));
+        self.add(check, CheckState::Fail, found, Some(advice));
     }
 
-    /// Something that this user may not read.
+    /// Adds an error and what to do about it.
+    pub fn error(&mut self, check: &str, error: &Error) {
+        let advice = error.hint().unwrap_or_default();
+        self.fail(check, &error.to_string(), &advice);
+    }
+
+    /// Warns of a check that needs root's rights.
     pub fn cannot_tell(&mut self, check: &str, found: &str) {
         self.warn(check, &format!("cannot tell: {found}"), "run this as root");
     }
 
+    /// Adds a finding that is fine or has failed.
     pub fn judge(&mut self, check: &str, good: bool, found: &str, advice: &str) {
         if good {
             self.ok(check, found);
@@ -109,7 +139,7 @@ impl Area<'_> {
         }
     }
 
-    fn add(&mut self, check: &str, state: State, found: &str, advice: Option<&str>) {
+    fn add(&mut self, check: &str, state: CheckState, found: &str, advice: Option<&str>) {
         self.all.0.push(Finding {
             area: self.name,
             check: check.to_owned(),
@@ -123,6 +153,7 @@ impl Area<'_> {
 }
 
 impl Compared {
+    /// Compares a line with what was found in its place.
     pub fn new(place: &str, wanted: &str, found: &str, good: bool) -> Self {
         Self {
             place: place.to_owned(),
@@ -132,8 +163,9 @@ impl Compared {
         }
     }
 
+    /// Compares a line that is there or missing.
     pub fn there(place: &str, wanted: &str, good: bool) -> Self {
-        Self::new(place, wanted, if good { "yes" } else { "not there" }, good)
+        Self::new(place, wanted, if good { "yes" } else { "missing" }, good)
     }
 }
 

@@ -1,36 +1,42 @@
-//! The ports that applications are told of, visited as an application visits them:
-//! greeting, TLS with its certificate, and AUTH only then.
+//! The ports that applications use, visited as an application does: greeting, TLS with its
+//! certificate, and only then AUTH.
 
 use std::net::IpAddr;
 use std::thread;
 use std::time::Duration;
 
-use super::Options;
 use super::findings::{Area, Findings};
-use super::store::Examined;
+use super::options::DoctorOptions;
+use super::store::ExaminedStore;
 use crate::app::World;
 use crate::error::Result;
 use crate::model::duration::Duration as Age;
+use crate::model::host_port::HostPort;
 use crate::model::name::HostName;
-use crate::model::server::Server;
-use crate::model::session::{Certificate, Distrust, Fault, Session, Stage};
 use crate::model::settings::{Port, Settings};
+use crate::model::smtp_session::{Certificate, Distrust, Fault, Session, Stage};
 use crate::model::time::Time;
 use crate::smtp::{self, Errand, Visit};
 
 /// For each step.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// A certificate that is not renewed by then will not be.
+/// A certificate that has not been renewed this long before its end never will be.
 const EXPIRING: Age = Age::days(14);
 
-pub fn examine(findings: &mut Findings, store: &Examined, options: &Options, world: World) {
-    // What fails there, applications meet here.
+/// Visits each port as an application does.
+pub fn examine(
+    findings: &mut Findings,
+    store: &ExaminedStore,
+    options: &DoctorOptions,
+    world: World,
+) {
+    // What fails there shows here, too.
     let explained = findings.fails_in(&["serve", "postfix", "exim", "server"]);
     let mut area = findings.area("ports");
     let settings = &store.settings;
     let host = match &settings.host {
         Some(host) => Some(host.clone()),
-        // There is no other to compare a certificate with.
+        // Without one, certificates are compared with no real name.
         None => "localhost".parse().ok(),
     };
     let Some(host) = host else {
@@ -39,7 +45,7 @@ pub fn examine(findings: &mut Findings, store: &Examined, options: &Options, wor
     if settings.host.is_none() && store.app.is_some() {
         area.warn(
             "host",
-            "no server name is set, which certificates are compared with",
+            "no server name is set to compare certificates with",
             "smtpcred set-settings --host smtp.example.com",
         );
     }
@@ -61,7 +67,7 @@ pub fn examine(findings: &mut Findings, store: &Examined, options: &Options, wor
         .map(|(port, _)| *port)
         .collect();
     for (port, visited) in ports.iter().zip(&visits) {
-        let seen = Seen {
+        let seen = PortCheck {
             port: *port,
             settings,
             working: &working,
@@ -74,17 +80,17 @@ pub fn examine(findings: &mut Findings, store: &Examined, options: &Options, wor
             Err(error) => {
                 let found = format!("cannot tell: {error}");
                 let server = format!("{}:{}", options.address, port.number);
-                let advice = format!("see with another client, such as swaks --server {server}");
+                let advice = format!("try another client, such as swaks --server {server}");
                 area.warn(&seen.name(), &found, &advice);
             }
         }
     }
 }
 
-/// All at the same time: one that does not answer keeps no other waiting.
+/// Visits all ports at the same time, so that one that does not answer delays no other.
 fn visited(host: &HostName, address: IpAddr, ports: &[Port]) -> Vec<Result<Session>> {
     let visit = |port: &Port| {
-        let server = Server {
+        let server = HostPort {
             host: host.clone(),
             port: *port,
         };
@@ -101,24 +107,28 @@ fn visited(host: &HostName, address: IpAddr, ports: &[Port]) -> Vec<Result<Sessi
             .iter()
             .map(|port| scope.spawn(move || visit(port)))
             .collect();
-        let gone = |_| Err(crate::error::Error::System("the visit broke off".into()));
+        let gone = |_| {
+            Err(crate::error::Error::System(
+                "the visit was interrupted".into(),
+            ))
+        };
         let ended = begun.into_iter().map(|one| one.join().unwrap_or_else(gone));
         ended.collect()
     })
 }
 
-struct Seen<'a> {
+struct PortCheck<'a> {
     port: Port,
     settings: &'a Settings,
     working: &'a [Port],
-    /// By name, and not by the settings.
+    /// The ports were named on the command line.
     asked: bool,
-    /// Something fails already.
+    /// An earlier finding explains failures here.
     explained: bool,
     now: Time,
 }
 
-impl Seen<'_> {
+impl PortCheck<'_> {
     fn name(&self) -> String {
         format!("{} {}", self.port.number, self.port.encryption.name())
     }
@@ -174,15 +184,15 @@ impl Seen<'_> {
             // With no name to compare it with there is nothing wrong with it.
             Distrust::OtherName if self.settings.host.is_none() => return,
             Distrust::OtherName => format!(
-                "get one for {host}, or say which name it is for: smtpcred set-settings --host"
+                "get one for {host}, or set the name that it is for: smtpcred set-settings --host HOST"
             ),
             Distrust::Expired | Distrust::ChainExpired => {
                 "renew it, and reload the mail server".to_owned()
             }
-            Distrust::NotYetValid => "is the clock right?".to_owned(),
+            Distrust::NotYetValid => "check the clock".to_owned(),
             Distrust::UnknownIssuer => {
-                "give the mail server the whole chain (fullchain.pem), or have this machine and \
-                 the applications trust who issued it"
+                "give the mail server the whole chain (fullchain.pem), or make this machine and \
+                 the applications trust the issuer"
                     .to_owned()
             }
             Distrust::Authority | Distrust::Other(_) => format!("get another one for {host}"),
@@ -192,7 +202,7 @@ impl Seen<'_> {
 
     fn fault(&self, area: &mut Area, name: &str, fault: &Fault) {
         let found = fault.to_string();
-        // Many set-ups do without them.
+        // Many mail servers do not offer these ports.
         let extra = !self.asked && [25, 2525].contains(&self.port.number);
         let follows = matches!(
             fault,
@@ -202,7 +212,7 @@ impl Seen<'_> {
                 | Fault::TimedOut(Stage::Greeting | Stage::Hello | Stage::StartTls)
         );
         if self.explained && follows {
-            area.warn(name, &found, "mend what fails above first");
+            area.warn(name, &found, "fix the failures above first");
         } else if extra && matches!(fault, Fault::Refused | Fault::NoSignIn) {
             area.warn(name, &found, &self.without());
         } else {
@@ -212,18 +222,18 @@ impl Seen<'_> {
 
     fn expiry(&self, area: &mut Area, check: &str, shown: &Certificate) {
         let left = shown.not_after.since(self.now);
-        // One that lives for days only is renewed late.
+        // A certificate that is valid for a few days is renewed late.
         let life = shown.not_after.since(shown.not_before);
         let found = shown.to_string();
         if left < EXPIRING && left.seconds() < life.seconds() / 3 {
-            let found = format!("{found}: {left} are left");
+            let found = format!("{found}: {left} left");
             area.warn(check, &found, "renew it, and reload the mail server");
         } else {
             area.ok(check, &found);
         }
     }
 
-    /// How applications are told of those alone that work.
+    /// Advises to offer only the ports that work.
     fn without(&self) -> String {
         let others: Vec<_> = self
             .working
@@ -232,10 +242,10 @@ impl Seen<'_> {
             .map(|port| port.number.to_string())
             .collect();
         if self.asked || others.is_empty() {
-            return "start the mail server, or say where it is with --address and --port".into();
+            return "start the mail server, or name it with --address and --port".into();
         }
         format!(
-            "set it up, or tell applications of the others alone: smtpcred set-settings --ports {}",
+            "configure it, or offer only the others: smtpcred set-settings --ports {}",
             others.join(",")
         )
     }
@@ -243,7 +253,7 @@ impl Seen<'_> {
     fn advice(&self, fault: &Fault) -> String {
         match fault {
             Fault::Refused | Fault::Unreachable(_) => self.without(),
-            Fault::SpeaksTls => "smtpd_tls_wrappermode = yes is for 465 alone".into(),
+            Fault::SpeaksTls => "smtpd_tls_wrappermode = yes is for port 465 only".into(),
             Fault::SpeaksPlain => {
                 "smtpd_tls_wrappermode = yes (Postfix), tls_on_connect_ports (Exim)".into()
             }
@@ -252,7 +262,7 @@ impl Seen<'_> {
                  (Exim)"
                     .into()
             }
-            Fault::NoSignIn => "smtpcred show-server-config says how the mail server offers it".into(),
+            Fault::NoSignIn => "smtpcred show-server-config shows how to offer it".into(),
             _ => "see the mail server's log".into(),
         }
     }

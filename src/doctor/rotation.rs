@@ -1,27 +1,28 @@
-//! Rotation: does anybody start it, and did it come to its end?
+//! Rotation: is it started regularly, and are runs finished?
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::findings::{Area, Findings};
-use super::store::Examined;
-use super::{advice, files, tool};
+use super::store::ExaminedStore;
+use super::{files, tool};
 use crate::app::World;
 use crate::model::duration::Duration;
 
 const UNIT: &str = "smtpcred-rotate.timer";
-/// A run a night takes unfinished ones up again.
+/// A nightly run resumes unfinished rotations, so one this old is stuck.
 const OLD: Duration = Duration::days(7);
 
-pub fn examine(findings: &mut Findings, store: &mut Examined, world: World) {
+/// Checks the timer of rotations, and those that are unfinished.
+pub fn examine(findings: &mut Findings, store: &mut ExaminedStore, world: World) {
     let mut area = findings.area("rotation");
     let Some(app) = &mut store.app else {
         return;
     };
     match app.store.rotates() {
         Ok(true) => timer(&mut area),
-        Ok(false) => area.ok("timer", "not needed: nothing is rotated by its age"),
-        Err(error) => area.fail("timer", &error.to_string(), &advice(&error)),
+        Ok(false) => area.ok("timer", "not needed: no rotation rule is set"),
+        Err(error) => area.error("timer", &error),
     }
     let mut unfinished = 0_u64;
     let mut oldest = None;
@@ -31,14 +32,14 @@ pub fn examine(findings: &mut Findings, store: &mut Examined, world: World) {
         Ok(())
     });
     if let Err(error) = counted {
-        return area.fail("unfinished", &error.to_string(), &advice(&error));
+        return area.error("unfinished", &error);
     }
     let Some(oldest) = oldest else {
         return area.ok("unfinished", "none");
     };
     let age = (world.now)().since(oldest);
     let found = format!("{unfinished}, the oldest {age} old");
-    let advice = "smtpcred report --unfinished lists them; smtpcred user rotate --due goes on";
+    let advice = "list them: smtpcred report --unfinished; resume them: smtpcred user rotate --due";
     if age >= OLD {
         area.fail("unfinished", &found, advice);
     } else {
@@ -59,18 +60,18 @@ fn timer(area: &mut Area) {
         return area.ok("timer", &format!("in {file}"));
     }
     let found = if says("is-enabled") == "enabled" {
-        "smtpcred-rotate.timer is enabled, and not started"
+        "smtpcred-rotate.timer is enabled, but not started"
     } else {
-        "passwords are to be rotated, and nothing does it"
+        "rotation rules are set, but nothing rotates passwords"
     };
     area.warn(
         "timer",
         found,
-        "systemctl enable --now smtpcred-rotate.timer, or a line in /etc/cron.d/smtpcred",
+        "systemctl enable --now smtpcred-rotate.timer, or add a line to /etc/cron.d/smtpcred",
     );
 }
 
-/// The file of cron's that has a line for it.
+/// Returns the crontab with a line that rotates, if any.
 fn cron() -> Option<String> {
     let folders = ["/etc/cron.d", "/etc/cron.daily", "/var/spool/cron/crontabs"];
     let files = folders
@@ -88,14 +89,14 @@ fn cron() -> Option<String> {
         .map(|file| file.display().to_string())
 }
 
-/// Nobody reads what a package manager or an editor leaves, such as `x.dpkg-dist`.
+/// Returns whether cron reads this file: not `x.dpkg-dist` or backups of editors.
 fn is_read(file: &Path) -> bool {
     let name = file.file_name().unwrap_or_default().as_encoded_bytes();
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"_-".contains(b);
     name.iter().all(plain) || file.starts_with("/var/spool/cron")
 }
 
-/// A line that runs it, and does more than tell what it would do.
+/// Returns whether a line rotates passwords, rather than only showing what would happen.
 fn rotates(line: &str) -> bool {
     let words: Vec<_> = line.split_whitespace().collect();
     let is_ours = |word: &str| word == "smtpcred" || word.ends_with("/smtpcred");

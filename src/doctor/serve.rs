@@ -1,19 +1,28 @@
-//! `smtpcred serve`: does it answer, and with the store that this is about?
+//! `smtpcred serve`: does it answer, and does it use this store?
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::Servers;
-use super::access::{self, Who};
+use super::access::{self, Identity};
+use super::files::{beside, size};
 use super::findings::{Area, Findings, quoted};
-use super::sockets::{Endpoint, Known, Trouble, greeting, ruling};
-use super::store::{Examined, beside};
+use super::mail_servers::MailServers;
+use super::sockets::{self, Endpoint, KnownSockets, SocketError, greeting, ruling};
+use super::store::ExaminedStore;
+use crate::model::cache_status::CacheStatus;
+use crate::model::text::count;
 
 const START: &str = "systemctl enable --now smtpcred-auth.socket smtpcred-policy.socket; \
-                     where it listens elsewhere, name its sockets with --auth and --policy";
+                     if it listens elsewhere, name its sockets with --auth and --policy";
 
-pub fn examine(findings: &mut Findings, known: &Known, servers: &Servers, store: &Examined) {
+/// Checks that serve answers on its sockets and uses this store.
+pub fn examine(
+    findings: &mut Findings,
+    known: &KnownSockets,
+    servers: &MailServers,
+    store: &ExaminedStore,
+) {
     let owned = !findings.fails_in(&["store"]);
     let mut area = findings.area("serve");
     let mut processes = Vec::new();
@@ -23,13 +32,20 @@ pub fn examine(findings: &mut Findings, known: &Known, servers: &Servers, store:
                 let process = greeting.pid.map(Process);
                 let dovecot = process.as_ref().is_some_and(Process::is_dovecot);
                 if dovecot && servers.dovecot.is_none() {
-                    let found = format!("{endpoint}: Dovecot answers, which has no part in this");
+                    let found = format!(
+                        "{endpoint}: Dovecot answers, which is not configured for smtpcred"
+                    );
                     area.fail("auth", &found, START);
                     continue;
                 }
                 let who = if dovecot { "Dovecot " } else { "" };
                 area.ok("auth", &format!("{endpoint}: {who}answers"));
-                processes.extend(process.filter(Process::is_ours));
+                if let Some(process) = process.filter(Process::is_ours) {
+                    if !processes.contains(&process) {
+                        remembering(&mut area, endpoint);
+                    }
+                    processes.push(process);
+                }
             }
             Err(trouble) => silent(&mut area, "auth", endpoint, trouble),
         }
@@ -48,17 +64,63 @@ pub fn examine(findings: &mut Findings, known: &Known, servers: &Servers, store:
     }
 }
 
-fn silent(area: &mut Area, check: &str, endpoint: &Endpoint, trouble: Trouble) {
+fn silent(area: &mut Area, check: &str, endpoint: &Endpoint, trouble: SocketError) {
     match trouble {
-        Trouble::Forbidden if !access::is_root() => {
-            area.cannot_tell(check, &format!("this user may not connect to {endpoint}"));
+        SocketError::Forbidden if !access::is_root() => {
+            area.cannot_tell(check, &format!("this user cannot connect to {endpoint}"));
         }
-        Trouble::Forbidden => area.fail(check, &format!("{endpoint}: forbidden"), START),
-        Trouble::Other(what) => area.fail(check, &format!("{endpoint}: {what}"), START),
+        SocketError::Forbidden => area.fail(check, &format!("{endpoint}: forbidden"), START),
+        SocketError::Removed(process) => {
+            let (who, cure) = match process {
+                Some(process) => (
+                    format!("the process {process}"),
+                    format!("kill -HUP {process} makes it bind the socket again"),
+                ),
+                None => (
+                    "systemd".to_owned(),
+                    format!("systemctl restart smtpcred-{check}.socket"),
+                ),
+            };
+            let found =
+                format!("{endpoint}: the socket file was removed while {who} listens on it");
+            area.fail(check, &found, &cure);
+        }
+        SocketError::Other(what) => area.fail(check, &format!("{endpoint}: {what}"), START),
     }
 }
 
-/// By the number that it says is its own: in a container that is another's.
+/// Reports the cache of correct passwords, which are not hashed again.
+fn remembering(area: &mut Area, endpoint: &Endpoint) {
+    const CHECK: &str = "remembered passwords";
+    let Ok(state) = sockets::remembering(endpoint) else {
+        let found = "cannot tell: the running serve is older than this program";
+        return area.warn(CHECK, found, "systemctl restart smtpcred");
+    };
+    let CacheStatus {
+        passwords,
+        used,
+        most,
+        crowded,
+    } = state;
+    if most == 0 {
+        let found = "none: each sign-in is hashed (serve --remember 0)";
+        return area.ok(CHECK, found);
+    }
+    let found = format!("{passwords}, in {} of {}", size(used), size(most));
+    if crowded == 0 {
+        return area.ok(CHECK, &found);
+    }
+    let found = format!(
+        "{found}: it is full, so these were not remembered: {}",
+        count(crowded, "sign-in")
+    );
+    let more = most.div_ceil(1 << 20) * 2;
+    let advice = format!("give serve more memory: --remember {more}M");
+    area.warn(CHECK, &found, &advice);
+}
+
+/// A process by the number that it gives: inside a container, another process may have it.
+#[derive(PartialEq)]
 struct Process(u32);
 
 impl Process {
@@ -87,7 +149,7 @@ impl Process {
         Some(access::user(effective))
     }
 
-    /// What it has open with a log beside it; nothing where we may not look.
+    /// Returns the files that it has open together with a log, empty if that is unknown.
     fn stores(&self) -> Vec<PathBuf> {
         let Ok(open) = fs::read_dir(self.file("fd")) else {
             return Vec::new();
@@ -105,21 +167,17 @@ impl Process {
         if let Some(other) = stores.first()
             && !stores.contains(&store)
         {
-            let found = format!(
-                "it has {} open, and not {}",
-                other.display(),
-                store.display()
-            );
+            let found = format!("it uses {}, not {}", other.display(), store.display());
             let other = quoted(other);
             let advice = format!(
-                "examine that one with --store {other}, or set SMTPCRED_STORE where it is started"
+                "check that one with --store {other}, or set SMTPCRED_STORE where serve is started"
             );
             return area.fail("store", &found, &advice);
         }
         if !owned {
-            return; // What is wrong with it was said.
+            return; // Already reported.
         }
-        let Some(who) = self.user().and_then(|name| Who::named(&name)) else {
+        let Some(who) = self.user().and_then(|name| Identity::named(&name)) else {
             return;
         };
         match who.kept_from_writing(&store) {
@@ -127,13 +185,13 @@ impl Process {
             Ok(Some(closed)) => {
                 let whose = fs::metadata(&store).map(|file| access::user(file.uid()));
                 let advice = format!(
-                    "run it as {}, whose the store is; or, if {} is who should run it: chown {}: {}*",
+                    "run it as {}, the owner of the store; or, to run it as {}: chown {}: {}*",
                     whose.unwrap_or_default(),
                     who.name,
                     who.name,
                     quoted(&store)
                 );
-                let found = format!("it runs as {}, who may not use it: {closed}", who.name);
+                let found = format!("it runs as {}, which cannot use it: {closed}", who.name);
                 area.fail("store", &found, &advice);
             }
             Err(error) => area.cannot_tell("store", &error.to_string()),

@@ -1,4 +1,4 @@
-//! The sockets of `smtpcred serve`, and asking on them as a mail server does.
+//! The sockets of `smtpcred serve`, queried as a mail server does.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -11,20 +11,23 @@ use std::{fmt, fs};
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
-use super::access::Who;
+use super::access::Identity;
 use super::findings::Area;
-use super::{Options, Servers};
+use crate::files::listeners;
+use crate::model::cache_status::CacheStatus;
 use crate::protocol::auth::Greeting;
-use crate::protocol::policy;
+use crate::protocol::{cache_status, policy};
 
-/// As a mail server names them.
+/// The sockets as a mail server names them.
 #[derive(Clone, Debug)]
 pub struct Sockets {
+    /// The auth socket.
     pub auth: String,
+    /// The policy socket.
     pub policy: String,
 }
 
-/// Where somebody listens.
+/// An address to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     Unix(PathBuf),
@@ -32,24 +35,25 @@ pub enum Endpoint {
     Inet(String),
 }
 
-/// Those where serve is expected.
+/// The sockets where serve should listen.
 #[derive(Debug, Default)]
-pub struct Known {
+pub struct KnownSockets {
     pub auth: Vec<Endpoint>,
     pub policy: Vec<Endpoint>,
 }
 
-/// For an answer that costs nothing. Mail servers give up at 10 s.
+/// For an answer that needs no hash. Mail servers give up after 10 s.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// In bytes; more is no answer.
+/// The maximum length of an answer, in bytes.
 const MOST: usize = 16 * 1024;
 
 impl Endpoint {
+    /// Returns the endpoint of a Unix socket.
     pub fn unix(path: impl Into<PathBuf>) -> Self {
         Self::Unix(path.into())
     }
 
-    /// The same one, perhaps by another name.
+    /// Returns whether both are the same socket, perhaps by two names.
     pub fn is(&self, other: &Self) -> bool {
         let id = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
         match (self, other) {
@@ -60,7 +64,8 @@ impl Endpoint {
         }
     }
 
-    fn is_there(&self) -> bool {
+    /// Returns whether the file of a Unix socket exists.
+    pub fn is_there(&self) -> bool {
         match self {
             Self::Unix(path) => fs::metadata(path).is_ok_and(|file| file.file_type().is_socket()),
             Self::Inet(_) => true,
@@ -69,22 +74,22 @@ impl Endpoint {
 }
 
 impl Endpoint {
-    /// May a mail server connect to it?
-    pub fn judge_access(&self, area: &mut Area, name: &str, who: &Who, advice: &str) {
+    /// Adds a finding on whether a mail server can connect.
+    pub fn judge_access(&self, area: &mut Area, name: &str, who: &Identity, advice: &str) {
         let Self::Unix(path) = self else {
             return;
         };
         let check = format!("access to {name}");
         match who.kept_from_writing(path) {
-            Ok(None) => area.ok(&check, &format!("{} may connect to {self}", who.name)),
+            Ok(None) => area.ok(&check, &format!("{} can connect to {self}", who.name)),
             Ok(Some(closed)) => {
-                let found = format!("{} may not connect: {closed}", who.name);
+                let found = format!("{} cannot connect: {closed}", who.name);
                 area.fail(&check, &found, advice);
             }
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                 area.cannot_tell(&check, &format!("{self}: {error}"));
             }
-            // It is not there: that was said where serve was examined.
+            // It does not exist, which the check of serve has reported.
             Err(_) => {}
         }
     }
@@ -99,120 +104,86 @@ impl fmt::Display for Endpoint {
     }
 }
 
-impl Known {
-    /// As was said; or where they are by default, if they are there; or where the
-    /// mail servers look for them.
-    pub(super) fn find(options: &Options, servers: &Servers) -> Self {
-        let configured = servers.sockets();
-        let needed = servers.postfix.is_some() || servers.exim.is_some();
-        let known = |given: &Option<PathBuf>, name: &str, configured: Vec<Endpoint>| {
-            if let Some(path) = given {
-                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-                return vec![Endpoint::Unix(path)];
-            }
-            let defaults = ["/var/spool/postfix/smtpcred", "/run/smtpcred"]
-                .map(|folder| Endpoint::unix(Path::new(folder).join(name)));
-            let there = |all: &[Endpoint]| -> Vec<Endpoint> {
-                all.iter().filter(|one| one.is_there()).cloned().collect()
-            };
-            let found = [there(&defaults), there(&configured), configured];
-            let found = found.into_iter().find(|all| !all.is_empty());
-            let first = usize::from(servers.postfix.is_none());
-            let nowhere = || {
-                if needed {
-                    vec![defaults[first].clone()]
-                } else {
-                    Vec::new()
-                }
-            };
-            found.unwrap_or_else(nowhere)
-        };
-        Self {
-            auth: known(&options.auth, "auth", configured.auth),
-            policy: known(&options.policy, "policy", configured.policy),
-        }
-    }
-}
-
-impl Servers {
-    /// Where they look for them.
-    fn sockets(&self) -> Known {
-        let mut known = Known::default();
-        if let Some(postfix) = &self.postfix {
-            known = postfix.sockets();
-        }
-        if let Some(exim) = &self.exim {
-            let more = exim.sockets();
-            known.auth.extend(more.auth);
-            known.policy.extend(more.policy);
-        }
-        known
-    }
-}
-
-/// Why nobody answers as serve does.
-pub enum Trouble {
-    /// We may not connect.
+/// Why a socket does not answer as serve does.
+pub enum SocketError {
+    /// This user may not connect.
     Forbidden,
+    /// The file was removed, but a process still listens: this one, if serve bound it.
+    Removed(Option<u32>),
     Other(String),
 }
 
-impl From<String> for Trouble {
+impl From<String> for SocketError {
     fn from(what: String) -> Self {
         Self::Other(what)
     }
 }
 
-/// What it says of itself, once it was asked to sign nobody in.
-pub fn greeting(endpoint: &Endpoint) -> Result<Greeting, Trouble> {
-    let said = asked(endpoint, "VERSION\t1\t0\nCPID\t1\n", "DONE\n")?;
+/// Returns the greeting of the auth socket.
+pub fn greeting(endpoint: &Endpoint) -> Result<Greeting, SocketError> {
+    let said = asked(endpoint, "VERSION\t1\t0\nCPID\t1\n", |said| {
+        said.ends_with("DONE\n")
+    })?;
     let greeting = Greeting::read(&said);
-    let greeting = greeting.map_err(|what| format!("what answers is no smtpcred: {what}"))?;
+    let greeting = greeting.map_err(|what| format!("this is not smtpcred: {what}"))?;
     for name in ["PLAIN", "LOGIN"] {
         if !greeting
             .mechanisms
             .iter()
             .any(|mechanism| mechanism == name)
         {
-            return Err(format!("what answers does not offer {name}").into());
+            return Err(format!("it does not offer {name}").into());
         }
     }
     Ok(greeting)
 }
 
-/// Asks for nobody.
-pub fn ruling(endpoint: &Endpoint) -> Result<(), Trouble> {
-    let said = asked(endpoint, policy::PROBE, "\n\n")?;
+/// Returns how full the cache of passwords is.
+pub fn remembering(endpoint: &Endpoint) -> Result<CacheStatus, SocketError> {
+    let question = format!("VERSION\t1\t0\nCPID\t1\n{}\n", cache_status::REMEMBERING);
+    let said = asked(endpoint, &question, |said| {
+        said.ends_with('\n') && cache_status::read(said).is_some()
+    })?;
+    cache_status::read(&said).ok_or_else(|| "it does not answer".to_owned().into())
+}
+
+/// Asks for a decision without a user.
+pub fn ruling(endpoint: &Endpoint) -> Result<(), SocketError> {
+    let said = asked(endpoint, policy::PROBE, |said| said.ends_with("\n\n"))?;
     match policy::action(&said) {
         Some("DUNNO") => Ok(()),
-        Some(other) => Err(format!("what answers is no smtpcred: it says {other}").into()),
-        None => Err("what answers is no smtpcred".to_owned().into()),
+        Some(other) => Err(format!("this is not smtpcred: it answers {other}").into()),
+        None => Err("this is not smtpcred".to_owned().into()),
     }
 }
 
-trait Stream: Read + Write {
+trait SocketStream: Read + Write {
     fn patience(&self, left: Duration) -> io::Result<()>;
 }
 
-impl Stream for UnixStream {
+impl SocketStream for UnixStream {
     fn patience(&self, left: Duration) -> io::Result<()> {
         self.set_write_timeout(Some(left))?;
         self.set_read_timeout(Some(left))
     }
 }
 
-impl Stream for TcpStream {
+impl SocketStream for TcpStream {
     fn patience(&self, left: Duration) -> io::Result<()> {
         self.set_write_timeout(Some(left))?;
         self.set_read_timeout(Some(left))
     }
 }
 
-fn asked(endpoint: &Endpoint, question: &str, end: &str) -> Result<String, Trouble> {
-    let mut stream: Box<dyn Stream> = match endpoint {
+fn asked(
+    endpoint: &Endpoint,
+    question: &str,
+    is_whole: impl Fn(&str) -> bool,
+) -> Result<String, SocketError> {
+    let mut stream: Box<dyn SocketStream> = match endpoint {
         Endpoint::Unix(path) => Box::new(reach(path)?),
         Endpoint::Inet(address) => {
-            // One after the other, as a mail server does.
+            // Tries one address after the other, as a mail server does.
             let connected = address.to_socket_addrs().and_then(|found| {
                 let mut connected = Err(ErrorKind::NotFound.into());
                 for address in found {
@@ -223,7 +194,7 @@ fn asked(endpoint: &Endpoint, question: &str, end: &str) -> Result<String, Troub
                 }
                 connected
             });
-            Box::new(connected.map_err(|error| format!("nobody answers there: {error}"))?)
+            Box::new(connected.map_err(|error| format!("nothing answers: {error}"))?)
         }
     };
     let deadline = Instant::now() + PATIENCE;
@@ -232,7 +203,7 @@ fn asked(endpoint: &Endpoint, question: &str, end: &str) -> Result<String, Troub
         stream.patience(PATIENCE)?;
         stream.write_all(question.as_bytes())?;
         let mut buffer = [0; 1024];
-        while !said.ends_with(end.as_bytes()) && said.len() < MOST {
+        while !is_whole(&String::from_utf8_lossy(&said)) && said.len() < MOST {
             let left = deadline.saturating_duration_since(Instant::now());
             stream.patience(left.max(Duration::from_millis(1)))?;
             match stream.read(&mut buffer)? {
@@ -244,20 +215,20 @@ fn asked(endpoint: &Endpoint, question: &str, end: &str) -> Result<String, Troub
     };
     match exchange() {
         Ok(()) => Ok(String::from_utf8_lossy(&said).into_owned()),
-        Err(error) => Err(Trouble::Other(match error.kind() {
+        Err(error) => Err(SocketError::Other(match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => {
                 format!("it does not answer within {} s", PATIENCE.as_secs())
             }
             ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
-                "it hangs up: see its log (journalctl -u smtpcred)".to_owned()
+                "it closes the connection: see its log (journalctl -u smtpcred)".to_owned()
             }
             _ => error.to_string(),
         })),
     }
 }
 
-/// Does not wait where the queue of a server that hangs is full.
-fn reach(path: &Path) -> Result<UnixStream, Trouble> {
+/// Connects without waiting: the queue of a server that hangs may be full.
+fn reach(path: &Path) -> Result<UnixStream, SocketError> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let connected = UnixAddr::new(path).and_then(|address| {
         use std::os::fd::AsRawFd as _;
@@ -266,11 +237,14 @@ fn reach(path: &Path) -> Result<UnixStream, Trouble> {
         Ok(UnixStream::from(socket))
     });
     let stream = connected.map_err(|error| match error {
-        Errno::EACCES | Errno::EPERM => Trouble::Forbidden,
-        Errno::ENOENT => Trouble::Other("there is no such socket".into()),
-        Errno::ECONNREFUSED => Trouble::Other("nobody listens".into()),
-        Errno::EAGAIN => Trouble::Other("its queue is full: it does not answer".into()),
-        other => Trouble::Other(other.desc().to_owned()),
+        Errno::EACCES | Errno::EPERM => SocketError::Forbidden,
+        Errno::ENOENT => match listeners::bound_to(path).first() {
+            Some(bound) => SocketError::Removed(bound.process),
+            None => SocketError::Other("the socket does not exist".into()),
+        },
+        Errno::ECONNREFUSED => SocketError::Other("nothing listens".into()),
+        Errno::EAGAIN => SocketError::Other("its queue is full: it does not answer".into()),
+        other => SocketError::Other(other.desc().to_owned()),
     })?;
     stream
         .set_nonblocking(false)

@@ -1,4 +1,5 @@
-//! The store: is it there, is it whole, and may those who need it use it?
+//! The store: does it exist, is it intact, and can the right processes use it? A long file,
+//! because each check builds on what the one before it has found.
 
 use std::cmp::Ordering;
 use std::fs::{self, Metadata};
@@ -10,36 +11,45 @@ use std::time::Duration;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access as may_access, geteuid};
 
-use super::access::{self, Who, described};
-use super::advice;
+use super::access::{self, Identity, described};
+use super::depth::{ALL_OF_IT, Depth};
+use super::files::size;
 use super::findings::{Area, Findings, quoted};
-use super::log::Log;
+use super::wal::StoreLog;
+use crate::app::verify::{ReadabilityCheck, check_readable};
 use crate::app::{App, World};
 use crate::error::Error;
 use crate::model::settings::Settings;
-use crate::store::{Access, Integrity, Location, Store};
+use crate::model::text::count;
+use crate::store::{
+    Access, Hole, Integrity, Location, Store, UserScan, WriterKind, file_system, holes,
+};
 
-/// What the other examinations need of it.
-pub struct Examined {
-    /// Nothing where it is a database.
+/// What the other checks need of the store.
+pub struct ExaminedStore {
+    /// `None` for a PostgreSQL database.
     pub file: Option<PathBuf>,
-    /// Nothing where it cannot be read, or not by this program.
+    /// `None` if this program cannot read it.
     pub app: Option<App>,
-    /// Those of a new store where its own are not known.
+    /// The defaults if the store cannot be read.
     pub settings: Settings,
 }
 
-/// For a lock of others.
+/// How long to wait for a lock.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// For reading all of it. On a slow disk a GiB takes as long.
-const READING: Duration = Duration::from_secs(60);
-/// In bytes. A log, and what SQLite needs to empty it, has to fit.
+/// In bytes. A log, and what SQLite needs to empty it, must fit.
 const LEAST_SPACE: u64 = 16 << 20;
 const LITTLE_SPACE: u64 = 200 << 20;
 
-pub fn examine(findings: &mut Findings, location: &Location, world: World) -> Examined {
+/// Checks the store, and returns what the other checks need of it.
+pub fn examine(
+    findings: &mut Findings,
+    location: &Location,
+    world: World,
+    depth: Depth,
+) -> ExaminedStore {
     let mut area = findings.area("store");
-    let mut examined = Examined {
+    let mut examined = ExaminedStore {
         file: None,
         app: None,
         settings: Settings::default(),
@@ -48,10 +58,10 @@ pub fn examine(findings: &mut Findings, location: &Location, world: World) -> Ex
         Location::File(path) => {
             let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
             examined.file = Some(path.clone());
-            file(&mut area, &mut examined, &path, world);
+            file(&mut area, &mut examined, &path, world, depth);
         }
         Location::Postgres(_) => {
-            if let Opened::Whole(store) = opened(&mut area, location) {
+            if let Opened::Whole(store) = opened(&mut area, location, world, depth) {
                 examined.app = Some(App::new(store, world));
             }
         }
@@ -60,7 +70,7 @@ pub fn examine(findings: &mut Findings, location: &Location, world: World) -> Ex
         match app.settings() {
             Ok(settings) => examined.settings = settings,
             Err(error) => {
-                area.fail("settings", &error.to_string(), &advice(&error));
+                area.error("settings", &error);
                 examined.app = None;
             }
         }
@@ -68,7 +78,7 @@ pub fn examine(findings: &mut Findings, location: &Location, world: World) -> Ex
     examined
 }
 
-fn file(area: &mut Area, examined: &mut Examined, path: &Path, world: World) {
+fn file(area: &mut Area, examined: &mut ExaminedStore, path: &Path, world: World, depth: Depth) {
     let location = &Location::from(path);
     let named = path.display().to_string();
     let file = match fs::metadata(path) {
@@ -80,21 +90,21 @@ fn file(area: &mut Area, examined: &mut Examined, path: &Path, world: World) {
         _ => {
             let error = Store::open_within(location, Access::Look, PATIENCE).err();
             let error = error.unwrap_or_else(|| Error::StoreMissing(location.into()));
-            area.fail("file", &error.to_string(), &advice(&error));
+            area.error("file", &error);
             return;
         }
     };
     let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let log = Log::of(&real, &file);
+    let log = StoreLog::of(&real, &file);
     if log.is_left() && !access::is_root() && geteuid().as_raw() != file.uid() {
-        // Reading it makes an index of the log, which would be ours and stay.
-        let found = format!("{named} has a log that somebody left behind");
+        // Reading it creates an index of the log, which would belong to this user.
+        let found = format!("{named} has a log that a crashed process left behind");
         area.cannot_tell("file", &found);
     } else if may_access(path, AccessFlags::R_OK).is_ok() {
-        match opened(area, location) {
+        match opened(area, location, world, depth) {
             Opened::Whole(store) => examined.app = Some(App::new(store, world)),
             Opened::Unusable => {}
-            // Its owner and its mode are no business of ours.
+            // It is not smtpcred's, so its owner and mode do not matter.
             Opened::Foreign => return,
         }
     } else {
@@ -112,12 +122,12 @@ enum Opened {
     Foreign,
 }
 
-fn opened(area: &mut Area, location: &Location) -> Opened {
+fn opened(area: &mut Area, location: &Location, world: World, depth: Depth) -> Opened {
     let named = location.to_string();
     let mut store = match Store::open_within(location, Access::Look, PATIENCE) {
         Ok(store) => store,
         Err(error @ Error::StoreDamaged { .. }) => {
-            area.fail("integrity", &error.to_string(), &advice(&error));
+            area.error("integrity", &error);
             return Opened::Unusable;
         }
         Err(error @ Error::StoreUnreachable { .. }) if !access::is_root() => {
@@ -125,53 +135,103 @@ fn opened(area: &mut Area, location: &Location) -> Opened {
             return Opened::Unusable;
         }
         Err(error) => {
-            area.fail("file", &error.to_string(), &advice(&error));
+            area.error("file", &error);
             return match error {
-                Error::StoreForeign { .. } | Error::StoreMissing(_) => Opened::Foreign,
+                Error::StoreForeign { .. }
+                | Error::StoreMissing(_)
+                | Error::StoreNotUnique { .. } => Opened::Foreign,
                 _ => Opened::Unusable,
             };
         }
     };
     area.ok("file", &named);
-    let whole = match store.check(READING) {
-        Ok(Integrity::Whole) => {
-            area.ok("integrity", "whole");
+    super::replicas::examine(area, &store.servers());
+    let whole = match store.check(depth.time) {
+        Ok(read @ (Integrity::Whole | Integrity::Unfinished)) => {
+            users(area, &mut store, world, depth, read == Integrity::Whole);
             true
         }
         Ok(Integrity::Damaged(reason)) => {
-            area.fail(
-                "integrity",
-                &format!("it is damaged: {reason}"),
-                "restore the store from a backup, and check the disk",
-            );
+            let found = format!("it is damaged: {reason}");
+            let store = location.into();
+            let damaged = Error::StoreDamaged { store, reason };
+            area.fail("integrity", &found, &damaged.hint().unwrap_or_default());
             false
         }
-        Ok(Integrity::Unfinished) => {
-            area.warn(
-                "integrity",
-                &format!("not all was read in {} s", READING.as_secs()),
-                "is the disk slow, or the store very large?",
-            );
-            true
-        }
         Err(error) => {
-            area.fail("integrity", &error.to_string(), &advice(&error));
+            area.error("integrity", &error);
             false
         }
     };
     let fits = schema(area, &mut store);
     if whole && fits {
+        super::usage_sums::examine(area, &mut store, world, depth);
         Opened::Whole(store)
     } else {
         Opened::Unusable
     }
 }
 
+/// Checks that sign-in can use the records of each user. The file itself is intact.
+fn users(area: &mut Area, store: &mut Store, world: World, depth: Depth, all_read: bool) {
+    let fits = store
+        .schema()
+        .is_ok_and(|schema| schema.found == schema.known);
+    let mut parts = Vec::new();
+    if !all_read {
+        parts.push("part of the tables".to_owned());
+    }
+    if fits {
+        let scan = depth.scan(store, world);
+        let every = scan.as_ref().map_or(1, UserScan::every);
+        let readable = scan.and_then(|scan| check_readable(store, scan, (world.now)(), depth.time));
+        match readable {
+            Ok(ReadabilityCheck {
+                first: None,
+                in_time: true,
+                ..
+            }) => {
+                if every > 1 {
+                    parts.push(format!("1 of {every} users"));
+                }
+            }
+            Ok(ReadabilityCheck { first: None, .. }) => parts.push("some of the users".to_owned()),
+            Ok(ReadabilityCheck {
+                first: Some(error),
+                others,
+                ..
+            }) => {
+                let also = match others {
+                    0 => String::new(),
+                    others if every > 1 => {
+                        format!("; also affected, estimated from 1 of {every} users: {others}")
+                    }
+                    others => format!("; also affected: {}", count(others, "user")),
+                };
+                area.fail(
+                    "integrity",
+                    &format!("{error}{also}"),
+                    &error.hint().unwrap_or_default(),
+                );
+                return;
+            }
+            Err(error) => return area.error("integrity", &error),
+        }
+    }
+    let found = if parts.is_empty() {
+        "intact".to_owned()
+    } else {
+        let parts = parts.join(" and ");
+        format!("intact, judging by {parts}; to read all of it: {ALL_OF_IT}")
+    };
+    area.ok("integrity", &found);
+}
+
 fn schema(area: &mut Area, store: &mut Store) -> bool {
     let schema = match store.schema() {
         Ok(schema) => schema,
         Err(error) => {
-            area.fail("schema", &error.to_string(), &advice(&error));
+            area.error("schema", &error);
             return false;
         }
     };
@@ -179,51 +239,110 @@ fn schema(area: &mut Area, store: &mut Store) -> bool {
     match found.cmp(&known) {
         Ordering::Greater => area.fail(
             "schema",
-            &format!("{found}, of a newer smtpcred; this program knows {known}"),
+            &format!("{found}, from a newer smtpcred; this program supports {known}"),
             "upgrade this program",
         ),
         Ordering::Less => area.warn(
             "schema",
-            &format!("{found}, of an older smtpcred; this program brings it to {known}"),
+            &format!("{found}, from an older smtpcred; this program migrates it to {known}"),
             "run any other command once, such as: smtpcred domain list",
         ),
-        Ordering::Equal => area.ok("schema", &found.to_string()),
+        Ordering::Equal => return tables(area, store, found),
     }
     found == known
+}
+
+/// Reports objects of the database, such as triggers, that were added or are missing.
+fn tables(area: &mut Area, store: &mut Store, found: i64) -> bool {
+    let (added, missing) = match (store.added(), store.missing()) {
+        (Ok(added), Ok(missing)) => (added, missing),
+        (Err(error), _) | (_, Err(error)) => {
+            area.error("schema", &error);
+            return false;
+        }
+    };
+    if !missing.is_empty() {
+        let triggers = missing.iter().all(|name| name.starts_with("the trigger"));
+        let advice = if triggers {
+            "as the owner of the database, enable it: ALTER TABLE … ENABLE TRIGGER …"
+        } else {
+            "as the owner of the database, create smtpcred_audit again: smtpcred store migrate; \
+             then grant auditors their role again: smtpcred store grant"
+        };
+        area.fail(
+            "schema",
+            &format!(
+                "{found}, without {}, which limits what roles may do",
+                missing.join(", ")
+            ),
+            advice,
+        );
+    } else if added.is_empty() {
+        area.ok("schema", &found.to_string());
+    } else {
+        area.warn(
+            "schema",
+            &format!(
+                "{found}, with {}, which smtpcred did not create",
+                added.join(", ")
+            ),
+            "find out where it comes from, then drop it",
+        );
+    }
+    match store.missing_indexes() {
+        Ok(missing) if missing.is_empty() => {}
+        Ok(missing) => area.warn(
+            "indexes",
+            &format!(
+                "missing or unfinished: {}; the events of one name are found slowly",
+                missing.join(", ")
+            ),
+            "the owner of the tables creates them with: smtpcred store migrate",
+        ),
+        Err(error) => area.error("indexes", &error),
+    }
+    true
 }
 
 fn mode(area: &mut Area, path: &Path, real: &Path, file: &Metadata) {
     const OTHERS_WRITE: u32 = 0o002;
     const OTHERS_READ: u32 = 0o004;
-    const STICKY: u32 = 0o1000;
     let named = quoted(path);
     let mode = file.mode() & 0o7777;
     let folder_mode =
         |folder: &Path| fs::metadata(folder).map_or(0, |folder| folder.mode() & 0o7777);
-    let is_open = |mode: u32| mode & OTHERS_WRITE != 0 && mode & STICKY == 0;
-    // Whoever may rename any folder on the way has it replaced, or a link to it.
-    let mut folders = real.ancestors().skip(1).chain(path.ancestors().skip(1));
-    let open = folders.find(|folder| is_open(folder_mode(folder)));
+    // The owner of the store's folder is trusted.
+    let owner = real.parent().and_then(|folder| fs::metadata(folder).ok());
+    let owner = owner.map_or(file.uid(), |folder| folder.uid());
+    let holes = match holes(path, &[0, file.uid(), owner]) {
+        Ok(holes) => holes,
+        Err(error) => {
+            area.cannot_tell("mode", &format!("{named}: {error}"));
+            return;
+        }
+    };
+    let everybody = |hole: &&Hole| hole.writer == WriterKind::Everybody && !hole.only_beside;
     if mode & OTHERS_WRITE != 0 {
         area.fail(
             "mode",
-            &format!("{mode:04o}: everybody can write it, and nothing uses such a store"),
+            &format!("{mode:04o}: everyone can write to it, so smtpcred refuses to use it"),
             &format!("chmod o-rwx {named}"),
         );
-    } else if let Some(open) = open {
-        area.fail(
+    } else if let Some(hole) = holes.iter().find(everybody) {
+        area.fail("mode", &hole.said(), &hole.cure());
+    } else if let Some(hole) = holes.first() {
+        area.warn(
             "mode",
             &format!(
-                "everybody can replace files in {} ({:04o})",
-                open.display(),
-                folder_mode(open)
+                "{}: root does not run the deliveries in this store",
+                hole.said()
             ),
-            &format!("chmod o-w {}", quoted(open)),
+            &hole.cure(),
         );
     } else if mode & OTHERS_READ != 0 {
         area.warn(
             "mode",
-            &format!("{mode:04o}: everybody on this machine can read the hashes"),
+            &format!("{mode:04o}: everyone on this machine can read the hashes"),
             &format!("chmod o-rwx {named}"),
         );
     } else {
@@ -237,8 +356,8 @@ fn mode(area: &mut Area, path: &Path, real: &Path, file: &Metadata) {
     }
 }
 
-/// Who owns the file writes its log, too, which SQLite makes beside it.
-fn owner(area: &mut Area, real: &Path, file: &Metadata, log: &Log) {
+/// Checks owners: the owner of the file must be able to write its log next to it.
+fn owner(area: &mut Area, real: &Path, file: &Metadata, log: &StoreLog) {
     let name = access::user(file.uid());
     let Some(folder) = real.parent() else {
         return;
@@ -260,11 +379,11 @@ fn owner(area: &mut Area, real: &Path, file: &Metadata, log: &Log) {
         ));
     }
     if wrong.is_none()
-        && let Some(who) = Who::named(&name)
+        && let Some(who) = Identity::named(&name)
         && let Ok(Some(closed)) = who.kept_from_making(folder)
     {
         wrong = Some((
-            format!("{name}, who cannot make files beside it: {closed}"),
+            format!("{name}, who cannot create files next to it: {closed}"),
             format!("chown {name}: {0} && chmod u+rwx {0}", quoted(folder)),
         ));
     }
@@ -278,35 +397,21 @@ fn space(area: &mut Area, real: &Path) {
     let Some(found) = real.parent().and_then(|folder| statvfs(folder).ok()) else {
         return;
     };
-    // Their types differ from system to system.
+    // The types differ between systems.
     #[allow(clippy::useless_conversion, clippy::unnecessary_fallible_conversions)]
     let free = u64::from(found.blocks_available()).saturating_mul(u64::from(found.fragment_size()));
     let no_inodes = found.files() > 0 && found.files_available() == 0;
-    let said = format!("{} free", size(free));
-    let advice = "free some space: a full disk stops sign-ins from being counted and changes \
-                  from being made";
+    let on = file_system(real).map_or_else(String::new, |name| format!(" on {name}"));
+    let said = format!("{} free{on}", size(free));
+    let advice = "free some space: on a full disk no sign-in is counted and no change \
+                  can be made";
     if no_inodes {
-        area.fail("space", "no inodes are free", advice);
+        area.fail("space", &format!("no inodes are free{on}"), advice);
     } else if free < LEAST_SPACE {
         area.fail("space", &said, advice);
     } else if free < LITTLE_SPACE {
         area.warn("space", &said, advice);
     } else {
         area.ok("space", &said);
-    }
-}
-
-pub fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-pub fn size(bytes: u64) -> String {
-    match bytes {
-        0..=9_999 => format!("{bytes} B"),
-        10_000..=9_999_999 => format!("{} KiB", bytes >> 10),
-        10_000_000..=99_999_999_999 => format!("{} MiB", bytes >> 20),
-        _ => format!("{} GiB", bytes >> 30),
     }
 }

@@ -1,5 +1,4 @@
-//! Programs of others, asked what they know: in time, and whatever they say is
-//! text of a stranger.
+//! Runs the tools of mail servers, with a time limit. What they print is untrusted text.
 
 use std::env::{join_paths, split_paths, var_os};
 use std::io::Read;
@@ -14,16 +13,17 @@ use nix::unistd::{AccessFlags, access};
 use super::files::MOST;
 use crate::error::{Error, Result};
 
-/// What a program said that ended well.
-pub struct Said {
+/// What a program printed.
+pub struct ToolOutput {
     pub stdout: String,
     pub stderr: String,
 }
 
-/// They read files; what takes longer hangs.
+/// These tools only read files: one that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub fn ask(program: &str, args: &[&str]) -> Result<Said> {
+/// Runs a program and returns what it printed. Fails if it exits with an error.
+pub fn ask(program: &str, args: &[&str]) -> Result<ToolOutput> {
     let (good, said) = run(program, args)?;
     if good {
         return Ok(said);
@@ -31,12 +31,13 @@ pub fn ask(program: &str, args: &[&str]) -> Result<Said> {
     Err(Error::System(format!("{program}: {}", said.stderr.trim())))
 }
 
-/// Also what it said where it did not end well, such as "inactive".
-pub fn run(program: &str, args: &[&str]) -> Result<(bool, Said)> {
+/// Runs a program and returns whether it succeeded and what it printed. Fails if it cannot
+/// be run or does not end in time.
+pub fn run(program: &str, args: &[&str]) -> Result<(bool, ToolOutput)> {
     let failed = |what: &str| Error::System(format!("{program} {what}"));
     let folders = folders();
     let file = find(program, &folders).ok_or_else(|| failed("is not installed"))?;
-    // What it runs itself is looked for in the same places.
+    // The programs that it runs are searched in the same folders.
     let path = join_paths(&folders).map_err(|_| failed("cannot be run: PATH"))?;
     let mut child = Command::new(file)
         .args(args)
@@ -51,13 +52,13 @@ pub fn run(program: &str, args: &[&str]) -> Result<(bool, Said)> {
     let stdout = gathered(child.stdout.take());
     let stderr = gathered(child.stderr.take());
     let good = ended(&mut child, deadline).ok_or_else(|| failed("does not end"))?;
-    // What it started may keep them open.
+    // A process that it started may keep the pipes open.
     let text = |from: Receiver<Vec<u8>>| {
         let left = deadline.saturating_duration_since(Instant::now());
         let bytes = from.recv_timeout(left.max(Duration::from_secs(1)));
         String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
     };
-    let said = Said {
+    let said = ToolOutput {
         stdout: text(stdout),
         stderr: text(stderr),
     };
@@ -69,7 +70,7 @@ fn gathered(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(pipe) = pipe {
-            // What was read until then is as good as it gets.
+            // What was read before an error is still useful.
             let _ = pipe.take(MOST).read_to_end(&mut bytes);
         }
         let _ = sender.send(bytes);
@@ -77,7 +78,8 @@ fn gathered(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
     receiver
 }
 
-/// Whether it ended well; killed at the deadline.
+/// Waits for a program and returns whether it succeeded. Kills it at the deadline and
+/// returns `None`.
 fn ended(child: &mut Child, deadline: Instant) -> Option<bool> {
     loop {
         match child.try_wait() {
@@ -92,14 +94,13 @@ fn ended(child: &mut Child, deadline: Instant) -> Option<bool> {
     }
 }
 
-/// Is there a program of this name?
+/// Returns whether a program is installed.
 pub fn is_there(program: &str) -> bool {
     find(program, &folders()).is_some()
 }
 
-/// Those of PATH, and where systems keep them, also for users whose PATH is shorter.
-/// Never the current folder, which an empty or relative part means: whoever may
-/// write there would have a program of theirs run by root.
+/// Returns the folders of PATH and those that systems usually have. Leaves out relative
+/// ones: anyone who can write to the current folder could have root run a program.
 fn folders() -> Vec<PathBuf> {
     const USUAL: [&str; 6] = [
         "/usr/local/sbin",

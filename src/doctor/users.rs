@@ -1,69 +1,85 @@
-//! Users and passwords that an admin should look at: how many, and the command
-//! that lists them.
+//! Users and passwords that need attention: how many, and the command that lists them.
 
-use super::advice;
+use super::depth::{ALL_OF_IT, Depth};
 use super::findings::{Area, Findings};
-use super::store::Examined;
-use crate::app::App;
-use crate::app::report::{Matter, Wanted};
+use super::store::ExaminedStore;
+use crate::app::report::{Matter, ReportRequest};
+use crate::app::{App, World};
 use crate::error::Result;
 use crate::model::duration::Duration;
-use crate::store::Page;
 
-/// As `smtpcred report` has it.
+/// The defaults of `smtpcred report`.
 const EXPIRING: Duration = Duration::days(14);
 const OLD: Duration = Duration::days(180);
-/// Whoever was made since may be about to be used.
+/// A user created within this time may not be in use yet.
 const NEW: Duration = Duration::days(7);
 
-pub fn examine(findings: &mut Findings, store: &mut Examined) {
+/// Counts the users and passwords that need attention.
+pub fn examine(findings: &mut Findings, store: &mut ExaminedStore, world: World, depth: Depth) {
     let mut area = findings.area("users");
     let Some(app) = &mut store.app else {
         return;
     };
-    if let Err(error) = count(&mut area, app) {
-        area.fail("report", &error.to_string(), &advice(&error));
+    if let Err(error) = count(&mut area, app, world, depth) {
+        area.error("report", &error);
     }
 }
 
-fn count(area: &mut Area, app: &mut App) -> Result<()> {
+fn count(area: &mut Area, app: &mut App, world: World, depth: Depth) -> Result<()> {
     let now = app.now();
     let mut counts = [0_u64; Matter::ALL.len()];
-    let wanted = Wanted {
+    let wanted = ReportRequest {
         never_used: true,
         expiring: Some(EXPIRING),
         old_passwords: Some(OLD),
-        ..Wanted::default()
+        ..ReportRequest::default()
     };
-    app.report(wanted, &Page::default(), &mut |finding| {
-        let new = finding.matter == Matter::NeverUsed && now.since(finding.at) < NEW;
-        let at = Matter::ALL.iter().position(|one| *one == finding.matter);
-        if let (Some(at), false) = (at, new) {
-            counts[at] += 1;
+    let scan = depth.scan(&mut app.store, world)?;
+    let every = scan.every();
+    app.report(wanted, scan, None, &mut |piece| {
+        for finding in piece {
+            let new = finding.matter == Matter::NeverUsed && now.since(finding.at) < NEW;
+            let at = Matter::ALL.iter().position(|one| *one == finding.matter);
+            if let (Some(at), false) = (at, new) {
+                counts[at] += 1;
+            }
         }
         Ok(())
     })?;
-    let mut line = |check: &str, matters: &[(Matter, &str)], list: &str| {
+    let (about, sampled) = if every > 1 {
+        let sampled = format!(", estimated from 1 of {every} users; to count all: {ALL_OF_IT}");
+        ("about ", sampled)
+    } else {
+        ("", String::new())
+    };
+    let mut line = |check: &str, matters: &[(Matter, [&str; 2], &str)], list: &str| {
         let some: Vec<_> = matters
             .iter()
-            .filter_map(|(matter, what)| {
+            .filter_map(|(matter, verbs, what)| {
                 let at = Matter::ALL.iter().position(|one| one == matter)?;
-                (counts[at] > 0).then(|| format!("{} {what}", counts[at]))
+                let all = counts[at] * u64::from(every);
+                let verb = verbs[usize::from(all != 1)];
+                (all > 0).then(|| format!("{about}{all} {verb} {what}"))
             })
             .collect();
         if some.is_empty() {
-            area.ok(check, "none");
+            area.ok(check, &format!("none{sampled}"));
         } else {
-            area.warn(check, &some.join(", "), &format!("smtpcred report {list}"));
+            let found = some.join(", ") + &sampled;
+            area.warn(check, &found, &format!("smtpcred report {list}"));
         }
     };
-    let unused = [(Matter::NeverUsed, "have never connected in 7d or more")];
+    let unused = [(
+        Matter::NeverUsed,
+        ["has", "have"],
+        "never connected in 7d or more",
+    )];
     line("never used", &unused, "--never-used");
-    let old = [(Matter::OldPassword, "are 180d old or more")];
+    let old = [(Matter::OldPassword, ["is", "are"], "180d old or more")];
     line("old passwords", &old, "--old-passwords 180d");
     let ends = [
-        (Matter::Expired, "have expired"),
-        (Matter::Expiring, "expire within 14d"),
+        (Matter::Expired, ["has", "have"], "expired"),
+        (Matter::Expiring, ["expires", "expire"], "within 14d"),
     ];
     line("expiring", &ends, "--expiring 14d");
     Ok(())

@@ -1,13 +1,15 @@
-//! Who did it: the person, also behind sudo or su, as far as the machine knows.
+//! The person behind a change, also through sudo or su, as far as the machine knows.
 
 use super::text;
 
+/// The person or job that changed a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// Who sat at the keyboard, or whose cron job it was.
+    /// The name of the person, or of the owner of a cron job.
     pub name: String,
-    /// Whom the program ran as, where that is another.
+    /// The user that the program ran as, if that is another one.
     pub run_as: Option<String>,
+    /// The machine's name.
     pub host: String,
 }
 
@@ -16,10 +18,15 @@ pub struct Actor {
 pub struct Traces {
     /// The name of the effective user id.
     pub effective: String,
-    /// `SUDO_USER` or `DOAS_USER`.
-    pub behind_sudo: Option<String>,
-    /// The name of the kernel's login uid, which survives su and sudo.
+    /// The name of the kernel's login uid, which survives su and sudo and which only
+    /// root can set.
     pub login: Option<String>,
+    /// `SUDO_USER` or `DOAS_USER`, which any user can set.
+    pub behind_sudo: Option<String>,
+    /// Whether the real user ID is root's, so that sudo or doas (or root itself) set the
+    /// variable.
+    pub is_root: bool,
+    /// The machine's name.
     pub host: String,
 }
 
@@ -27,12 +34,14 @@ pub struct Traces {
 const MAX_NAME: usize = 64;
 
 impl Actor {
+    /// Decides which of the names is the person's. Escapes and shortens all names.
     pub fn from_traces(traces: Traces) -> Self {
         let short = |name: &str| text::escaped(&name.chars().take(MAX_NAME).collect::<String>());
-        let person = [traces.behind_sudo, traces.login]
-            .into_iter()
-            .flatten()
-            .find(|name| !name.is_empty() && *name != traces.effective);
+        let said = traces.behind_sudo.filter(|_| traces.is_root);
+        let person = traces
+            .login
+            .or(said)
+            .filter(|name| !name.is_empty() && *name != traces.effective);
         let effective = short(&traces.effective);
         let (name, run_as) = match person {
             Some(person) => (short(&person), Some(effective)),
@@ -52,13 +61,14 @@ mod tests {
 
     fn who(
         effective: &str,
-        behind_sudo: Option<&str>,
         login: Option<&str>,
+        behind_sudo: Option<&str>,
     ) -> (String, Option<String>) {
         let actor = Actor::from_traces(Traces {
             effective: effective.into(),
-            behind_sudo: behind_sudo.map(Into::into),
             login: login.map(Into::into),
+            behind_sudo: behind_sudo.map(Into::into),
+            is_root: effective == "root",
             host: "relay".into(),
         });
         (actor.name, actor.run_as)
@@ -66,16 +76,27 @@ mod tests {
 
     #[test]
     fn p5_the_person_is_named_also_behind_sudo_and_su() {
-        assert_eq!(who("ana", None, Some("ana")), ("ana".into(), None));
+        let as_root = |name: &str| (name.to_owned(), Some("root".to_owned()));
+        assert_eq!(who("ana", Some("ana"), None), ("ana".into(), None));
+        assert_eq!(who("root", Some("ana"), Some("ana")), as_root("ana"));
+        assert_eq!(who("root", Some("ana"), None), as_root("ana"));
+        // In a container there is no login.
+        assert_eq!(who("root", None, Some("ana")), as_root("ana"));
+        assert_eq!(who("root", None, Some("root")), ("root".into(), None));
+        assert_eq!(who("root", None, Some("a\x1b[2J")).0, r"a\u{1b}[2J");
+    }
+
+    #[test]
+    fn p5_nobody_passes_for_another() {
+        assert_eq!(who("nobody", None, Some("ceo")), ("nobody".into(), None));
+        let ana = who("ana", Some("ana"), Some("ceo"));
+        assert_eq!(ana, ("ana".into(), None));
+        let root = who("root", Some("ana"), Some("ceo"));
+        assert_eq!(root, ("ana".into(), Some("root".into())));
+        // A job of root's own.
         assert_eq!(
-            who("root", Some("ana"), Some("ana")),
-            ("ana".into(), Some("root".into()))
+            who("root", Some("root"), Some("ceo")),
+            ("root".into(), None)
         );
-        assert_eq!(
-            who("root", None, Some("ana")),
-            ("ana".into(), Some("root".into()))
-        );
-        assert_eq!(who("root", Some("root"), None), ("root".into(), None));
-        assert_eq!(who("root", Some("a\x1b[2J"), None).0, r"a\u{1b}[2J");
     }
 }

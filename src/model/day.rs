@@ -20,7 +20,7 @@ pub enum Day {
     Calendar(TimeZone),
 }
 
-/// The midnight before `now`, or days after it.
+/// Returns the midnight before `now`, or days after it.
 pub(super) fn midnight(now: Time, zone: &TimeZone, days: i64) -> Time {
     let found = Timestamp::from_second(now.epoch()).ok().and_then(|now| {
         let today = now.to_zoned(zone.clone()).start_of_day().ok()?;

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::text::invalid;
+use super::text::{invalid, number};
 use crate::error::{Error, Result};
 
-/// In seconds; 1 s to 100 years. A day is 24 hours, a year 365 days.
+/// A span of time in seconds: 1 s to 100 years. A day is 24 hours, a year 365 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Duration(i64);
 
@@ -21,18 +21,22 @@ const UNITS: [(char, i64); 6] = [
 const MAX: i64 = 100 * 365 * 86_400;
 
 impl Duration {
+    /// Five seconds.
     pub const FIVE_SECONDS: Self = Self(5);
+    /// One minute.
     pub const MINUTE: Self = Self(60);
 
+    /// Returns a duration in days of 24 hours.
     pub const fn days(days: u16) -> Self {
         Self(days as i64 * 86_400)
     }
 
+    /// Returns the number of seconds.
     pub const fn seconds(self) -> i64 {
         self.0
     }
 
-    /// To be read back as the same: in the largest unit that divides it.
+    /// Returns it in the largest unit that divides it, which reads back as the same.
     pub fn exact(self) -> String {
         let (unit, size) = UNITS
             .iter()
@@ -41,12 +45,12 @@ impl Duration {
         format!("{}{unit}", self.0 / size)
     }
 
-    /// As it was stored, in seconds.
+    /// Reads stored seconds; `None` if they are out of range.
     pub fn stored(seconds: i64) -> Option<Self> {
         (1..=MAX).contains(&seconds).then_some(Self(seconds))
     }
 
-    /// An age, which may be anything a clock did.
+    /// Returns the time from one second to another; zero if a clock went back.
     pub fn between(from: i64, to: i64) -> Self {
         Self(to.saturating_sub(from).max(0))
     }
@@ -58,12 +62,7 @@ impl FromStr for Duration {
     fn from_str(text: &str) -> Result<Self> {
         let seconds = text.char_indices().next_back().and_then(|(i, unit)| {
             let (_, size) = UNITS.iter().find(|(u, _)| *u == unit)?;
-            let number = &text[..i];
-            // `parse` alone would take "+5".
-            if !number.bytes().all(|b| b.is_ascii_digit()) {
-                return None;
-            }
-            number.parse::<i64>().ok()?.checked_mul(*size)
+            number::<i64>(&text[..i])?.checked_mul(*size)
         });
         match seconds {
             Some(s) if (1..=MAX).contains(&s) => Ok(Self(s)),
@@ -110,6 +109,7 @@ mod tests {
             "0d",
             "-1d",
             "+1d",
+            "01d",
             "1",
             "1 d",
             "1.5d",

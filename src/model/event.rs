@@ -9,37 +9,56 @@ use super::time::Time;
 /// Everything that changes a store. The names are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
+    /// A domain was added.
     DomainAdd,
+    /// Settings of a domain were changed.
     DomainSet,
+    /// A domain was removed.
     DomainRemove,
+    /// A domain's token was found in the DNS.
     DomainVerify,
+    /// A user was created.
     UserCreate,
+    /// A user was imported.
     UserImport,
+    /// Settings of a user were changed.
     UserSet,
+    /// A user got a new password.
     UserReset,
+    /// A user was suspended.
     UserSuspend,
+    /// A suspended user was resumed.
     UserResume,
+    /// A user was deleted.
     UserDelete,
+    /// A user expired.
     UserExpired,
+    /// A rotation ended: the new password was delivered.
     UserRotate,
+    /// An overlap was ended by hand: one password stopped.
     UserRetire,
     /// The new password works beside the old one.
     RotationBegin,
-    /// It did not arrive, and was stopped.
+    /// The new password did not arrive, and was stopped.
     RotationWithdraw,
-    /// Nobody knows whether it arrived.
+    /// It is not known whether the new password arrived.
     RotationUnfinished,
+    /// A hash was replaced by one of today's cost.
     PasswordRehash,
+    /// Settings of the installation were changed.
     SettingsSet,
-    /// All of it came from another store.
+    /// The whole store was copied from another one.
     StoreCopy,
+    /// A database user was granted a role.
     StoreGrant,
-    /// Of four fifths of a limit, and of all of it.
+    /// Four fifths of a limit were reached.
     LimitNear,
+    /// A limit was reached.
     LimitReached,
 }
 
 impl Action {
+    /// All actions.
     pub const ALL: [Self; 23] = [
         Self::DomainAdd,
         Self::DomainSet,
@@ -66,6 +85,7 @@ impl Action {
         Self::LimitReached,
     ];
 
+    /// Returns the name in the store and in output.
     pub const fn name(self) -> &'static str {
         match self {
             Self::DomainAdd => "domain.add",
@@ -95,18 +115,20 @@ impl Action {
     }
 }
 
-/// What was set to what. Built by the store, which knows what it wrote.
+/// The fields of an event: what was set to what. The store builds them, because it
+/// knows what it wrote.
 #[derive(Clone, Debug, Default)]
 pub struct Fields(Map<String, Value>);
 
 impl Fields {
+    /// Adds a field.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.0.insert(name.to_owned(), value.into());
         self
     }
 
-    /// Only where there is a value.
+    /// Adds a field, if there is a value.
     #[must_use]
     pub fn with_some(self, name: &str, value: Option<impl Into<Value>>) -> Self {
         match value {
@@ -115,32 +137,45 @@ impl Fields {
         }
     }
 
+    /// Returns whether there are no fields.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
+    /// Returns the fields as a JSON object.
     pub fn to_json(&self) -> String {
         Value::Object(self.0.clone()).to_string()
     }
 }
 
-/// Who changes the store, and when: what every event begins with.
+/// The actor and time that every event begins with.
 #[derive(Clone, Debug)]
-pub struct Stamp {
+pub struct EventStamp {
+    /// The time of the change.
     pub at: Time,
+    /// The person or job that makes it.
     pub actor: Actor,
 }
 
 /// An event as it is read back.
 #[derive(Clone, Debug, Serialize)]
 pub struct Event {
+    /// Its number; later events have higher ones.
     pub id: i64,
+    /// The time of the change.
     pub at: Time,
+    /// The person or job that made it.
     pub actor: String,
+    /// The user that the program ran as, if another.
     pub run_as: Option<String>,
+    /// The machine's name.
     pub host: String,
+    /// The name of the [`Action`].
     pub action: String,
+    /// The domain it is about; `None` for the whole installation.
     pub domain: Option<String>,
+    /// The user it is about; `None` for a whole domain.
     pub username: Option<String>,
+    /// What was set to what, as a JSON object.
     pub fields: Value,
 }

@@ -1,5 +1,6 @@
 //! Labels: what a user is for.
 
+use super::password::generated_form_in;
 use super::text::{invalid, is_printable};
 use crate::error::{Error, Result};
 
@@ -11,6 +12,7 @@ impl Label {
     /// In characters.
     const MAX: usize = 100;
 
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -27,6 +29,13 @@ impl std::str::FromStr for Label {
                 "label",
                 text,
                 format!("one line of 1 to {} printable characters", Self::MAX),
+            ));
+        }
+        if generated_form_in(label).is_some() {
+            return Err(invalid(
+                "label",
+                text,
+                "not a password: labels are not secret",
             ));
         }
         Ok(Self(label.to_owned()))
@@ -47,5 +56,14 @@ mod tests {
             assert!(bad.parse::<Label>().is_err(), "{bad:?}");
         }
         assert!("é".repeat(100).parse::<Label>().is_ok());
+        let password = "smtpc_pq7TQ3kyaYcLvg9ESC2p8PCueReR89";
+        for bad in [
+            password,
+            &password.to_lowercase(),
+            &format!("old: {password}"),
+        ] {
+            assert!(bad.parse::<Label>().is_err());
+        }
+        assert!("smtpc_ for the shop".parse::<Label>().is_ok());
     }
 }

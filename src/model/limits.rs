@@ -1,49 +1,26 @@
-//! Sending limits: how much of what in how long.
+//! Sending limits: how much of what in how long. A third of this file is its tests.
 
-use std::fmt;
 use std::str::FromStr;
 
-use super::day::{self, Day};
-use super::settings::{Limit, Setting};
-use super::tally::{Amount, Tally};
+use super::day::Day;
+use super::limit_kind::LimitKind;
+use super::setting::{LimitValue, Setting};
 use super::text::invalid;
 use super::time::Time;
+use super::usage_window::{Count, UsageWindow};
 use crate::error::{Error, Result};
 
-/// What is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
-    Messages,
-    Recipients,
-    /// Those this user never sent to before: what a thief of a credential has
-    /// many of, and an application few.
-    NewRecipients,
-}
-
-/// In how long. Counts are kept in buckets, and a bucket counts until all of it
-/// has left the window: a limit frees late by up to a bucket, and never early.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Span {
-    Minute,
-    Hour,
-    Day,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kind {
-    pub what: What,
-    pub span: Span,
-}
-
-/// How many of each kind, in the order of [`Kind::ALL`].
+/// How many of each kind, in the order of [`LimitKind::ALL`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits([Option<u32>; 7]);
 
 /// A kind and what its limit is set to: `messages/hour=100`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitSetting {
-    pub kind: Kind,
-    pub most: Setting<Limit>,
+    /// Which limit.
+    pub kind: LimitKind,
+    /// The limit, or none.
+    pub most: Setting<LimitValue>,
 }
 
 /// What becomes of a message over a limit, and of its user.
@@ -62,127 +39,14 @@ pub enum OnLimit {
 
 /// A limit that leaves no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Over {
-    pub kind: Kind,
+pub struct LimitExceeded {
+    /// Which limit.
+    pub kind: LimitKind,
+    /// Its value.
     pub most: u32,
-    /// When there is room again; nothing where there never is, because more is
-    /// wanted at once than the limit allows in all.
+    /// When there is room again; `None` if never, because more is asked for at once than the
+    /// limit allows.
     pub frees_at: Option<Time>,
-}
-
-impl Span {
-    pub const ALL: [Self; 3] = [Self::Minute, Self::Hour, Self::Day];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Minute => "minute",
-            Self::Hour => "hour",
-            Self::Day => "day",
-        }
-    }
-
-    /// In seconds.
-    pub const fn length(self) -> i64 {
-        match self {
-            Self::Minute => 60,
-            Self::Hour => 3_600,
-            Self::Day => 86_400,
-        }
-    }
-
-    /// In seconds. A quarter of an hour divides every time zone's midnight.
-    const fn bucket(self) -> i64 {
-        match self {
-            Self::Minute => 1,
-            Self::Hour => 60,
-            Self::Day => 900,
-        }
-    }
-
-    /// The bucket that `now` falls into.
-    pub const fn bucket_at(self, now: Time) -> Time {
-        let seconds = now.epoch();
-        Time::from_epoch(seconds - seconds.rem_euclid(self.bucket()))
-    }
-
-    /// Buckets before this one count no more, whatever a day is.
-    pub const fn oldest(self, now: Time) -> Time {
-        // A calendar day with an hour more in it is the longest there is.
-        Time::from_epoch(now.epoch() - self.length() - self.bucket() - 3_600)
-    }
-
-    /// The time from which buckets count.
-    pub(super) fn begins(self, now: Time, day: &Day) -> Time {
-        match (self, day) {
-            (Self::Day, Day::Calendar(zone)) => day::midnight(now, zone, 0),
-            _ => Time::from_epoch(now.epoch() - self.length() - self.bucket() + 1),
-        }
-    }
-
-    pub(super) fn bucket_frees_at(self, bucket: Time, now: Time, day: &Day) -> Time {
-        match (self, day) {
-            (Self::Day, Day::Calendar(zone)) => day::midnight(now, zone, 1),
-            _ => Time::from_epoch(bucket.epoch() + self.bucket() + self.length()),
-        }
-    }
-}
-
-impl Kind {
-    pub const ALL: [Self; 7] = [
-        Self::new(What::Messages, Span::Minute),
-        Self::new(What::Messages, Span::Hour),
-        Self::MESSAGES_A_DAY,
-        Self::new(What::Recipients, Span::Minute),
-        Self::new(What::Recipients, Span::Hour),
-        Self::new(What::Recipients, Span::Day),
-        Self::new(What::NewRecipients, Span::Day),
-    ];
-    pub const MESSAGES_A_DAY: Self = Self::new(What::Messages, Span::Day);
-
-    const fn new(what: What, span: Span) -> Self {
-        Self { what, span }
-    }
-
-    fn index(self) -> usize {
-        Self::ALL.iter().position(|kind| *kind == self).unwrap_or(0)
-    }
-
-    /// "5 messages a day", for people.
-    pub fn words(self, n: u32) -> String {
-        let what = match self.what {
-            What::Messages => "message",
-            What::Recipients => "recipient",
-            What::NewRecipients => "new recipient",
-        };
-        let s = if n == 1 { "" } else { "s" };
-        let article = if self.span == Span::Hour { "an" } else { "a" };
-        format!("{n} {what}{s} {article} {}", self.span.name())
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.what {
-            What::Messages => "messages",
-            What::Recipients => "recipients",
-            What::NewRecipients => "new-recipients",
-        };
-        write!(f, "{what}/{}", self.span.name())
-    }
-}
-
-impl FromStr for Kind {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.to_string() == text)
-            .ok_or_else(|| {
-                let known: Vec<_> = Self::ALL.iter().map(ToString::to_string).collect();
-                invalid("limit", text, format!("one of {}", known.join(", ")))
-            })
-    }
 }
 
 impl FromStr for LimitSetting {
@@ -204,40 +68,49 @@ impl FromStr for LimitSetting {
 }
 
 impl Limits {
-    pub fn get(&self, kind: Kind) -> Option<u32> {
+    /// Returns the limit of this kind, if one is set.
+    pub fn get(&self, kind: LimitKind) -> Option<u32> {
         self.0[kind.index()]
     }
 
-    pub fn set(&mut self, kind: Kind, most: Option<u32>) {
+    /// Sets the limit of this kind, or removes it.
+    pub fn set(&mut self, kind: LimitKind, most: Option<u32>) {
         self.0[kind.index()] = most;
     }
 
+    /// Returns whether no limit is set.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(Option::is_none)
     }
 
-    /// Those that are set.
-    pub fn iter(&self) -> impl Iterator<Item = (Kind, u32)> {
-        Kind::ALL
+    /// Returns the limits that are set.
+    pub fn iter(&self) -> impl Iterator<Item = (LimitKind, u32)> {
+        LimitKind::ALL
             .into_iter()
             .zip(self.0)
             .filter_map(|(kind, most)| Some((kind, most?)))
     }
 
-    /// This one alone.
+    /// Returns this limit alone.
     #[must_use]
-    pub fn only(&self, kind: Kind) -> Self {
+    pub fn only(&self, kind: LimitKind) -> Self {
         let mut only = Self::default();
         only.set(kind, self.get(kind));
         only
     }
 
-    /// The first limit that this would break.
-    pub fn over(&self, tally: &Tally, add: Amount, now: Time, day: &Day) -> Option<Over> {
+    /// Returns the first limit that this would exceed.
+    pub fn over(
+        &self,
+        tally: &UsageWindow,
+        add: Count,
+        now: Time,
+        day: &Day,
+    ) -> Option<LimitExceeded> {
         self.iter().find_map(|(kind, most)| {
             let add = add.of(kind.what);
             let fits = tally.used(kind, now, day) + add <= most.into();
-            (add > 0 && !fits).then(|| Over {
+            (add > 0 && !fits).then(|| LimitExceeded {
                 kind,
                 most,
                 frees_at: tally.frees_at(kind, most, add, now, day),
@@ -247,8 +120,10 @@ impl Limits {
 }
 
 impl OnLimit {
+    /// All actions, the mildest first.
     pub const ALL: [Self; 4] = [Self::Defer, Self::Reject, Self::Suspend, Self::Delete];
 
+    /// Returns the name in settings and in the store.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Defer => "defer",
@@ -275,6 +150,7 @@ mod tests {
     use jiff::tz::TimeZone;
 
     use super::*;
+    use crate::model::limit_kind::LimitPeriod;
 
     const NOON: Time = Time::from_epoch(1_800_014_400);
 
@@ -282,8 +158,8 @@ mod tests {
         Time::from_epoch(NOON.epoch() + seconds)
     }
 
-    fn one() -> Amount {
-        Amount {
+    fn one() -> Count {
+        Count {
             messages: 1,
             recipients: 1,
             new_recipients: 0,
@@ -293,14 +169,14 @@ mod tests {
     fn limits(text: &str) -> Limits {
         let setting: LimitSetting = text.parse().unwrap();
         let mut limits = Limits::default();
-        limits.set(setting.kind, setting.most.value().map(Limit::get));
+        limits.set(setting.kind, setting.most.value().map(LimitValue::get));
         limits
     }
 
     #[test]
     fn a_limit_holds_for_all_of_its_window_and_frees_after_it() {
         let limits = limits("messages/minute=2");
-        let mut tally = Tally::default();
+        let mut tally = UsageWindow::default();
         tally.count(one(), at(0));
         assert_eq!(limits.over(&tally, one(), at(5), &Day::Rolling), None);
         tally.count(one(), at(5));
@@ -316,11 +192,11 @@ mod tests {
     #[test]
     fn a_message_larger_than_the_limit_never_fits() {
         let limits = limits("recipients/hour=3");
-        let add = Amount {
+        let add = Count {
             recipients: 4,
             ..one()
         };
-        let over = limits.over(&Tally::default(), add, NOON, &Day::Rolling);
+        let over = limits.over(&UsageWindow::default(), add, NOON, &Day::Rolling);
         assert_eq!(over.unwrap().frees_at, None);
     }
 
@@ -328,7 +204,7 @@ mod tests {
     fn a_calendar_day_begins_at_its_midnight() {
         let limits = limits("messages/day=1");
         let day = Day::Calendar(TimeZone::fixed(jiff::tz::offset(5)));
-        let mut tally = Tally::default();
+        let mut tally = UsageWindow::default();
         // 12:00 UTC is 17:00 there; midnight is seven hours away.
         tally.count(one(), NOON);
         let over = limits.over(&tally, one(), at(60), &day).unwrap();
@@ -340,11 +216,68 @@ mod tests {
     }
 
     #[test]
+    fn a_day_is_as_long_as_its_zone_says() {
+        let at = |text: &str| text.parse::<Time>().unwrap();
+        let limits = limits("messages/day=1");
+        for (zone, begins, ends) in [
+            // 26 hours, 25, 23, 22.
+            (
+                "Antarctica/Troll",
+                "2026-10-24T22:00:00Z",
+                "2026-10-26T00:00:00Z",
+            ),
+            (
+                "Europe/Berlin",
+                "2026-10-24T22:00:00Z",
+                "2026-10-25T23:00:00Z",
+            ),
+            (
+                "Europe/Berlin",
+                "2027-03-27T23:00:00Z",
+                "2027-03-28T22:00:00Z",
+            ),
+            (
+                "Antarctica/Troll",
+                "2027-03-28T00:00:00Z",
+                "2027-03-28T22:00:00Z",
+            ),
+        ] {
+            let day: Day = zone.parse().unwrap();
+            let (begins, ends) = (at(begins), at(ends));
+            let last = Time::from_epoch(ends.epoch() - 1);
+            assert_eq!(LimitPeriod::Day.begins(begins, &day), begins, "{zone}");
+            assert_eq!(LimitPeriod::Day.begins(last, &day), begins, "{zone}");
+            assert_eq!(LimitPeriod::Day.begins(ends, &day), ends, "{zone}");
+            let mut tally = UsageWindow::default();
+            tally.count(one(), begins);
+            let over = limits.over(&tally, one(), last, &day).unwrap();
+            assert_eq!(over.frees_at, Some(ends), "{zone}");
+            assert_eq!(limits.over(&tally, one(), ends, &day), None, "{zone}");
+            assert!(LimitPeriod::Day.oldest(last, &day) <= begins);
+        }
+    }
+
+    #[test]
+    fn a_skipped_date_has_no_length() {
+        // Samoa skipped 30 December in 2011: the 31st follows the 29th.
+        let at = |seconds: i64| Time::from_epoch(1_325_239_200 + seconds);
+        let day: Day = "Pacific/Apia".parse().unwrap();
+        let eve = LimitPeriod::Day.begins(at(-1), &day);
+        assert_eq!(eve, at(-86_400));
+        assert_eq!(LimitPeriod::Day.begins(at(0), &day), at(0));
+        let mut tally = UsageWindow::default();
+        tally.count(one(), at(-1));
+        let over = limits("messages/day=1").over(&tally, one(), at(-1), &day);
+        assert_eq!(over.unwrap().frees_at, Some(at(0)));
+    }
+
+    #[test]
     fn no_bucket_that_counts_is_older_than_the_oldest() {
         let day = Day::Calendar(TimeZone::UTC);
-        for span in Span::ALL {
+        for span in LimitPeriod::ALL {
             for day in [&day, &Day::Rolling] {
-                assert!(span.oldest(NOON) <= span.begins(NOON, day));
+                assert!(span.oldest(NOON, day) <= span.begins(NOON, day));
+                assert!(span.oldest(NOON, day) <= span.begins(NOON, &Day::Rolling));
             }
         }
     }

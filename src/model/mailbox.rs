@@ -17,6 +17,7 @@ const MAX: usize = 254;
 const MAX_LOCAL_PART: usize = 64;
 
 impl Mailbox {
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

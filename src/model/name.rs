@@ -1,10 +1,12 @@
 //! Domains, usernames and host names, folded to the one form they are stored
-//! and compared in: lower case, ASCII (IDNA, RFC 5890 to 5892).
+//! and compared in: lower case, ASCII (IDNA, RFC 5890 to 5892). A third of this file is
+//! its tests.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use super::text::invalid;
+use super::text::{in_shell, invalid};
 use crate::error::{Error, Result};
 
 /// A sending domain such as `example.com`.
@@ -31,14 +33,27 @@ const MAX_LOCAL_PART: usize = 64;
 
 const DOMAIN_RULE: &str = "two or more parts joined by dots, such as example.com; each of 1 to 63 \
     letters, digits and inner hyphens; at most 253 characters; no trailing dot";
-const LOCAL_RULE: &str = "name@example.com, where the name starts with a letter or digit and has \
-    up to 64 of a-z 0-9 . _ + -";
+const LOCAL_RULE: &str = "name@example.com, where the name has up to 64 of a-z 0-9 . _ + - \
+    ! # % & ' = ^ ~, without a leading, trailing or double dot; not / \\ ` $ | * ? { }, which are \
+    unsafe in paths and shells";
+/// Characters of `atext` (RFC 5321 §4.1.2) besides letters and digits, without those
+/// that paths and shells treat specially even in quotes or templates.
+const ATOM: &[u8] = b"!#%&'+-=^_~";
 const HOST_RULE: &str =
     "a DNS name such as smtp.example.com (TLS certificates carry names, not addresses)";
 
 impl DomainName {
+    /// Returns the name in lower-case ASCII.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Parses a name as a mail server passes it on: ASCII in any case, or Unicode
+    /// letters. Returns `None` if IDNA would have to map any letter.
+    pub fn written(text: &str) -> Option<Self> {
+        let name: Self = text.parse().ok()?;
+        let folded = || text.to_ascii_lowercase() == idna::domain_to_unicode(&name.0).0;
+        (text.is_ascii() || folded()).then_some(name)
     }
 }
 
@@ -54,6 +69,7 @@ impl FromStr for DomainName {
 }
 
 impl HostName {
+    /// Returns the name in lower-case ASCII.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -70,19 +86,50 @@ impl FromStr for HostName {
 }
 
 impl Username {
-    /// From parts that are known to be good, as when one is generated.
+    /// Makes a username of its parts. Fails if they are not valid together.
     pub fn new(local: &str, domain: &DomainName) -> Result<Self> {
         format!("{local}@{domain}").parse()
     }
 
+    /// Parses the name of a new user: a dot-atom. Stores of older versions may hold
+    /// names with a dot at the end or two in a row, which [`FromStr`] still reads.
+    pub fn of_new_user(text: &str) -> Result<Self> {
+        let name: Self = text.parse()?;
+        if name.is_of_old_form() {
+            return Err(invalid("username", text, LOCAL_RULE));
+        }
+        Ok(name)
+    }
+
+    fn is_of_old_form(&self) -> bool {
+        self.local_part().ends_with('.') || self.local_part().contains("..")
+    }
+
+    /// Returns the error for a name without a user: the rule, if such a name is no
+    /// longer allowed.
+    pub fn not_found(&self) -> Error {
+        if self.is_of_old_form() {
+            return invalid("username", &self.whole, LOCAL_RULE);
+        }
+        Error::UserNotFound(self.whole.clone())
+    }
+
+    /// Returns the whole name, in lower-case ASCII.
     pub fn as_str(&self) -> &str {
         &self.whole
     }
 
+    /// Quotes it for a shell's command line.
+    pub fn in_shell(&self) -> Cow<'_, str> {
+        in_shell(&self.whole)
+    }
+
+    /// Returns the part before the `@`.
     pub fn local_part(&self) -> &str {
         &self.whole[..self.at]
     }
 
+    /// Returns the part after the `@`.
     pub fn domain(&self) -> DomainName {
         DomainName(self.whole[self.at + 1..].to_owned())
     }
@@ -101,25 +148,14 @@ impl FromStr for Username {
 }
 
 impl Username {
-    /// Becomes another one, in the same memory.
-    pub fn read_over(&mut self, text: &str) -> Result<()> {
-        if let Some(at) = folded_at(text) {
-            text.clone_into(&mut self.whole);
-            self.at = at;
-            return Ok(());
-        }
-        *self = Self::fold(text)?;
-        Ok(())
-    }
-
     fn fold(text: &str) -> Result<Self> {
         let invalid = |rule: &str| invalid("username", text, rule);
         let (local, domain) = text.split_once('@').ok_or_else(|| invalid(LOCAL_RULE))?;
-        let starts_well = local.starts_with(|c: char| c.is_ascii_alphanumeric());
-        let ends_well = local
+        let good = local
             .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'+' | b'-'));
-        if !starts_well || !ends_well || local.len() > MAX_LOCAL_PART {
+            .all(|b| b.is_ascii_alphanumeric() || b == b'.' || ATOM.contains(&b));
+        let starts_well = !local.is_empty() && !local.starts_with('.');
+        if !good || !starts_well || local.len() > MAX_LOCAL_PART {
             return Err(invalid(LOCAL_RULE));
         }
         let domain: DomainName = domain.parse().map_err(|_| invalid(DOMAIN_RULE))?;
@@ -146,10 +182,10 @@ fn folded_at(text: &str) -> Option<usize> {
     let (local, domain) = (&text.as_bytes()[..at], &text.as_bytes()[at + 1..]);
     let is_plain = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let local_good = local.len() <= MAX_LOCAL_PART
-        && local.first().is_some_and(is_plain)
+        && local.first().is_some_and(|b| *b != b'.')
         && local
             .iter()
-            .all(|b| is_plain(b) || matches!(b, b'.' | b'_' | b'+' | b'-'));
+            .all(|b| is_plain(b) || *b == b'.' || ATOM.contains(b));
     let mut parts = 0;
     let mut last = &[][..];
     for label in domain.split(|b| *b == b'.') {
@@ -258,7 +294,7 @@ mod tests {
         ] {
             assert!(folded_at(text).is_some(), "{text}");
         }
-        let parts = ["a", "A", "-", "1", "@", ".", "_", "xn--", "é", " "];
+        let parts = ["a", "A", "-", "1", "@", ".", "'", "xn--", "é", " "];
         let whole = parts.len().pow(6);
         for n in 0..whole {
             let text: String = (0..6).map(|i| parts[n / parts.len().pow(i) % 10]).collect();
@@ -312,6 +348,22 @@ mod tests {
             (user.local_part(), user.domain().as_str()),
             ("shop.web+1", "example.com")
         );
+        for good in [
+            "o'brien@example.com",
+            "_svc@a.b",
+            "a!#%&'+-=^_~@a.b",
+            "-@a.b",
+        ] {
+            assert_eq!(Username::of_new_user(good).unwrap().as_str(), good);
+        }
+        for old in ["a..b@example.com", "dot.@example.com"] {
+            assert!(old.parse::<Username>().is_ok(), "{old}");
+            assert!(Username::of_new_user(old).is_err(), "{old}");
+            let error = old.parse::<Username>().unwrap().not_found();
+            assert_eq!(error.code(), "invalid_value");
+        }
+        let rule = Username::of_new_user("a/b@example.com").unwrap_err();
+        assert!(rule.to_string().contains("unsafe in paths and shells"));
         let long = format!("{}@example.com", "a".repeat(65));
         let longer = format!(
             "{}@{}.com",
@@ -328,6 +380,15 @@ mod tests {
             "a@b@example.com",
             ".a@example.com",
             "a b@example.com",
+            "a/b@example.com",
+            "a\\b@example.com",
+            "a`b@example.com",
+            "a$b@example.com",
+            "a|b@example.com",
+            "a*b@example.com",
+            "a?b@example.com",
+            "{a}@example.com",
+            "a:b@example.com",
             "\"a\"@example.com",
             "a\tb@example.com",
             "é@example.com",

@@ -5,9 +5,10 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 
+/// A set of rights in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// `serve`: signs users in and counts what they send; creates nobody.
+    /// `serve`: signs users in and counts what they send; creates no users.
     Signin,
     /// Everything but the tables themselves.
     Operator,
@@ -18,8 +19,10 @@ pub enum Role {
 }
 
 impl Role {
+    /// All roles.
     pub const ALL: [Self; 4] = [Self::Signin, Self::Operator, Self::Auditor, Self::None];
 
+    /// Returns the name on command lines.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Signin => "signin",

@@ -3,72 +3,89 @@
 
 use std::str::FromStr;
 
-use super::delivery::{CommandLine, Delivery, PathTemplate, VariableName};
+use super::delivery::{CommandLine, Destination, PathTemplate, VariableName};
 use super::duration::Duration;
-use super::password::KeyId;
-use super::settings::Setting;
+use super::password::PasswordId;
+use super::setting::Setting;
 use super::text::invalid;
 use super::time::Time;
 use crate::error::{Error, Result};
 
-/// What an owner says about rotation.
+/// How often passwords are rotated, and where new ones go: of a user, a domain or the
+/// installation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RotationRules {
+    /// The age at which a password is replaced; `None` is never.
     pub every: Option<Duration>,
-    pub delivery: Delivery,
+    /// Where the new password goes.
+    pub delivery: Destination,
 }
 
-/// What to set; absent stays as it is.
+/// What to set; absent values stay as they are.
 #[derive(Clone, Debug, Default)]
 pub struct RulesChange {
+    /// The age at which a password is replaced.
     pub every: Option<Setting<Duration>>,
+    /// The command to deliver with.
     pub command: Option<Setting<CommandLine>>,
+    /// The file to write.
     pub write_file: Option<Setting<PathTemplate>>,
+    /// The file of variables to write.
     pub write_env: Option<Setting<PathTemplate>>,
+    /// The variable's name in that file.
     pub env_name: Option<Setting<VariableName>>,
+    /// How long the command may take.
     pub timeout: Option<Setting<Duration>>,
 }
 
 /// When the old password stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retire {
+    /// As soon as the new password is delivered.
     AtOnce,
+    /// After this time.
     After(Duration),
-    /// When nobody has used it for so long; after `most` in any case.
+    /// When it has not been used for this long; after `most` in any case.
     WhenUnused {
+        /// How long it must be unused.
         unused: Duration,
+        /// When it stops in any case.
         most: Duration,
     },
 }
 
 /// How far a rotation came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum RotationStage {
     /// The new password works, and no command has been given it.
     Live,
     /// It may have arrived.
     Handing,
-    /// It did not arrive, and was stopped.
+    /// The new password did not arrive, and was stopped.
     Withdrawn,
 }
 
 /// A rotation that is not finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfinished {
-    /// The new password; nothing once it was withdrawn.
-    pub key: Option<KeyId>,
-    pub stage: Stage,
+    /// The new password; `None` once it was withdrawn.
+    pub password_id: Option<PasswordId>,
+    /// How far it came.
+    pub stage: RotationStage,
+    /// When it began.
     pub began_at: Time,
-    /// From then on nobody hands it over any more.
+    /// From then on no process delivers it any more.
     pub settles_at: Option<Time>,
+    /// Why it is unfinished; `None` if it was interrupted.
     pub reason: Option<String>,
-    /// A command was to have it.
+    /// Whether a command was to receive it.
     pub with_command: bool,
-    /// The files it was to be in.
-    pub files: Delivery,
+    /// The files to write it to.
+    pub files: Destination,
 }
 
 impl RotationRules {
+    /// Returns whether nothing is set.
     pub const fn is_empty(&self) -> bool {
         self.every.is_none()
             && self.delivery.is_empty()
@@ -76,6 +93,7 @@ impl RotationRules {
             && self.delivery.timeout.is_none()
     }
 
+    /// Applies a change.
     pub fn change(&mut self, change: &RulesChange) {
         fn set<T: Clone>(old: &mut Option<T>, new: Option<&Setting<T>>) {
             if let Some(new) = new {
@@ -90,8 +108,9 @@ impl RotationRules {
         set(&mut self.delivery.timeout, change.timeout.as_ref());
     }
 
-    /// Of a user's, its domain's and the installation's: the nearest that says how
-    /// often, and the nearest that says where to, as a whole.
+    /// Returns the rules that apply, given those of a user, its domain and the
+    /// installation: the first of them that sets an age, and the first that sets a
+    /// destination, as a whole.
     pub fn nearest(rules: [Self; 3]) -> Self {
         let every = rules.iter().find_map(|rules| rules.every);
         let mut deliveries = rules.into_iter().map(|rules| rules.delivery);
@@ -104,11 +123,12 @@ impl RotationRules {
 }
 
 impl RulesChange {
+    /// Returns whether nothing changes.
     pub const fn is_empty(&self) -> bool {
         self.every.is_none() && self.keeps_delivery()
     }
 
-    /// Nothing of it is about where to.
+    /// Returns whether the destination stays as it is.
     pub const fn keeps_delivery(&self) -> bool {
         self.command.is_none()
             && self.write_file.is_none()
@@ -118,9 +138,10 @@ impl RulesChange {
     }
 }
 
-impl Stage {
+impl RotationStage {
     const ALL: [Self; 3] = [Self::Live, Self::Handing, Self::Withdrawn];
 
+    /// Returns the name in the store.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Live => "live",
@@ -130,7 +151,7 @@ impl Stage {
     }
 }
 
-impl FromStr for Stage {
+impl FromStr for RotationStage {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -142,7 +163,7 @@ impl FromStr for Stage {
 }
 
 impl Unfinished {
-    /// For people.
+    /// Returns the reason, for people.
     pub fn reason(&self) -> &str {
         self.reason
             .as_deref()

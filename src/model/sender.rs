@@ -15,8 +15,19 @@ pub struct Sender(String);
 const MAX: usize = 254;
 
 impl Sender {
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Reads the stored form. An earlier version accepted patterns as addresses.
+    pub fn stored(text: &str) -> Option<Self> {
+        let Some((local, domain)) = text.rsplit_once('@') else {
+            return text.parse().ok();
+        };
+        // An admin may write it in any form.
+        let address = Address::new(local, &domain.parse().ok()?);
+        address.map(|address| Self(address.whole))
     }
 
     fn allows(&self, address: &Address) -> bool {
@@ -35,16 +46,36 @@ impl FromStr for Sender {
         if !text.contains('@') {
             return Ok(Self(text.parse::<DomainName>()?.as_str().to_owned()));
         }
-        Address::parse(text)
-            .map(|address| Self(address.whole))
-            .ok_or_else(|| {
-                invalid(
-                    "sender",
-                    text,
-                    "an address such as info@example.com, or a domain",
-                )
-            })
+        // Other programs write all addresses of a domain like this. As an address it
+        // would match no sender, so every message would be refused.
+        if let Some((local, domain)) = text.rsplit_once('@')
+            && is_pattern(local)
+            && let Ok(domain) = domain.parse::<DomainName>()
+        {
+            let rule = format!("no pattern; for every address, the domain alone: {domain}");
+            return Err(invalid("sender", text, rule));
+        }
+        if let Some((local, _)) = text.rsplit_once('@')
+            && local.split('.').any(str::is_empty)
+        {
+            let rule = "the part before the @ without a dot at an end or two in a row";
+            return Err(invalid("sender", text, rule));
+        }
+        Self::stored(text).ok_or_else(|| {
+            invalid(
+                "sender",
+                text,
+                "an address such as info@example.com, or a domain",
+            )
+        })
     }
+}
+
+/// Wildcards of shells, SQL, and the tables of Postfix and Exim.
+fn is_pattern(local: &str) -> bool {
+    let is_regex = local.len() > 1 && local.starts_with('/') && local.ends_with('/');
+    let signs = ["", "%", "?", ".+"];
+    is_regex || signs.contains(&local) || local.starts_with('^') || local.contains('*')
 }
 
 impl fmt::Display for Sender {
@@ -53,8 +84,9 @@ impl fmt::Display for Sender {
     }
 }
 
-/// An address as a mail server passes it on: without quotes, in any case.
-/// Compared without regard to case, as Postfix compares its login maps.
+/// An address as a mail server passes it on: without quotes. Only ASCII letters are
+/// compared without regard to case: other letters with the same lower case form make
+/// a different address, which may belong to someone else.
 struct Address {
     whole: String,
     at: usize,
@@ -64,14 +96,16 @@ impl Address {
     fn parse(text: &str) -> Option<Self> {
         // The last one: a local part may have one in quotes (RFC 5321 §4.1.2).
         let (local, domain) = text.rsplit_once('@')?;
-        let domain: DomainName = domain.parse().ok()?;
+        Self::new(local, &DomainName::written(domain)?)
+    }
+
+    fn new(local: &str, domain: &DomainName) -> Option<Self> {
+        let whole = format!("{}@{domain}", local.to_ascii_lowercase());
         let printable = local.chars().all(super::text::is_printable);
-        if local.is_empty() || !printable || text.len() > MAX {
-            return None;
-        }
-        Some(Self {
-            at: local.to_lowercase().len(),
-            whole: format!("{}@{domain}", local.to_lowercase()),
+        let good = !local.is_empty() && printable && whole.len() <= MAX;
+        good.then_some(Self {
+            at: local.len(),
+            whole,
         })
     }
 
@@ -80,8 +114,8 @@ impl Address {
     }
 }
 
-/// Whether this user may send as `address`. Without senders of its own it has
-/// its domain. The null sender (`<>`) is everybody's: RFC 5321 §4.5.5.
+/// Returns whether this user may send as `address`. Without senders of its own it may use its
+/// domain. All users may use the null sender, `<>` (RFC 5321 §4.5.5).
 pub fn may_send_as(username: &Username, senders: &[Sender], address: &str) -> bool {
     if address.is_empty() {
         return true;
@@ -98,6 +132,36 @@ pub fn may_send_as(username: &Username, senders: &[Sender], address: &str) -> bo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lookalike_letters_make_another_address() {
+        let user: Username = "shop@example.com".parse().unwrap();
+        let listed = [
+            "mike@example.com",
+            "Jürgen@example.com",
+            "kiosk.example",
+            "bücher.example",
+        ];
+        let listed = listed.map(|sender| sender.parse().unwrap());
+        for good in ["MIKE@Example.COM", "jürgen@example.com", "x@KIOSK.example"] {
+            assert!(may_send_as(&user, &listed, good), "{good}");
+        }
+        for bad in [
+            // The Kelvin sign, the long s, the dotted I and wide letters.
+            "mi\u{212a}e@example.com",
+            "mike@ex\u{ff41}mple.com",
+            "x@\u{212a}iosk.example",
+            "x@kio\u{17f}k.example",
+            "x@k\u{130}osk.example",
+            "JÜRGEN@example.com",
+            "x@BÜCHER.example",
+            "x@bu\u{308}cher.example",
+        ] {
+            assert!(!may_send_as(&user, &listed, bad), "{bad}");
+            let own: Username = "a@kiosk.example".parse().unwrap();
+            assert!(!may_send_as(&own, &[], bad), "{bad}");
+        }
+    }
 
     #[test]
     fn a_user_sends_as_its_domain_or_its_senders() {
@@ -130,7 +194,7 @@ mod tests {
         let listed = ["news@other.org", "bücher.example"];
         assert!(may(&listed, "News@Other.org"));
         assert!(may(&listed, "x@xn--bcher-kva.example"));
-        assert!(may(&listed, "x@BÜCHER.example"));
+        assert!(may(&listed, "x@bücher.EXAMPLE"));
         assert!(may(&listed, ""));
         assert!(
             !may(&listed, "shop@example.com"),
@@ -145,11 +209,27 @@ mod tests {
             "",
             "localhost",
             "@example.com",
+            "*@example.com",
+            "*@Example.COM",
+            "%@example.com",
+            "*@*.example.com",
+            "*.example.com",
             "a@",
             "a\n@example.com",
             "a@b",
         ] {
             assert!(bad.parse::<Sender>().is_err(), "{bad:?}");
+        }
+        for all in [
+            "@example.com",
+            "*@Example.COM",
+            "%@example.com",
+            "n*@example.com",
+        ] {
+            let error = all.parse::<Sender>().unwrap_err().to_string();
+            assert!(error.contains("the domain alone: example.com"), "{error}");
+            // From an older store.
+            assert!(all.starts_with('@') || Sender::stored(all).is_some());
         }
     }
 }

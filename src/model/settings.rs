@@ -5,27 +5,32 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::day::Day;
-use super::hash::{Accepted, Cost};
+use super::hash::{AcceptedSchemes, Cost};
 use super::limits::{Limits, OnLimit};
 use super::name::HostName;
 use super::text::invalid;
 use crate::error::{Error, Result};
 
+/// The settings of an installation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
+    /// The name of the mail server; `None` until it is set.
     pub host: Option<HostName>,
+    /// The ports that applications may use.
     pub ports: Ports,
+    /// The cost of new hashes.
     pub argon2: Cost,
-    /// Which hashes of other systems an import takes.
-    pub accept_hash: Accepted,
-    /// Passwords may come over connections that are not encrypted.
+    /// The hashes of other systems that an import accepts.
+    pub accept_hash: AcceptedSchemes,
+    /// Whether passwords may come over connections without encryption.
     pub allow_insecure: bool,
-    /// Users of domains that are not verified cannot send.
+    /// Whether users of domains that are not verified cannot send.
     pub require_verified_domains: bool,
     /// When a limit of a day begins anew.
     pub day: Day,
-    /// Of all users together.
+    /// The limits of all users together.
     pub limits: Limits,
+    /// What happens at a limit; `None` is the default.
     pub on_limit: Option<OnLimit>,
 }
 
@@ -33,14 +38,20 @@ pub struct Settings {
 /// (RFC 3207).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encryption {
+    /// In clear until STARTTLS.
     StartTls,
+    /// From the first byte.
     Tls,
 }
 
+/// A port of a mail server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Port {
+    /// Its number.
     pub number: u16,
+    /// How its connections are encrypted.
     pub encryption: Encryption,
+    /// What it is for, for people.
     pub note: &'static str,
 }
 
@@ -83,6 +94,7 @@ impl Default for Ports {
 }
 
 impl Ports {
+    /// Returns the ports, the recommended one first.
     pub fn offered(self) -> impl Iterator<Item = Port> {
         PORTS
             .into_iter()
@@ -91,7 +103,7 @@ impl Ports {
             .map(|(port, _)| port)
     }
 
-    /// The one to use where all work.
+    /// Returns the port to use if all of them work.
     pub fn recommended(self) -> Port {
         self.offered().next().unwrap_or(PORTS[0])
     }
@@ -128,7 +140,7 @@ impl fmt::Display for Ports {
 }
 
 impl Encryption {
-    /// As mail programs label it.
+    /// Returns the name in mail programs.
     pub const fn name(self) -> &'static str {
         match self {
             Self::StartTls => "STARTTLS",
@@ -136,73 +148,11 @@ impl Encryption {
         }
     }
 
-    /// As configuration files spell it.
+    /// Returns the name in configuration files.
     pub const fn key(self) -> &'static str {
         match self {
             Self::StartTls => "starttls",
             Self::Tls => "tls",
-        }
-    }
-}
-
-/// A setting that can be given a value or taken away: `10`, or `none`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Setting<T> {
-    None,
-    Some(T),
-}
-
-impl<T> Setting<T> {
-    pub const fn as_ref(&self) -> Setting<&T> {
-        match self {
-            Self::None => Setting::None,
-            Self::Some(value) => Setting::Some(value),
-        }
-    }
-
-    pub fn value(self) -> Option<T> {
-        match self {
-            Self::None => None,
-            Self::Some(value) => Some(value),
-        }
-    }
-}
-
-impl<T: FromStr> FromStr for Setting<T> {
-    type Err = T::Err;
-
-    fn from_str(text: &str) -> std::result::Result<Self, T::Err> {
-        match text {
-            "none" => Ok(Self::None),
-            _ => text.parse().map(Self::Some),
-        }
-    }
-}
-
-/// A cap: on users of a domain, or on messages a day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit(u32);
-
-impl Limit {
-    pub const MAX: u32 = 1_000_000_000;
-
-    pub const fn get(self) -> u32 {
-        self.0
-    }
-}
-
-impl FromStr for Limit {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match text.parse::<u32>() {
-            // "+5" parses, and is not how anybody writes a limit.
-            Ok(n) if (1..=Self::MAX).contains(&n) && !text.starts_with('+') => Ok(Self(n)),
-            _ => Err(invalid(
-                "limit",
-                text,
-                "a whole number from 1 to 1000000000, or none",
-            )),
         }
     }
 }
@@ -219,22 +169,6 @@ mod tests {
         assert_eq!(Ports::default().to_string(), "587,465,2525,25");
         for bad in ["", "26", "587,", "587;465", " 587"] {
             assert!(bad.parse::<Ports>().is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn limits() {
-        assert_eq!("none".parse::<Setting<Limit>>().unwrap(), Setting::None);
-        assert_eq!(
-            "15".parse::<Setting<Limit>>()
-                .unwrap()
-                .value()
-                .unwrap()
-                .get(),
-            15
-        );
-        for bad in ["0", "-1", "+1", "1e3", "1000000001", "", "99999999999999"] {
-            assert!(bad.parse::<Setting<Limit>>().is_err(), "{bad:?}");
         }
     }
 }

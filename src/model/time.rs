@@ -3,31 +3,42 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::civil::{Date, Time as Clock};
-use jiff::{Timestamp, tz::Offset};
+use jiff::Timestamp;
+use jiff::civil::{Date, Time as Clock, date};
+use jiff::fmt::temporal::Pieces;
+use jiff::tz::Offset;
 use serde::{Serialize, Serializer};
 
 use super::duration::Duration;
 use super::text::invalid;
 use crate::error::{Error, Result};
 
+/// A second since 1970 in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(i64);
 
 /// 2020-01-01: older than this program, so no clock that works says less.
 const EARLIEST: i64 = 1_577_836_800;
 
+/// How much the clocks of relays that share a store may differ, in seconds.
+pub const CLOCKS_DIFFER: i64 = 300;
+
 impl Time {
+    /// 9999-12-31T23:59:59Z.
+    const LATEST: Self = Self(253_402_300_799);
+
+    /// Returns the time that is this many seconds after 1970 began (Unix time).
     pub const fn from_epoch(seconds: i64) -> Self {
         Self(seconds)
     }
 
+    /// Returns the seconds since 1970 began.
     pub const fn epoch(self) -> i64 {
         self.0
     }
 
-    /// A machine without a battery starts in 1970, and there nothing has
-    /// expired yet: better no answer than a wrong one.
+    /// Fails if a clock cannot be right: a machine without a battery starts in 1970, when
+    /// nothing has expired yet, and no answer is better than a wrong one.
     pub fn plausible(self) -> Result<Self> {
         if self.0 < EARLIEST {
             return Err(Error::Clock(self.to_string()));
@@ -35,14 +46,24 @@ impl Time {
         Ok(self)
     }
 
+    /// Returns a later time.
     #[must_use]
     pub const fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration.seconds()))
     }
 
+    /// Returns an earlier time.
     #[must_use]
     pub const fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(duration.seconds()))
+    }
+
+    /// A [`Timestamp`] ends a day before the end of the year 9999, which people write
+    /// for "never".
+    fn at(day: Date, clock: Clock, zone: Offset) -> Self {
+        let epoch = date(1970, 1, 1).to_datetime(Clock::midnight());
+        let since = day.to_datetime(clock).duration_since(epoch);
+        Self(since.as_secs() - i64::from(zone.seconds()))
     }
 
     /// Into a buffer and by hand: a list of a million users has four million of
@@ -81,6 +102,7 @@ impl Time {
         std::str::from_utf8(text).ok()
     }
 
+    /// Returns how long ago `earlier` was; zero if it is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::between(earlier.0, self.0)
     }
@@ -91,17 +113,16 @@ impl FromStr for Time {
 
     /// RFC 3339, or a date, which is its beginning in UTC.
     fn from_str(text: &str) -> Result<Self> {
-        let whole = text.parse::<Timestamp>();
         // Without a length it would take a time without a zone for its day.
-        let date = text.parse::<Date>().ok().filter(|_| text.len() == 10);
-        let time = match (whole, date) {
-            (Ok(time), _) => Some(time),
-            (_, Some(date)) => Offset::UTC
-                .to_timestamp(date.to_datetime(Clock::midnight()))
-                .ok(),
-            _ => None,
+        let day = text.parse::<Date>().ok().filter(|_| text.len() == 10);
+        let time = match (text.parse::<Timestamp>(), day) {
+            (Ok(time), _) => Some(Self(time.as_second())),
+            (Err(_), Some(day)) => Some(Self::at(day, Clock::midnight(), Offset::UTC)),
+            (Err(_), None) => late(text),
         };
-        let time = time.map(|time| Self(time.as_second()));
+        // ISO 8601 has years with a sign.
+        let unsigned = text.starts_with(|c: char| c.is_ascii_digit());
+        let time = time.filter(|time| unsigned && *time <= Self::LATEST);
         time.and_then(|time| time.plausible().ok()).ok_or_else(|| {
             invalid(
                 "time",
@@ -110,6 +131,13 @@ impl FromStr for Time {
             )
         })
     }
+}
+
+/// Parses a time on the last day, with its zone.
+fn late(text: &str) -> Option<Time> {
+    let pieces = Pieces::parse(text).ok()?;
+    let zone = pieces.to_numeric_offset()?;
+    Some(Time::at(pieces.date(), pieces.time()?, zone))
 }
 
 impl fmt::Display for Time {
@@ -161,13 +189,32 @@ mod tests {
         assert_eq!(noon, Some(Time(1_800_000_000)));
         assert_eq!("2027-01-15T09:00:00+01:00".parse().ok(), noon);
         assert_eq!("2027-01-15".parse().ok(), Some(Time(1_799_971_200)));
+        for (last, second) in [
+            ("9999-12-31", 253_402_214_400),
+            ("9999-12-31T23:59:59Z", 253_402_300_799),
+            ("9999-12-31T23:59:59+02:00", 253_402_293_599),
+            ("9999-12-30T23:30:00Z", 253_402_212_600),
+        ] {
+            assert_eq!(last.parse().ok(), Some(Time(second)), "{last}");
+        }
+        let last = "9999-12-31T23:59:59Z";
+        assert_eq!(last.parse::<Time>().unwrap().to_string(), last);
         for bad in [
+            "9999-12-31T23:59:59-01:00",
+            "9999-12-31T23:59:59",
+            "9999-12-32",
+            "10000-01-01",
             "",
             "now",
             "2027-13-01",
             "2027",
             "1999-01-01",
             "2027-01-15T08:00",
+            "+2027-01-15T08:00:00Z",
+            "+002027-01-15T08:00:00Z",
+            "02027-01-15T08:00:00Z",
+            "+02027-1-5",
+            "2027-001-5",
         ] {
             assert!(bad.parse::<Time>().is_err(), "{bad:?}");
         }

@@ -9,21 +9,30 @@ use super::text::invalid;
 use super::time::Time;
 use crate::error::{Error, Result};
 
+/// How usage is summed up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UsageBy {
+    /// By user.
     #[default]
     User,
+    /// By domain.
     Domain,
+    /// By day.
     Day,
 }
 
+/// What a user or domain sent, or what was sent on a day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Usage {
     /// A username, a domain, or a date.
     pub name: String,
+    /// Messages that were let through.
     pub messages: u64,
+    /// Their recipients.
     pub recipients: u64,
+    /// Their sizes, in bytes.
     pub bytes: u64,
+    /// Messages and recipients that were refused.
     pub refusals: u64,
 }
 
@@ -31,7 +40,7 @@ pub struct Usage {
 const DAY: i64 = 86_400;
 
 impl Usage {
-    /// The number of a day: since 1970, there where days begin.
+    /// Returns the number of a day since 1970, in the time zone of `day`.
     pub fn day_of(now: Time, day: &Day) -> i64 {
         let offset = match day {
             Day::Rolling => 0,
@@ -49,6 +58,7 @@ impl Usage {
 }
 
 impl UsageBy {
+    /// Returns the name that the flag accepts.
     pub const fn name(self) -> &'static str {
         match self {
             Self::User => "user",

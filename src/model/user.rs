@@ -4,54 +4,72 @@ use std::str::FromStr;
 
 use super::duration::Duration;
 use super::name::Username;
-use super::password::KeyId;
+use super::password::PasswordId;
 use super::text::invalid;
 use super::time::Time;
 use crate::error::{Error, Result};
 
+/// A user and its passwords.
 #[derive(Clone, Debug)]
 pub struct User {
+    /// Its name.
     pub username: Username,
+    /// What it is for.
     pub label: Option<String>,
-    /// Messages a day.
+    /// Messages a day; `None` is no limit of its own.
     pub daily_limit: Option<u32>,
+    /// When it expires; `None` is never.
     pub expires_at: Option<Time>,
+    /// When it was suspended; `None` if it is not.
     pub suspended_at: Option<Time>,
+    /// When it was created.
     pub created_at: Time,
-    /// All it ever had, oldest first.
-    pub keys: Vec<Key>,
+    /// All its passwords, also erased ones, oldest first.
+    pub passwords: Vec<PasswordInfo>,
 }
 
-/// What is known of one password, the password and its hash aside.
+/// A password of a user, without its hash.
 #[derive(Clone, Debug)]
-pub struct Key {
-    pub id: KeyId,
+pub struct PasswordInfo {
+    /// Its ID.
+    pub id: PasswordId,
+    /// When it was made.
     pub created_at: Time,
+    /// When it stops working; `None` is never.
     pub retires_at: Option<Time>,
-    /// Its hash is gone: it can never sign in again, whatever the clock says.
+    /// Whether its hash is erased, so that it never works again, whatever the clock says.
     pub erased: bool,
-    pub last_connection: Option<Connection>,
+    /// The last sign-in with it; `None` if there was none.
+    pub last_connection: Option<LastConnection>,
 }
 
 /// The last sign-in with a right password.
 #[derive(Clone, Debug)]
-pub struct Connection {
+pub struct LastConnection {
+    /// When it was.
     pub at: Time,
+    /// The client's address; `None` if the mail server did not pass it on.
     pub address: Option<String>,
 }
 
+/// What a user can do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
+    /// Can sign in.
     Active,
-    /// Active, with an old password that still works.
+    /// Can sign in, with an old password, too.
     Overlap,
+    /// Cannot sign in until it is resumed.
     Suspended,
+    /// Cannot sign in any more.
     Expired,
 }
 
 impl Status {
+    /// All statuses.
     pub const ALL: [Self; 4] = [Self::Active, Self::Suspended, Self::Expired, Self::Overlap];
 
+    /// Returns the name on command lines and in output.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -61,6 +79,7 @@ impl Status {
         }
     }
 
+    /// Returns whether such a user can sign in.
     pub const fn can_sign_in(self) -> bool {
         matches!(self, Self::Active | Self::Overlap)
     }
@@ -77,56 +96,76 @@ impl FromStr for Status {
     }
 }
 
-impl Key {
+impl PasswordInfo {
+    /// Returns whether it works at this time.
     pub fn is_live(&self, now: Time) -> bool {
         !self.erased && self.retires_at.is_none_or(|at| now < at)
+    }
+
+    /// Returns whether it works with no end set.
+    pub const fn stays(&self) -> bool {
+        !self.erased && self.retires_at.is_none()
     }
 }
 
 impl User {
+    /// Returns the status at this time.
     pub fn status(&self, now: Time) -> Status {
         status(
             self.suspended_at,
             self.expires_at,
-            self.live_keys(now).count(),
+            self.live_passwords(now).count(),
             now,
         )
     }
 
-    pub fn live_keys(&self, now: Time) -> impl DoubleEndedIterator<Item = &Key> {
-        self.keys.iter().filter(move |key| key.is_live(now))
+    /// Returns whether it is the user that was seen before, whatever changed since. A later
+    /// user of the same name was created at another time, or never had its passwords.
+    pub fn is(&self, seen: &Self) -> bool {
+        let had = |password: &PasswordInfo| self.passwords.iter().any(|own| own.id == password.id);
+        self.created_at == seen.created_at && seen.passwords.iter().all(had)
     }
 
-    /// The password an application should use: the newest.
-    pub fn newest_key(&self) -> Option<&Key> {
-        self.keys.last()
+    /// Returns the passwords that work at this time, oldest first.
+    pub fn live_passwords(&self, now: Time) -> impl DoubleEndedIterator<Item = &PasswordInfo> {
+        self.passwords
+            .iter()
+            .filter(move |password| password.is_live(now))
     }
 
-    /// One that never connected is stale from its creation on.
+    /// Returns the password that an application should use: the newest live one that does
+    /// not retire. Every user has one, so `None` means a damaged store.
+    pub fn password(&self) -> Option<&PasswordInfo> {
+        self.passwords.iter().rfind(|password| password.stays())
+    }
+
+    /// Returns the time of the last sign-in, or of the creation if there was none.
     pub fn last_sign_of_life(&self) -> Time {
         self.last_connection()
             .map_or(self.created_at, |connection| connection.at)
     }
 
-    /// Nothing was heard of it since then.
+    /// Returns whether it has not signed in since `then`.
     pub fn is_silent_since(&self, then: Time) -> bool {
         self.last_sign_of_life() <= then
     }
 
-    /// It can sign in, and within so long it cannot any more.
+    /// Returns whether it has not expired and will within this time.
     pub fn expires_within(&self, within: Duration, now: Time) -> bool {
         self.expires_at
             .is_some_and(|at| now < at && at <= now.plus(within))
     }
 
-    pub fn last_connection(&self) -> Option<&Connection> {
-        self.keys
+    /// Returns the last sign-in with any password; `None` if there was none.
+    pub fn last_connection(&self) -> Option<&LastConnection> {
+        self.passwords
             .iter()
-            .filter_map(|key| key.last_connection.as_ref())
+            .filter_map(|password| password.last_connection.as_ref())
             .max_by_key(|connection| connection.at)
     }
 }
 
+/// Returns the status of a user by its dates and its number of live passwords.
 pub fn status(
     suspended_at: Option<Time>,
     expires_at: Option<Time>,
@@ -157,19 +196,53 @@ mod tests {
         assert_eq!(status(Some(past), Some(past), 2, now), Status::Suspended);
     }
 
-    #[test]
-    fn a_password_stops_at_the_second_it_retires() {
-        let key = |retires_at, erased| Key {
-            id: KeyId::stored("abcdefgh".into()),
+    fn password(retires_at: Option<Time>, erased: bool) -> PasswordInfo {
+        PasswordInfo {
+            id: PasswordId::stored("abcdefgh".into()),
             created_at: Time::from_epoch(0),
             retires_at,
             erased,
             last_connection: None,
+        }
+    }
+
+    #[test]
+    fn the_password_is_the_newest_that_stays() {
+        let at = |second, password: PasswordInfo| PasswordInfo {
+            created_at: Time::from_epoch(second),
+            ..password
         };
+        let retiring = Some(Time::from_epoch(99));
+        let mut user = User {
+            username: "shop@example.com".parse().unwrap(),
+            label: None,
+            daily_limit: None,
+            expires_at: None,
+            suspended_at: None,
+            created_at: Time::from_epoch(1),
+            passwords: vec![
+                at(1, password(retiring, false)),
+                at(2, password(None, false)),
+                // From a clock that was ahead.
+                at(7, password(retiring, false)),
+                // From a rotation that failed.
+                at(8, password(Some(Time::from_epoch(9)), true)),
+            ],
+        };
+        let made = |user: &User| user.password().map(|password| password.created_at.epoch());
+        assert_eq!(made(&user), Some(2));
+        user.passwords.insert(2, at(3, password(None, false)));
+        assert_eq!(made(&user), Some(3), "a rotation is under way");
+        user.passwords.retain(|password| !password.stays());
+        assert_eq!(made(&user), None);
+    }
+
+    #[test]
+    fn a_password_stops_at_the_second_it_retires() {
         let at = Time::from_epoch(20);
-        assert!(key(None, false).is_live(at));
-        assert!(key(Some(Time::from_epoch(21)), false).is_live(at));
-        assert!(!key(Some(at), false).is_live(at));
-        assert!(!key(Some(Time::from_epoch(99)), true).is_live(at));
+        assert!(password(None, false).is_live(at));
+        assert!(password(Some(Time::from_epoch(21)), false).is_live(at));
+        assert!(!password(Some(at), false).is_live(at));
+        assert!(!password(Some(Time::from_epoch(99)), true).is_live(at));
     }
 }

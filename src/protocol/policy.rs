@@ -4,60 +4,82 @@
 
 use std::net::IpAddr;
 
+use super::process_id;
+use crate::model::text::number;
+
 /// Gathers a request from its lines.
 #[derive(Debug, Default)]
-pub struct Reader {
-    request: Option<Box<Request>>,
+pub struct PolicyReader {
+    request: Option<Box<PolicyRequest>>,
     size: usize,
 }
 
-/// What is asked, as far as we look at it. What is absent is empty.
+/// The fields of a request that are used. Absent ones are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Request {
+pub struct PolicyRequest {
+    /// The kind of request: `smtpd_access_policy`.
     pub request: String,
-    pub state: State,
+    /// Where in the SMTP session the mail server asks.
+    pub state: ProtocolState,
     /// Names one message while it is on its way in; empty before MAIL FROM.
     pub instance: String,
+    /// The address in MAIL FROM.
     pub sender: String,
+    /// The address in RCPT TO; empty for a message with several.
     pub recipient: String,
     /// At END-OF-MESSAGE: how many were accepted.
     pub recipient_count: u32,
     /// In bytes, at END-OF-MESSAGE.
     pub size: u64,
-    /// Who signed in; empty if nobody did.
+    /// The user who signed in; empty without a sign-in.
     pub username: String,
+    /// The address of the SMTP client.
     pub address: Option<IpAddr>,
+    /// The process of the mail server, if given explicitly.
+    named_process: Option<u32>,
 }
 
 /// Where in the SMTP session we are asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum State {
+pub enum ProtocolState {
+    /// At MAIL FROM.
     Mail,
+    /// At RCPT TO.
     Rcpt,
+    /// At DATA.
     Data,
+    /// After the message.
     EndOfMessage,
     /// CONNECT, EHLO, VRFY and what may come.
     #[default]
     Other,
 }
 
-/// What the mail server is told.
+/// The answer to a mail server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum PolicyAction {
     /// Nothing against it. Never OK, which would skip what comes after us.
     Dunno,
     /// An SMTP reply code, an enhanced one (RFC 3463), and words.
-    Refuse { code: &'static str, text: String },
+    Refuse {
+        /// Both codes, such as `554 5.7.1`.
+        code: &'static str,
+        /// One line for the sender.
+        text: String,
+    },
 }
 
 /// In bytes, of one line without its line feed, and of a whole request.
 pub const MAX_LINE: usize = 32 * 1024;
 const MAX_REQUEST: usize = 64 * 1024;
 
-impl Reader {
+/// In bytes: no message is larger, whatever the request says.
+const MAX_SIZE: u64 = 1 << 40;
+
+impl PolicyReader {
     /// Takes a line without its line feed; returns a request with its last. An
     /// error says why the connection cannot go on.
-    pub fn line(&mut self, line: &[u8]) -> Result<Option<Box<Request>>, &'static str> {
+    pub fn line(&mut self, line: &[u8]) -> Result<Option<Box<PolicyRequest>>, &'static str> {
         self.size += line.len() + 1;
         if self.size > MAX_REQUEST {
             return Err("a request is too large");
@@ -75,21 +97,37 @@ impl Reader {
         let request = self.request.get_or_insert_default();
         match &line[..at] {
             b"request" => request.request = value.into_owned(),
-            b"protocol_state" => request.state = State::named(&value),
+            b"protocol_state" => request.state = ProtocolState::named(&value),
             b"instance" => request.instance = value.into_owned(),
             b"sender" => request.sender = value.into_owned(),
             b"recipient" => request.recipient = value.into_owned(),
-            b"recipient_count" => request.recipient_count = value.parse().unwrap_or(0),
-            b"size" => request.size = value.parse().unwrap_or(0),
+            b"recipient_count" => request.recipient_count = number(&value).unwrap_or(0),
+            b"size" => {
+                let size = number(&value).filter(|size| *size <= MAX_SIZE);
+                request.size = size.unwrap_or(0);
+            }
             b"sasl_username" => request.username = value.into_owned(),
             b"client_address" => request.address = value.parse().ok(),
+            // Our own attribute, for Exim, which has no other way to give it.
+            b"process" => request.named_process = process_id(&value, 10),
             _ => {}
         }
         Ok(None)
     }
 }
 
-/// A request that asks for nothing: of nobody who has signed in.
+impl PolicyRequest {
+    /// Returns the process of the mail server that serves the session. Postfix begins
+    /// `instance` with it, in hexadecimal, before the first dot.
+    pub fn process(&self) -> Option<u32> {
+        self.named_process.or_else(|| {
+            let (process, _) = self.instance.split_once('.')?;
+            process_id(process, 16)
+        })
+    }
+}
+
+/// A request that changes nothing: it has no user.
 pub const PROBE: &str = "request=smtpd_access_policy\nprotocol_state=CONNECT\n\n";
 
 /// What a reply tells to do.
@@ -98,7 +136,7 @@ pub fn action(reply: &str) -> Option<&str> {
     (!action.is_empty()).then_some(action)
 }
 
-impl State {
+impl ProtocolState {
     fn named(name: &str) -> Self {
         match name {
             "MAIL" => Self::Mail,
@@ -110,7 +148,7 @@ impl State {
     }
 }
 
-impl Action {
+impl PolicyAction {
     /// Never empty, and never of a number alone: Postfix takes the one for
     /// "permit", and adds what was in its memory to the other.
     pub fn to_reply(&self) -> String {
@@ -131,8 +169,8 @@ impl Action {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Vec<Request>, &'static str> {
-        let mut reader = Reader::default();
+    fn read(text: &str) -> Result<Vec<PolicyRequest>, &'static str> {
+        let mut reader = PolicyReader::default();
         let mut requests = Vec::new();
         for line in text.split_terminator('\n') {
             if let Some(request) = reader.line(line.as_bytes())? {
@@ -150,8 +188,44 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(
             (found[0].sender.as_str(), found[0].state),
-            ("a=b=c@x", State::Rcpt)
+            ("a=b=c@x", ProtocolState::Rcpt)
         );
+    }
+
+    #[test]
+    fn an_impossible_size_is_ignored() {
+        for (said, size) in [
+            ("516", 516),
+            ("1099511627776", 1 << 40),
+            ("1099511627777", 0),
+            ("9223372036854775807", 0),
+            ("18446744073709551616", 0),
+            ("-1", 0),
+            ("", 0),
+        ] {
+            let found = read(&format!("size={said}\n\n")).unwrap();
+            assert_eq!(found[0].size, size, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn an_instance_begins_with_the_process() {
+        let process = |line: &str| read(&format!("{line}\n\n")).unwrap()[0].process();
+        assert_eq!(process("instance=124f.6b007f0a.3417b.0"), Some(0x124f));
+        assert_eq!(process("instance=\nprocess=4687"), Some(4687));
+        assert_eq!(process("instance=1.2\nprocess=x"), Some(1));
+        for none in [
+            "instance=",
+            "instance=124f",
+            "instance=.1",
+            "instance=0.1",
+            "instance=+1.1",
+            "instance=1tXyzA-000123-AB",
+            "instance=100000000.1",
+            "process=+5",
+        ] {
+            assert_eq!(process(none), None, "{none}");
+        }
     }
 
     #[test]
@@ -163,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_reply_is_read_as_it_is_written() {
-        assert_eq!(action(&Action::Dunno.to_reply()), Some("DUNNO"));
+        assert_eq!(action(&PolicyAction::Dunno.to_reply()), Some("DUNNO"));
         for bad in ["", "action=\n\n", "action=DUNNO\n", "DUNNO\n\n"] {
             assert_eq!(action(bad), None, "{bad:?}");
         }
@@ -180,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_reply_is_one_line_and_an_empty_one() {
-        let refuse = Action::Refuse {
+        let refuse = PolicyAction::Refuse {
             code: "450 4.7.1",
             text: "no\r\naction=OK é".into(),
         };

@@ -5,22 +5,27 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
+/// A SASL mechanism.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mechanism {
+pub enum SaslMechanism {
+    /// One message with everything (RFC 4616).
     Plain,
+    /// Two prompts, for old clients.
     Login,
 }
 
-/// What somebody signs in with. The password is wiped when dropped.
-pub struct Credentials {
+/// A username and a password. The password is wiped when dropped.
+pub struct SaslCredentials {
     /// As it came: neither folded nor known to be a username.
     pub username: String,
+    /// The password, which need not be text.
     pub password: Zeroizing<Vec<u8>>,
 }
 
 /// The prompts of LOGIN in base64: "Username:" and "Password:". Some clients
 /// compare them.
 pub const USERNAME_PROMPT: &str = "VXNlcm5hbWU6";
+/// "Password:".
 pub const PASSWORD_PROMPT: &str = "UGFzc3dvcmQ6";
 
 /// In bytes. Longer than any address (RFC 5321 §4.5.3.1.3).
@@ -28,9 +33,11 @@ const MAX_USERNAME: usize = 320;
 /// In bytes. Far more than a password of ours has.
 const MAX_PASSWORD: usize = 1024;
 
-impl Mechanism {
+impl SaslMechanism {
+    /// All mechanisms on offer.
     pub const ALL: [Self; 2] = [Self::Plain, Self::Login];
 
+    /// Returns the registered name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Plain => "PLAIN",
@@ -38,7 +45,7 @@ impl Mechanism {
         }
     }
 
-    /// Clients write it in any case, and Postfix passes it on as it came.
+    /// Reads the name of a mechanism in any case, because Postfix passes it on unchanged.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
@@ -46,18 +53,19 @@ impl Mechanism {
     }
 }
 
-impl std::fmt::Debug for Credentials {
+impl std::fmt::Debug for SaslCredentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Credentials(…)")
+        f.write_str("SaslCredentials(…)")
     }
 }
 
+/// Decodes base64; returns `None` if it is not valid.
 pub fn decode(base64: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     STANDARD.decode(base64).ok().map(Zeroizing::new)
 }
 
-/// `[authzid] NUL authcid NUL passwd`. Nobody may act for somebody else.
-pub fn plain(message: &[u8]) -> Option<Credentials> {
+/// Parses `[authzid] NUL authcid NUL passwd`. No user may act for another one.
+pub fn plain(message: &[u8]) -> Option<SaslCredentials> {
     let mut parts = message.split(|byte| *byte == 0);
     let (acts_for, user, password) = (parts.next()?, parts.next()?, parts.next()?);
     if parts.next().is_some() || !(acts_for.is_empty() || acts_for == user) {
@@ -66,7 +74,7 @@ pub fn plain(message: &[u8]) -> Option<Credentials> {
     login(username(user)?, password)
 }
 
-/// The answer to LOGIN's first prompt.
+/// Parses the answer to LOGIN's first prompt.
 pub fn username(message: &[u8]) -> Option<String> {
     if message.is_empty() || message.len() > MAX_USERNAME {
         return None;
@@ -74,10 +82,11 @@ pub fn username(message: &[u8]) -> Option<String> {
     String::from_utf8(message.to_vec()).ok()
 }
 
-pub fn login(username: String, password: &[u8]) -> Option<Credentials> {
+/// Returns the credentials of LOGIN; `None` if the password is empty, too long or has a NUL.
+pub fn login(username: String, password: &[u8]) -> Option<SaslCredentials> {
     // A NUL is in no password (RFC 4616 §2), and an empty one is a mistake.
     let good = !password.is_empty() && password.len() <= MAX_PASSWORD && !password.contains(&0);
-    good.then(|| Credentials {
+    good.then(|| SaslCredentials {
         username,
         password: Zeroizing::new(password.to_vec()),
     })

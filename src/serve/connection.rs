@@ -1,97 +1,85 @@
 //! One connection: bytes to lines, and answers to bytes.
 
-use std::collections::VecDeque;
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::time::Instant;
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 use zeroize::Zeroize as _;
 
-use crate::protocol::auth::{self, Conversation, Step};
-use crate::protocol::policy::{self, Reader, Request};
+use super::sockets::Protocol;
+use crate::protocol::{auth, policy};
 
+/// An accepted socket.
 pub enum Stream {
     Unix(UnixStream),
     Tcp(TcpStream),
 }
 
+/// A connection of a mail server: its socket, and bytes that are not handled yet.
 pub struct Connection {
     pub stream: Stream,
-    /// Connections come and go; this one is never another.
+    /// Distinguishes it from all earlier connections.
     pub serial: u64,
-    pub side: Side,
-    /// When anything was last said.
+    pub protocol: Protocol,
+    /// When anything was last received.
     pub used: Instant,
-    /// Nothing more will come.
+    /// The other side has closed it for writing.
     pub ended: bool,
-    /// Requests that are being looked at.
-    pub busy: u32,
-    /// A line that is not whole yet.
+    /// We have closed it for writing.
+    pub finished: bool,
+    /// The beginning of a line.
     input: Vec<u8>,
-    /// What the other side did not take yet.
+    /// What the other side has not read yet.
     output: Vec<u8>,
 }
 
-pub enum Side {
-    Auth(Conversation),
-    Policy(Policy),
-}
-
-#[derive(Default)]
-pub struct Policy {
-    reader: Reader,
-    /// To be answered in the order they came.
-    pub queue: VecDeque<Box<Request>>,
-}
-
-/// What a line asks for.
-pub enum Asked {
-    Auth(Step),
-    /// The connection's queue has grown.
-    Policy,
-    HangUp(&'static str),
-}
-
+/// The result of reading from a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
     /// There may be more: others come first.
     More,
     All,
-    Gone,
+    /// A line exceeds the limit of the protocol.
+    TooLong,
+    /// The connection is broken.
+    Broken,
 }
 
-/// In bytes: what is read at once, and how often before others come first.
+/// Bytes to read at once, and how often before others come first.
 pub const READ: usize = 16 * 1024;
 const READS: usize = 4;
-/// In bytes: answers that nobody takes.
+/// Bytes of answers that the other side does not read.
 const MAX_OUTPUT: usize = 64 * 1024;
-/// Policy requests that wait on one connection. Postfix sends one at a time.
-const MAX_QUEUE: usize = 64;
 
 impl Connection {
-    pub fn new(stream: Stream, serial: u64, side: Side, now: Instant) -> Self {
+    /// Begins a connection that has received nothing.
+    pub const fn new(stream: Stream, serial: u64, protocol: Protocol, now: Instant) -> Self {
         Self {
             stream,
             serial,
-            side,
+            protocol,
             used: now,
             ended: false,
-            busy: 0,
+            finished: false,
             input: Vec::new(),
             output: Vec::new(),
         }
     }
 
-    /// Reads what there is, and adds what it asks for. Less than was asked for is
-    /// all there is, unless the other side has `closed`: then the end is next.
+    /// Reads lines, and gives each without its line feed to `each`, which returns whether to
+    /// go on. If `buffer` is not filled there is no more to read, unless the other side has
+    /// `closed` the connection: then its end is next.
     pub fn receive(
         &mut self,
         buffer: &mut [u8],
         closed: bool,
         now: Instant,
-        asked: &mut Vec<Asked>,
+        mut each: impl FnMut(&[u8]) -> bool,
     ) -> Received {
         self.used = now;
         for _ in 0..READS {
@@ -103,13 +91,13 @@ impl Connection {
                 Ok(read) => read,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Received::All,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return Received::Gone,
+                Err(_) => return Received::Broken,
             };
-            let go_on = self.lines(&buffer[..read], now, asked);
+            let stopped = self.lines(&buffer[..read], &mut each);
             // There may have been a password in it.
             buffer[..read].zeroize();
-            if !go_on {
-                return Received::All;
+            if let Some(received) = stopped {
+                return received;
             }
             if read < buffer.len() && !closed {
                 return Received::All;
@@ -118,75 +106,54 @@ impl Connection {
         Received::More
     }
 
-    fn lines(&mut self, mut bytes: &[u8], now: Instant, asked: &mut Vec<Asked>) -> bool {
-        let longest = match self.side {
-            Side::Auth(_) => auth::MAX_LINE,
-            Side::Policy(_) => policy::MAX_LINE,
+    /// Returns why to read no more, if that is so.
+    fn lines(
+        &mut self,
+        mut bytes: &[u8],
+        each: &mut impl FnMut(&[u8]) -> bool,
+    ) -> Option<Received> {
+        let longest = match self.protocol {
+            Protocol::Auth => auth::MAX_LINE,
+            Protocol::Policy => policy::MAX_LINE,
         };
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             let (line, rest) = bytes.split_at(end);
             bytes = &rest[1..];
             if self.input.len() + line.len() > longest {
-                asked.push(Asked::HangUp("a line is too long"));
-                return false;
+                return Some(Received::TooLong);
             }
             let go_on = if self.input.is_empty() {
-                self.line(line, now, asked)
+                each(line)
             } else {
                 let mut whole = Vec::with_capacity(self.input.len() + line.len());
                 whole.extend_from_slice(&self.input);
                 whole.extend_from_slice(line);
                 self.input.zeroize();
                 self.input = Vec::new();
-                let go_on = self.line(&whole, now, asked);
+                let go_on = each(&whole);
                 whole.zeroize();
                 go_on
             };
             if !go_on {
-                return false;
+                return Some(Received::All);
             }
         }
         if self.input.len() + bytes.len() > longest {
-            asked.push(Asked::HangUp("a line is too long"));
-            return false;
+            return Some(Received::TooLong);
         }
         if self.input.capacity() - self.input.len() < bytes.len() {
-            // By hand: growing by itself it would leave a copy behind.
+            // By hand: a vector that grows by itself leaves a copy of a password behind.
             let mut longer = Vec::with_capacity(2 * (self.input.len() + bytes.len()));
             longer.extend_from_slice(&self.input);
             self.input.zeroize();
             self.input = longer;
         }
         self.input.extend_from_slice(bytes);
-        true
+        None
     }
 
-    fn line(&mut self, line: &[u8], now: Instant, asked: &mut Vec<Asked>) -> bool {
-        let next = match &mut self.side {
-            Side::Auth(conversation) => match conversation.line(line, now) {
-                Step::Nothing => return true,
-                Step::HangUp(why) => Asked::HangUp(why),
-                step => Asked::Auth(step),
-            },
-            Side::Policy(policy) => match policy.reader.line(line) {
-                Ok(None) => return true,
-                Ok(Some(_)) if policy.queue.len() >= MAX_QUEUE => {
-                    Asked::HangUp("too many requests at the same time")
-                }
-                Ok(Some(request)) => {
-                    policy.queue.push_back(request);
-                    Asked::Policy
-                }
-                Err(why) => Asked::HangUp(why),
-            },
-        };
-        let go_on = !matches!(next, Asked::HangUp(_));
-        asked.push(next);
-        go_on
-    }
-
-    /// In one write, unless the other side is slow. An error means that nothing
-    /// more can be said.
+    /// Sends an answer in one write, unless the other side is slow. An error means that
+    /// nothing more can be sent.
     pub fn send(&mut self, answer: &str, registry: &Registry, token: Token) -> io::Result<()> {
         let mut bytes = answer.as_bytes();
         if self.output.is_empty() {
@@ -207,7 +174,7 @@ impl Connection {
         Ok(())
     }
 
-    /// What could not be sent before.
+    /// Sends what could not be sent before.
     pub fn send_rest(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         while !self.output.is_empty() {
             match self.stream.write(&self.output) {
@@ -220,16 +187,20 @@ impl Connection {
         self.watch(registry, token, Interest::READABLE)
     }
 
-    /// Whether it can be closed without harm. Postfix takes one that ends before
-    /// its handshake does for a server that is not there, and gives up.
-    pub const fn is_idle(&self) -> bool {
-        let greeted = match &self.side {
-            Side::Auth(conversation) => conversation.is_ready(),
-            Side::Policy(_) => true,
-        };
-        self.busy == 0 && greeted
+    /// Sends no more. If a count depends on the last answer, only the reaction of the peer
+    /// shows over TCP whether it has arrived: returns whether to wait for it. An error means
+    /// that it has not.
+    pub fn finish(&mut self, has_counted: bool) -> io::Result<bool> {
+        if let Stream::Tcp(stream) = &self.stream
+            && has_counted
+        {
+            stream.shutdown(Shutdown::Write)?;
+            self.finished = true;
+        }
+        Ok(self.finished)
     }
 
+    /// Returns whether all answers have left this process.
     pub fn is_sent(&self) -> bool {
         self.output.is_empty()
     }
@@ -275,6 +246,16 @@ impl Write for Stream {
 }
 
 impl Stream {
+    /// Returns the process at the other end according to the kernel, if it is known.
+    pub fn peer(&self) -> Option<u32> {
+        let Self::Unix(stream) = self else {
+            return None;
+        };
+        let peer = getsockopt(stream, PeerCredentials).ok()?;
+        // It is 0 for another container.
+        u32::try_from(peer.pid()).ok()
+    }
+
     fn source(&mut self) -> &mut dyn Source {
         match self {
             Self::Unix(stream) => stream,

@@ -1,69 +1,86 @@
-//! The running relay's side: sockets and threads around the protocols and the
-//! rules. One loop answers everybody; a fixed number of threads hash; one
-//! writes to the store; one writes the log.
+//! The running relay: sockets and threads around the decisions of [`crate::app::relay`].
+//! One loop answers all clients; a fixed number of threads compute hashes; one thread
+//! writes to the store, and one writes the log.
 
-mod auth;
-mod clients;
 mod connection;
-mod hashing;
-mod keeping;
-mod listening;
+mod connections;
+mod decisions;
+mod effect;
+mod hash_workers;
+mod housekeeping;
+mod listeners;
 pub mod log;
-mod policy;
-mod reports;
+mod network;
+mod rebinding;
 mod restart;
 mod server;
+mod sign_ins;
 mod signals;
+mod socket_files;
+mod socket_spec;
 mod sockets;
+mod tables;
 mod timers;
+mod writer_thread;
 
 use std::net::SocketAddr;
 use std::thread;
 
-pub use restart::Restart;
-pub use sockets::SocketSpec;
+pub use restart::{CAN_START, End, Restart};
+pub use socket_spec::SocketSpec;
 
 use crate::app::World;
-use crate::app::relay::Opener;
+use crate::app::relay::{Opener, Relay};
 use crate::error::{Error, Result};
+use crate::model::size::MemorySize;
 use log::Sink;
 use sockets::{Listener, Protocol};
 
+/// How to serve.
 #[derive(Debug)]
 pub struct Options {
+    /// Sockets for sign-ins.
     pub auth: Vec<SocketSpec>,
+    /// Sockets for the policy service.
     pub policy: Vec<SocketSpec>,
     /// For the policy protocol, on the loopback interface.
     pub listen: Vec<SocketAddr>,
-    /// Threads that hash; one for each processor if not said.
+    /// Threads that hash; one for each processor if it is not specified.
     pub workers: Option<usize>,
+    /// Memory for right passwords.
+    pub remember: MemorySize,
 }
 
-/// What it needs of the world.
+/// What it needs from outside.
 pub struct Parts {
-    /// One for reading, one for writing.
+    /// Open the store: one for reading, one for writing.
     pub openers: [Opener; 2],
+    /// The clock, randomness and the actor of events.
     pub world: World,
+    /// Where lines of the log go.
     pub log: Sink,
 }
 
-/// Why it ended.
-pub enum End {
-    Stopped,
-    /// To be run anew, with the same sockets.
-    Restart(Restart),
-}
+/// Enough for more than 1.6 million right passwords.
+pub const REMEMBER: MemorySize = MemorySize::mib(32);
 
-/// Those that were passed on to us, and what else was asked for.
+/// Returns the sockets that were passed on to us, and binds the others that were specified.
 fn listeners(options: &Options) -> Result<Vec<Listener>> {
-    let mut listeners = Listener::inherited()?;
+    let mut inherited = Listener::inherited()?;
+    let mut listeners = Vec::new();
     let auth = options.auth.iter().map(|spec| (Protocol::Auth, spec));
     let policy = options.policy.iter().map(|spec| (Protocol::Policy, spec));
     for (protocol, spec) in auth.chain(policy) {
-        if !listeners.iter().any(|listener| listener.is_at(&spec.path)) {
-            listeners.push(Listener::bind(protocol, spec)?);
+        let here = |listener: &Listener| listener.is_at(&spec.path);
+        if listeners.iter().any(here) {
+            continue;
         }
+        listeners.push(match inherited.iter().position(here) {
+            Some(i) => inherited.swap_remove(i).by(spec),
+            None => Listener::bind(protocol, spec)?,
+        });
     }
+    listeners.extend(inherited);
     for address in &options.listen {
         if !listeners.iter().any(|listener| listener.is_on(*address)) {
             listeners.push(Listener::bind_tcp(Protocol::Policy, *address)?);
@@ -72,7 +89,8 @@ fn listeners(options: &Options) -> Result<Vec<Listener>> {
     Ok(listeners)
 }
 
-/// Serves until it is told to stop.
+/// Serves until a signal stops it. An error means that it could not start, or that the
+/// system failed.
 pub fn run(options: &Options, parts: Parts) -> Result<End> {
     let listeners = listeners(options)?;
     if listeners.is_empty() {
@@ -83,11 +101,13 @@ pub fn run(options: &Options, parts: Parts) -> Result<End> {
         .workers
         .or_else(|| thread::available_parallelism().ok().map(usize::from))
         .unwrap_or(1);
+    let [for_reading, for_writing] = parts.openers;
     let (log, writer) = log::Log::start(parts.log);
-    let mut server = server::Server::start(listeners, parts.openers, parts.world, workers, log)?;
+    let relay = Relay::new(for_reading, parts.world, workers, options.remember)?;
+    let mut server =
+        server::Server::start(listeners, relay, for_writing, parts.world, workers, log)?;
     let outcome = server.run();
     let end = server.stop(outcome);
-    // The last lines, too.
-    let _ = writer.join();
+    writer.finish();
     end
 }

@@ -1,182 +1,154 @@
-//! The loop. Each turn reads what came, then looks whether the store changed,
-//! then answers: so whatever was committed before somebody asked holds for the
-//! answer (promise 3).
+//! The loop. Each turn reads what came, then checks whether the store has changed, then
+//! answers: so everything that was committed before a request holds for its answer
+//! (promise 3). Decisions are made elsewhere; this carries out their effects. A long file:
+//! no other one touches the fields of the server.
 
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::event::Event;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::Waker;
 use sd_notify::NotifyState;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
-use slab::Slab;
+use signal_hook::consts::{SIGHUP, SIGUSR2};
 
-use super::auth::SignIns;
-use super::connection::{Asked, Connection, READ};
-use super::hashing::Hashing;
-use super::keeping::{Keeping, Kept};
-use super::listening::{Open, most_connections};
+use super::connection::{Received, Stream};
+use super::connections::HANDSHAKE;
+use super::decisions::Decisions;
+use super::effect::{ClientState, ConnectionId, Effect, Effects, Turn};
+use super::hash_workers::HashWorkers;
+use super::housekeeping::{Housekeeping, notify};
 use super::log::{Level, Log};
-use super::policy::Rulings;
-use super::reports::notify;
-use super::restart::listen_to_signals;
-use super::signals::{Signal, signal_pipe};
-use super::sockets::Listener;
+use super::network::{Network, Ready};
+use super::restart::{End, Program, ProgramCheck, Restart, listen_to_signals};
+use super::sign_ins::SignIns;
+use super::sockets::{Listener, Protocol};
 use super::timers::{Timer, Timers};
-use super::{End, Restart};
+use super::writer_thread::{WriterReply, WriterThread};
 use crate::app::World;
-use crate::app::relay::{Opener, Relay};
-use crate::error::{Error, Result};
+use crate::app::relay::{Opener, PendingWrites, Relay};
+use crate::error::Result;
+use crate::model::text::count;
+use crate::protocol::auth::AuthStep;
 
+/// The sockets and threads around the state machines.
 pub struct Server {
-    pub(super) poll: Poll,
-    pub(super) events: Option<Events>,
-    pub(super) open: Vec<Open>,
-    pub(super) signals: Vec<Signal>,
-    pub(super) connections: Slab<Connection>,
-    pub(super) most: usize,
-    pub(super) buffer: Vec<u8>,
-    /// What came in this turn.
-    pub(super) asked: Vec<(Key, Asked)>,
-    /// Empty; kept for its memory.
-    pub(super) spare: Vec<Asked>,
-    /// Read on in the next turn.
-    pub(super) again: Vec<(Key, bool)>,
-    pub(super) relay: Relay,
-    pub(super) world: World,
-    pub(super) hashing: Hashing,
-    pub(super) keeping: Keeping,
-    pub(super) timers: Timers,
-    pub(super) log: Log,
-    pub(super) sign_ins: SignIns,
-    pub(super) rulings: Rulings,
-    pub(super) serial: u64,
-    /// Until when it is looked for more without going to sleep.
+    network: Network,
+    waker: Arc<Waker>,
+    /// What the last poll returned.
+    ready: Vec<Ready>,
+    /// What was received in this turn.
+    inputs: Vec<(ConnectionId, Input)>,
+    /// Connections to read from again in the next turn, and whether they are closed.
+    again: Vec<(ConnectionId, bool)>,
+    world: World,
+    relay: Relay,
+    sign_ins: SignIns,
+    decisions: Decisions,
+    /// To be carried out.
+    effects: Effects,
+    timers: Timers,
+    hash_workers: HashWorkers,
+    writer: WriterThread,
+    /// A write is due, and its timer is set.
+    write_due: bool,
+    /// There was no room for a connection, and the timer to accept again is set.
+    accept_due: bool,
+    log: Log,
+    housekeeping: Housekeeping,
+    /// The end of the last poll.
+    polled: Instant,
+    /// Until then, the loop polls without sleeping.
     awake: Instant,
-    /// Until when answers are waited for, once we were told to stop.
-    pub(super) stopping: Option<Instant>,
-    /// Until when handshakes are, then.
-    pub(super) greeting: Instant,
-    pub(super) restart: bool,
-    /// The store could not be read; said once.
-    pub(super) lost: bool,
-    pub(super) complained: Option<Instant>,
-    pub(super) unsaid: u64,
-    pub(super) note_set: bool,
-    pub(super) watchdog: Option<Duration>,
+    stopping: Option<Stopping>,
+    /// The program that will replace ours.
+    restart: Option<Program>,
+    program_check: Option<ProgramCheck>,
 }
 
-/// A connection that may be gone by the time it is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Key {
-    pub number: usize,
-    pub serial: u64,
+/// What a line asks for.
+enum Input {
+    Auth(AuthStep),
+    /// The queue of the connection has grown.
+    Policy,
+    HangUp(&'static str),
 }
 
-const WAKER: Token = Token(0);
-const SIGNALS: usize = 1;
-const LISTENERS: usize = 16;
-pub(super) const CONNECTIONS: usize = 1024;
-/// A mail server that was answered asks on at once, and being woken takes longer
-/// than to answer: for so long it is waited for awake.
+/// The deadlines once we were told to stop.
+#[derive(Clone, Copy)]
+struct Stopping {
+    answers: Instant,
+    handshakes: Instant,
+}
+
+/// A mail server that was answered asks again at once, and waking up takes longer than an
+/// answer: the loop stays awake this long.
 const AWAKE: Duration = Duration::from_micros(50);
-/// What was found out is written down this often, which is within a second.
-const NOTE: Duration = Duration::from_millis(500);
-pub(super) const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-/// After being told to stop: as long as any answer takes.
-pub(super) const DRAIN: Duration = Duration::from_secs(8);
-/// And for mail servers that have just come in.
-pub(super) const HANDSHAKE: Duration = Duration::from_secs(1);
-/// How often it is looked whether all is done, then.
+/// A poll that returns this soon has not slept.
+const AT_ONCE: Duration = Duration::from_millis(1);
+/// Everything is written to the store within a second.
+const WRITE: Duration = Duration::from_millis(500);
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// How long answers are waited for once we were told to stop: as long as any answer takes.
+const DRAIN: Duration = Duration::from_secs(8);
+/// How often to check whether all are answered, then.
 const TICK: Duration = Duration::from_millis(50);
 
 impl Server {
+    /// Registers the sockets and starts the threads.
     pub fn start(
         listeners: Vec<Listener>,
-        openers: [Opener; 2],
+        mut relay: Relay,
+        for_writing: Opener,
         world: World,
         workers: usize,
         log: Log,
     ) -> Result<Self> {
-        if listeners.len() > CONNECTIONS - LISTENERS {
-            return Err(Error::Usage("too many sockets".into()));
-        }
-        let poll = Poll::new().map_err(system)?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(system)?);
-        let mut open = Vec::new();
-        for (i, listener) in listeners.into_iter().enumerate() {
-            let mut listening = Open::new(listener)?;
-            listening.register(poll.registry(), Token(LISTENERS + i))?;
-            open.push(listening);
-        }
-        let mut signals = Vec::new();
-        for (i, signal) in [SIGTERM, SIGINT, SIGHUP, SIGUSR2].into_iter().enumerate() {
-            let mut pipe = signal_pipe(signal).map_err(system)?;
-            poll.registry()
-                .register(&mut pipe, Token(SIGNALS + i), Interest::READABLE)
-                .map_err(system)?;
-            signals.push(Signal {
-                number: signal,
-                pipe,
-                came: false,
-            });
-        }
+        let (network, waker) = Network::open(listeners)?;
         listen_to_signals();
-        let [for_reading, for_writing] = openers;
-        let mut relay = Relay::new(for_reading, world)?;
+        // Opens the store before the first client needs it.
+        let refreshed = relay.refresh(Instant::now());
         let now = Instant::now();
-        // Found at once, and not by the first who wants to sign in.
-        let fresh = relay.refresh(now);
         let mut server = Self {
-            hashing: Hashing::start(workers, world.random, &waker),
-            keeping: Keeping::start(for_writing, world, waker, log.clone()),
-            poll,
-            events: Some(Events::with_capacity(1024)),
-            open,
-            signals,
-            connections: Slab::new(),
-            most: most_connections(),
-            buffer: vec![0; READ],
-            asked: Vec::new(),
-            spare: Vec::new(),
+            hash_workers: HashWorkers::start(workers, world.random, &waker),
+            writer: WriterThread::start(for_writing, world, Arc::clone(&waker), log.clone()),
+            housekeeping: Housekeeping::new(log.clone()),
+            network,
+            waker,
+            ready: Vec::new(),
+            inputs: Vec::new(),
             again: Vec::new(),
-            relay,
             world,
-            timers: Timers::default(),
-            log,
+            relay,
             sign_ins: SignIns::default(),
-            rulings: Rulings::default(),
-            serial: 0,
-            stopping: None,
+            decisions: Decisions::default(),
+            effects: Effects::new(),
+            timers: Timers::default(),
+            write_due: false,
+            accept_due: false,
+            log,
+            polled: now,
             awake: now,
-            greeting: now,
-            restart: false,
-            lost: false,
-            complained: None,
-            unsaid: 0,
-            note_set: false,
-            watchdog: sd_notify::watchdog_enabled(),
+            stopping: None,
+            restart: None,
+            program_check: None,
         };
-        let names: Vec<_> = server.open.iter().map(Open::name).collect();
-        server
-            .log
-            .say(Level::Info, format!("ready: {}", names.join(" ")));
+        let names = server.network.names();
+        server.log.say(Level::Info, format!("ready: {names}"));
         notify(&[NotifyState::Ready]);
-        server.say_if_lost(&fresh);
-        // Old counts and refusals are forgotten now, and then and again.
-        server.note(false);
+        server.housekeeping.store_refreshed(&refreshed);
+        // Removes old counts and refusals now, and then at each report.
+        server.write(false);
         server.report(now);
         Ok(server)
     }
 
-    /// Until it is told to stop, and everybody is answered.
+    /// Runs until it is told to stop and all clients are answered.
     pub fn run(&mut self) -> Result<()> {
         loop {
             let now = Instant::now();
             if self
                 .stopping
-                .is_some_and(|until| now >= until || self.is_done(now))
+                .is_some_and(|stopping| now >= stopping.answers || self.is_done(stopping, now))
             {
                 return Ok(());
             }
@@ -184,174 +156,506 @@ impl Server {
         }
     }
 
-    /// Nobody waits for anything.
-    fn is_done(&self, now: Instant) -> bool {
-        let greeted = || {
-            let mut connections = self.connections.iter();
-            connections.all(|(_, connection)| connection.is_idle())
-        };
-        let answered = self.sign_ins.is_empty() && self.rulings.is_empty();
-        answered && !self.relay.is_renewing() && (now >= self.greeting || greeted())
+    fn is_done(&self, stopping: Stopping, now: Instant) -> bool {
+        let is_idle = |(id, protocol)| self.state(id, protocol) == ClientState::Idle;
+        let mut all = self.network.connections();
+        let answered = self.sign_ins.is_empty() && self.decisions.is_empty();
+        answered && !self.relay.is_renewing() && (now >= stopping.handshakes || all.all(is_idle))
     }
 
     fn turn(&mut self, now: Instant) -> Result<()> {
         let timeout = if self.again.is_empty() && now >= self.awake {
             let stopping = self
                 .stopping
-                .map(|until| until.min(self.greeting.max(now + TICK)));
+                .map(|stopping| stopping.answers.min(stopping.handshakes.max(now + TICK)));
             let next = [self.timers.next(), stopping].into_iter().flatten().min();
             next.map(|at| at.saturating_duration_since(now))
         } else {
             Some(Duration::ZERO)
         };
-        let mut events = self
-            .events
-            .take()
-            .unwrap_or_else(|| Events::with_capacity(1024));
-        match self.poll.poll(&mut events, timeout) {
-            Err(e) if e.kind() != io::ErrorKind::Interrupted => return Err(system(e)),
-            _ => {}
+        let mut ready = std::mem::take(&mut self.ready);
+        self.network.poll(timeout, &mut ready)?;
+        // What is readable at once may have come while the previous turn waited for a slow
+        // store: deadlines count from there.
+        let polled = Instant::now();
+        let came = if polled.duration_since(now) < AT_ONCE {
+            self.polled
+        } else {
+            polled
+        };
+        self.polled = polled;
+        for (id, closed) in std::mem::take(&mut self.again) {
+            self.receive(id, closed, polled);
         }
-        let now = Instant::now();
-        for (key, closed) in std::mem::take(&mut self.again) {
-            self.receive(key, closed, now);
-        }
-        for event in &events {
-            self.event(event, now);
-        }
-        let idle = events.is_empty();
-        self.events = Some(events);
-        if idle && self.asked.is_empty() {
-            self.timers(now);
-            return Ok(());
-        }
-        self.awake = now + AWAKE;
-
-        let fresh = self.relay.refresh(now);
-        self.say_if_lost(&fresh);
-        let mut asked = std::mem::take(&mut self.asked);
-        for (key, asked) in asked.drain(..) {
-            self.answer(key, asked, now);
-        }
-        self.asked = asked;
-        let done: Vec<_> = self.hashing.done().collect();
-        for done in done {
-            self.hashed(done, now);
-        }
-        let done: Vec<_> = self.keeping.done().collect();
-        for kept in done {
-            match kept {
-                Kept::Reserved(number, reserved) => self.reserved(number, reserved, now),
-                Kept::Renewed(renewed) => self.relay.renewed(renewed),
+        let idle = ready.is_empty() && self.inputs.is_empty();
+        for one in ready.drain(..) {
+            match one {
+                Ready::Woken => {}
+                Ready::Accept(i) => self.accept(i, polled),
+                Ready::Read { id, closed } => self.receive(id, closed, polled),
+                Ready::Deaf(id) => self.close(id),
+                Ready::Broken(id) => self.broken(id),
             }
         }
-        self.obey();
+        self.ready = ready;
+        // Everything that was read has come by now: delays count from here.
+        let now = if idle { polled } else { Instant::now() };
+        if !idle {
+            self.answer_all(came, now);
+        }
         self.timers(now);
-        if !self.note_set && self.relay.has_news() {
-            self.note_set = true;
-            self.timers.set(now + NOTE, Timer::Note);
+        self.sign_in(now, SignIns::hash_next);
+        if !self.write_due && self.relay.has_pending() {
+            self.write_due = true;
+            self.timers.set(now + WRITE, Timer::Write);
         }
         Ok(())
     }
 
-    fn timers(&mut self, now: Instant) {
-        // What comes of one may look at the store.
-        if self.timers.next().is_some_and(|at| at <= now) {
-            let fresh = self.relay.refresh(now);
-            self.say_if_lost(&fresh);
+    /// Handles everything that came since the previous turn.
+    fn answer_all(&mut self, came: Instant, now: Instant) {
+        self.awake = now + AWAKE;
+        let refreshed = self.relay.refresh(now);
+        self.housekeeping.store_refreshed(&refreshed);
+        // First, because an answer that does not arrive frees its room for new requests.
+        while let Some(reply) = self.writer.reply() {
+            match reply {
+                WriterReply::Reserved(ticket, reserved) => {
+                    self.decide(now, |one, turn| one.reserved(ticket, reserved, turn));
+                }
+                WriterReply::Renewed(renewed) => self.relay.renewed(renewed),
+            }
         }
-        while let Some(timer) = self.timers.due(now) {
-            self.due(timer, now);
+        let mut inputs = std::mem::take(&mut self.inputs);
+        for (id, input) in inputs.drain(..) {
+            self.answer(id, input, came, now);
+            self.due_answers(now);
+        }
+        self.inputs = inputs;
+        while let Some(result) = self.hash_workers.result() {
+            self.sign_in(now, |one, turn| one.hashed(result, turn));
+            self.due_answers(now);
+        }
+        for signal in self.network.signals() {
+            self.signal(signal, now);
+        }
+        self.replace_program(now);
+    }
+
+    /// Gives something to the sign-ins, and carries out what follows.
+    fn sign_in(&mut self, now: Instant, input: impl FnOnce(&mut SignIns, &mut Turn<'_>)) {
+        let (relay, effects) = (&mut self.relay, &mut self.effects);
+        input(
+            &mut self.sign_ins,
+            &mut Turn {
+                relay,
+                now,
+                effects,
+            },
+        );
+        self.carry_out(now);
+    }
+
+    /// Gives something to the policy decisions, and carries out what follows.
+    fn decide(&mut self, now: Instant, input: impl FnOnce(&mut Decisions, &mut Turn<'_>)) {
+        let (relay, effects) = (&mut self.relay, &mut self.effects);
+        input(
+            &mut self.decisions,
+            &mut Turn {
+                relay,
+                now,
+                effects,
+            },
+        );
+        self.carry_out(now);
+    }
+
+    fn carry_out(&mut self, now: Instant) {
+        while let Some(effect) = self.effects.pop_front() {
+            match effect {
+                Effect::Reply(id, text) => self.send(id, &text),
+                Effect::HangUp(id, why) => {
+                    if self.network.connection(id).is_some() {
+                        self.housekeeping.hung_up(&why, now);
+                        self.close(id);
+                    }
+                }
+                Effect::Next(id) => {
+                    let (relay, effects) = (&mut self.relay, &mut self.effects);
+                    let mut turn = Turn {
+                        relay,
+                        now,
+                        effects,
+                    };
+                    self.decisions.next(id, now, &mut turn);
+                }
+                Effect::Drained(id) => self.drained(id),
+                Effect::Hash(job) => self.hash_workers.check(*job),
+                Effect::OccupyWorker(job, until) => {
+                    self.hash_workers.occupy(*job, until);
+                    self.timers.set(until, Timer::Unoccupied);
+                }
+                Effect::Rehash(upgrade, attempt) => self.hash_workers.upgrade(upgrade, &attempt),
+                Effect::StoreHash(upgrade, hash) => self.writer.upgrade(upgrade, hash),
+                Effect::Reserve(ticket, wanted) => {
+                    let (reservation, counts) = *wanted;
+                    self.writer.reserve(ticket, reservation, counts);
+                }
+                Effect::Timer(at, timer) => self.timers.set(at, timer),
+                Effect::Log(level, line) => self.log.say(level, line),
+            }
         }
     }
 
-    fn event(&mut self, event: &Event, now: Instant) {
-        match event.token() {
-            WAKER => {}
-            Token(n) if n < LISTENERS => self.signals[n - SIGNALS].came = true,
-            Token(n) if n < CONNECTIONS => self.accept(n - LISTENERS, now),
-            Token(n) => {
-                let number = n - CONNECTIONS;
-                let Some(connection) = self.connections.get_mut(number) else {
+    fn accept(&mut self, i: usize, now: Instant) {
+        while self.stopping.is_none() {
+            match self.network.accept(i) {
+                Ok((stream, protocol)) => self.welcome(stream, protocol, now),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(e) => {
+                    self.log
+                        .say(Level::Error, format!("cannot accept a connection: {e}"));
+                    self.make_room();
+                    if !self.accept_due {
+                        self.accept_due = true;
+                        self.timers.set(now + ACCEPT_AGAIN, Timer::Accept);
+                    }
                     return;
-                };
-                let key = Key {
-                    number,
-                    serial: connection.serial,
-                };
-                let sent = !event.is_writable()
-                    || connection.is_sent()
-                    || connection
-                        .send_rest(self.poll.registry(), event.token())
-                        .is_ok();
-                if event.is_error() || !sent {
-                    self.close(key);
-                } else if event.is_readable() || event.is_read_closed() {
-                    self.receive(key, event.is_read_closed(), now);
                 }
             }
         }
     }
 
-    fn answer(&mut self, key: Key, asked: Asked, now: Instant) {
+    fn welcome(&mut self, stream: Stream, protocol: Protocol, now: Instant) {
+        if self.network.is_full() {
+            self.make_room();
+        }
+        let peer = match protocol {
+            Protocol::Auth => None,
+            Protocol::Policy => stream.peer(),
+        };
+        let Some(id) = self.network.add(stream, protocol, now) else {
+            return;
+        };
+        match protocol {
+            Protocol::Auth => {
+                let mut cookie = [0; 16];
+                // It need not be secret, only new.
+                let _ = (self.world.random)(&mut cookie);
+                let cookie = u128::from_le_bytes(cookie);
+                let pid = std::process::id();
+                self.sign_in(now, |one, turn| one.connected(id, pid, cookie, turn));
+            }
+            Protocol::Policy => self.decisions.connected(id, peer),
+        }
+    }
+
+    fn make_room(&mut self) {
+        let state = |id, protocol| self.state(id, protocol);
+        if let Some(id) = self.network.idlest(Instant::now(), state) {
+            self.close(id);
+        }
+    }
+
+    fn state(&self, id: ConnectionId, protocol: Protocol) -> ClientState {
+        match protocol {
+            Protocol::Auth => self.sign_ins.state(id),
+            Protocol::Policy => self.decisions.state(id),
+        }
+    }
+
+    fn receive(&mut self, id: ConnectionId, closed: bool, now: Instant) {
+        let (sign_ins, decisions) = (&mut self.sign_ins, &mut self.decisions);
+        let inputs = &mut self.inputs;
+        let before = inputs.len();
+        let received = self.network.receive(id, closed, now, |protocol, line| {
+            let input = match protocol {
+                Protocol::Auth => match sign_ins.line(id, line, now) {
+                    None => return true,
+                    Some(AuthStep::HangUp(why)) => Input::HangUp(why),
+                    Some(step) => Input::Auth(step),
+                },
+                Protocol::Policy => match decisions.line(id, line) {
+                    Ok(false) => return true,
+                    Ok(true) => Input::Policy,
+                    Err(why) => Input::HangUp(why),
+                },
+            };
+            let go_on = !matches!(input, Input::HangUp(_));
+            inputs.push((id, input));
+            go_on
+        });
+        let Some((received, connection)) = received else {
+            return;
+        };
+        let protocol = connection.protocol;
+        if received == Received::TooLong {
+            inputs.push((id, Input::HangUp("a line is too long")));
+        }
+        let nothing = inputs.len() == before;
+        let gone = match protocol {
+            // Exim hangs up when its client has given up.
+            Protocol::Auth => connection.ended,
+            Protocol::Policy => {
+                connection.ended && decisions.is_drained(id) && !connection.finished
+            }
+        };
+        if self.stopping.is_some() && nothing && self.state(id, protocol) == ClientState::Idle {
+            self.close(id);
+        } else if received == Received::Broken {
+            self.inputs.truncate(before);
+            self.broken(id);
+        } else if gone {
+            self.inputs.truncate(before);
+            self.close(id);
+        } else if received == Received::More {
+            self.again.push((id, closed));
+        }
+    }
+
+    fn answer(&mut self, id: ConnectionId, input: Input, came: Instant, now: Instant) {
         if self.stopping.is_some() {
-            // Not looked at any more; but what was asked before is answered.
-            if self
-                .connection(key)
-                .is_some_and(|connection| connection.busy == 0)
-            {
-                self.close(key);
+            // Requests are not handled any more; those in progress are answered.
+            let protocol = self.network.connection(id).map(|one| one.protocol);
+            if protocol.is_some_and(|protocol| self.state(id, protocol) != ClientState::Busy) {
+                self.close(id);
             }
             return;
         }
-        match asked {
-            Asked::Auth(step) => self.step(key, step, now),
-            Asked::Policy => self.next_ruling(key, now),
-            Asked::HangUp(why) => self.hang_up(key, why),
+        match input {
+            Input::Auth(step) => self.sign_in(now, |one, turn| one.handle(id, step, came, turn)),
+            Input::Policy => self.decide(now, |one, turn| one.next(id, came, turn)),
+            Input::HangUp(why) => self.decide(now, |_, turn| turn.hang_up(id, why)),
+        }
+    }
+
+    fn send(&mut self, id: ConnectionId, answer: &str) {
+        if !self.network.send(id, answer) {
+            self.decisions.not_sent(id, &mut self.relay);
+            self.close(id);
+        }
+    }
+
+    /// Handles the end of all requests of a connection.
+    fn drained(&mut self, id: ConnectionId) {
+        let has_counted = self.decisions.has_counted(id);
+        if let Some(connection) = self.network.connection(id)
+            && connection.ended
+        {
+            match connection.finish(has_counted) {
+                Ok(true) => {}
+                Ok(false) => self.close(id),
+                Err(_) => self.broken(id),
+            }
+        }
+    }
+
+    /// Handles a broken connection: the last answer did not arrive.
+    fn broken(&mut self, id: ConnectionId) {
+        self.disconnect(id, false);
+    }
+
+    fn close(&mut self, id: ConnectionId) {
+        self.disconnect(id, true);
+    }
+
+    fn disconnect(&mut self, id: ConnectionId, may_arrive: bool) {
+        let Some(connection) = self.network.remove(id) else {
+            return;
+        };
+        match connection.protocol {
+            Protocol::Auth => self.sign_ins.disconnected(id, &mut self.relay),
+            Protocol::Policy => {
+                let arrived = may_arrive && connection.is_sent();
+                self.decisions.disconnected(id, arrived, &mut self.relay);
+            }
+        }
+    }
+
+    fn due_answers(&mut self, now: Instant) {
+        while let Some(timer) = self.timers.due_answer() {
+            self.due(timer, now);
+        }
+    }
+
+    fn timers(&mut self, now: Instant) {
+        self.due_answers(now);
+        // The others may read the store.
+        if self.timers.next().is_some_and(|at| at <= now) {
+            let refreshed = self.relay.refresh(now);
+            self.housekeeping.store_refreshed(&refreshed);
+        }
+        while let Some(timer) = self.timers.due(now) {
+            self.due(timer, now);
+            self.due_answers(now);
         }
     }
 
     fn due(&mut self, timer: Timer, now: Instant) {
         match timer {
-            Timer::Refuse(slot) => self.refuse(slot),
-            Timer::GiveUp(slot) => self.give_up(slot, "no answer in time"),
-            Timer::SignInAgain(slot) => self.sign_in(slot, None, now),
-            Timer::RuleAgain(slot) => self.rule_again(slot, now),
-            Timer::ReserveAgain(slot) => self.reserve_again(slot),
-            Timer::GiveUpRuling(slot) => self.give_up_ruling(slot),
-            Timer::Note => {
-                self.note_set = false;
-                self.note(self.stopping.is_none());
+            Timer::Refuse(ticket) => self.sign_in(now, |one, turn| one.refuse(ticket, turn)),
+            Timer::GiveUp(ticket) => {
+                self.sign_in(now, |one, turn| {
+                    one.give_up(ticket, "no answer in time", turn);
+                });
+            }
+            // Each turn ends with `SignIns::hash_next`.
+            Timer::HashNext => {}
+            Timer::Unoccupied => {
+                for result in self.hash_workers.unoccupied(now) {
+                    self.sign_in(now, |one, turn| one.hashed(result, turn));
+                }
+            }
+            Timer::SignInAgain(ticket) => {
+                self.sign_in(now, |one, turn| one.decide(ticket, None, turn));
+            }
+            Timer::DecideAgain(ticket) => {
+                self.decide(now, |one, turn| one.decide_again(ticket, turn));
+            }
+            Timer::ReserveAgain(ticket) => {
+                self.decide(now, |one, turn| one.reserve_again(ticket, turn));
+            }
+            Timer::GiveUpRequest(ticket) => {
+                self.decide(now, |one, turn| one.give_up(ticket, turn));
+            }
+            Timer::Write => {
+                self.write_due = false;
+                self.write(self.stopping.is_none());
             }
             Timer::Report => self.report(now),
             Timer::Accept => {
-                for i in 0..self.open.len() {
+                self.accept_due = false;
+                for i in 0..self.network.listeners() {
                     self.accept(i, now);
                 }
             }
         }
     }
 
-    /// After the loop: everything that can be written down is.
+    /// Gives the writer what is to be written, and releases the leases. Busy users get new
+    /// ones while there is `more` to come.
+    fn write(&mut self, more: bool) {
+        let busy = if more {
+            self.relay.release_to_renew()
+        } else {
+            self.relay.release_leases();
+            Vec::new()
+        };
+        self.housekeeping.remembering(&self.relay.remembering());
+        let pending = self.relay.take_pending();
+        if pending.lost > 0 {
+            let lost = count(pending.lost, "refused sign-in");
+            self.log
+                .say(Level::Warning, format!("too many to write down: {lost}"));
+        }
+        self.writer.note(pending, busy);
+    }
+
+    fn report(&mut self, now: Instant) {
+        let often = self.housekeeping.report(
+            self.network.len(),
+            self.sign_ins.len(),
+            self.relay.remembering().passwords,
+        );
+        self.timers.set(now + often, Timer::Report);
+        self.rebind_removed(now);
+        // Removes old counts and refusals where nothing new is written.
+        self.writer.note(PendingWrites::default(), Vec::new());
+    }
+
+    fn rebind_removed(&mut self, now: Instant) {
+        if self.stopping.is_none() {
+            for (stream, protocol) in self.network.rebind_removed(&self.log) {
+                self.welcome(stream, protocol, now);
+            }
+        }
+    }
+
+    fn signal(&mut self, number: i32, now: Instant) {
+        match number {
+            SIGHUP => {
+                self.relay.reload();
+                let line = "reading the store and its settings again";
+                self.log.say(Level::Info, line.into());
+                self.rebind_removed(now);
+            }
+            SIGUSR2 => {
+                if self.stopping.is_none() && self.program_check.is_none() {
+                    let waker = Arc::clone(&self.waker);
+                    self.program_check = Some(ProgramCheck::start(waker));
+                }
+            }
+            _ => {
+                // Even if it was about to restart.
+                self.restart = None;
+                self.stop_accepting("stopping", now);
+            }
+        }
+    }
+
+    /// Stops for the new program if it can start, and otherwise continues.
+    fn replace_program(&mut self, now: Instant) {
+        let Some(checked) = self.program_check.as_ref().and_then(ProgramCheck::result) else {
+            return;
+        };
+        self.program_check = None;
+        match checked {
+            Ok(program) if self.stopping.is_none() => {
+                self.restart = Some(program);
+                self.stop_accepting("restarting", now);
+            }
+            Ok(_) => {}
+            Err(error) => self.log.say(
+                Level::Error,
+                format!("not restarted; this program keeps running: {error}"),
+            ),
+        }
+    }
+
+    fn stop_accepting(&mut self, word: &str, now: Instant) {
+        if self.stopping.is_some() {
+            return;
+        }
+        self.log
+            .say(Level::Info, format!("{word}: answering who has asked"));
+        notify(&[if self.restart.is_some() {
+            NotifyState::Reloading
+        } else {
+            NotifyState::Stopping
+        }]);
+        self.stopping = Some(Stopping {
+            answers: now + DRAIN,
+            handshakes: now + HANDSHAKE,
+        });
+        self.network.stop_accepting();
+        // Delayed refusals are answered now: others wait to connect.
+        self.sign_in(now, SignIns::refuse_all);
+        let all = self.network.connections();
+        let idle = all.filter(|(id, protocol)| self.state(*id, *protocol) == ClientState::Idle);
+        let idle: Vec<_> = idle.map(|(id, _)| id).collect();
+        for id in idle {
+            self.close(id);
+        }
+    }
+
+    /// Writes everything that can be written, and ends.
     pub fn stop(mut self, outcome: Result<()>) -> Result<End> {
-        self.note(false);
-        self.connections.clear();
-        self.hashing.stop();
-        self.keeping.stop();
+        self.write(false);
+        self.network.close_connections();
+        self.hash_workers.stop();
+        self.writer.stop();
         self.log.say(Level::Info, "stopped".into());
         outcome?;
-        if self.restart {
-            let listeners = self.open.into_iter().map(Open::into_listener).collect();
-            return Ok(End::Restart(Restart { listeners }));
+        // One that came after the last turn would be lost.
+        let ends = self.network.signal_ends();
+        if let Some(program) = self.restart.filter(|_| !ends) {
+            return Ok(End::Restart(Restart {
+                listeners: self.network.into_listeners(),
+                program,
+            }));
         }
-        for open in self.open {
-            open.close();
-        }
+        self.network.close();
         Ok(End::Stopped)
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn system(error: io::Error) -> Error {
-    Error::System(format!("cannot wait for connections: {error}"))
 }

@@ -1,87 +1,66 @@
-//! What the system tells us: stop, start anew, read the settings again.
+//! The signals of the system, as events of the loop: stop, restart, read the settings again.
 
 use std::io::{self, Read as _};
-use std::os::unix::net::UnixStream as StdUnixStream;
-use std::time::Instant;
+use std::os::unix::net::UnixStream as PipeEnd;
 
 use mio::net::UnixStream;
-use sd_notify::NotifyState;
-use signal_hook::consts::{SIGHUP, SIGUSR2};
+use mio::{Interest, Registry, Token};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 
-use super::log::Level;
-use super::reports::notify;
-use super::server::{DRAIN, HANDSHAKE, Key, Server};
+/// The signals that the server handles, as events of its loop.
+pub struct Signals(Vec<Signal>);
 
-pub struct Signal {
-    pub number: i32,
-    pub pipe: UnixStream,
-    pub came: bool,
+struct Signal {
+    number: i32,
+    pipe: UnixStream,
+    came: bool,
 }
 
-impl Server {
-    /// Does what signals of this turn ask for; who asked before them was answered.
-    pub(super) fn obey(&mut self) {
-        for i in 0..self.signals.len() {
-            if std::mem::take(&mut self.signals[i].came) {
-                let mut buffer = [0; 16];
-                while matches!(self.signals[i].pipe.read(&mut buffer), Ok(n) if n > 0) {}
-                self.signal(self.signals[i].number);
-            }
-        }
-    }
-
-    fn signal(&mut self, number: i32) {
-        match number {
-            SIGHUP => {
-                self.relay.reload();
-                let line = "reading the store and its settings again";
-                self.log.say(Level::Info, line.into());
-            }
-            SIGUSR2 => {
-                self.restart = true;
-                self.stop_accepting("restarting");
-            }
-            _ => self.stop_accepting("stopping"),
-        }
-    }
-
-    fn stop_accepting(&mut self, word: &str) {
-        if self.stopping.is_some() {
-            return;
-        }
-        self.log
-            .say(Level::Info, format!("{word}: answering who has asked"));
-        notify(&[if self.restart {
-            NotifyState::Reloading
-        } else {
-            NotifyState::Stopping
-        }]);
-        let now = Instant::now();
-        self.stopping = Some(now + DRAIN);
-        self.greeting = now + HANDSHAKE;
-        for open in &mut self.open {
-            open.deregister(self.poll.registry());
-        }
-        // Whoever waits to be told "wrong" is told now: others wait to come in.
-        self.refuse_all();
-        let idle: Vec<_> = self
-            .connections
-            .iter()
-            .filter(|(_, connection)| connection.is_idle())
-            .map(|(number, connection)| Key {
+impl Signals {
+    /// Listens to all signals, with the tokens from `first` on.
+    pub fn listen(registry: &Registry, first: usize) -> io::Result<Self> {
+        let mut signals = Vec::new();
+        for (i, number) in [SIGTERM, SIGINT, SIGHUP, SIGUSR2].into_iter().enumerate() {
+            let mut pipe = signal_pipe(number)?;
+            registry.register(&mut pipe, Token(first + i), Interest::READABLE)?;
+            signals.push(Signal {
                 number,
-                serial: connection.serial,
-            })
-            .collect();
-        for key in idle {
-            self.close(key);
+                pipe,
+                came: false,
+            });
         }
+        Ok(Self(signals))
+    }
+
+    /// Notes that the pipe of this signal is readable.
+    pub fn came(&mut self, i: usize) {
+        self.0[i].came = true;
+    }
+
+    /// Returns the signals that have come since the last call.
+    pub fn take(&mut self) -> Vec<i32> {
+        let came = self.0.iter_mut().filter(|signal| signal.came);
+        came.map(|signal| {
+            signal.came = false;
+            let mut buffer = [0; 16];
+            while matches!(signal.pipe.read(&mut buffer), Ok(n) if n > 0) {}
+            signal.number
+        })
+        .collect()
+    }
+
+    /// Returns whether a signal to stop has come since then.
+    pub fn ends(&mut self) -> bool {
+        self.0.iter_mut().any(|signal| {
+            let end = matches!(signal.number, SIGTERM | SIGINT);
+            end && matches!(signal.pipe.read(&mut [0; 16]), Ok(n) if n > 0)
+        })
     }
 }
 
-/// Wakes the loop when the signal comes.
-pub(super) fn signal_pipe(signal: i32) -> io::Result<UnixStream> {
-    let (ours, theirs) = StdUnixStream::pair()?;
+/// Returns a pipe that becomes readable when the signal comes.
+fn signal_pipe(signal: i32) -> io::Result<UnixStream> {
+    let (ours, theirs) = PipeEnd::pair()?;
     ours.set_nonblocking(true)?;
     signal_hook::low_level::pipe::register(signal, theirs)?;
     Ok(UnixStream::from_std(ours))

@@ -1,22 +1,23 @@
-//! Listening: on sockets of our own, on those a service manager passed on, and
-//! on those we passed on to ourselves (see `restart`).
+//! The sockets that serve listens on: its own, those that a service manager passed on, and
+//! those inherited over a restart (see `restart`).
 
-use std::fs;
+use std::ffi::OsStr;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use listenfd::ListenFd;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::socket::{Backlog, listen};
-use nix::unistd::{Group, User};
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::geteuid;
 
+use super::socket_files::{file_id, is_free};
+use super::socket_spec::SocketSpec;
 use crate::error::{Error, Result};
-use crate::model::text::invalid;
+use crate::files::{self, Folder};
 
 /// What is spoken on a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,63 +26,22 @@ pub enum Protocol {
     Policy,
 }
 
-/// A socket, and who may use it: `PATH[,mode=0660][,owner=NAME][,group=NAME]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SocketSpec {
-    pub path: PathBuf,
-    mode: u32,
-    owner: Option<String>,
-    group: Option<String>,
-}
-
+/// A socket that accepts connections.
 pub struct Listener {
     pub protocol: Protocol,
     pub socket: Socket,
     /// Ours to remove.
     pub path: Option<PathBuf>,
+    /// Device and inode of the socket's file.
+    pub(super) file: Option<(u64, u64)>,
+    /// How to bind it again.
+    pub(super) spec: Option<SocketSpec>,
 }
 
+/// The kinds of sockets.
 pub enum Socket {
     Unix(UnixListener),
     Tcp(TcpListener),
-}
-
-/// Postfix connects without waiting, and a full backlog is fatal to it.
-const BACKLOG: i32 = 4096;
-const MODE: u32 = 0o660;
-
-impl FromStr for SocketSpec {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        const RULE: &str = "a path, and if need be ,mode=0660 ,owner=NAME ,group=NAME after it";
-        let wrong = || invalid("socket", text, RULE);
-        let mut parts = text.split(',');
-        let path = parts
-            .next()
-            .filter(|path| !path.is_empty())
-            .ok_or_else(wrong)?;
-        let mut spec = Self {
-            path: path.into(),
-            mode: MODE,
-            owner: None,
-            group: None,
-        };
-        for part in parts {
-            match part.split_once('=') {
-                Some(("mode", mode)) => {
-                    spec.mode = u32::from_str_radix(mode, 8)
-                        .ok()
-                        .filter(|mode| *mode <= 0o777)
-                        .ok_or_else(wrong)?;
-                }
-                Some(("owner", name)) => spec.owner = Some(name.to_owned()),
-                Some(("group", name)) => spec.group = Some(name.to_owned()),
-                _ => return Err(wrong()),
-            }
-        }
-        Ok(spec)
-    }
 }
 
 impl AsFd for Socket {
@@ -94,38 +54,64 @@ impl AsFd for Socket {
 }
 
 impl Listener {
-    /// Beside its path and then renamed over it, so that nobody finds it
-    /// missing, or with other rights than it is to have.
+    /// Binds a socket beside its path and renames it over the path, so that it is
+    /// never missing and never has the wrong permissions.
     pub fn bind(protocol: Protocol, spec: &SocketSpec) -> Result<Self> {
-        let path = std::path::absolute(&spec.path).map_err(|e| cannot(&spec.path, &e))?;
-        let failed = |e: io::Error| cannot(&path, &e);
-        match fs::symlink_metadata(&path) {
-            Ok(found) if !is_socket(&found) => {
-                return Err(Error::Socket(format!(
-                    "{} exists and is no socket",
-                    path.display()
-                )));
-            }
-            Ok(_) if UnixStream::connect(&path).is_ok() => {
-                return Err(Error::Socket(format!(
-                    "somebody answers on {} already",
-                    path.display()
-                )));
-            }
-            _ => {}
+        let failed = |e: io::Error| cannot(&spec.path, &e);
+        let path = std::path::absolute(&spec.path).map_err(failed)?;
+        let (folder, name) = Folder::of(&path).map_err(failed)?;
+        folder.refuse_exchanged().map_err(failed)?;
+        // A socket is bound to a path, not to a descriptor.
+        if let Some(at) = folder.exchangeable_at().filter(|at| *at != folder.path())
+            && geteuid().is_root()
+        {
+            return Err(Error::Socket(format!(
+                "cannot listen on {} as root: other users can write {}; run serve as its owner",
+                path.display(),
+                at.display()
+            )));
         }
-        let mut beside = path.clone().into_os_string();
-        beside.push(bound_suffix());
-        let beside = PathBuf::from(beside);
-        let socket = UnixListener::bind(&beside).map_err(failed)?;
-        let ready = spec
-            .set_rights(&beside)
-            .and_then(|()| fs::rename(&beside, &path).map_err(failed));
+        match folder.find(&name).map_err(failed)? {
+            Some(found) if !files::is_socket(&found) => {
+                return Err(Error::Socket(format!(
+                    "{} exists and is not a socket",
+                    path.display()
+                )));
+            }
+            Some(_) if answers(&folder, &name) => {
+                return Err(Error::Socket(format!(
+                    "another process already answers on {}",
+                    path.display()
+                )));
+            }
+            _ => is_free(&path)?,
+        }
+        let suffixed = |path: &OsStr| {
+            let mut path = path.to_owned();
+            path.push(bound_suffix());
+            path
+        };
+        let beside = suffixed(&name);
+        let rights = spec.rights()?;
+        let socket = {
+            let _mask = UmaskHeld::set(!spec.mode);
+            UnixListener::bind(suffixed(path.as_os_str())).map_err(failed)?
+        };
+        let ready = rights
+            .give(&folder, &beside)
+            .and_then(|()| folder.rename(&beside, &name));
         if let Err(error) = ready {
-            let _ = fs::remove_file(&beside);
-            return Err(error);
+            let _ = folder.remove(&beside);
+            return Err(failed(error));
         }
-        Self::new(protocol, Socket::Unix(socket), Some(path))
+        let listener = Self::new(protocol, Socket::Unix(socket), Some(path))?;
+        Ok(listener.by(spec))
+    }
+
+    /// Sets how to bind it again, if it is our own.
+    pub fn by(mut self, spec: &SocketSpec) -> Self {
+        self.spec = self.path.is_some().then(|| spec.clone());
+        self
     }
 
     /// Only for this machine: what is spoken there is not encrypted.
@@ -140,7 +126,7 @@ impl Listener {
         Self::new(protocol, Socket::Tcp(socket), None)
     }
 
-    /// What was passed on to this process, by its names.
+    /// Returns the sockets that were passed on to this process, by their names.
     /// <https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html>
     pub fn inherited() -> Result<Vec<Self>> {
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
@@ -185,20 +171,25 @@ impl Listener {
 
     fn new(protocol: Protocol, socket: Socket, path: Option<PathBuf>) -> Result<Self> {
         let failed = |e: io::Error| Error::Socket(format!("cannot listen: {e}"));
-        let backlog = Backlog::new(BACKLOG).map_err(|e| failed(e.into()))?;
-        listen(&socket, backlog).map_err(|e| failed(e.into()))?;
+        // Postfix connects without waiting, and a full backlog is fatal to it.
+        listen(&socket, Backlog::MAXALLOWABLE).map_err(|e| failed(e.into()))?;
         match &socket {
             Socket::Unix(socket) => socket.set_nonblocking(true),
             Socket::Tcp(socket) => socket.set_nonblocking(true),
         }
         .map_err(failed)?;
-        Ok(Self {
+        let mut listener = Self {
             protocol,
             socket,
             path,
-        })
+            file: None,
+            spec: None,
+        };
+        listener.file = listener.named_path().as_deref().and_then(file_id);
+        Ok(listener)
     }
 
+    /// Returns whether it is the socket of this path.
     pub fn is_at(&self, path: &Path) -> bool {
         let path = std::path::absolute(path).ok();
         let bound = match &self.socket {
@@ -208,6 +199,7 @@ impl Listener {
         path.is_some() && (path == self.path || path == bound)
     }
 
+    /// Returns whether it is the socket of this address.
     pub fn is_on(&self, address: SocketAddr) -> bool {
         match &self.socket {
             Socket::Unix(_) => false,
@@ -215,7 +207,7 @@ impl Listener {
         }
     }
 
-    /// Where it listens.
+    /// Returns where it listens, for messages.
     pub fn name(&self) -> String {
         match &self.socket {
             Socket::Unix(socket) => self
@@ -230,28 +222,25 @@ impl Listener {
     }
 }
 
-impl SocketSpec {
-    fn set_rights(&self, path: &Path) -> Result<()> {
-        let no_such =
-            |kind: &str, name: &str| Error::Socket(format!("there is no {kind} '{name}'"));
-        let owner = self.owner.as_ref().map(|name| match User::from_name(name) {
-            Ok(Some(user)) => Ok(user.uid.as_raw()),
-            _ => Err(no_such("user", name)),
-        });
-        let group = self
-            .group
-            .as_ref()
-            .map(|name| match Group::from_name(name) {
-                Ok(Some(group)) => Ok(group.gid.as_raw()),
-                _ => Err(no_such("group", name)),
-            });
-        let (owner, group) = (owner.transpose()?, group.transpose()?);
-        if owner.is_some() || group.is_some() {
-            chown(path, owner, group).map_err(|e| cannot(&self.path, &e))?;
-        }
-        fs::set_permissions(path, fs::Permissions::from_mode(self.mode))
-            .map_err(|e| cannot(&self.path, &e))
+/// A new socket gets all permissions that the umask leaves.
+struct UmaskHeld(Mode);
+
+impl UmaskHeld {
+    fn set(mask: u32) -> Self {
+        Self(umask(Mode::from_bits_truncate(mask & 0o777)))
     }
+}
+
+impl Drop for UmaskHeld {
+    fn drop(&mut self) {
+        umask(self.0);
+    }
+}
+
+/// Returns whether a process listens on the socket of this name.
+fn answers(folder: &Folder, name: &OsStr) -> bool {
+    let socket = folder.handle(name);
+    socket.is_ok_and(|socket| UnixStream::connect(files::descriptor_path(&socket)).is_ok())
 }
 
 /// What a socket of this process is bound to ends with this; then it is renamed.
@@ -259,11 +248,12 @@ fn bound_suffix() -> String {
     format!(".{}", std::process::id())
 }
 
-fn bound_to(socket: &UnixListener) -> Option<PathBuf> {
+/// Returns the path that a socket was bound to; `None` if it has none.
+pub fn bound_to(socket: &UnixListener) -> Option<PathBuf> {
     Some(socket.local_addr().ok()?.as_pathname()?.to_owned())
 }
 
-/// The path of a socket that this process made before it was run anew.
+/// Returns the path of a socket that this process made before a restart.
 fn own_path(socket: &Socket) -> Option<PathBuf> {
     let Socket::Unix(socket) = socket else {
         return None;
@@ -272,42 +262,23 @@ fn own_path(socket: &Socket) -> Option<PathBuf> {
     Some(bound.to_str()?.strip_suffix(&bound_suffix())?.into())
 }
 
-/// Removes a socket that is closed, unless another process has put its own
-/// there.
+/// Removes a closed socket, unless another process has put its own there.
 pub fn remove(path: &Path) {
-    let is_socket = fs::symlink_metadata(path).is_ok_and(|found| is_socket(&found));
-    if is_socket && UnixStream::connect(path).is_err() {
-        let _ = fs::remove_file(path);
+    let Ok((folder, name)) = Folder::of(path) else {
+        return;
+    };
+    let is_socket = || {
+        folder
+            .find(&name)
+            .ok()
+            .flatten()
+            .is_some_and(|found| files::is_socket(&found))
+    };
+    if is_socket() && !answers(&folder, &name) {
+        let _ = folder.remove(&name);
     }
-}
-
-fn is_socket(found: &fs::Metadata) -> bool {
-    const TYPE: u32 = 0o170_000;
-    const SOCKET: u32 = 0o140_000;
-    found.mode() & TYPE == SOCKET
 }
 
 fn cannot(path: &Path, error: &io::Error) -> Error {
     Error::Socket(format!("cannot listen on {}: {error}", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sockets_are_paths_with_rights() {
-        let spec: SocketSpec = "/run/x,mode=0666,group=postfix".parse().unwrap();
-        assert_eq!((spec.mode, spec.group.as_deref()), (0o666, Some("postfix")));
-        for bad in [
-            "",
-            ",mode=0660",
-            "/x,mode=999",
-            "/x,mode=7777",
-            "/x,user=a",
-            "/x,",
-        ] {
-            assert!(bad.parse::<SocketSpec>().is_err(), "{bad:?}");
-        }
-    }
 }

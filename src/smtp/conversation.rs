@@ -1,57 +1,44 @@
-//! What is said to the server, by lettre's client.
+//! The commands of a session and the replies to them (RFC 5321, 3207, 4954).
 
-use std::error::Error as _;
+use std::io::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lettre::message::header::{ContentType, MIME_VERSION_1_0};
-#[expect(deprecated, reason = "the only way to forget what came in clear")]
-use lettre::transport::smtp::client::AsyncNetworkStream;
-use lettre::transport::smtp::client::AsyncSmtpConnection;
-use lettre::transport::smtp::commands::{Data, Ehlo, Rcpt, Starttls};
-use lettre::transport::smtp::extension::ClientId;
-use lettre::transport::smtp::response::Response;
-use lettre::transport::smtp::{Error as Failure, commands};
 use lettre::{Address, Message};
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use super::reach::{Log, Outcome};
-use super::wire::{Stream, Wire};
-use super::{Content, Errand, Mail};
+use super::log::{Outcome, VisitLog};
+use super::stream::{DeadlineStream, Lines, ReplyReader, SmtpStream, timed_out};
+use super::visit::{Content, Errand, Mail};
 use crate::error::Error;
 use crate::model::mailbox::Mailbox;
 use crate::model::name::HostName;
-use crate::model::session::{Fault, Reply, Stage};
+use crate::model::smtp_session::{Fault, Stage};
 
-/// To say goodbye is no duty.
+/// How long the answer to QUIT is awaited.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Nobody's: RFC 2606 §2.
+/// Reserved by RFC 2606 §2: no user has them.
 const MADE_UP: (&str, &str) = (
     "without-tls@smtpcred.invalid",
     "made up, to see what becomes of it",
 );
 
-/// Of a line that should be shorter, in characters.
-const SHOWN: usize = 80;
-
+/// A session with a server, from its greeting on.
 pub struct Conversation {
-    smtp: AsyncSmtpConnection,
-    wire: Wire,
-    hello: ClientId,
+    stream: SmtpStream,
+    replies: ReplyReader,
     offers: Offers,
     patience: Duration,
 }
 
-/// What EHLO is answered with, in any case: RFC 5321 §4.1.1.1.
+/// What the answer to EHLO offers, in any case (RFC 5321 §4.1.1.1).
 struct Offers {
     starttls: bool,
     mechanism: Option<Mechanism>,
-    /// The line that says so.
+    /// The line with the mechanisms.
     auth: Option<String>,
 }
 
@@ -63,7 +50,7 @@ enum Mechanism {
 
 impl Offers {
     /// From lines without their code.
-    fn read<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
+    fn parse<'a>(lines: impl IntoIterator<Item = &'a str>) -> Self {
         let mut offers = Self {
             starttls: false,
             mechanism: None,
@@ -75,14 +62,12 @@ impl Offers {
             match words.next() {
                 Some("STARTTLS") => offers.starttls = true,
                 Some("AUTH") => {
-                    let mut words = words.collect::<Vec<_>>().into_iter();
+                    let names: Vec<_> = words.collect();
                     offers.auth = Some(line.trim().to_owned());
-                    offers.mechanism = if words.clone().any(|word| word == "PLAIN") {
+                    offers.mechanism = if names.contains(&"PLAIN") {
                         Some(Mechanism::Plain)
                     } else {
-                        words
-                            .any(|word| word == "LOGIN")
-                            .then_some(Mechanism::Login)
+                        names.contains(&"LOGIN").then_some(Mechanism::Login)
                     };
                 }
                 _ => {}
@@ -93,122 +78,106 @@ impl Offers {
 }
 
 impl Conversation {
-    /// Hears the greeting, and says EHLO.
-    pub async fn begin(wire: Wire, patience: Duration, log: &mut Log<'_>) -> Outcome<Self> {
-        let hello = hello();
-        // lettre does both in one.
-        let begun = AsyncSmtpConnection::connect_with_transport(Box::new(wire.clone()), &hello);
-        let begun = timeout(patience, begun).await;
-        let heard = wire.heard();
-        let greeting = heard.text.lines().next().unwrap_or_default().to_owned();
-        let stage = match heard.replies {
-            0 => Stage::Greeting,
-            _ if !greeting.starts_with('2') => Stage::Greeting,
-            _ => Stage::Hello,
-        };
-        let (code, rest) = greeting.split_at_checked(3).unwrap_or_default();
-        let is_smtp = code.bytes().all(|byte| byte.is_ascii_digit())
-            && (rest.is_empty() || rest.starts_with([' ', '-']));
-        if !(matches!(begun, Ok(Ok(_))) || greeting.is_empty() || is_smtp) {
-            let shown: String = greeting.chars().take(SHOWN).collect();
-            return Err(Fault::Protocol(stage, format!("it greets with {shown}")).into());
-        }
-        let smtp = heeded(stage, &wire, begun)?;
-        if heard.replies > 2 {
-            return Err(too_much(Stage::Hello).into());
-        }
-        log.step(Stage::Greeting, greeting)?;
-        let offered = heard
-            .text
-            .lines()
-            .filter_map(|line| line.strip_prefix("250"));
-        Ok(Self {
-            offers: Offers::read(offered.filter_map(|line| line.get(1..))),
-            smtp,
-            wire,
-            hello,
+    /// Reads the greeting and sends EHLO.
+    pub fn begin(stream: SmtpStream, patience: Duration, log: &mut VisitLog<'_>) -> Outcome<Self> {
+        let mut session = Self {
+            stream,
+            replies: ReplyReader::default(),
+            offers: Offers::parse([]),
             patience,
-        })
+        };
+        session.stream.set_patience(patience);
+        let greeting = session.reply(Stage::Greeting, "2")?;
+        session.expect_no_more(Stage::Greeting)?;
+        let first = greeting.text.first().map_or("", String::as_str);
+        log.step(Stage::Greeting, format!("{} {first}", greeting.code))?;
+        session.ehlo()?;
+        Ok(session)
     }
 
+    fn ehlo(&mut self) -> Outcome<()> {
+        let reply = self.command(Stage::Hello, "250", &format!("EHLO {}", own_name()))?;
+        self.offers = Offers::parse(reply.text.iter().map(String::as_str));
+        Ok(())
+    }
+
+    /// Returns whether the server offers a mechanism that sends a password.
     pub fn offers_sign_in(&self) -> bool {
         self.offers.mechanism.is_some()
     }
 
-    /// Asks for TLS; the stream has to become encrypted before anything else is said.
-    pub async fn starttls(&mut self, log: &mut Log<'_>) -> Outcome<TcpStream> {
+    /// Asks for TLS, and returns the connection to be encrypted before anything else is
+    /// sent. What was received in clear is forgotten (RFC 3207 §4.2).
+    pub fn starttls(mut self, log: &mut VisitLog<'_>) -> Outcome<DeadlineStream> {
         if !self.offers.starttls {
             return Err(Fault::NoStartTls.into());
         }
-        let reply = self.say(Stage::StartTls, "220", Starttls).await?;
-        log.step(Stage::StartTls, words(&reply))?;
-        match self.wire.take() {
-            Stream::Plain(stream) => Ok(stream),
-            other => {
-                self.wire.put(other);
+        let reply = self.command(Stage::StartTls, "220", "STARTTLS")?;
+        log.step(Stage::StartTls, reply.words())?;
+        match self.stream {
+            SmtpStream::Plain(stream) => Ok(stream),
+            SmtpStream::Tls(_) => {
                 Err(Error::System("the connection is encrypted already".into()).into())
             }
         }
     }
 
-    /// What was said in clear counts no more: RFC 3207 §4.2, and what was not read of
-    /// it could be anybody's.
-    pub async fn encrypted(&mut self, stream: Stream, log: &mut Log<'_>) -> Outcome<()> {
-        self.wire.put(stream);
-        #[expect(deprecated, reason = "the only way to forget what came in clear")]
-        let anew = AsyncNetworkStream::use_existing_tokio1(Box::new(self.wire.clone()));
-        self.smtp.set_stream(anew);
-        let reply = self
-            .say(Stage::Hello, "250", Ehlo::new(self.hello.clone()))
-            .await?;
-        self.offers = Offers::read(reply.message());
-        let offered = self.offers.auth.clone();
-        log.step(Stage::Hello, offered.unwrap_or_else(|| "no AUTH".into()))
+    /// Goes on after STARTTLS, on the connection that is encrypted now.
+    pub fn resume(stream: SmtpStream, patience: Duration, log: &mut VisitLog<'_>) -> Outcome<Self> {
+        let mut session = Self {
+            stream,
+            replies: ReplyReader::default(),
+            offers: Offers::parse([]),
+            patience,
+        };
+        session.ehlo()?;
+        let offered = session.offers.auth.clone();
+        log.step(Stage::Hello, offered.unwrap_or_else(|| "no AUTH".into()))?;
+        Ok(session)
     }
 
-    pub async fn run(&mut self, errand: &Errand<'_>, log: &mut Log<'_>) -> Outcome<()> {
+    /// Does what the visit is for.
+    pub fn run(&mut self, errand: &Errand<'_>, log: &mut VisitLog<'_>) -> Outcome<()> {
         match errand {
             Errand::Look if self.offers_sign_in() => Ok(()),
             Errand::Look => Err(Fault::NoSignIn.into()),
-            Errand::WithoutTls => self.sign_in(MADE_UP.0, MADE_UP.1, log).await,
+            Errand::WithoutTls => self.sign_in(MADE_UP.0, MADE_UP.1, log),
             Errand::SignIn(credentials) => {
                 self.sign_in(credentials.username.as_str(), credentials.password, log)
-                    .await
             }
             Errand::Mail(credentials, mail) => {
-                self.sign_in(credentials.username.as_str(), credentials.password, log)
-                    .await?;
-                self.send(mail, log).await
+                self.sign_in(credentials.username.as_str(), credentials.password, log)?;
+                self.send(mail, log)
             }
         }
     }
 
-    /// PLAIN (RFC 4616) or LOGIN. Not by lettre, which leaves copies of the
-    /// password behind.
-    async fn sign_in(&mut self, username: &str, password: &str, log: &mut Log<'_>) -> Outcome<()> {
+    /// Signs in with PLAIN (RFC 4616), or LOGIN where there is no PLAIN.
+    fn sign_in(&mut self, username: &str, password: &str, log: &mut VisitLog<'_>) -> Outcome<()> {
         let mechanism = match self.offers.mechanism {
             Some(mechanism) => mechanism,
-            // Some applications try it all the same.
+            // Some applications try it without an offer.
             None if log.session.tls.is_none() => Mechanism::Plain,
             None => return Err(Fault::NoSignIn.into()),
         };
         let (name, reply) = if mechanism == Mechanism::Login {
-            self.confide("AUTH LOGIN", b"", "334").await?;
-            self.confide("", username.as_bytes(), "334").await?;
-            ("LOGIN", self.confide("", password.as_bytes(), "235").await?)
+            self.send_secret("AUTH LOGIN", b"", "334")?;
+            self.send_secret("", username.as_bytes(), "334")?;
+            let reply = self.send_secret("", password.as_bytes(), "235")?;
+            ("LOGIN", reply)
         } else {
             let mut plain = Zeroizing::new(Vec::with_capacity(username.len() + password.len() + 2));
             for part in [username, password] {
                 plain.push(0);
                 plain.extend_from_slice(part.as_bytes());
             }
-            ("PLAIN", self.confide("AUTH PLAIN ", &plain, "235").await?)
+            ("PLAIN", self.send_secret("AUTH PLAIN ", &plain, "235")?)
         };
-        log.step(Stage::SignIn, format!("{name}: {}", words(&reply)))
+        log.step(Stage::SignIn, format!("{name}: {}", reply.words()))
     }
 
-    /// Says a word and a secret in base64, and keeps nothing of it.
-    async fn confide(&mut self, word: &str, secret: &[u8], wanted: &str) -> Outcome<Response> {
+    /// Sends a word and a secret in base64, and keeps no copy of it.
+    fn send_secret(&mut self, word: &str, secret: &[u8], wanted: &str) -> Outcome<Lines> {
         let mut line = Zeroizing::new(vec![0; word.len() + secret.len().div_ceil(3) * 4 + 2]);
         let (start, rest) = line.split_at_mut(word.len());
         start.copy_from_slice(word.as_bytes());
@@ -217,128 +186,113 @@ impl Conversation {
             .encode_slice(secret, middle)
             .map_err(|error| Error::System(error.to_string()))?;
         end.copy_from_slice(b"\r\n");
-        let wire = &mut self.wire;
-        let written = timeout(self.patience, async {
-            wire.write_all(&line).await?;
-            wire.flush().await
-        });
-        match written.await {
-            Err(_) => return Err(Fault::TimedOut(Stage::SignIn).into()),
-            Ok(Err(_)) => return Err(Fault::HungUp(Stage::SignIn).into()),
-            Ok(Ok(())) => {}
-        }
-        let said = timeout(self.patience, self.smtp.read_response()).await;
-        self.wanted(Stage::SignIn, wanted, said)
+        self.say(Stage::SignIn, wanted, &line)
     }
 
-    async fn send(&mut self, mail: &Mail<'_>, log: &mut Log<'_>) -> Outcome<()> {
-        let [from, to] = [address(mail.from)?, address(mail.to)?];
-        let command = commands::Mail::new(Some(from.clone()), vec![]);
-        let reply = self.say(Stage::Sender, "2", command).await?;
-        log.step(Stage::Sender, words(&reply))?;
-        let command = Rcpt::new(to.clone(), vec![]);
-        let reply = self.say(Stage::Recipient, "2", command).await?;
-        log.step(Stage::Recipient, words(&reply))?;
+    fn send(&mut self, mail: &Mail<'_>, log: &mut VisitLog<'_>) -> Outcome<()> {
+        let command = format!("MAIL FROM:<{}>", mail.from);
+        let reply = self.command(Stage::Sender, "2", &command)?;
+        log.step(Stage::Sender, reply.words())?;
+        let command = format!("RCPT TO:<{}>", mail.to);
+        let reply = self.command(Stage::Recipient, "2", &command)?;
+        log.step(Stage::Recipient, reply.words())?;
         let Some(content) = &mail.content else {
             return Ok(());
         };
-        let message = message(from, to, content)?;
-        self.say(Stage::Message, "354", Data).await?;
-        // From here on it may arrive, whatever is said of it.
+        let message = message(mail, content)?;
+        self.command(Stage::Message, "354", "DATA")?;
+        // From here on it may arrive, whatever the server answers.
         log.session.handed_over = true;
-        let sent = timeout(self.patience, self.smtp.message(&message)).await;
-        let reply = self.wanted(Stage::Message, "2", sent)?;
-        log.step(Stage::Message, words(&reply))
+        self.transmit(Stage::Message, &with_dots_stuffed(&message))?;
+        let reply = self.reply(Stage::Message, "2")?;
+        log.step(Stage::Message, reply.words())
     }
 
-    async fn say(
-        &mut self,
-        stage: Stage,
-        wanted: &str,
-        command: impl std::fmt::Display,
-    ) -> Outcome<Response> {
-        self.wire.heard();
-        let said = timeout(self.patience, self.smtp.command(command)).await;
-        let reply = self.wanted(stage, wanted, said)?;
-        if self.wire.heard().replies > 1 {
-            return Err(too_much(stage).into());
-        }
+    fn command(&mut self, stage: Stage, wanted: &str, command: &str) -> Outcome<Lines> {
+        self.say(stage, wanted, format!("{command}\r\n").as_bytes())
+    }
+
+    fn say(&mut self, stage: Stage, wanted: &str, line: &[u8]) -> Outcome<Lines> {
+        self.transmit(stage, line)?;
+        let reply = self.reply(stage, wanted)?;
+        self.expect_no_more(stage)?;
         Ok(reply)
     }
 
-    /// One whose code begins so: what lettre takes for a yes may be one to something else.
-    fn wanted(&self, stage: Stage, wanted: &str, said: Answer<Response>) -> Outcome<Response> {
-        let reply = heeded(stage, &self.wire, said)?;
-        if reply.code().to_string().starts_with(wanted) {
+    fn transmit(&mut self, stage: Stage, bytes: &[u8]) -> Outcome<()> {
+        self.stream.set_patience(self.patience);
+        let written = self.stream.write_all(bytes);
+        match written.and_then(|()| self.stream.flush()) {
+            Ok(()) => Ok(()),
+            Err(error) if timed_out(&error) => Err(Fault::TimedOut(stage).into()),
+            Err(_) => Err(Fault::HungUp(stage).into()),
+        }
+    }
+
+    /// Reads a reply whose code begins with `wanted`. Any other yes is one to something
+    /// else.
+    fn reply(&mut self, stage: Stage, wanted: &str) -> Outcome<Lines> {
+        let reply = self.replies.read(&mut self.stream, stage)?;
+        let code = reply.code.to_string();
+        if code.starts_with(wanted) {
             return Ok(reply);
         }
-        Err(Fault::Protocol(stage, words(&reply)).into())
+        Err(if code.starts_with(['4', '5']) {
+            Fault::Reply(stage, reply.refusal()).into()
+        } else {
+            Fault::Protocol(stage, reply.words()).into()
+        })
     }
 
-    pub async fn quit(&mut self) {
-        // What there was to know is known.
-        let _ = timeout(FAREWELL, self.smtp.quit()).await;
+    /// Fails if more has arrived than was asked for.
+    fn expect_no_more(&self, stage: Stage) -> Outcome<()> {
+        if self.replies.has_more() {
+            let what = "more replies than there were commands".into();
+            return Err(Fault::Protocol(stage, what).into());
+        }
+        Ok(())
+    }
+
+    /// Ends the session; what the server answers does not matter.
+    pub fn quit(mut self) {
+        self.patience = self.patience.min(FAREWELL);
+        let _ = self.command(Stage::Message, "2", "QUIT");
     }
 }
 
-/// As programs do that have no name to give, where this machine has none.
-fn hello() -> ClientId {
+/// The name of this machine, or the address literal that RFC 5321 §4.1.4 has for a
+/// machine without one.
+fn own_name() -> String {
     let name = nix::unistd::gethostname().ok();
     let name = name.and_then(|name| name.to_str()?.parse::<HostName>().ok());
-    name.map_or_else(ClientId::default, |name| {
-        ClientId::Domain(name.as_str().to_owned())
-    })
+    name.map_or_else(|| "[127.0.0.1]".to_owned(), |name| name.as_str().to_owned())
 }
 
-type Answer<T> = Result<Result<T, Failure>, tokio::time::error::Elapsed>;
-
-fn too_much(stage: Stage) -> Fault {
-    Fault::Protocol(stage, "more replies than there were commands".into())
-}
-
-fn heeded<T>(stage: Stage, wire: &Wire, answer: Answer<T>) -> Outcome<T> {
-    let error = match answer {
-        Err(_) => return Err(Fault::TimedOut(stage).into()),
-        Ok(Ok(value)) => return Ok(value),
-        Ok(Err(error)) => error,
-    };
-    let fault = match error.status() {
-        Some(code) => {
-            let text = error.source().map(ToString::to_string).unwrap_or_default();
-            let code = code.into();
-            Fault::Reply(stage, Reply { code, text })
+/// The content as DATA carries it: each line that begins with a dot gets another one,
+/// and a line with a dot ends it (RFC 5321 §4.5.2).
+fn with_dots_stuffed(message: &[u8]) -> Vec<u8> {
+    let mut stuffed = Vec::with_capacity(message.len() + 8);
+    for line in message.split_inclusive(|byte| *byte == b'\n') {
+        if line.starts_with(b".") {
+            stuffed.push(b'.');
         }
-        None if wire.has_ended() => Fault::HungUp(stage),
-        None => Fault::Protocol(stage, described(&error)),
-    };
-    Err(fault.into())
-}
-
-fn words(reply: &Response) -> String {
-    let text: Vec<_> = reply.message().collect();
-    format!("{} {}", reply.code(), text.join(" "))
-}
-
-/// With its causes.
-fn described(error: &Failure) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
+        stuffed.extend_from_slice(line);
     }
-    text
+    if !stuffed.ends_with(b"\r\n") {
+        stuffed.extend_from_slice(b"\r\n");
+    }
+    stuffed.extend_from_slice(b".\r\n");
+    stuffed
 }
 
 fn address(mailbox: &Mailbox) -> Result<Address, Fault> {
     let parsed = mailbox.as_str().parse::<Address>();
-    parsed.map_err(|error| Fault::Protocol(Stage::Sender, format!("{mailbox}: {error}")))
+    parsed.map_err(|error| Fault::Protocol(Stage::Message, format!("{mailbox}: {error}")))
 }
 
-fn message(from: Address, to: Address, content: &Content) -> Result<Vec<u8>, Fault> {
+/// Composes a message in plain text.
+fn message(mail: &Mail<'_>, content: &Content<'_>) -> Result<Vec<u8>, Fault> {
+    let [from, to] = [address(mail.from)?, address(mail.to)?];
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -365,12 +319,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_offered_is_offered_in_any_case() {
-        let offers = |text: &'static str| Offers::read(text.lines());
+    fn offers_are_read_in_any_case() {
+        let offers = |text: &'static str| Offers::parse(text.lines());
         let some = offers("mail.test\nstarttls\nAuth login plain");
         assert!(some.starttls && some.mechanism == Some(Mechanism::Plain));
         assert!(offers("a\nAUTH LOGIN CRAM-MD5").mechanism == Some(Mechanism::Login));
         let none = offers("AUTHORITY PLAIN\nSTARTTLSX\nAUTH CRAM-MD5");
         assert!(!none.starttls && none.mechanism.is_none());
+    }
+
+    #[test]
+    fn a_dot_at_the_start_of_a_line_ends_nothing() {
+        for (message, sent) in [
+            ("a\r\nb\r\n", "a\r\nb\r\n.\r\n"),
+            ("a", "a\r\n.\r\n"),
+            (".\r\n..\r\na.\r\n", "..\r\n...\r\na.\r\n.\r\n"),
+        ] {
+            assert_eq!(with_dots_stuffed(message.as_bytes()), sent.as_bytes());
+        }
     }
 }

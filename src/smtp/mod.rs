@@ -1,91 +1,51 @@
-//! A mail server as applications see it (RFC 5321, RFC 3207, RFC 4954): visited
-//! as far as is wanted, with each step told. TLS with the certificates this machine
-//! trusts, or those in `SSL_CERT_FILE`.
+//! Visits a mail server as an application does (RFC 5321, RFC 3207, RFC 4954), as far as
+//! is wanted, and reports each step. TLS uses the certificates that this machine trusts, or
+//! those in `SSL_CERT_FILE`.
 
+#[cfg(feature = "smtp")]
+mod connect;
 #[cfg(feature = "smtp")]
 mod conversation;
 #[cfg(feature = "smtp")]
-mod reach;
+mod log;
+#[cfg(feature = "smtp")]
+mod stream;
 #[cfg(feature = "smtp")]
 mod tls;
-#[cfg(feature = "smtp")]
-mod wire;
+mod visit;
 
-use std::net::IpAddr;
-use std::time::Duration;
+pub use visit::{Content, Errand, Mail, PATIENCE, SignInAs, Visit};
 
-use crate::error::{Error, Result};
-use crate::model::mailbox::Mailbox;
+#[cfg(not(feature = "smtp"))]
+use crate::error::Error;
+use crate::error::Result;
+use crate::model::host_port::HostPort;
 use crate::model::name::Username;
 use crate::model::password::Password;
-use crate::model::server::Server;
-use crate::model::session::{Session, Step};
+use crate::model::smtp_session::{Session, Step};
 
-/// For one step.
-pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What to do at a server.
-pub struct Visit<'a> {
-    pub server: &'a Server,
-    /// Where to connect to, if not to what the DNS says of the server's name.
-    pub address: Option<IpAddr>,
-    /// For each step.
-    pub patience: Duration,
-    pub errand: Errand<'a>,
-}
-
-/// How far to go.
-pub enum Errand<'a> {
-    /// To where a password would be sent.
-    Look,
-    /// As one that uses no TLS. A password is sent that is made up.
-    WithoutTls,
-    SignIn(Credentials<'a>),
-    Mail(Credentials<'a>, Mail<'a>),
-}
-
-#[derive(Clone, Copy)]
-pub struct Credentials<'a> {
-    pub username: &'a Username,
-    pub password: &'a str,
-}
-
-#[derive(Clone, Copy)]
-pub struct Mail<'a> {
-    pub from: &'a Mailbox,
-    pub to: &'a Mailbox,
-    /// Without it the visit ends before DATA: nothing is sent.
-    pub content: Option<Content<'a>>,
-}
-
-#[derive(Clone, Copy)]
-pub struct Content<'a> {
-    pub subject: &'a str,
-    pub body: &'a str,
-}
-
-/// Goes there, and tells each step when it is done. What was in the way is in the
-/// session; an error is one of this machine.
+/// Visits the server, and calls `each` after each step. The session says what the server
+/// did not allow; an error is one of this machine, or of `each`.
 #[cfg(feature = "smtp")]
 pub fn visit(visit: &Visit, each: &mut dyn FnMut(&Step) -> Result<()>) -> Result<Session> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Error::System(format!("the network cannot be used: {error}")))?;
-    let session = runtime.block_on(reach::visit(visit, each));
-    // A look-up may still be waiting for an answer.
-    runtime.shutdown_background();
-    session
+    let secret = match visit.errand {
+        Errand::SignIn(credentials) | Errand::Mail(credentials, _) => Some(credentials),
+        Errand::Look | Errand::WithoutTls => None,
+    };
+    let mut log = log::VisitLog::new(secret, each);
+    let done = connect::visit(visit, &mut log);
+    log.finish(done)
 }
 
+/// Fails: this build has no client.
 #[cfg(not(feature = "smtp"))]
 pub fn visit(_: &Visit, _: &mut dyn FnMut(&Step) -> Result<()>) -> Result<Session> {
     Err(Error::System("this smtpcred was built without SMTP".into()))
 }
 
-/// Signs in and leaves; says why it could not.
+/// Signs in and leaves. The error says why that failed.
 pub fn sign_in(
-    server: &Server,
+    server: &HostPort,
     username: &Username,
     password: &Password,
 ) -> std::result::Result<(), String> {
@@ -95,7 +55,7 @@ pub fn sign_in(
             server,
             address: None,
             patience: PATIENCE,
-            errand: Errand::SignIn(Credentials { username, password }),
+            errand: Errand::SignIn(SignInAs { username, password }),
         },
         &mut |_| Ok(()),
     );

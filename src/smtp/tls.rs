@@ -1,80 +1,71 @@
-//! TLS, with what can be told of the other side, also where it is not trusted.
+//! The TLS handshake, and what the other side showed, even if it is not trusted.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, ProtocolVersion, RootCertStore,
-    SignatureScheme,
-};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+use rustls::pki_types::{ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, ClientConnection, ProtocolVersion, StreamOwned};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use super::stream::{DeadlineStream, SmtpStream, timed_out};
 use crate::error::{Error, Result};
 use crate::model::name::HostName;
-use crate::model::session::{Certificate, Distrust, Fault, Tls};
+use crate::model::smtp_session::{Certificate, Distrust, Fault, Stage, Tls};
 use crate::model::time::Time;
+use crate::tls::{CertificateVerifier, Trust, provider, system_roots};
 
-/// How to encrypt, and what was shown while doing so.
-pub struct Handshake {
+/// Encrypts a connection to one host, and records the certificate that it shows.
+pub struct TlsClient {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
-    shown: Arc<Shown>,
+    verifier: Arc<CertificateVerifier>,
 }
 
-/// Checks as webpki does, and remembers what it was shown.
-#[derive(Debug)]
-struct Shown {
-    webpki: Arc<WebPkiServerVerifier>,
-    certificate: Mutex<Option<CertificateDer<'static>>>,
-}
-
-impl Handshake {
+impl TlsClient {
+    /// Prepares a connection. Fails if this machine trusts no authority.
     pub fn new(host: &HostName) -> Result<Self> {
         let failed = |reason: String| Error::System(format!("TLS cannot be used here: {reason}"));
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let shown = Arc::new(Shown {
-            webpki: trusted(&provider)?,
-            certificate: Mutex::default(),
-        });
+        let provider = provider();
+        let roots = system_roots().map_err(Error::System)?;
+        let verifier = CertificateVerifier::new(Trust::IssuerAndName(roots), &provider);
+        let verifier = Arc::new(verifier.map_err(failed)?);
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| failed(error.to_string()))?
             // "Dangerous" is to check less: this one asks webpki.
             .dangerous()
-            .with_custom_certificate_verifier(Arc::clone(&shown) as _)
+            .with_custom_certificate_verifier(Arc::clone(&verifier) as _)
             .with_no_client_auth();
         let name = ServerName::try_from(host.as_str().to_owned())
             .map_err(|error| failed(error.to_string()))?;
         Ok(Self {
             config: Arc::new(config),
             name,
-            shown,
+            verifier,
         })
     }
 
-    pub async fn shake(
+    /// Encrypts the connection, by its deadline.
+    pub fn handshake(
         &self,
-        stream: TcpStream,
-    ) -> std::result::Result<(TlsStream<TcpStream>, Tls), Fault> {
-        let connector = TlsConnector::from(Arc::clone(&self.config));
-        let stream = connector.connect(self.name.clone(), stream).await;
-        let stream = stream.map_err(|error| self.fault(&error))?;
-        let version = match stream.get_ref().1.protocol_version() {
+        mut stream: DeadlineStream,
+    ) -> std::result::Result<(SmtpStream, Tls), Fault> {
+        let connection = ClientConnection::new(Arc::clone(&self.config), self.name.clone());
+        let mut connection = connection.map_err(|error| Fault::TlsFailed(error.to_string()))?;
+        while connection.is_handshaking() {
+            connection
+                .complete_io(&mut stream)
+                .map_err(|error| self.fault(&error))?;
+        }
+        let version = match connection.protocol_version() {
             Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
             Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
             _ => "TLS",
         };
         let certificate = self.certificate();
         Ok((
-            stream,
+            SmtpStream::Tls(Box::new(StreamOwned::new(connection, stream))),
             Tls {
                 version,
                 certificate,
@@ -83,12 +74,13 @@ impl Handshake {
     }
 
     fn certificate(&self) -> Option<Certificate> {
-        let shown = self.shown.certificate.lock();
-        let shown = shown.unwrap_or_else(PoisonError::into_inner);
-        shown.as_ref().and_then(|der| described(der))
+        self.verifier.shown().and_then(|der| described(&der))
     }
 
     fn fault(&self, error: &io::Error) -> Fault {
+        if timed_out(error) {
+            return Fault::TimedOut(Stage::Tls);
+        }
         let tls = error
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<rustls::Error>());
@@ -112,26 +104,6 @@ impl Handshake {
     }
 }
 
-fn trusted(provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>> {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        let reasons: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
-        return Err(Error::System(format!(
-            "this machine trusts no certificates ({}): install ca-certificates, or name a file in SSL_CERT_FILE",
-            if reasons.is_empty() {
-                "there are none".into()
-            } else {
-                reasons.join("; ")
-            }
-        )));
-    }
-    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
-        .build()
-        .map_err(|error| Error::System(format!("TLS cannot be used here: {error}")))
-}
-
 fn distrust(error: &CertificateError) -> Distrust {
     match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => Distrust::Expired,
@@ -141,7 +113,7 @@ fn distrust(error: &CertificateError) -> Distrust {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             Distrust::OtherName
         }
-        // With a bad signature by somebody who only has a name that is trusted.
+        // A bad signature means another issuer that only has the name of a trusted one.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => Distrust::UnknownIssuer,
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
             Distrust::Authority
@@ -168,44 +140,4 @@ fn described(der: &[u8]) -> Option<Certificate> {
         not_before: Time::from_epoch(validity.not_before.timestamp()),
         not_after: Time::from_epoch(validity.not_after.timestamp()),
     })
-}
-
-impl ServerCertVerifier for Shown {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        *self
-            .certificate
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(end_entity.clone().into_owned());
-        self.webpki
-            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        self.webpki.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        self.webpki.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.webpki.supported_verify_schemes()
-    }
 }

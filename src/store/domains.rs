@@ -1,34 +1,45 @@
 //! Domains.
 
 use super::engine::Row;
-use super::{Owner, Page, SendingChange, Store, Tx};
+use super::{Page, Scope, SendingChange, Store, Tx};
 use crate::error::{Error, Result};
 use crate::model::domain::Domain;
 use crate::model::event::{Action, Fields};
 use crate::model::name::{DomainName, HostName};
-use crate::model::rotation::RulesChange;
-use crate::model::settings::{Limit, Setting};
+use crate::model::rotation::{RotationRules, RulesChange};
+use crate::model::setting::{LimitValue, Setting};
 
-/// What to set; absent stays as it is.
+/// A change of a domain; absent fields stay.
 #[derive(Clone, Debug, Default)]
 pub struct DomainChange {
+    /// The name of the mail server for its users.
     pub host: Option<Setting<HostName>>,
-    pub max_users: Option<Setting<Limit>>,
-    pub daily_limit: Option<Setting<Limit>>,
+    /// The most users.
+    pub max_users: Option<Setting<LimitValue>>,
+    /// The most messages a day of all its users.
+    pub daily_limit: Option<Setting<LimitValue>>,
+    /// Its limits.
     pub sending: SendingChange,
+    /// Its rotation rules.
     pub rotation: RulesChange,
 }
 
 impl Store {
+    /// Returns a domain; `None` if it does not exist.
     pub fn domain(&mut self, name: &DomainName) -> Result<Option<Domain>> {
+        Ok(self.domains_named(&[name])?.pop().flatten())
+    }
+
+    /// Returns each of these domains in their order; `None` for one that does not exist.
+    pub fn domains_named(&mut self, names: &[&DomainName]) -> Result<Vec<Option<Domain>>> {
         const SQL: &str = "SELECT name, host, max_users, daily_limit, created_at, verified_at
             FROM domains WHERE name = $1";
-        let mut found = None;
-        self.engine
-            .query(SQL, &[name.as_str().into()], &mut |row| {
-                found = Some(read(row)?);
-                Ok(())
-            })?;
+        let mut found: Vec<_> = names.iter().map(|_| None).collect();
+        let args: Vec<_> = names.iter().map(|n| vec![n.as_str().into()]).collect();
+        self.engine.query_each(SQL, &args, &mut |number, row| {
+            found[number] = Some(read(row)?);
+            Ok(())
+        })?;
         Ok(found)
     }
 
@@ -81,15 +92,21 @@ impl Store {
         Ok(found)
     }
 
+    /// Returns how many users a domain has.
     pub fn user_count(&mut self, domain: &DomainName) -> Result<u64> {
+        Ok(self.user_counts(&[domain])?.pop().unwrap_or_default())
+    }
+
+    /// Returns how many users each of these domains has, in their order.
+    pub fn user_counts(&mut self, names: &[&DomainName]) -> Result<Vec<u64>> {
         const SQL: &str = "SELECT count(*) FROM users WHERE domain = $1";
-        let mut count = 0;
-        self.engine
-            .query(SQL, &[domain.as_str().into()], &mut |row| {
-                count = row.int(0)?.unsigned_abs();
-                Ok(())
-            })?;
-        Ok(count)
+        let mut counts = vec![0; names.len()];
+        let args: Vec<_> = names.iter().map(|n| vec![n.as_str().into()]).collect();
+        self.engine.query_each(SQL, &args, &mut |number, row| {
+            counts[number] = row.int(0)?.unsigned_abs();
+            Ok(())
+        })?;
+        Ok(counts)
     }
 }
 
@@ -105,28 +122,31 @@ fn read(row: &dyn Row) -> Result<Domain> {
 }
 
 impl Tx<'_> {
+    /// Creates a domain. Returns an error if it exists.
     pub fn add_domain(&mut self, name: &DomainName, change: &DomainChange) -> Result<()> {
         const SQL: &str = "INSERT INTO domains (name, created_at) VALUES ($1, $2)
             ON CONFLICT DO NOTHING";
         let at = self.stamp.at;
-        if self.execute(SQL, &[name.as_str().into(), at.into()])? == 0 {
-            return Err(Error::DomainExists(name.to_string()));
-        }
-        let fields = self.update_domain(name, change)?;
+        let exists = Error::DomainExists(name.to_string());
+        self.change_later(SQL, &[name.as_str().into(), at.into()], exists)?;
+        // An earlier domain of the same name left no rules.
+        let fields = self.update_domain(name, change, RotationRules::default())?;
         self.event(Action::DomainAdd, Some(name), None, &fields)
     }
 
+    /// Changes a domain.
     pub fn set_domain(&mut self, name: &DomainName, change: &DomainChange) -> Result<()> {
-        let fields = self.update_domain(name, change)?;
+        let rules = self.store.own_rotation_rules(Scope::domain(name))?;
+        let fields = self.update_domain(name, change, rules)?;
         self.event(Action::DomainSet, Some(name), None, &fields)
     }
 
     /// The users have to be gone before: see [`Tx::delete_user`].
     pub fn remove_domain(&mut self, name: &DomainName) -> Result<()> {
         const SQL: &str = "DELETE FROM domains WHERE name = $1";
-        self.execute(SQL, &[name.as_str().into()])?;
-        self.forget_limits(Owner::domain(name))?;
-        self.forget_rotation_rules(Owner::domain(name))?;
+        self.later(SQL, &[name.as_str().into()])?;
+        self.delete_limits(Scope::domain(name))?;
+        self.forget_rotation_rules(Scope::domain(name))?;
         self.event(Action::DomainRemove, Some(name), None, &Fields::default())
     }
 
@@ -137,7 +157,7 @@ impl Tx<'_> {
         if self.execute(SQL, &[name.as_str().into(), token.into()])? == 0 {
             return Ok(());
         }
-        // Everybody may read it: it is published.
+        // It is published, so not secret.
         let fields = Fields::default().with("verification_token", token);
         self.event(Action::DomainSet, Some(name), None, &fields)
     }
@@ -155,45 +175,52 @@ impl Tx<'_> {
         Ok(true)
     }
 
-    fn update_domain(&mut self, domain: &DomainName, change: &DomainChange) -> Result<Fields> {
+    fn update_domain(
+        &mut self,
+        domain: &DomainName,
+        change: &DomainChange,
+        rules: RotationRules,
+    ) -> Result<Fields> {
         const HOST: &str = "UPDATE domains SET host = $2 WHERE name = $1";
         const MAX_USERS: &str = "UPDATE domains SET max_users = $2 WHERE name = $1";
         const DAILY_LIMIT: &str = "UPDATE domains SET daily_limit = $2 WHERE name = $1";
         let name = domain.as_str();
         if let Some(host) = &change.host {
             let host = host.as_ref().value().map(HostName::as_str);
-            self.execute(HOST, &[name.into(), host.into()])?;
+            self.later(HOST, &[name.into(), host.into()])?;
         }
         for (sql, limit) in [
             (MAX_USERS, &change.max_users),
             (DAILY_LIMIT, &change.daily_limit),
         ] {
             if let Some(limit) = limit {
-                self.execute(
+                self.later(
                     sql,
                     &[name.into(), limit.as_ref().value().map(|l| l.get()).into()],
                 )?;
             }
         }
-        let owner = Owner::domain(domain);
+        let owner = Scope::domain(domain);
         let fields = self.change_sending(owner, &change.sending, change.fields())?;
-        self.change_rotation_rules(owner, &change.rotation, fields)
+        self.change_rotation_rules(owner, rules, &change.rotation, fields)
     }
 }
 
 impl SendingChange {
+    /// Returns whether it changes nothing.
     pub fn is_empty(&self) -> bool {
         self.senders.is_none() && self.limits.is_empty() && self.on_limit.is_none()
     }
 }
 
 impl DomainChange {
+    /// Returns whether it changes nothing.
     pub fn is_empty(&self) -> bool {
         self.fields().is_empty() && self.sending.is_empty() && self.rotation.is_empty()
     }
 
     fn fields(&self) -> Fields {
-        let limit = |setting: &Option<Setting<Limit>>| {
+        let limit = |setting: &Option<Setting<LimitValue>>| {
             setting
                 .as_ref()
                 .map(|s| s.as_ref().value().map(|l| l.get()))

@@ -1,8 +1,8 @@
 //! The boundary behind which a database engine stands.
 //!
 //! Statements are written once, in the subset both SQLite and PostgreSQL
-//! speak, with `$1` for arguments; an engine says only how to run them. What
-//! that subset leaves out: booleans, `lower()`, `LIKE`, `now()`, `FOR UPDATE`.
+//! speak, with `$1` for arguments; an engine only runs them. The subset has no
+//! booleans, `lower()`, `LIKE`, `now()` or `FOR UPDATE`.
 //! Names are folded before they come here, times are seconds since 1970.
 
 use std::any::Any;
@@ -14,11 +14,43 @@ use crate::model::role::Role;
 use crate::model::text::quoted;
 use crate::model::time::Time;
 
+/// An argument of a statement.
 #[derive(Clone, Copy, Debug)]
 pub enum Arg<'a> {
     Null,
     Int(i64),
     Text(&'a str),
+}
+
+/// An owned [`Arg`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnedArg {
+    /// NULL
+    Null,
+    /// A number.
+    Int(i64),
+    /// A text.
+    Text(String),
+}
+
+impl<'a> From<&'a OwnedArg> for Arg<'a> {
+    fn from(value: &'a OwnedArg) -> Self {
+        match value {
+            OwnedArg::Null => Self::Null,
+            OwnedArg::Int(number) => Self::Int(*number),
+            OwnedArg::Text(text) => Self::Text(text),
+        }
+    }
+}
+
+impl From<&Arg<'_>> for OwnedArg {
+    fn from(value: &Arg<'_>) -> Self {
+        match value {
+            Arg::Null => Self::Null,
+            Arg::Int(number) => Self::Int(*number),
+            Arg::Text(text) => Self::Text((*text).to_owned()),
+        }
+    }
 }
 
 /// One row of an answer; columns count from 0. A column of another type than
@@ -33,58 +65,73 @@ pub trait Row {
     fn damaged(&self, reason: &str) -> Error;
 }
 
-/// What the values of the program are read with.
+/// Reads the program's own values.
 impl dyn Row + '_ {
+    /// Returns a time.
     pub fn time(&self, column: usize) -> Result<Time> {
         self.int(column).map(Time::from_epoch)
     }
 
+    /// Returns a time, or `None` for NULL. Returns an error for an impossible one.
     pub fn opt_time(&self, column: usize) -> Result<Option<Time>> {
         let time = self.opt_int(column)?.map(Time::from_epoch);
-        // No clock that we believe says less.
+        // No plausible clock shows less.
         time.map(Time::plausible)
             .transpose()
             .map_err(|_| self.damaged("a time cannot be"))
     }
 
+    /// Returns a duration, or `None` for NULL.
     pub fn opt_duration(&self, column: usize) -> Result<Option<Duration>> {
         self.opt_int(column)?
             .map(|n| Duration::stored(n).ok_or_else(|| self.damaged("a duration is out of range")))
             .transpose()
     }
 
+    /// Returns a limit, or `None` for NULL.
     pub fn opt_limit(&self, column: usize) -> Result<Option<u32>> {
         self.opt_int(column)?
             .map(|n| u32::try_from(n).map_err(|_| self.damaged("a limit is out of range")))
             .transpose()
     }
 
+    /// The largest count, in place of a larger one.
+    pub fn count(&self, column: usize) -> Result<u32> {
+        let count = self.opt_int(column)?.unwrap_or(0).max(0);
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    /// Returns a text as a checked value.
     pub fn parsed<T: FromStr>(&self, column: usize) -> Result<T> {
         self.opt_parsed(column)?
             .ok_or_else(|| self.damaged("a name is missing"))
     }
 
+    /// Returns a text as a checked value, or `None` for NULL.
     pub fn opt_parsed<T: FromStr>(&self, column: usize) -> Result<Option<T>> {
         self.opt_text(column)?
             .map(|text| text.parse().map_err(|_| self.not_valid(text)))
             .transpose()
     }
 
+    /// Returns the error for a text that is no such value.
     pub fn not_valid(&self, text: &str) -> Error {
         self.damaged(&format!("{} is not valid", quoted(text)))
     }
 }
 
-/// What came of reading all of it.
+/// The result of reading everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Integrity {
+    /// Nothing is damaged.
     Whole,
+    /// What is damaged, in the database's words.
     Damaged(String),
     /// It took too long.
     Unfinished,
 }
 
-/// What some may not who may use the store.
+/// A right that some users of the store lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right {
     /// Others see how each was made in their place.
@@ -95,52 +142,154 @@ pub enum Right {
 /// How much room a store takes, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
+    /// All of it.
     pub whole: u64,
-    /// Of that, what holds nothing and can be given back.
+    /// The unused part, which can be given back.
     pub unused: u64,
-    /// It can be given back little by little.
+    /// Whether it can be given back in small steps.
     pub gradually: bool,
 }
 
-pub type Each<'a> = dyn FnMut(&dyn Row) -> Result<()> + 'a;
+/// One of the servers that a database may be on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// Its name or address, with its port.
+    pub name: String,
+    /// Its role, or why that is unknown.
+    pub found: String,
+    /// It runs but does not report its role: it may be a second primary.
+    pub hides: bool,
+}
 
-/// May be opened by one thread and used by another.
+/// The limit of sums: a pebibyte. A database can add eight thousand of them without
+/// an overflow.
+macro_rules! most {
+    () => {
+        "1125899906842624"
+    };
+}
+
+/// Adds the new value to the existing one, in an upsert.
+macro_rules! add {
+    ($table:literal, $column:literal) => {
+        concat!(
+            $column,
+            " = CASE WHEN ",
+            $table,
+            ".",
+            $column,
+            " < ",
+            $crate::store::engine::most!(),
+            " - excluded.",
+            $column,
+            " THEN ",
+            $table,
+            ".",
+            $column,
+            " + excluded.",
+            $column,
+            " ELSE ",
+            $crate::store::engine::most!(),
+            " END"
+        )
+    };
+}
+
+/// The sum of a column, whatever it holds.
+macro_rules! sum {
+    ($column:literal) => {
+        concat!(
+            "CAST(sum(CASE WHEN ",
+            $column,
+            " < ",
+            $crate::store::engine::most!(),
+            " THEN ",
+            $column,
+            " ELSE ",
+            $crate::store::engine::most!(),
+            " END) AS BIGINT)"
+        )
+    };
+}
+
+/// Adds rows to those that `counts` has.
+macro_rules! add_to_counts {
+    ($($rows:expr),+) => {
+        concat!(
+            "INSERT INTO counts (owner, span, at, messages, recipients, new_recipients) ",
+            $($rows,)+
+            " ON CONFLICT (owner, span, at) DO UPDATE SET ",
+            $crate::store::engine::add!("counts", "messages"),
+            ", ",
+            $crate::store::engine::add!("counts", "recipients"),
+            ", ",
+            $crate::store::engine::add!("counts", "new_recipients")
+        )
+    };
+}
+
+pub(super) use {add, add_to_counts, most, sum};
+
+/// Called with each row.
+pub type OnRow<'a> = dyn FnMut(&dyn Row) -> Result<()> + 'a;
+/// Called with each row, and the number of the arguments it belongs to.
+pub type OnNumberedRow<'a> = dyn FnMut(usize, &dyn Row) -> Result<()> + 'a;
+
+/// A database engine. One thread may open it and another use it.
 pub trait Engine: Send {
-    /// Another number than before if another connection changed anything. Fails
-    /// where the location names another store by now.
+    /// Returns another number than before if another connection changed anything. Returns
+    /// an error if the location names another store by now.
     fn version(&mut self) -> Result<i64>;
 
     /// The schema's version, and the one that this program knows.
     fn schema(&mut self) -> Result<(i64, i64)>;
 
-    /// Reads everything, for so long at most.
+    /// See [`super::Store::added`].
+    fn added(&mut self) -> Result<Vec<String>>;
+
+    /// See [`super::Store::missing`].
+    fn missing(&mut self) -> Result<Vec<String>>;
+
+    /// See [`super::Store::missing_indexes`].
+    fn missing_indexes(&mut self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    /// See [`super::Store::may_analyze`].
+    fn may_analyze(&mut self) -> Result<bool> {
+        Ok(true)
+    }
+
+    /// Reads everything, up to this time limit.
     fn check(&mut self, patience: std::time::Duration) -> Result<Integrity>;
 
     /// See [`super::Store::lock_rotation`].
     fn lock_rotation(&mut self) -> Result<Box<dyn Any>>;
 
-    /// See [`super::Store::foreign_owner`].
-    fn foreign_owner(&self) -> Option<String>;
+    /// See [`super::Store::check_deliveries`].
+    fn check_deliveries(&self) -> Result<()>;
 
     /// Waits for commits whose senders may be gone, and which no reader sees yet.
     fn wait_for_commits(&mut self) -> Result<()>;
 
+    /// Returns the servers of a URL that names several.
+    fn servers(&self) -> Vec<Replica> {
+        Vec::new()
+    }
+
     fn may(&mut self, what: Right) -> Result<bool>;
 
-    /// From now on keeps little of what was read in memory.
+    /// Uses a small cache from now on.
     fn keep_little(&mut self) -> Result<()>;
 
-    /// An empty table `staged`, for this connection alone.
+    /// Creates an empty table `staged` for this connection.
     fn make_staging(&mut self) -> Result<()>;
 
-    /// Begins a piece of work on tables of this connection alone: nobody waits.
-    fn begin_apart(&mut self) -> Result<()>;
-
-    /// Begins to read in more than one statement what fits together. Nobody waits;
-    /// ended by [`Engine::rollback`].
+    /// Begins a snapshot for several statements. It blocks no one; [`Engine::rollback`]
+    /// ends it.
     fn begin_reading(&mut self) -> Result<()>;
 
-    /// Begins a change. Waits for other writers, for some seconds at most.
+    /// Begins a change. Waits some seconds for other writers.
     fn begin(&mut self) -> Result<()>;
 
     /// Begins a change, or fails as busy at once.
@@ -150,40 +299,64 @@ pub trait Engine: Send {
     /// that a full disk shows here, while nothing has been handed over yet.
     fn flush(&mut self) -> Result<()>;
 
-    /// Where the connection breaks just then, nobody knows: `CommitUnknown`.
+    /// Returns `CommitUnknown` if the connection breaks at that moment.
     fn commit(&mut self) -> Result<()>;
 
     fn rollback(&mut self);
 
-    /// Takes what was deleted out of every file of the store, as far as other
-    /// processes let it.
+    /// Erases deleted data from every file of the store, as far as other processes let
+    /// it.
     fn scrub(&mut self);
 
-    /// Nothing where the engine sees to it by itself.
+    /// Returns `None` if the engine reuses space by itself.
     fn space(&mut self) -> Result<Option<Space>>;
 
-    /// Gives back a little of what holds nothing, in a change of its own that takes
-    /// some milliseconds.
+    /// Gives back a little unused space, in a change of its own that takes some
+    /// milliseconds.
     fn shrink(&mut self) -> Result<()>;
 
-    /// Writes all of it anew, without what holds nothing. Nobody else can write
-    /// meanwhile; everybody can read.
+    /// Rewrites the whole store without its unused space. Blocks writers, not readers.
     fn rewrite(&mut self) -> Result<()>;
 
-    /// Looks at what the tables hold, so that statements are planned well. Takes
-    /// some milliseconds, or keeps nobody from writing.
+    /// Collects statistics for the planner. Takes some milliseconds, or blocks no writer.
     fn analyze(&mut self) -> Result<()>;
 
-    /// Gives a database user the rights of a role, and takes all others from it.
+    /// Returns whether the engine itself indexes events by the names in them.
+    fn indexes_events(&self) -> bool;
+
+    /// Creates the missing indexes while others write, and reports before each how many are
+    /// left.
+    fn index_events(&mut self, each: &mut dyn FnMut(u64)) -> Result<()>;
+
+    /// Gives a database user the rights of a role, and revokes all others.
     fn grant(&mut self, role: Role, to: &str) -> Result<()>;
 
-    /// Rows came with their numbers: those of new ones begin behind them.
+    /// Continues the numbering of events after rows that came with their numbers.
     fn number_on(&mut self) -> Result<()>;
 
-    /// Runs a statement, and says how many rows it changed.
+    /// Runs a statement and returns how many rows it changed.
     fn execute(&mut self, sql: &'static str, args: &[Arg]) -> Result<usize>;
 
-    fn query(&mut self, sql: &'static str, args: &[Arg], each: &mut Each) -> Result<()>;
+    /// Defers a statement of a change until the next call that waits for an answer.
+    /// Deferred statements are sent together; that call returns the error of the first
+    /// one that fails. `unless_changed` is the error if no row was changed.
+    fn execute_later(
+        &mut self,
+        sql: &'static str,
+        args: &[Arg],
+        unless_changed: Option<Error>,
+    ) -> Result<()>;
+
+    fn query(&mut self, sql: &'static str, args: &[Arg], each: &mut OnRow) -> Result<()>;
+
+    /// Runs one query with many sets of arguments, sent together. The rows come in the
+    /// order of the arguments.
+    fn query_each(
+        &mut self,
+        sql: &'static str,
+        args: &[Vec<Arg>],
+        each: &mut OnNumberedRow,
+    ) -> Result<()>;
 }
 
 impl From<i64> for Arg<'_> {

@@ -1,39 +1,26 @@
 //! The audit trail.
 
 use super::engine::{Arg, Row};
+use super::event_filter::{EventFilter, IN_BLOCK, LAST_IN_BLOCK};
+use super::event_mark::EventMark;
+use super::event_names::BLOCK;
+use super::page::PIECE;
 use super::{Page, Store, Tx};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::event::{Action, Event, Fields};
 use crate::model::name::{DomainName, Username};
-use crate::model::time::Time;
-
-#[derive(Clone, Debug, Default)]
-pub struct EventFilter {
-    pub domain: Option<DomainName>,
-    pub username: Option<Username>,
-    pub since: Option<Time>,
-}
-
-/// An event, as it is known again. Those that hand over a password have its key,
-/// which there is but once.
-pub(super) struct Told {
-    at: Time,
-    action: Action,
-    username: Option<String>,
-    fields: String,
-}
 
 impl Store {
     /// Whether it is among the latest.
-    pub(super) fn was_told(&mut self, told: &Told) -> Result<bool> {
+    pub(super) fn has_event(&mut self, mark: &EventMark) -> Result<bool> {
         const SQL: &str = "SELECT count(*) FROM events
             WHERE at = $1 AND action = $2 AND fields = $3 AND COALESCE(username, '') = $4
                 AND id > (SELECT max(id) FROM events) - 1000";
         let args = [
-            told.at.into(),
-            told.action.name().into(),
-            told.fields.as_str().into(),
-            told.username.as_deref().unwrap_or_default().into(),
+            mark.at.into(),
+            mark.action.name().into(),
+            mark.fields.as_str().into(),
+            mark.username.as_deref().unwrap_or_default().into(),
         ];
         let mut found = 0;
         self.engine.query(SQL, &args, &mut |row| {
@@ -43,39 +30,93 @@ impl Store {
         Ok(found > 0)
     }
 
-    /// Oldest first; behind the one of that number, and so many at most.
+    /// Reads events, oldest first: those behind one of them, up to a limit.
     pub fn events(
         &mut self,
         filter: &EventFilter,
-        mut after: i64,
+        after: i64,
         most: Option<u32>,
         each: &mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<()> {
-        const SQL: &str = "SELECT id, at, actor, run_as, host, action, domain, username, fields
-            FROM events
-            WHERE id > $1 AND (CAST($2 AS TEXT) IS NULL OR domain = $2)
-                AND (CAST($3 AS TEXT) IS NULL OR username = $3) AND at >= $4
-            ORDER BY id LIMIT $5";
+        let blocks = self.event_blocks()?;
+        let mut after = after.max(self.first_since(filter, blocks)?);
         let page = Page { after: "", most };
         let mut pieces = page.pieces();
         while let Some(most) = pieces.next() {
-            let args = [
-                after.into(),
-                filter.domain.as_ref().map(DomainName::as_str).into(),
-                filter.username.as_ref().map(Username::as_str).into(),
-                filter.since.map_or(Arg::Int(i64::MIN), Into::into),
-                most.into(),
-            ];
-            let mut found = Vec::new();
-            self.engine.query(SQL, &args, &mut |row| {
-                found.push(read(row)?);
-                Ok(())
-            })?;
+            let found = self.next_events(filter, blocks, after, most)?;
             pieces.read(found.len());
             after = found.last().map_or(after, |last| last.id);
             found.into_iter().try_for_each(&mut *each)?;
         }
         Ok(())
+    }
+
+    /// Returns up to a number of events.
+    fn next_events(
+        &mut self,
+        filter: &EventFilter,
+        blocks: i64,
+        mut after: i64,
+        most: u32,
+    ) -> Result<Vec<Event>> {
+        let mut found = Vec::new();
+        let left = |found: &Vec<Event>| most - u32::try_from(found.len()).unwrap_or(most);
+        if let Some(name) = filter.name() {
+            let first = after.max(0) / BLOCK;
+            for block in first..blocks {
+                let key = [block.into(), name.into()];
+                let args = [&key[..], &filter.args(after, left(&found))].concat();
+                self.engine.query(IN_BLOCK, &args, &mut |row| {
+                    found.push(read(row)?);
+                    Ok(())
+                })?;
+                if left(&found) == 0 {
+                    return Ok(found);
+                }
+                after = (block + 1) * BLOCK;
+            }
+        }
+        let args = filter.args(after, left(&found));
+        self.engine.query(filter.behind(), &args, &mut |row| {
+            found.push(read(row)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Returns the number before that of the first of the latest `most` events.
+    pub fn before_latest(&mut self, filter: &EventFilter, most: u32) -> Result<i64> {
+        let blocks = match filter.name() {
+            Some(_) => self.event_blocks()?,
+            None => 0,
+        };
+        let mut before = i64::MAX;
+        let mut left = most;
+        // From the events after the last block back to the first block.
+        let mut block = blocks;
+        while left > 0 && block >= 0 {
+            let asked = left.min(PIECE);
+            let wanted = filter.args(before, asked);
+            let (sql, args) = if block == blocks {
+                let first = [(blocks * BLOCK).into()];
+                (filter.before(), [&wanted[..], &first].concat())
+            } else {
+                let key = [block.into(), filter.name().unwrap_or_default().into()];
+                (LAST_IN_BLOCK, [&key[..], &wanted].concat())
+            };
+            let mut found = 0;
+            self.engine.query(sql, &args, &mut |row| {
+                before = row.int(0)?;
+                found += 1;
+                Ok(())
+            })?;
+            left -= found;
+            if found < asked {
+                block -= 1;
+            }
+        }
+        // There are fewer events than asked for.
+        Ok(if left > 0 { 0 } else { before - 1 })
     }
 }
 
@@ -120,8 +161,8 @@ impl Tx<'_> {
             username.map(Username::as_str).into(),
             fields.as_str().into(),
         ];
-        self.execute(SQL, &args)?;
-        self.told = Some(Told {
+        self.later(SQL, &args)?;
+        self.last_event = Some(EventMark {
             at: self.stamp.at,
             action,
             username: username.map(ToString::to_string),
@@ -132,5 +173,70 @@ impl Tx<'_> {
 
     pub(super) fn execute(&mut self, sql: &'static str, args: &[Arg]) -> Result<usize> {
         self.store.engine.execute(sql, args)
+    }
+
+    /// Defers a statement whose count of rows does not matter: a distant database gets
+    /// many at once.
+    pub(super) fn later(&mut self, sql: &'static str, args: &[Arg]) -> Result<()> {
+        self.store.engine.execute_later(sql, args, None)
+    }
+
+    /// The same for a statement that must change a row.
+    pub(super) fn change_later(
+        &mut self,
+        sql: &'static str,
+        args: &[Arg],
+        unless_changed: Error,
+    ) -> Result<()> {
+        let unless_changed = Some(unless_changed);
+        self.store.engine.execute_later(sql, args, unless_changed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Access, Location};
+
+    /// In a file: no statement scans or sorts events.
+    #[test]
+    fn events_are_found_by_an_index_and_not_sorted() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = Location::File(folder.path().join("data").join("smtpcred.db"));
+        let mut store = Store::open(&file, Access::Create).unwrap();
+        let all = EventFilter::default();
+        let of_user = EventFilter {
+            username: "shop@example.com".parse().ok(),
+            ..EventFilter::default()
+        };
+        let of_domain = EventFilter {
+            domain: "example.com".parse().ok(),
+            ..EventFilter::default()
+        };
+        let statements = [
+            IN_BLOCK,
+            LAST_IN_BLOCK,
+            all.behind(),
+            of_user.behind(),
+            all.before(),
+            of_domain.before(),
+        ];
+        for sql in statements {
+            let mut plan = Vec::new();
+            let explain: &'static str = Box::leak(format!("EXPLAIN QUERY PLAN {sql}").into());
+            let places = (1..=8).filter(|place| sql.contains(&format!("${place}")));
+            let none = vec![Arg::Null; places.count()];
+            store
+                .engine
+                .query(explain, &none, &mut |row| {
+                    plan.push(row.text(3)?.to_owned());
+                    Ok(())
+                })
+                .unwrap();
+            assert!(!plan.is_empty());
+            for step in plan {
+                assert!(step.starts_with("SEARCH"), "{sql}: {step}");
+            }
+        }
     }
 }

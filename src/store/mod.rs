@@ -1,89 +1,98 @@
-//! The store: every SQL statement of the program, and the only way to change
-//! anything: a [`Tx`], which writes the event of each change beside it.
+//! The store: every SQL statement of the program. A [`Tx`] is the only way to change
+//! anything, and writes an event with each change.
 
-mod copying;
+mod access;
+mod copy;
+mod counts;
 mod domains;
 mod engine;
+mod event_filter;
+mod event_mark;
+mod event_names;
 mod events;
 mod examine;
-mod noteworthy;
+mod expiries;
+mod future_rows;
+mod imported_users;
+mod one_store;
 mod page;
 mod passwords;
 #[cfg(feature = "postgres")]
 mod postgres;
-mod roll;
-mod roster;
+mod report;
+mod rotation_candidates;
 mod rotation_rules;
 mod rotations;
+mod scope;
 mod sending;
+mod setting_names;
 mod settings;
-mod side_by_side;
 mod sign_ins;
 mod sqlite;
+mod stored_users;
 mod upkeep;
 mod usage;
+mod usage_sums;
+mod usage_totals;
 mod users;
 
+use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use engine::Engine;
+use event_mark::EventMark;
 
-pub use copying::{Copied, Table};
+pub use access::Access;
+pub use copy::CopiedTable;
 pub use domains::DomainChange;
-pub use engine::{Integrity, Space};
-pub use events::EventFilter;
+pub use engine::{Integrity, OwnedArg, Replica, Space};
+pub use event_filter::EventFilter;
 pub use examine::Schema;
-pub use noteworthy::{Concerns, Noteworthy};
+pub use future_rows::FutureRows;
+pub use imported_users::ImportedUser;
+pub use one_store::name_below as file_system;
 pub use page::Page;
 pub use passwords::{NewPassword, OldPasswords, StoredHash};
-pub use roll::UserFilter;
-pub use roster::Arrival;
-pub use rotations::Candidate;
-pub use sending::{Owner, SendingChange, SendingRules};
+pub use report::{ReportFilter, ReportRow};
+pub use rotation_candidates::Candidate;
+pub use scope::Scope;
+pub use sending::{SendingChange, SendingRules};
 pub use settings::SettingsChange;
 pub use sign_ins::{RefusalKey, Seen, SignInRow};
-pub use usage::Sent;
-pub use users::{NewUser, UserChange};
+pub use sqlite::{Hole, Staged, Staging, WriterKind, holes};
+pub use usage_totals::DailyUsage;
+pub use users::{NewUser, UserChange, UserFilter, UserRules, UserScan};
 
 use crate::error::{Error, Result};
-use crate::model::event::Stamp;
-pub use crate::model::location::Location;
+use crate::model::event::EventStamp;
+use crate::model::name::Username;
+use crate::model::password::PasswordId;
+pub use crate::model::store_location::Location;
 
-/// What a command needs the store for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// It must be there.
-    Existing,
-    /// It is made where there is none.
-    Create,
-    /// It must be there, and is brought to this program's version.
-    Migrate,
-    /// To say what is wrong with it: nothing is changed, be it old or unsafe.
-    Look,
-}
-
-/// Of a command. Longer than any transaction of ours; a lock that outlasts it is
-/// a backup tool or a hung process.
+/// How long a command waits for a lock: longer than any transaction of ours. A lock that
+/// lasts longer belongs to a backup tool or a hung process.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// For a server that was lost in the moment of a commit: so long it is waited for.
+/// How long to wait for a server that was lost during a commit.
 const RETURN: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// An open store.
 pub struct Store {
     engine: Box<dyn Engine>,
-    /// What the admin should know about it.
+    /// Messages about it for the admin.
     pub warnings: Vec<String>,
 }
 
 impl Store {
+    /// Opens the store, and waits up to 30 seconds for others that have it locked.
     pub fn open(location: &Location, access: Access) -> Result<Self> {
         Self::open_within(location, access, PATIENCE)
     }
 
-    /// Opens the store, and waits so long at most for others that have it locked,
-    /// then and later.
+    /// Opens the store. `patience` is how long to wait for others that have it locked, now
+    /// and later.
     pub fn open_within(location: &Location, access: Access, patience: Duration) -> Result<Self> {
         let (engine, warnings): (Box<dyn Engine>, _) = match location {
             Location::File(path) => {
@@ -105,19 +114,19 @@ impl Store {
         Ok(Self { engine, warnings })
     }
 
-    /// Takes less memory, for a process that stays; reads of much take longer.
+    /// Uses less memory, for a long-running process; large reads take longer.
     pub fn keep_little(&mut self) -> Result<()> {
         self.engine.keep_little()
     }
 
-    /// Another number than last time if anybody else changed anything, and an
-    /// error if this is not the store any more that its location names.
+    /// Returns another number than last time if anyone else changed anything. Returns an
+    /// error if the location names another store by now.
     pub fn version(&mut self) -> Result<i64> {
         self.engine.version()
     }
 
-    /// What a statement finds from `prefix` on. A prefix is a range, because
-    /// LIKE means different things to different engines.
+    /// Returns the names with this prefix that a statement finds. The prefix is a range,
+    /// because LIKE differs between engines.
     fn names(&mut self, sql: &'static str, prefix: &str, limit: u32) -> Result<Vec<String>> {
         let end = format!("{prefix}\u{10ffff}");
         let mut names = Vec::new();
@@ -130,54 +139,57 @@ impl Store {
     }
 
     /// Begins a change. Dropped without [`Tx::commit`], nothing happened.
-    pub fn begin(&mut self, stamp: Stamp) -> Result<Tx<'_>> {
+    pub fn begin(&mut self, stamp: EventStamp) -> Result<Tx<'_>> {
         self.engine.begin()?;
         Ok(Tx::new(self, stamp))
     }
 
-    /// For what can as well be done another time: fails at once where another
-    /// change is under way.
-    pub fn begin_now(&mut self, stamp: Stamp) -> Result<Tx<'_>> {
+    /// Begins a change that can wait. Returns an error at once if another change is under
+    /// way.
+    pub fn begin_now(&mut self, stamp: EventStamp) -> Result<Tx<'_>> {
         self.engine.begin_now()?;
         Ok(Tx::new(self, stamp))
     }
 }
 
-/// A change under way. No other process can change the store meanwhile, so it
-/// must not wait for a person.
+/// A change under way. It blocks all other changes, so it must not wait for a person.
 pub struct Tx<'a> {
     store: &'a mut Store,
-    stamp: Stamp,
-    /// The last event of it: by that it is known again.
-    told: Option<events::Told>,
+    stamp: EventStamp,
+    /// Its last event, by which it is recognised.
+    last_event: Option<EventMark>,
     /// A hash was deleted.
     scrub: bool,
+    /// Passwords of unfinished rotations that were read ahead.
+    rotating: BTreeMap<Username, Option<PasswordId>>,
     open: bool,
 }
 
 impl<'a> Tx<'a> {
-    const fn new(store: &'a mut Store, stamp: Stamp) -> Self {
+    const fn new(store: &'a mut Store, stamp: EventStamp) -> Self {
         Self {
             store,
             stamp,
-            told: None,
+            last_event: None,
             scrub: false,
+            rotating: BTreeMap::new(),
             open: true,
         }
     }
 }
 
 impl Tx<'_> {
-    /// To read what is true now, this change included.
+    /// Returns the store, to read it with this change included.
     pub fn store(&mut self) -> &mut Store {
         self.store
     }
 
-    /// Finds most of what could make the commit fail, before it.
+    /// Finds most reasons for a failing commit in advance.
     pub fn flush(&mut self) -> Result<()> {
         self.store.engine.flush()
     }
 
+    /// Commits the change. `CommitUnknown` means that it may have been made.
     pub fn commit(mut self) -> Result<()> {
         match self.store.engine.commit() {
             Err(unknown @ Error::CommitUnknown { .. }) => self.find_out(unknown)?,
@@ -192,21 +204,21 @@ impl Tx<'_> {
 }
 
 impl Tx<'_> {
-    /// Whether the change was made, as far as that can be found out soon.
+    /// Finds out whether the change was made, if that is possible soon.
     fn find_out(&mut self, unknown: Error) -> Result<()> {
-        let (Some(told), Error::CommitUnknown { store, reason }) = (&self.told, &unknown) else {
+        let (Some(mark), Error::CommitUnknown { store, reason }) = (&self.last_event, &unknown)
+        else {
             return Err(unknown);
         };
         let since = Instant::now();
-        // Whoever may change the store waits until the lost change has ended,
-        // one way or the other.
+        // A new change begins only after the lost one has ended.
         while self.store.engine.begin().is_err() {
             if since.elapsed() > RETURN {
                 return Err(unknown);
             }
             thread::sleep(AGAIN);
         }
-        match self.store.was_told(told) {
+        match self.store.has_event(mark) {
             Ok(true) => {
                 self.store.engine.rollback();
                 Ok(())

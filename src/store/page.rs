@@ -1,19 +1,21 @@
-//! Lists in pieces: each is read as a whole before anything is done with it, so that
-//! whoever takes them slowly keeps nothing from being written, and a list of a
-//! million takes little memory. Pieces follow each other by the key of the list, not
-//! by number: who is there from the first to the last is in it once.
+//! Lists in pieces. Each piece is read before it is used, so a slow reader blocks no
+//! writer, and a list of a million takes little memory. A piece begins after a key, not
+//! at a number: an entry that exists all the time is listed once.
 
-/// A part of a list: behind a key, and so many at most.
+/// A part of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Page<'a> {
+    /// The key of the last one before; empty for the beginning.
     pub after: &'a str,
+    /// The most entries; `None` for all.
     pub most: Option<u32>,
 }
 
-/// Rows that are read at once.
+/// How many rows are read at once.
 pub(super) const PIECE: u32 = 500;
 
 impl Page<'_> {
+    /// Divides the page into pieces.
     pub(super) const fn pieces(&self) -> Pieces {
         Pieces {
             left: self.most,
@@ -23,7 +25,7 @@ impl Page<'_> {
     }
 }
 
-/// How many to ask for, until there are no more, or enough.
+/// Counts the pieces of a page.
 pub(super) struct Pieces {
     left: Option<u32>,
     wanted: u32,
@@ -31,6 +33,7 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
+    /// Returns how many rows to read next; `None` after the last piece.
     pub(super) fn next(&mut self) -> Option<u32> {
         if self.ended || self.left == Some(0) {
             return None;
@@ -39,13 +42,13 @@ impl Pieces {
         Some(self.wanted)
     }
 
-    /// So many came. Fewer than asked for are the last.
+    /// Notes how many rows were found. Fewer than requested are the last ones.
     pub(super) fn read(&mut self, found: usize) {
         self.read_some(found);
         self.ended = u32::try_from(found).is_ok_and(|found| found < self.wanted);
     }
 
-    /// The same where fewer say nothing.
+    /// Notes how many rows were found, where fewer than requested need not be the last.
     pub(super) fn read_some(&mut self, found: usize) {
         let found = u32::try_from(found).unwrap_or(u32::MAX);
         self.left = self.left.map(|left| left.saturating_sub(found));

@@ -2,9 +2,9 @@
 //! domains and the installation.
 
 use super::engine::Row;
-use super::{Owner, Store, Tx};
+use super::{Scope, Store, Tx};
 use crate::error::Result;
-use crate::model::delivery::{CommandLine, Delivery, VariableName};
+use crate::model::delivery::{CommandLine, Destination, VariableName};
 use crate::model::duration::Duration;
 use crate::model::event::Fields;
 use crate::model::name::Username;
@@ -12,26 +12,39 @@ use crate::model::rotation::{RotationRules, RulesChange};
 
 impl Store {
     /// What one owner says itself.
-    pub fn own_rotation_rules(&mut self, owner: Owner) -> Result<RotationRules> {
+    pub fn own_rotation_rules(&mut self, owner: Scope) -> Result<RotationRules> {
+        let found = self.own_rotation_rules_of(&[owner])?.pop();
+        Ok(found.unwrap_or_default())
+    }
+
+    /// Returns the rules that each owner has itself.
+    pub fn own_rotation_rules_of(&mut self, owners: &[Scope]) -> Result<Vec<RotationRules>> {
         const SQL: &str = "SELECT every, command, write_file, write_env, env_name, timeout
             FROM rotation_rules WHERE owner = $1";
-        let mut rules = RotationRules::default();
-        self.engine
-            .query(SQL, &[owner.as_str().into()], &mut |row| {
-                rules = read(row)?;
-                Ok(())
-            })?;
+        let args: Vec<_> = owners.iter().map(|o| vec![o.as_str().into()]).collect();
+        let mut rules = vec![RotationRules::default(); owners.len()];
+        self.engine.query_each(SQL, &args, &mut |number, row| {
+            rules[number] = read(row)?;
+            Ok(())
+        })?;
         Ok(rules)
     }
 
     /// What holds for a user.
     pub fn rotation_rules(&mut self, username: &Username) -> Result<RotationRules> {
-        let [user, domain, installation] = Owner::all(username);
-        Ok(RotationRules::nearest([
-            self.own_rotation_rules(user)?,
-            self.own_rotation_rules(domain)?,
-            self.own_rotation_rules(installation)?,
-        ]))
+        let found = self.all_rotation_rules_of(&[username])?.pop();
+        Ok(RotationRules::nearest(found.unwrap_or_default()))
+    }
+
+    /// Returns the rules of each user, of its domain and of the installation.
+    pub fn all_rotation_rules_of(
+        &mut self,
+        names: &[&Username],
+    ) -> Result<Vec<[RotationRules; 3]>> {
+        let owners: Vec<_> = names.iter().flat_map(|name| Scope::all(name)).collect();
+        let mut rules = self.own_rotation_rules_of(&owners)?.into_iter();
+        let mut next = || rules.next().unwrap_or_default();
+        Ok(names.iter().map(|_| [next(), next(), next()]).collect())
     }
 }
 
@@ -44,7 +57,7 @@ fn read(row: &dyn Row) -> Result<RotationRules> {
     });
     Ok(RotationRules {
         every: row.opt_duration(0)?,
-        delivery: Delivery {
+        delivery: Destination {
             command: command.transpose()?,
             write_file: row.opt_parsed(2)?,
             write_env: row.opt_parsed(3)?,
@@ -55,9 +68,11 @@ fn read(row: &dyn Row) -> Result<RotationRules> {
 }
 
 impl Tx<'_> {
+    /// `rules` are the owner's own, as they are now.
     pub(super) fn change_rotation_rules(
         &mut self,
-        owner: Owner,
+        owner: Scope,
+        mut rules: RotationRules,
         change: &RulesChange,
         mut fields: Fields,
     ) -> Result<Fields> {
@@ -71,7 +86,6 @@ impl Tx<'_> {
         if change.is_empty() {
             return Ok(fields);
         }
-        let mut rules = self.store().own_rotation_rules(owner)?;
         rules.change(change);
         if rules.is_empty() {
             self.forget_rotation_rules(owner)?;
@@ -90,7 +104,7 @@ impl Tx<'_> {
                 delivery.env_name.as_ref().map(VariableName::as_str).into(),
                 delivery.timeout.map(Duration::seconds).into(),
             ];
-            self.execute(SET, &args)?;
+            self.later(SET, &args)?;
         }
         if change.every.is_some() {
             fields = fields.with("rotate_every", rules.every.map(Duration::seconds));
@@ -102,8 +116,8 @@ impl Tx<'_> {
         Ok(fields.with("delivery", delivery))
     }
 
-    pub(super) fn forget_rotation_rules(&mut self, owner: Owner) -> Result<()> {
+    pub(super) fn forget_rotation_rules(&mut self, owner: Scope) -> Result<()> {
         const SQL: &str = "DELETE FROM rotation_rules WHERE owner = $1";
-        self.execute(SQL, &[owner.as_str().into()]).map(|_| ())
+        self.later(SQL, &[owner.as_str().into()])
     }
 }

@@ -1,51 +1,15 @@
-//! What a user may send, and what it sent: senders, limits, counts.
+//! What a user may send: its senders, its limits, and what happens over a limit.
 
-use super::settings::{ON_LIMIT, YES};
-use super::{Store, Tx};
+use super::setting_names::{ON_LIMIT, YES};
+use super::{Scope, Store, Tx};
 use crate::error::Result;
 use crate::model::event::{Action, Fields};
-use crate::model::limits::{Kind, LimitSetting, Limits, OnLimit, Span};
+use crate::model::limit_kind::{LimitKind, LimitUnit};
+use crate::model::limits::{LimitSetting, Limits, OnLimit};
 use crate::model::name::{DomainName, Username};
 use crate::model::sender::Sender;
-use crate::model::settings::Setting;
-use crate::model::tally::{Amount, Bucket, Tally};
+use crate::model::setting::Setting;
 use crate::model::time::Time;
-
-/// Whose limit it is: a user's, a domain's, or the installation's. All that a
-/// user sends counts for the three.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owner<'a>(&'a str);
-
-impl<'a> Owner<'a> {
-    pub const INSTALLATION: Self = Owner("");
-
-    pub fn user(username: &'a Username) -> Self {
-        Self(username.as_str())
-    }
-
-    pub fn domain(domain: &'a DomainName) -> Self {
-        Self(domain.as_str())
-    }
-
-    /// A user, its domain, and the installation.
-    pub fn all(username: &'a Username) -> [Self; 3] {
-        let domain = &username.as_str()[username.local_part().len() + 1..];
-        [Self(username.as_str()), Self(domain), Self::INSTALLATION]
-    }
-
-    pub(super) const fn as_str(self) -> &'a str {
-        self.0
-    }
-
-    /// For people.
-    pub fn name(self) -> &'a str {
-        if self.0.is_empty() {
-            "the installation"
-        } else {
-            self.0
-        }
-    }
-}
 
 /// What to set; absent stays as it is. Messages a day of users and domains are
 /// not among the limits here, but beside their other columns.
@@ -53,26 +17,45 @@ impl<'a> Owner<'a> {
 pub struct SendingChange {
     /// Empty: every address of the user's domain.
     pub senders: Option<Vec<Sender>>,
+    /// Limits to set or remove.
     pub limits: Vec<LimitSetting>,
+    /// What happens over a limit.
     pub on_limit: Option<Setting<OnLimit>>,
 }
 
 /// All that decides whether a user may send. The arrays are of the user, its
-/// domain and the installation, as [`Owner::all`] names them.
+/// domain and the installation, as [`Scope::all`] names them.
 #[derive(Clone, Debug)]
 pub struct SendingRules {
+    /// When the user expires.
     pub expires_at: Option<Time>,
+    /// Since when the user is suspended.
     pub suspended_at: Option<Time>,
     /// Its domain has to be verified, and is not.
     pub unverified: bool,
+    /// Addresses and domains that it may send as; empty: its own domain.
     pub senders: Vec<Sender>,
+    /// The limits.
     pub limits: [Limits; 3],
+    /// What happens over a limit.
     pub on_limit: [Option<OnLimit>; 3],
 }
 
 impl SendingRules {
+    /// Returns whether the user is suspended or has expired.
+    pub fn is_stopped(&self, now: Time) -> bool {
+        self.suspended_at.is_some() || self.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// Returns whether any limit is set.
     pub fn is_limited(&self) -> bool {
         !self.limits.iter().all(Limits::is_empty)
+    }
+
+    /// Some limit counts new recipients.
+    pub fn limits_new_recipients(&self) -> bool {
+        let mut kinds = self.limits.iter().flat_map(Limits::iter);
+        kinds.any(|(kind, _)| kind.what == LimitUnit::NewRecipients)
     }
 
     /// The nearest that says something: the user's own, its domain's, the
@@ -86,12 +69,8 @@ impl SendingRules {
     }
 }
 
-/// Among the counts, for what some relay has counted ahead and may hand back.
-pub(super) const HELD: &str = "held";
-/// In seconds. Handed back within one; a relay that was killed never does it.
-const HELD_FOR: i64 = 5;
-
 impl Store {
+    /// Returns what decides whether a user may send; `None` if it does not exist.
     pub fn sending_rules(&mut self, username: &Username) -> Result<Option<SendingRules>> {
         const USER: &str = "SELECT u.expires_at, u.suspended_at, u.daily_limit, d.daily_limit,
                 u.on_limit, d.on_limit, s.value,
@@ -104,8 +83,8 @@ impl Store {
         let name = username.as_str();
         self.engine.query(USER, &[name.into()], &mut |row| {
             let mut limits = [Limits::default(); 3];
-            limits[0].set(Kind::MESSAGES_A_DAY, row.opt_limit(2)?);
-            limits[1].set(Kind::MESSAGES_A_DAY, row.opt_limit(3)?);
+            limits[0].set(LimitKind::MESSAGES_A_DAY, row.opt_limit(2)?);
+            limits[1].set(LimitKind::MESSAGES_A_DAY, row.opt_limit(3)?);
             found = Some(SendingRules {
                 expires_at: row.opt_time(0)?,
                 suspended_at: row.opt_time(1)?,
@@ -119,40 +98,43 @@ impl Store {
         let Some(mut rules) = found else {
             return Ok(None);
         };
-        for (owner, limits) in Owner::all(username).into_iter().zip(&mut rules.limits) {
+        for (owner, limits) in Scope::all(username).into_iter().zip(&mut rules.limits) {
             self.read_limits(owner, limits)?;
         }
         rules.senders = self.senders(username)?;
         Ok(Some(rules))
     }
 
-    /// In order.
+    /// Returns the senders of a user, sorted.
     pub fn senders(&mut self, username: &Username) -> Result<Vec<Sender>> {
         const SQL: &str = "SELECT sender FROM senders WHERE username = $1 ORDER BY sender";
         let mut found = Vec::new();
         self.engine
             .query(SQL, &[username.as_str().into()], &mut |row| {
-                found.push(row.parsed(0)?);
+                let sender = row.text(0)?;
+                found.push(Sender::stored(sender).ok_or_else(|| row.not_valid(sender))?);
                 Ok(())
             })?;
         Ok(found)
     }
 
-    /// Those that stand in no column of their own.
-    pub fn limits(&mut self, owner: Owner) -> Result<Limits> {
+    /// Returns the limits that have no column of their own.
+    pub fn limits(&mut self, owner: Scope) -> Result<Limits> {
         let mut limits = Limits::default();
         self.read_limits(owner, &mut limits)?;
         Ok(limits)
     }
 
-    fn read_limits(&mut self, owner: Owner, limits: &mut Limits) -> Result<()> {
+    fn read_limits(&mut self, owner: Scope, limits: &mut Limits) -> Result<()> {
         const SQL: &str = "SELECT kind, most FROM limits WHERE owner = $1";
-        self.engine.query(SQL, &[owner.0.into()], &mut |row| {
-            limits.set(row.parsed(0)?, row.opt_limit(1)?);
-            Ok(())
-        })
+        self.engine
+            .query(SQL, &[owner.as_str().into()], &mut |row| {
+                limits.set(row.parsed(0)?, row.opt_limit(1)?);
+                Ok(())
+            })
     }
 
+    /// Returns what happens over a limit of this domain; `None` if nothing is set.
     pub fn domain_on_limit(&mut self, domain: &DomainName) -> Result<Option<OnLimit>> {
         const SQL: &str = "SELECT on_limit FROM domains WHERE name = $1";
         let mut found = None;
@@ -163,73 +145,14 @@ impl Store {
             })?;
         Ok(found)
     }
-
-    /// What an owner sent, as far back as these limits look.
-    pub fn tally(&mut self, owner: Owner, limits: &Limits, now: Time) -> Result<Tally> {
-        const SQL: &str = "SELECT at, messages, recipients, new_recipients FROM counts
-            WHERE owner = $1 AND span = $2 AND at >= $3";
-        let mut tally = Tally::default();
-        for span in Span::ALL {
-            if !limits.iter().any(|(kind, _)| kind.span == span) {
-                continue;
-            }
-            let args = [owner.0.into(), span.name().into(), span.oldest(now).into()];
-            self.engine.query(SQL, &args, &mut |row| {
-                let amount = Amount {
-                    messages: row.opt_limit(1)?.unwrap_or(0),
-                    recipients: row.opt_limit(2)?.unwrap_or(0),
-                    new_recipients: row.opt_limit(3)?.unwrap_or(0),
-                };
-                tally.add(
-                    span,
-                    Bucket {
-                        at: row.time(0)?,
-                        amount,
-                    },
-                );
-                Ok(())
-            })?;
-        }
-        Ok(tally)
-    }
-
-    /// How much of an owner's counts was counted ahead by any relay, and may be
-    /// handed back.
-    pub fn held(&mut self, owner: Owner, now: Time) -> Result<Amount> {
-        const SQL: &str = "SELECT CAST(COALESCE(sum(messages), 0) AS BIGINT),
-                CAST(COALESCE(sum(recipients), 0) AS BIGINT)
-            FROM counts WHERE owner = $1 AND span = $2 AND at >= $3";
-        let since = Time::from_epoch(now.epoch() - HELD_FOR);
-        let mut held = Amount::default();
-        let args = [owner.0.into(), HELD.into(), since.into()];
-        self.engine.query(SQL, &args, &mut |row| {
-            held.messages = row.opt_limit(0)?.unwrap_or(0);
-            held.recipients = row.opt_limit(1)?.unwrap_or(0);
-            Ok(())
-        })?;
-        Ok(held)
-    }
-
-    /// Whether a user has sent to this recipient before, as far as that was
-    /// written down.
-    pub fn knows_recipient(&mut self, username: &Username, digest: &str) -> Result<bool> {
-        const SQL: &str = "SELECT 1 FROM recipients WHERE username = $1 AND digest = $2";
-        let mut known = false;
-        let args = [username.as_str().into(), digest.into()];
-        self.engine.query(SQL, &args, &mut |_| {
-            known = true;
-            Ok(())
-        })?;
-        Ok(known)
-    }
 }
 
 impl Tx<'_> {
-    /// The part of a change that is about sending; its event is written by
-    /// whoever changes the user, the domain or the settings.
+    /// Changes what concerns sending and adds it to the fields of an event. The caller
+    /// writes the event.
     pub(super) fn change_sending(
         &mut self,
-        owner: Owner,
+        owner: Scope,
         change: &SendingChange,
         mut fields: Fields,
     ) -> Result<Fields> {
@@ -242,9 +165,9 @@ impl Tx<'_> {
         const USER: &str = "UPDATE users SET on_limit = $2 WHERE username = $1";
         const DOMAIN: &str = "UPDATE domains SET on_limit = $2 WHERE name = $1";
         if let Some(senders) = &change.senders {
-            self.execute(FORGET, &[owner.0.into()])?;
+            self.later(FORGET, &[owner.as_str().into()])?;
             for sender in senders {
-                self.execute(ADD, &[owner.0.into(), sender.as_str().into()])?;
+                self.later(ADD, &[owner.as_str().into(), sender.as_str().into()])?;
             }
             let names: Vec<_> = senders.iter().map(Sender::as_str).collect();
             fields = fields.with("senders", names);
@@ -254,38 +177,45 @@ impl Tx<'_> {
             let most = setting.most.as_ref().value().map(|most| most.get());
             match most {
                 Some(most) => {
-                    self.execute(LIMIT, &[owner.0.into(), kind.as_str().into(), most.into()])?
+                    self.later(
+                        LIMIT,
+                        &[owner.as_str().into(), kind.as_str().into(), most.into()],
+                    )?;
                 }
-                None => self.execute(NO_LIMIT, &[owner.0.into(), kind.as_str().into()])?,
-            };
+                None => self.later(NO_LIMIT, &[owner.as_str().into(), kind.as_str().into()])?,
+            }
             fields = fields.with(&kind, most);
         }
         if let Some(action) = &change.on_limit {
             let action = action.as_ref().value().map(|action| action.name());
-            if owner == Owner::INSTALLATION {
+            if owner == Scope::INSTALLATION {
                 self.put(ON_LIMIT, action)?;
             } else {
-                let sql = if owner.0.contains('@') { USER } else { DOMAIN };
-                self.execute(sql, &[owner.0.into(), action.into()])?;
+                let sql = if owner.as_str().contains('@') {
+                    USER
+                } else {
+                    DOMAIN
+                };
+                self.later(sql, &[owner.as_str().into(), action.into()])?;
             }
             fields = fields.with(ON_LIMIT, action);
         }
         Ok(fields)
     }
 
-    /// The limits of what is deleted. What it sent counts on: who comes back
-    /// under the same name has it still.
-    pub(super) fn forget_limits(&mut self, owner: Owner) -> Result<()> {
+    /// Deletes the limits of a deleted user or domain. What it sent still counts if one of
+    /// the same name is created.
+    pub(super) fn delete_limits(&mut self, owner: Scope) -> Result<()> {
         const SQL: &str = "DELETE FROM limits WHERE owner = $1";
-        self.execute(SQL, &[owner.0.into()]).map(|_| ())
+        self.later(SQL, &[owner.as_str().into()])
     }
 
-    /// Somebody should know how much of a limit is used.
-    pub fn note_limit(
+    /// Records that a limit is near or reached.
+    pub fn record_limit(
         &mut self,
         action: Action,
-        owner: Owner,
-        kind: Kind,
+        owner: Scope,
+        kind: LimitKind,
         most: u32,
         used: u64,
         by: &Username,
@@ -295,89 +225,5 @@ impl Tx<'_> {
             .with("limit", format!("{kind}={most}"))
             .with("used", used);
         self.event(action, Some(&by.domain()), Some(by), &fields)
-    }
-
-    // What follows is found out, not changed, by anybody: it has no events.
-
-    /// Adds what was sent to an owner's counts.
-    pub fn count(&mut self, owner: Owner, amount: Amount, now: Time) -> Result<()> {
-        for span in Span::ALL {
-            self.add(owner, span.name(), span.bucket_at(now), amount)?;
-        }
-        Ok(())
-    }
-
-    /// Of what was counted, so much was counted ahead.
-    pub fn hold(&mut self, owner: Owner, amount: Amount, now: Time) -> Result<()> {
-        self.add(owner, HELD, now, amount)
-    }
-
-    fn add(&mut self, owner: Owner, span: &str, at: Time, amount: Amount) -> Result<()> {
-        const SQL: &str = "INSERT INTO counts
-            (owner, span, at, messages, recipients, new_recipients)
-            VALUES ($1, $2, $3, $4, $5, $6)
-            ON CONFLICT (owner, span, at) DO UPDATE SET
-                messages = counts.messages + excluded.messages,
-                recipients = counts.recipients + excluded.recipients,
-                new_recipients = counts.new_recipients + excluded.new_recipients";
-        let args = [
-            owner.0.into(),
-            span.into(),
-            at.into(),
-            amount.messages.into(),
-            amount.recipients.into(),
-            amount.new_recipients.into(),
-        ];
-        self.execute(SQL, &args).map(|_| ())
-    }
-
-    /// What was held since `then` was sent, or is taken back.
-    pub fn let_go(&mut self, owner: Owner, amount: Amount, then: Time) -> Result<()> {
-        // Nearly always it is one relay's alone.
-        const ALL: &str = "DELETE FROM counts
-            WHERE owner = $1 AND span = $2 AND at = $3 AND messages <= $4 AND recipients <= $5";
-        let args = [
-            owner.0.into(),
-            HELD.into(),
-            then.into(),
-            amount.messages.into(),
-            amount.recipients.into(),
-        ];
-        if self.execute(ALL, &args)? == 0 {
-            self.take(owner, HELD, then, amount)?;
-        }
-        Ok(())
-    }
-
-    /// Takes back what was counted ahead at `then`, and not sent.
-    pub fn uncount(&mut self, owner: Owner, amount: Amount, then: Time) -> Result<()> {
-        for span in Span::ALL {
-            self.take(owner, span.name(), span.bucket_at(then), amount)?;
-        }
-        Ok(())
-    }
-
-    fn take(&mut self, owner: Owner, span: &str, at: Time, amount: Amount) -> Result<()> {
-        // Never below nothing, whoever tampered with it meanwhile.
-        const SQL: &str = "UPDATE counts SET
-                messages = CASE WHEN messages > $4 THEN messages - $4 ELSE 0 END,
-                recipients = CASE WHEN recipients > $5 THEN recipients - $5 ELSE 0 END
-            WHERE owner = $1 AND span = $2 AND at = $3";
-        let args = [
-            owner.0.into(),
-            span.into(),
-            at.into(),
-            amount.messages.into(),
-            amount.recipients.into(),
-        ];
-        self.execute(SQL, &args).map(|_| ())
-    }
-
-    /// Says whether the recipient is new.
-    pub fn add_recipient(&mut self, username: &Username, digest: &str, now: Time) -> Result<bool> {
-        const SQL: &str = "INSERT INTO recipients (username, digest, first_at)
-            SELECT username, $2, $3 FROM users WHERE username = $1 ON CONFLICT DO NOTHING";
-        let args = [username.as_str().into(), digest.into(), now.into()];
-        Ok(self.execute(SQL, &args)? > 0)
     }
 }

@@ -1,39 +1,43 @@
 //! The installation's settings: one row for each that differs from its default.
 
-use super::{Owner, SendingChange, Store, Tx};
+use super::setting_names::{
+    ACCEPT_HASH, ALLOW_INSECURE, ARGON2, DAY, HOST, ON_LIMIT, PORTS, REQUIRE_VERIFIED, YES,
+};
+use super::{Scope, SendingChange, Store, Tx};
 use crate::error::Result;
 use crate::model::day::Day;
 use crate::model::event::{Action, Fields};
-use crate::model::hash::{Accepted, Cost};
+use crate::model::hash::{AcceptedSchemes, Cost};
 use crate::model::name::HostName;
 use crate::model::rotation::RulesChange;
-use crate::model::settings::{Ports, Setting, Settings};
+use crate::model::setting::Setting;
+use crate::model::settings::{Ports, Settings};
 
-/// What to set; absent stays as it is.
+/// A change of the settings; absent fields stay.
 #[derive(Clone, Debug, Default)]
 pub struct SettingsChange {
+    /// The name of the mail server.
     pub host: Option<Setting<HostName>>,
+    /// Its ports.
     pub ports: Option<Ports>,
+    /// The cost of new hashes.
     pub argon2: Option<Cost>,
-    pub accept_hash: Option<Accepted>,
+    /// Which imported hashes are accepted.
+    pub accept_hash: Option<AcceptedSchemes>,
+    /// Whether sign-ins without TLS are allowed.
     pub allow_insecure: Option<bool>,
+    /// Whether users of unverified domains cannot send.
     pub require_verified_domains: Option<bool>,
+    /// When a day begins.
     pub day: Option<Day>,
+    /// The limits of the installation.
     pub sending: SendingChange,
+    /// The rotation rules of the installation.
     pub rotation: RulesChange,
 }
 
-const HOST: &str = "host";
-const PORTS: &str = "ports";
-const ARGON2: &str = "argon2";
-const ACCEPT_HASH: &str = "accept_hash";
-const ALLOW_INSECURE: &str = "allow_insecure";
-const REQUIRE_VERIFIED: &str = "require_verified_domains";
-const DAY: &str = "day";
-pub(super) const ON_LIMIT: &str = "on_limit";
-pub(super) const YES: &str = "yes";
-
 impl Store {
+    /// Returns the settings; defaults for those that are not set.
     pub fn settings(&mut self) -> Result<Settings> {
         const SQL: &str = "SELECT name, value FROM settings";
         let mut settings = Settings::default();
@@ -45,8 +49,8 @@ impl Store {
                 ACCEPT_HASH => settings.accept_hash = row.parsed(1)?,
                 ALLOW_INSECURE => settings.allow_insecure = row.text(1)? == YES,
                 REQUIRE_VERIFIED => settings.require_verified_domains = row.text(1)? == YES,
-                // A zone that this machine does not know must not keep anybody
-                // from signing in; the last 24 hours are never less strict.
+                // A zone that this machine does not know must not prevent sign-ins;
+                // the last 24 hours are never less strict.
                 DAY => settings.day = row.parsed(1).unwrap_or_default(),
                 ON_LIMIT => settings.on_limit = Some(row.parsed(1)?),
                 // Of a later version that kept the schema.
@@ -54,12 +58,13 @@ impl Store {
             }
             Ok(())
         })?;
-        settings.limits = self.limits(Owner::INSTALLATION)?;
+        settings.limits = self.limits(Scope::INSTALLATION)?;
         Ok(settings)
     }
 }
 
 impl Tx<'_> {
+    /// Changes settings.
     pub fn set_settings(&mut self, change: &SettingsChange) -> Result<()> {
         let host = change
             .host
@@ -88,9 +93,10 @@ impl Tx<'_> {
                 fields = fields.with(name, value);
             }
         }
-        let owner = Owner::INSTALLATION;
+        let owner = Scope::INSTALLATION;
         let fields = self.change_sending(owner, &change.sending, fields)?;
-        let fields = self.change_rotation_rules(owner, &change.rotation, fields)?;
+        let rules = self.store.own_rotation_rules(owner)?;
+        let fields = self.change_rotation_rules(owner, rules, &change.rotation, fields)?;
         self.event(Action::SettingsSet, None, None, &fields)
     }
 
@@ -99,9 +105,8 @@ impl Tx<'_> {
             ON CONFLICT (name) DO UPDATE SET value = excluded.value";
         const UNSET: &str = "DELETE FROM settings WHERE name = $1";
         match value {
-            Some(value) => self.execute(SET, &[name.into(), value.into()])?,
-            None => self.execute(UNSET, &[name.into()])?,
-        };
-        Ok(())
+            Some(value) => self.later(SET, &[name.into(), value.into()]),
+            None => self.later(UNSET, &[name.into()]),
+        }
     }
 }

@@ -1,37 +1,47 @@
-//! Signing in: what has to be known for it, and what became of it.
+//! Reads what decides a sign-in, and writes its result.
 
+use std::ops::ControlFlow;
 use std::str::FromStr;
 
-use super::{Page, Store, StoredHash, Tx};
+use super::engine::Row;
+use super::engine::add;
+use super::{Page, Store, StoredHash, Tx, UserScan};
 use crate::error::{Error, Result};
 use crate::model::name::Username;
-use crate::model::password::KeyId;
-use crate::model::refusal::{Reason, Refusals};
+use crate::model::password::PasswordId;
+use crate::model::refused_sign_ins::{RefusalReason, RefusedSignIns};
+use crate::model::stranger::WrittenName;
 use crate::model::text::invalid;
-use crate::model::time::Time;
+use crate::model::time::{CLOCKS_DIFFER, Time};
 
-/// All that decides whether a password lets a user sign in.
+/// Everything that decides a sign-in.
 #[derive(Debug)]
 pub struct SignInRow {
+    /// When the user expires.
     pub expires_at: Option<Time>,
+    /// When it was suspended.
     pub suspended_at: Option<Time>,
-    /// The newest first; also what has retired and was not erased yet.
+    /// The newest first, including retired ones that are not erased yet.
     pub hashes: Vec<StoredHash>,
 }
 
 /// A sign-in with a right password.
 #[derive(Clone, Debug)]
 pub struct Seen {
+    /// When.
     pub at: Time,
+    /// From where, if the mail server says so.
     pub address: Option<String>,
 }
 
 impl Store {
-    /// In one statement: it fits together even while others change it.
+    /// Returns the row of a user; `None` if it does not exist. One statement, so it is
+    /// consistent while others change it.
     pub fn sign_in_row(&mut self, username: &Username) -> Result<Option<SignInRow>> {
-        // Put in order here: for one row or two a sort of the database's takes longer.
-        const SQL: &str = "SELECT u.expires_at, u.suspended_at, p.key_id, p.hash, p.retires_at,
-                p.created_at
+        // Sorted here: for one or two rows, a sort by the database takes longer.
+        const SQL: &str =
+            "SELECT u.expires_at, u.suspended_at, p.password_id, p.hash, p.retires_at,
+                p.created_at, p.generated
             FROM users u
             LEFT JOIN passwords p ON p.username = u.username AND p.hash IS NOT NULL
             WHERE u.username = $1";
@@ -39,34 +49,78 @@ impl Store {
         let mut hashes = Vec::with_capacity(1);
         self.engine
             .query(SQL, &[username.as_str().into()], &mut |row| {
-                let (expires_at, suspended_at) = (row.opt_time(0)?, row.opt_time(1)?);
-                found.get_or_insert(SignInRow {
-                    expires_at,
-                    suspended_at,
-                    hashes: Vec::new(),
-                });
-                if let Some(key) = row.opt_text(2)? {
-                    let hash = StoredHash {
-                        key: KeyId::stored(key.to_owned()),
-                        hash: row.text(3)?.to_owned(),
-                        retires_at: row.opt_time(4)?,
-                    };
-                    hashes.push((row.time(5)?, hash));
-                }
+                let times = read_times(row)?;
+                found.get_or_insert(times);
+                hashes.extend(read_hash(row)?);
                 Ok(())
             })?;
-        // The key decides between two of the same second.
-        hashes.sort_by(|(a, one), (b, other)| b.cmp(a).then_with(|| one.key.cmp(&other.key)));
+        // The ID decides between two of the same second.
+        hashes.sort_by(|(a, one), (b, other)| {
+            b.cmp(a)
+                .then_with(|| one.password_id.cmp(&other.password_id))
+        });
         if let Some(found) = &mut found {
             found.hashes = hashes.into_iter().map(|(_, hash)| hash).collect();
         }
         Ok(found)
     }
 
-    /// Where a user last signed in from, with each of its passwords.
+    /// Does the same for all users, or a sample, by name, until the callback stops it.
+    /// Not for use within a change.
+    pub fn each_sign_in_row(
+        &mut self,
+        scan: &mut UserScan,
+        each: &mut dyn FnMut(Username, SignInRow) -> ControlFlow<()>,
+    ) -> Result<()> {
+        const SQL: &str =
+            "SELECT u.expires_at, u.suspended_at, p.password_id, p.hash, p.retires_at,
+                p.created_at, p.generated, u.username
+            FROM users u
+            LEFT JOIN passwords p ON p.username = u.username AND p.hash IS NOT NULL
+            WHERE u.username > $1 AND u.username <= $2
+            ORDER BY u.username, p.created_at DESC, p.password_id";
+        while let Some((after, last)) = self.next_range(scan)? {
+            let mut found: Vec<(Username, SignInRow)> = Vec::new();
+            let args = [after.as_str().into(), last.as_str().into()];
+            self.engine.query(SQL, &args, &mut |row| {
+                let name = row.text(7)?;
+                if found
+                    .last()
+                    .is_none_or(|(before, _)| before.as_str() != name)
+                {
+                    found.push((row.parsed(7)?, read_times(row)?));
+                }
+                if let (Some((_, found)), Some((_, hash))) = (found.last_mut(), read_hash(row)?) {
+                    found.hashes.push(hash);
+                }
+                Ok(())
+            })?;
+            for (username, row) in found {
+                if each(username, row).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns a username that has a password but no user.
+    pub fn password_without_user(&mut self) -> Result<Option<String>> {
+        const SQL: &str = "SELECT p.username FROM passwords p
+            WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.username = p.username)
+            ORDER BY p.username LIMIT 1";
+        let mut found = None;
+        self.engine.query(SQL, &[], &mut |row| {
+            found = Some(row.text(0)?.to_owned());
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Returns the last address of each password of a user, if it has one.
     pub fn last_addresses(&mut self, username: &Username) -> Result<Vec<String>> {
         const SQL: &str = "SELECT address FROM last_connections
-            WHERE username = $1 AND address IS NOT NULL ORDER BY key_id";
+            WHERE username = $1 AND address IS NOT NULL ORDER BY password_id";
         let mut found = Vec::new();
         self.engine
             .query(SQL, &[username.as_str().into()], &mut |row| {
@@ -76,27 +130,24 @@ impl Store {
         Ok(found)
     }
 
-    /// Refused sign-ins, the latest first; of one user, or of all; behind one of
-    /// them, and so many at most.
+    /// Returns refused sign-ins, the latest first: those after the given one, up to a
+    /// limit.
     pub fn refusals(
         &mut self,
-        username: Option<&str>,
         since: Time,
         after: Option<RefusalKey>,
         most: Option<u32>,
-        each: &mut dyn FnMut(Refusals) -> Result<()>,
+        each: &mut dyn FnMut(RefusedSignIns) -> Result<()>,
     ) -> Result<()> {
         const SQL: &str = "SELECT username, address, reason, first_at, last_at, count FROM failures
-            WHERE (CAST($1 AS TEXT) IS NULL OR username = $1) AND last_at >= $2
-                AND last_at <= $3
-                AND (last_at < $3 OR (username, address, reason) > ($4, $5, $6))
-            ORDER BY last_at DESC, username, address, reason LIMIT $7";
+            WHERE last_at >= $1 AND last_at <= $2
+                AND (last_at < $2 OR (username, address, reason) > ($3, $4, $5))
+            ORDER BY last_at DESC, username, address, reason LIMIT $6";
         let mut key = after.unwrap_or_else(RefusalKey::first);
         let page = Page { after: "", most };
         let mut pieces = page.pieces();
         while let Some(most) = pieces.next() {
             let args = [
-                username.into(),
                 since.into(),
                 key.last_at.into(),
                 key.username.as_str().into(),
@@ -106,8 +157,8 @@ impl Store {
             ];
             let mut found = Vec::new();
             self.engine.query(SQL, &args, &mut |row| {
-                found.push(Refusals {
-                    username: row.text(0)?.to_owned(),
+                found.push(RefusedSignIns {
+                    username: WrittenName::stored(row.text(0)?.to_owned()),
                     address: row.text(1)?.to_owned(),
                     reason: row.parsed(2)?,
                     first_at: row.time(3)?,
@@ -126,7 +177,29 @@ impl Store {
     }
 }
 
-/// Where refused sign-ins stand in their list.
+fn read_times(row: &dyn Row) -> Result<SignInRow> {
+    Ok(SignInRow {
+        expires_at: row.opt_time(0)?,
+        suspended_at: row.opt_time(1)?,
+        hashes: Vec::new(),
+    })
+}
+
+/// With its creation time.
+fn read_hash(row: &dyn Row) -> Result<Option<(Time, StoredHash)>> {
+    let Some(id) = row.opt_text(2)? else {
+        return Ok(None);
+    };
+    let hash = StoredHash {
+        password_id: PasswordId::stored(id.to_owned()),
+        hash: row.text(3)?.to_owned(),
+        retires_at: row.opt_time(4)?,
+        generated: row.int(6)? != 0,
+    };
+    Ok(Some((row.time(5)?, hash)))
+}
+
+/// A place in the list of refused sign-ins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusalKey {
     last_at: Time,
@@ -136,7 +209,7 @@ pub struct RefusalKey {
 }
 
 impl RefusalKey {
-    /// Before all of them.
+    /// Returns the place before all of them.
     fn first() -> Self {
         Self {
             last_at: Time::from_epoch(i64::MAX),
@@ -146,10 +219,10 @@ impl RefusalKey {
         }
     }
 
-    fn of(refusals: &Refusals) -> Self {
+    fn of(refusals: &RefusedSignIns) -> Self {
         Self {
             last_at: refusals.last_at,
-            username: refusals.username.clone(),
+            username: refusals.username.as_str().to_owned(),
             address: refusals.address.clone(),
             reason: refusals.reason.name().to_owned(),
         }
@@ -170,7 +243,7 @@ impl FromStr for RefusalKey {
                 last_at: at.parse().ok()?,
                 username: username.to_owned(),
                 address: address.to_owned(),
-                reason: reason.parse::<Reason>().ok()?.name().to_owned(),
+                reason: reason.parse::<RefusalReason>().ok()?.name().to_owned(),
             })
         };
         let rule = "the time, username, address and reason of the last one, with commas between";
@@ -178,42 +251,51 @@ impl FromStr for RefusalKey {
     }
 }
 
-// Found out, not changed, by anybody: no events.
+// Measured, not changed by an admin: no events.
 impl Tx<'_> {
-    /// Nothing happens if the password is gone meanwhile, or was seen later.
+    /// Sets the last connection of a password. Changes nothing if the password is gone or
+    /// has a later one, unless that is in the future because a clock was ahead.
     pub fn set_last_connection(
         &mut self,
         username: &Username,
-        key: &KeyId,
+        password_id: &PasswordId,
         seen: &Seen,
     ) -> Result<()> {
-        const SQL: &str = "INSERT INTO last_connections (username, key_id, seen_at, address)
-            SELECT username, key_id, $3, $4 FROM passwords WHERE username = $1 AND key_id = $2
-            ON CONFLICT (username, key_id) DO UPDATE
+        const SQL: &str = "INSERT INTO last_connections (username, password_id, seen_at, address)
+            SELECT username, password_id, $3, $4 FROM passwords WHERE username = $1 AND password_id = $2
+            ON CONFLICT (username, password_id) DO UPDATE
                 SET seen_at = excluded.seen_at, address = excluded.address
-                WHERE excluded.seen_at >= last_connections.seen_at";
-        // One that is kept while it is used, and was used.
+                WHERE excluded.seen_at >= last_connections.seen_at
+                    OR last_connections.seen_at > $5";
+        // Prolongs a password that stays while it is used.
         const KEEP: &str = "UPDATE passwords SET retires_at = CASE
                 WHEN $3 + retire_unused < retire_latest THEN $3 + retire_unused
                 ELSE retire_latest END
-            WHERE username = $1 AND key_id = $2 AND retire_unused IS NOT NULL
+            WHERE username = $1 AND password_id = $2 AND retire_unused IS NOT NULL
                 AND hash IS NOT NULL AND retires_at > $3 AND retires_at < $3 + retire_unused";
         let args = [
             username.as_str().into(),
-            key.as_str().into(),
+            password_id.as_str().into(),
             seen.at.into(),
             seen.address.as_deref().into(),
+            (self.stamp.at.epoch().saturating_add(CLOCKS_DIFFER)).into(),
         ];
-        self.execute(KEEP, &args[..3])?;
-        self.execute(SQL, &args).map(|_| ())
+        self.later(KEEP, &args[..3])?;
+        self.later(SQL, &args)
     }
 
-    pub fn add_refusals(&mut self, refusals: &Refusals) -> Result<()> {
-        const SQL: &str = "INSERT INTO failures
+    /// Adds refused sign-ins to those of the same name, address and reason.
+    pub fn add_refusals(&mut self, refusals: &RefusedSignIns) -> Result<()> {
+        const SQL: &str = concat!(
+            "INSERT INTO failures
             (username, address, reason, first_at, last_at, count)
             VALUES ($1, $2, $3, $4, $5, $6)
             ON CONFLICT (username, address, reason) DO UPDATE
-                SET last_at = excluded.last_at, count = failures.count + excluded.count";
+                SET last_at = excluded.last_at,
+                first_at = CASE WHEN failures.first_at > excluded.last_at
+                    THEN excluded.first_at ELSE failures.first_at END, ",
+            add!("failures", "count")
+        );
         let args = [
             refusals.username.as_str().into(),
             refusals.address.as_str().into(),
@@ -222,6 +304,6 @@ impl Tx<'_> {
             refusals.last_at.into(),
             refusals.count.into(),
         ];
-        self.execute(SQL, &args).map(|_| ())
+        self.later(SQL, &args)
     }
 }

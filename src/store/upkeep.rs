@@ -1,17 +1,17 @@
-//! What is forgotten after a while, in small pieces, and the room it took. Found out
-//! by anybody and forgotten by the clock: no events.
+//! Deletes old data in small pieces, and gives its space back. It was measured and is
+//! deleted by the clock: no events.
 
+use super::counts::HELD;
 use super::engine::{Arg, Space};
-use super::sending::HELD;
 use super::{Store, Tx};
 use crate::error::Result;
-use crate::model::limits::Span;
+use crate::model::day::Day;
+use crate::model::limit_kind::LimitPeriod;
 use crate::model::name::Username;
-use crate::model::password::KeyId;
+use crate::model::password::PasswordId;
 use crate::model::time::Time;
 
-/// What is kept of refused sign-ins: nothing from before `first`, and the latest
-/// `most`.
+/// Refused sign-ins to delete: those before `first`, and all but the latest `most`.
 macro_rules! old_refusals {
     ($first:literal, $most:literal) => {
         concat!(
@@ -28,29 +28,31 @@ macro_rules! old_refusals {
     };
 }
 
-/// What is in the counts, and from when on something looks at it.
-fn spans(now: Time) -> impl Iterator<Item = (&'static str, Time)> {
-    let held = (HELD, Span::Minute.oldest(now));
-    let limited = Span::ALL.map(|span| (span.name(), span.oldest(now)));
+/// The spans of the counts, each with the oldest time that a limit still looks at.
+fn spans(now: Time, day: &Day) -> impl Iterator<Item = (&'static str, Time)> {
+    let held = (HELD, LimitPeriod::Minute.oldest(now, day));
+    let limited = LimitPeriod::ALL.map(|span| (span.name(), span.oldest(now, day)));
     limited.into_iter().chain([held])
 }
 
 impl Store {
-    /// How many counts no limit looks at any more.
-    pub fn old_counts(&mut self, now: Time) -> Result<u64> {
+    /// Returns how many counts no limit looks at any more.
+    pub fn old_counts(&mut self, now: Time, day: &Day) -> Result<u64> {
         const SQL: &str = "SELECT count(*) FROM counts WHERE span = $1 AND at < $2";
         let mut old = 0;
-        for (span, oldest) in spans(now) {
+        for (span, oldest) in spans(now, day) {
             old += self.count_rows(SQL, &[span.into(), oldest.into()])?;
         }
         Ok(old)
     }
 
+    /// Counts rows of usage from before a day.
     pub fn old_usage(&mut self, first_day: i64) -> Result<u64> {
         const SQL: &str = "SELECT count(*) FROM usage WHERE day < $1";
         self.count_rows(SQL, &[first_day.into()])
     }
 
+    /// Counts refused sign-ins that are older than `first` or not among the latest `most`.
     pub fn old_refusals(&mut self, first: Time, most: u32) -> Result<u64> {
         const SQL: &str = concat!(
             "SELECT count(*) FROM failures WHERE ",
@@ -59,53 +61,60 @@ impl Store {
         self.count_rows(SQL, &[first.into(), most.saturating_sub(1).into()])
     }
 
+    /// Counts the hashes of passwords that retired before a time.
     pub fn old_hashes(&mut self, before: Time) -> Result<u64> {
         const SQL: &str = "SELECT count(*) FROM passwords
             WHERE retires_at < $1 AND hash IS NOT NULL";
         self.count_rows(SQL, &[before.into()])
     }
 
-    /// Passwords that retired before then and have their hash still, from a
-    /// username on: up to `limit`.
+    /// Returns up to `limit` passwords, from a username on, that retired before a time and
+    /// still have their hash.
     pub fn retired_before(
         &mut self,
         before: Time,
         from: &str,
         limit: u32,
-    ) -> Result<Vec<(Username, KeyId)>> {
-        const SQL: &str = "SELECT username, key_id FROM passwords
+    ) -> Result<Vec<(Username, PasswordId)>> {
+        const SQL: &str = "SELECT username, password_id FROM passwords
             WHERE username >= $1 AND retires_at < $2 AND hash IS NOT NULL
-            ORDER BY username, key_id LIMIT $3";
+            ORDER BY username, password_id LIMIT $3";
         let mut found = Vec::new();
         let args = [from.into(), before.into(), limit.into()];
         self.engine.query(SQL, &args, &mut |row| {
-            found.push((row.parsed(0)?, KeyId::stored(row.text(1)?.to_owned())));
+            found.push((row.parsed(0)?, PasswordId::stored(row.text(1)?.to_owned())));
             Ok(())
         })?;
         Ok(found)
     }
 
-    /// Nothing where the engine sees to it by itself.
+    /// Returns the space of the store; `None` if the engine reuses it by itself.
     pub fn space(&mut self) -> Result<Option<Space>> {
         self.engine.space()
     }
 
-    /// Gives back a little of what holds nothing.
+    /// Gives back a little unused space.
     pub fn shrink(&mut self) -> Result<()> {
         self.engine.shrink()
     }
 
-    /// Writes all of it anew. Nobody else can write meanwhile; everybody can read.
+    /// Rewrites the whole store. Blocks writers, not readers.
     pub fn rewrite(&mut self) -> Result<()> {
         self.engine.rewrite()
     }
 
-    /// Looks at what the tables hold, so that statements are planned well.
+    /// Returns whether [`Self::analyze`] has an effect: a database lets only the owner of the
+    /// tables do it.
+    pub fn may_analyze(&mut self) -> Result<bool> {
+        self.engine.may_analyze()
+    }
+
+    /// Collects statistics for the planner.
     pub fn analyze(&mut self) -> Result<()> {
         self.engine.analyze()
     }
 
-    fn count_rows(&mut self, sql: &'static str, args: &[Arg]) -> Result<u64> {
+    pub(super) fn count_rows(&mut self, sql: &'static str, args: &[Arg]) -> Result<u64> {
         let mut count = 0;
         self.engine.query(sql, args, &mut |row| {
             count = row.int(0)?.unsigned_abs();
@@ -115,13 +124,14 @@ impl Store {
     }
 }
 
-/// Each up to `limit` rows, the oldest first; and says how many.
+/// Each deletes up to `limit` rows, the oldest first, and returns how many.
 impl Tx<'_> {
-    pub fn forget_old_counts(&mut self, now: Time, limit: u32) -> Result<u64> {
+    /// Deletes counts that no limit looks at any more.
+    pub fn forget_old_counts(&mut self, now: Time, day: &Day, limit: u32) -> Result<u64> {
         const SQL: &str = "DELETE FROM counts WHERE (owner, span, at) IN
             (SELECT owner, span, at FROM counts WHERE span = $1 AND at < $2 ORDER BY at LIMIT $3)";
         let mut forgotten = 0;
-        for (span, oldest) in spans(now) {
+        for (span, oldest) in spans(now, day) {
             let left = i64::from(limit) - forgotten;
             let args = [span.into(), oldest.into(), left.into()];
             forgotten += rows(self.execute(SQL, &args)?);
@@ -129,14 +139,20 @@ impl Tx<'_> {
         Ok(forgotten.unsigned_abs())
     }
 
+    /// Deletes usage from before a day.
     pub fn forget_old_usage(&mut self, first_day: i64, limit: u32) -> Result<u64> {
-        const SQL: &str = "DELETE FROM usage WHERE (username, day) IN
-            (SELECT username, day FROM usage WHERE day < $1 ORDER BY day LIMIT $2)";
-        let forgotten = self.execute(SQL, &[first_day.into(), limit.into()])?;
+        // The sums of the same rows: a sum is deleted with the first of its rows.
+        const SUMS: &str = "DELETE FROM usage_by_domain WHERE (domain, day) IN
+            (SELECT domain, day FROM usage WHERE day < $1 ORDER BY day, username LIMIT $2)";
+        const ROWS: &str = "DELETE FROM usage WHERE (username, day) IN
+            (SELECT username, day FROM usage WHERE day < $1 ORDER BY day, username LIMIT $2)";
+        let args = [first_day.into(), limit.into()];
+        self.execute(SUMS, &args)?;
+        let forgotten = self.execute(ROWS, &args)?;
         Ok(rows(forgotten).unsigned_abs())
     }
 
-    /// Keeps the latest `most`, and nothing from before `first`.
+    /// Deletes refused sign-ins before `first`, and all but the latest `most`.
     pub fn forget_old_refusals(&mut self, first: Time, most: u32, limit: u32) -> Result<u64> {
         const SQL: &str = concat!(
             "DELETE FROM failures WHERE (username, address, reason) IN
@@ -149,11 +165,20 @@ impl Tx<'_> {
         Ok(rows(forgotten).unsigned_abs())
     }
 
-    /// If it is retired since before then even now.
-    pub fn erase_retired(&mut self, username: &Username, key: &KeyId, before: Time) -> Result<u64> {
+    /// Erases the hash of a password, if it still counts as retired before that time.
+    pub fn erase_retired(
+        &mut self,
+        username: &Username,
+        password_id: &PasswordId,
+        before: Time,
+    ) -> Result<u64> {
         const SQL: &str = "UPDATE passwords SET hash = NULL
-            WHERE username = $1 AND key_id = $2 AND retires_at < $3 AND hash IS NOT NULL";
-        let args = [username.as_str().into(), key.as_str().into(), before.into()];
+            WHERE username = $1 AND password_id = $2 AND retires_at < $3 AND hash IS NOT NULL";
+        let args = [
+            username.as_str().into(),
+            password_id.as_str().into(),
+            before.into(),
+        ];
         self.scrub = true;
         let erased = self.execute(SQL, &args)?;
         Ok(rows(erased).unsigned_abs())

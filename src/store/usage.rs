@@ -1,31 +1,51 @@
-//! What was sent, added up by user and day.
+//! Reads usage by user and day, and by domain and day: see `summing`.
 
-use super::engine::Arg;
+use super::Store;
+use super::engine::{Arg, sum};
 use super::page::{PIECE, Page};
-use super::{Store, Tx};
 use crate::error::{Error, Result};
-use crate::model::name::Username;
-use crate::model::tally::Amount;
 use crate::model::usage::{Usage, UsageBy};
 
-/// What was sent by a user on a day, as it is added up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sent {
-    pub amount: Amount,
-    pub bytes: u64,
-    pub refusals: u32,
+/// Rows of users, or the sums of their domains. Days that are not summed yet come from the
+/// rows, with one bound in the index condition, because SQLite reads each row before it
+/// checks a second one. The domains are found one by one, so that older days are not read.
+macro_rules! table {
+    ("username") => {
+        "usage WHERE day >= $1"
+    };
+    ($name:literal) => {
+        "(WITH RECURSIVE known (domain) AS (SELECT min(domain) FROM usage_by_domain
+                UNION ALL SELECT (SELECT min(next.domain) FROM usage_by_domain next
+                        WHERE next.domain > known.domain)
+                    FROM known WHERE known.domain IS NOT NULL)
+            SELECT s.domain, s.day, s.messages, s.recipients, s.bytes, s.refusals
+            FROM summing p CROSS JOIN known CROSS JOIN usage_by_domain s
+            WHERE s.domain = known.domain AND s.day >= $1
+                AND (s.day < p.first_day OR s.day >= p.end_day)
+            UNION ALL SELECT u.domain, u.day, u.messages, u.recipients, u.bytes, u.refusals
+            FROM summing p CROSS JOIN usage u
+            WHERE u.day >= CASE WHEN p.first_day > $1 THEN p.first_day ELSE $1 END
+                AND u.day < p.end_day) usage"
+    };
 }
 
 // Sums are cast: PostgreSQL makes them of another type.
 macro_rules! sums {
-    ($name:literal, $behind:literal) => {
+    ($name:tt, $behind:literal) => {
         concat!(
             "SELECT ",
             $name,
-            " AS name, CAST(sum(messages) AS BIGINT) AS messages,
-                CAST(sum(recipients) AS BIGINT) AS recipients, CAST(sum(bytes) AS BIGINT) AS bytes,
-                CAST(sum(refusals) AS BIGINT) AS refusals
-            FROM usage WHERE day >= $1 GROUP BY ",
+            " AS name, ",
+            sum!("messages"),
+            " AS messages, ",
+            sum!("recipients"),
+            " AS recipients, ",
+            sum!("bytes"),
+            " AS bytes, ",
+            sum!("refusals"),
+            " AS refusals FROM ",
+            table!($name),
+            " GROUP BY ",
             $name,
             $behind
         )
@@ -33,22 +53,23 @@ macro_rules! sums {
 }
 
 macro_rules! most_first {
-    ($name:literal) => {
+    ($name:tt) => {
         concat!(
-            sums!(
-                $name,
-                " HAVING CAST(sum(messages) AS BIGINT) <= $2
-                    AND (CAST(sum(messages) AS BIGINT) < $2 OR "
-            ),
+            sums!($name, ""),
+            " HAVING ",
+            sum!("messages"),
+            " <= $2 AND (",
+            sum!("messages"),
+            " < $2 OR ",
             $name,
             " > $3) ORDER BY 2 DESC, 1 LIMIT $4"
         )
     };
 }
 
-/// All of it in order, where nobody waits for it.
+/// Stages all of it in order, so that a slow reader blocks no one.
 macro_rules! stage {
-    ($name:literal) => {
+    ($name:tt) => {
         concat!(
             "INSERT INTO staged (username, place, record)
             SELECT name, row_number() OVER (ORDER BY messages DESC, name),
@@ -62,8 +83,8 @@ macro_rules! stage {
 }
 
 impl Store {
-    /// The most messages first, days by date; in constant memory. Behind a name, as
-    /// things stand now.
+    /// Lists usage in constant memory: the most messages first, days by date. `after` is
+    /// the name that ended the previous page, placed by its current usage.
     pub fn usage(
         &mut self,
         by: UsageBy,
@@ -78,14 +99,22 @@ impl Store {
             // There are few.
             UsageBy::Day => return self.usage_at_once(by, BY_DAY, &day, each),
             UsageBy::User => [
-                "SELECT CAST(sum(messages) AS BIGINT) FROM usage
-                    WHERE day >= $1 AND username = $2",
+                concat!(
+                    "SELECT ",
+                    sum!("messages"),
+                    " FROM usage WHERE day >= $1 AND username = $2"
+                ),
                 most_first!("username"),
                 stage!("username"),
             ],
             UsageBy::Domain => [
-                "SELECT CAST(sum(messages) AS BIGINT) FROM usage
-                    WHERE day >= $1 AND domain = $2",
+                concat!(
+                    "SELECT ",
+                    sum!("messages"),
+                    " FROM ",
+                    table!("domain"),
+                    " WHERE domain = $2"
+                ),
                 most_first!("domain"),
                 stage!("domain"),
             ],
@@ -140,7 +169,7 @@ impl Store {
             });
             Ok(())
         })?;
-        // Nothing is being read any more: whoever takes them takes their time.
+        // Nothing is being read now, so a slow callback blocks no writer.
         found.into_iter().try_for_each(each)
     }
 
@@ -174,30 +203,5 @@ impl Store {
             found.into_iter().try_for_each(&mut *each)?;
         }
         Ok(())
-    }
-}
-
-// Found out, not changed, by anybody: no events.
-impl Tx<'_> {
-    pub fn add_usage(&mut self, username: &Username, day: i64, sent: Sent) -> Result<()> {
-        const SQL: &str = "INSERT INTO usage
-            (username, day, domain, messages, recipients, bytes, refusals)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)
-            ON CONFLICT (username, day) DO UPDATE SET
-                messages = usage.messages + excluded.messages,
-                recipients = usage.recipients + excluded.recipients,
-                bytes = usage.bytes + excluded.bytes,
-                refusals = usage.refusals + excluded.refusals";
-        let domain = username.domain();
-        let args = [
-            username.as_str().into(),
-            day.into(),
-            domain.as_str().into(),
-            sent.amount.messages.into(),
-            sent.amount.recipients.into(),
-            Arg::Int(i64::try_from(sent.bytes).unwrap_or(i64::MAX)),
-            sent.refusals.into(),
-        ];
-        self.execute(SQL, &args).map(|_| ())
     }
 }

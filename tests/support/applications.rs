@@ -11,8 +11,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::Connection;
 
-use crate::mail::postfix::Postfix;
 use crate::support::Sandbox;
+use crate::support::mail::postfix::Postfix;
 
 /// From the beginning of one sign-in to that of the next.
 const PACE: Duration = Duration::from_millis(100);
@@ -58,7 +58,7 @@ impl Application {
             Way::Command => ["--deliver", &command, "--deliver-timeout", "2s"].to_vec(),
             Way::File => vec!["--write-file", &path],
         };
-        sandbox.ok(&[&["user", "set", &username], &delivery[..]].concat());
+        sandbox.noted(&[&["user", "set", &username], &delivery[..]].concat());
         Self {
             username,
             way,
@@ -186,9 +186,9 @@ pub fn deliveries(file: &Path) -> Vec<nix::unistd::Pid> {
 }
 
 /// The keys that work, as `user show` has them.
-pub fn live_keys(sandbox: &Sandbox, username: &str) -> Vec<serde_json::Value> {
+pub fn live_passwords(sandbox: &Sandbox, username: &str) -> Vec<serde_json::Value> {
     let user = sandbox.json(&["user", "show", username]);
-    user["keys"].as_array().unwrap().clone()
+    user["passwords"].as_array().unwrap().clone()
 }
 
 /// One number from the store.

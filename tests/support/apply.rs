@@ -1,12 +1,9 @@
 //! What the tests of `apply` share: a store to be, plans, and what came of them.
 
-// Each test file uses a part of it.
-#![allow(dead_code)]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::support::{Run, Sandbox};
+use crate::support::{Run, Sandbox};
 
 pub struct Ground {
     pub sandbox: Sandbox,

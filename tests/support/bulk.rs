@@ -1,8 +1,5 @@
 //! Files of new users, the folders their passwords go to, and what is in both.
 
-// Each test file uses a part of it.
-#![allow(dead_code)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
@@ -61,11 +58,11 @@ pub fn files(sandbox: &Sandbox) -> (BTreeSet<String>, BTreeSet<String>) {
     all.partition(|name| !name.starts_with('.'))
 }
 
-/// The users there are, with the key ids of their passwords.
+/// The users there are, with the IDs of their passwords.
 pub fn users(sandbox: &Sandbox) -> BTreeMap<String, String> {
     let store = rusqlite::Connection::open(sandbox.store()).unwrap();
     let mut found = store
-        .prepare("SELECT u.username, p.key_id FROM users u JOIN passwords p USING (username)")
+        .prepare("SELECT u.username, p.password_id FROM users u JOIN passwords p USING (username)")
         .unwrap();
     let found = found.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
     found.unwrap().map(Result::unwrap).collect()

@@ -8,9 +8,9 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::mail::{exim, open};
+use crate::support::mail::{exim, open};
+use crate::support::world::{USER, World, tool};
 use crate::support::{PROGRAM, Run, finished};
-use crate::world::{USER, World, tool};
 
 /// Those of `tests/support/fetch-clients`.
 const FETCHED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/clients");

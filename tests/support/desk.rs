@@ -1,13 +1,10 @@
 //! Somebody who runs `smtpcred test`.
 
-// Each test file uses a part of it.
-#![allow(dead_code)]
-
 use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::mail::Place;
+use crate::support::mail::Place;
 use crate::support::{Run, Sandbox, finished};
 
 pub const USER: &str = "shop@example.com";

@@ -25,8 +25,8 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::relay::{Client, auth_socket, policy_socket};
-use super::support::Sandbox;
+use crate::support::Sandbox;
+use crate::support::relay::{Client, auth_socket, policy_socket};
 
 pub struct Dialog {
     pub name: String,

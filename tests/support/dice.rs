@@ -1,8 +1,5 @@
 //! Moments at random, that can be had again.
 
-// Each test file uses a part of it.
-#![allow(dead_code)]
-
 use std::time::Duration;
 
 /// xorshift: uneven and repeatable is all it has to be.

@@ -1,8 +1,5 @@
 //! A sound set-up for `smtpcred doctor`: a store, `smtpcred serve`, a mail server.
 
-// Each test file uses a part of it.
-#![allow(dead_code)]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +7,10 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::mail::postfix::Postfix;
-use crate::mail::tls::HOST;
-use crate::mail::{Place, open};
-use crate::serve::{Serve, postfix, store};
+use crate::support::mail::postfix::Postfix;
+use crate::support::mail::tls::HOST;
+use crate::support::mail::{Place, open};
+use crate::support::serve::{Serve, postfix, store};
 use crate::support::{Run, Sandbox, finished};
 
 pub const USER: &str = "shop@example.com";
@@ -36,7 +33,7 @@ impl<'a> Ground<'a> {
     pub fn new(sandbox: &'a Sandbox, place: &'a Place, server: &str, config: &Path) -> Self {
         let programs = place.path().join("programs");
         fs::create_dir(&programs).unwrap();
-        sandbox.ok(&["set-settings", "--host", HOST]);
+        sandbox.noted(&["set-settings", "--host", HOST]);
         let path = std::env::var("PATH").unwrap();
         let text = |path: &Path| path.to_str().unwrap().to_owned();
         let mut args: Vec<String> = ["doctor", "--json", "--server", server, "--config"]

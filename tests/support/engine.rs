@@ -75,10 +75,9 @@ impl Database {
 impl Sandbox {
     /// Its store is to be in this database.
     pub fn in_database(database: Database) -> Self {
-        Self {
-            database: Some(database),
-            ..Self::empty()
-        }
+        let mut sandbox = Self::empty();
+        sandbox.database = Some(database);
+        sandbox
     }
 
     /// What names the store.

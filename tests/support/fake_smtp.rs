@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::mail::tls::Certificate;
+use crate::support::mail::tls::Certificate;
 
 /// What it says instead of what it should: by the word a command begins with, and
 /// `greeting` and `.` for the end of a message. `tls EHLO` is the one inside TLS.

@@ -11,13 +11,11 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use rusqlite::{Connection, OptionalExtension as _};
 
-use crate::applications::{Application, OVERLAP, Watch, Way, deliveries};
-use crate::dice::Dice;
-use crate::serve::Serve;
-use crate::support::{Sandbox, Server, wait_for};
+use crate::support::applications::{Application, OVERLAP, Watch, Way, deliveries};
+use crate::support::dice::Dice;
+use crate::support::serve::Serve;
+use crate::support::{Sandbox, Server, is_long, wait_for};
 
-/// Of the process that rotates, of what it runs to deliver, of serve: in all.
-const KILLS: u32 = 500;
 /// A run that waits for something is killed after this, too.
 const LONGEST: Duration = Duration::from_millis(800);
 
@@ -33,8 +31,13 @@ impl Kills {
         self.all.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Of the process that rotates, of what it runs to deliver, of serve: in all.
+    pub fn wanted() -> u32 {
+        if is_long() { 500 } else { 150 }
+    }
+
     pub fn are_enough(&self) -> bool {
-        self.all.load(Ordering::Relaxed) >= KILLS
+        self.all.load(Ordering::Relaxed) >= Self::wanted()
     }
 }
 

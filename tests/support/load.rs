@@ -1,18 +1,15 @@
 //! Clients of all kinds, all the time, while a test does something to the
 //! store or to `smtpcred serve`.
 
-// Each test file uses a part of it.
-#![allow(dead_code)]
-
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::mail::Place;
-use crate::mail::postfix::Postfix;
-use crate::serve::{Auth, Policy, Serve, postfix};
+use crate::support::mail::Place;
+use crate::support::mail::postfix::Postfix;
+use crate::support::serve::{Auth, Policy, Serve, postfix};
 use crate::support::{Sandbox, wait_for};
 
 pub const USER: &str = "shop@example.com";
@@ -156,7 +153,7 @@ impl Drop for End<'_> {
 /// they were told.
 pub fn under_load(sandbox: &Sandbox, happens: impl FnOnce(&World, &mut Serve)) -> Answers {
     let passwords = [USER, LIMITED].map(|user| sandbox.create(user));
-    sandbox.ok(&["user", "set", LIMITED, "--daily-limit", "1000000"]);
+    sandbox.noted(&["user", "set", LIMITED, "--daily-limit", "1000000"]);
     let place = Place::new();
     let mut serve = Serve::start(sandbox, &place);
     let postfix = postfix(sandbox, &place);

@@ -1,10 +1,38 @@
 //! What the tests share: a store of their own, and the program run against it
 //! as a shell would, with nothing else in its environment.
 
-// Each test file uses a part of it.
+// Each group of tests and each benchmark uses a part of it.
 #![allow(dead_code)]
 
+pub mod applications;
+pub mod apply;
+pub mod bulk;
+pub mod clients;
+pub mod desk;
+pub mod dialog;
+pub mod dice;
+pub mod doctor;
 pub mod engine;
+pub mod fake_smtp;
+pub mod killer;
+pub mod leaks;
+pub mod load;
+pub mod mail;
+pub mod nobody;
+pub mod nsd;
+pub mod pooler;
+pub mod postgres;
+pub mod pty;
+pub mod relay;
+pub mod rotation;
+pub mod serve;
+pub mod slow;
+pub mod small;
+pub mod source;
+pub mod store_writer;
+pub mod watched;
+pub mod world;
+pub mod zones;
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -27,6 +55,12 @@ pub use engine::Lock;
 
 /// The program under test, as cargo built it.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_smtpcred");
+
+/// Returns whether `SMTPCRED_LONG` is set: tests that kill or attack at random moments
+/// then do it as often as before a release.
+pub fn is_long() -> bool {
+    std::env::var_os("SMTPCRED_LONG").is_some()
+}
 
 /// A place with a store in it; gone when dropped.
 pub struct Sandbox {
@@ -55,7 +89,7 @@ impl Sandbox {
     /// A store with the domain example.com.
     pub fn new() -> Self {
         let sandbox = Self::empty();
-        sandbox.ok(&["domain", "add", "example.com"]);
+        sandbox.noted(&["domain", "add", "example.com"]);
         sandbox
     }
 
@@ -84,7 +118,8 @@ impl Sandbox {
     }
 
     pub fn run<S: AsRef<OsStr>>(&self, args: &[S]) -> Run {
-        finished(self.command(args).output().expect("the program runs"))
+        let run = finished(self.command(args).output().expect("the program runs"));
+        looked_at(args, None, run)
     }
 
     pub fn run_with_stdin<S: AsRef<OsStr>>(&self, args: &[S], stdin: &[u8]) -> Run {
@@ -97,14 +132,51 @@ impl Sandbox {
             .expect("the program runs");
         // A program that exits early does not read it.
         let _ = child.stdin.take().expect("a pipe").write_all(stdin);
-        finished(child.wait_with_output().expect("the program ends"))
+        let run = finished(child.wait_with_output().expect("the program ends"));
+        looked_at(args, Some(stdin), run)
     }
 
-    /// Must succeed; returns stdout.
+    /// Must succeed and say nothing on stderr; returns stdout.
     pub fn ok<S: AsRef<OsStr> + std::fmt::Debug>(&self, args: &[S]) -> String {
         let run = self.run(args);
-        assert_eq!(run.code, 0, "{args:?}: {}", run.stderr);
+        assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{args:?}");
         run.stdout
+    }
+
+    /// Must succeed; may note on stderr what it did, and must warn of nothing.
+    /// Returns stdout.
+    pub fn noted<S: AsRef<OsStr> + std::fmt::Debug>(&self, args: &[S]) -> String {
+        let run = self.run(args);
+        assert_eq!(run.code, 0, "{args:?}: {}", run.stderr);
+        let warns = |line: &str| {
+            ["warning:", "error:", "hint:", "{\"warning\"", "{\"error\""]
+                .iter()
+                .any(|word| line.starts_with(word))
+        };
+        assert!(!run.stderr.lines().any(warns), "{args:?}: {}", run.stderr);
+        run.stdout
+    }
+
+    /// Must succeed with this one warning, notes apart; returns stdout.
+    pub fn warned<S: AsRef<OsStr> + std::fmt::Debug>(&self, args: &[S], warning: &str) -> String {
+        let run = self.run(args);
+        assert_eq!(run.code, 0, "{args:?}: {}", run.stderr);
+        let warnings: Vec<&str> = run
+            .stderr
+            .lines()
+            .filter_map(|line| line.strip_prefix("warning: "))
+            .collect();
+        assert_eq!(warnings, [warning], "{args:?}");
+        run.stdout
+    }
+
+    /// Where one domain has users and is not verified.
+    pub fn require_verified_domain(&self) {
+        let set = ["set-settings", "--require-verified-domains", "yes"];
+        self.warned(
+            &set,
+            "1 domain with users can no longer send until verified; for each, run: smtpcred domain verify DOMAIN",
+        );
     }
 
     /// Creates a user and returns its password.
@@ -143,8 +215,41 @@ impl Sandbox {
     }
 
     pub fn json(&self, args: &[&str]) -> serde_json::Value {
-        let stdout = self.ok(&[args, &["--json"]].concat());
+        let stdout = self.noted(&[args, &["--json"]].concat());
         serde_json::from_str(&stdout).expect("one JSON document")
+    }
+}
+
+/// What was printed, once it was looked at for passwords.
+fn looked_at<S: AsRef<OsStr>>(args: &[S], stdin: Option<&[u8]>, run: Run) -> Run {
+    const READ: [&str; 8] = [
+        "audit", "doctor", "domain", "report", "store", "usage", "verify", "why",
+    ];
+    let args: Vec<_> = args.iter().map(|arg| arg.as_ref().to_owned()).collect();
+    leaks::look(&format!("stderr of {args:?}"), run.stderr.as_bytes());
+    if args
+        .first()
+        .is_some_and(|first| READ.iter().any(|read| first == read))
+    {
+        leaks::look(&format!("stdout of {args:?}"), run.stdout.as_bytes());
+    }
+    let lines = || run.stderr.lines();
+    let has = |word: &str| lines().any(|line| line.starts_with(word));
+    assert!(!has("thread '"), "{args:?} panicked: {}", run.stderr);
+    assert!(
+        run.code != 0 || !has("error:"),
+        "{args:?} succeeded with an error: {}",
+        run.stderr
+    );
+    if run.code == 0 {
+        leaks::made_by(&args, stdin, &run.stdout);
+    }
+    run
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        leaks::look_at(self);
     }
 }
 
@@ -221,19 +326,33 @@ pub fn ended(mut running: Server) -> Run {
     if let Some(mut stderr) = stderr {
         stderr.read_to_end(&mut output.stderr).expect("its stderr");
     }
+    leaks::look("stderr", &output.stderr);
     finished(output)
 }
 
-/// Waits until this process does nothing but try to lock the store: then it
-/// sleeps and wakes all the time, and before that only a few times in all.
+/// Waits until this process does nothing but try to lock the store: it sleeps and wakes
+/// over and over, writes nothing, and reads no page. (A rollback journal is looked for, and
+/// 16 bytes of the store are read, each time.)
 pub fn wait_at_lock(child: &Child) {
     const TRIES: u64 = 40;
+    const PAGE: u64 = 512;
+    let number = |file: &str, name: &str| {
+        // Only root and, of an ordinary process, its owner may read `io`.
+        let text = std::fs::read_to_string(format!("/proc/{}/{file}", child.id()));
+        let text = text.unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|number| number.trim().parse::<u64>().ok())
+    };
+    let (mut io, mut from) = ((0, 0), 0);
     wait_for("the program to want the lock", || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
-        let sleeps = status
-            .lines()
-            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
-        (sleeps.trim().parse::<u64>().ok()? > TRIES).then_some(())
+        let sleeps = number("status", "voluntary_ctxt_switches:")?;
+        let read = number("io", "rchar:").unwrap_or_default();
+        let written = number("io", "wchar:").unwrap_or_default();
+        if written != io.1 || read - io.0 > PAGE {
+            from = sleeps;
+        }
+        io = (read, written);
+        (sleeps - from > TRIES).then_some(())
     });
 }
 

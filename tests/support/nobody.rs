@@ -1,8 +1,5 @@
 //! Running something as a user who is not root, where the tests are run by it.
 
-// Each test file uses a part of it.
-#![allow(dead_code)]
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};

@@ -1,9 +1,6 @@
 //! A name server of a test's own (nsd), which knows the zones it is given and
 //! nothing else.
 
-// Each test file uses a part of it.
-#![allow(dead_code)]
-
 use std::fmt::Write as _;
 use std::fs;
 use std::net::UdpSocket;

@@ -1,8 +1,6 @@
 //! PostgreSQL servers of a test's own: a primary on a socket in a private folder,
-//! and standbys that follow it.
-
-// Each test file uses a part of it.
-#![allow(dead_code)]
+//! and standbys that follow it. A long file: each method is short, and all are of one
+//! server.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -65,7 +63,8 @@ impl Postgres {
         // Standbys connect as any database user does.
         let settings = format!(
             "listen_addresses = ''\nport = {PORT}\nmax_wal_senders = 4\nwal_level = replica\n\
-             hot_standby = on\nmax_connections = 200\nlog_connections = off\n"
+             hot_standby = on\nmax_connections = 200\nlog_connections = off\n\
+             wal_log_hints = on\nwal_keep_size = 64MB\n"
         );
         let config = data.join("postgresql.conf");
         let mut config = OpenOptions::new().append(true).open(config).unwrap();
@@ -142,11 +141,15 @@ impl Postgres {
 
     /// As a power failure ends it.
     pub fn kill(&mut self) {
+        let children = self.children();
         self.signal(Signal::SIGKILL);
         if let Some(mut child) = self.child.take() {
             let _ = child.wait();
         }
-        // Its children notice by themselves, and a new one may not start before.
+        // They would notice by themselves, and could answer until then.
+        for child in children {
+            let _ = kill(child, Signal::SIGKILL);
+        }
         let pid = self.data().join("postmaster.pid");
         let _ = fs::remove_file(pid);
     }
@@ -179,21 +182,68 @@ impl Postgres {
 
     /// To all its processes: those that serve connections, too.
     pub fn signal_all(&self, signal: Signal) {
-        let Some(child) = &self.child else { return };
-        let children = Command::new("pgrep")
+        for child in self.children() {
+            let _ = kill(child, signal);
+        }
+        self.signal(signal);
+    }
+
+    fn children(&self) -> Vec<Pid> {
+        let Some(child) = &self.child else {
+            return Vec::new();
+        };
+        let found = Command::new("pgrep")
             .args(["-P", &child.id().to_string()])
             .output()
             .expect("pgrep runs");
-        let children = String::from_utf8(children.stdout).unwrap();
-        for child in children.lines() {
-            let _ = kill(Pid::from_raw(child.trim().parse().unwrap()), signal);
-        }
-        self.signal(signal);
+        let children = String::from_utf8(found.stdout).unwrap();
+        let pid = |line: &str| Pid::from_raw(line.trim().parse().unwrap());
+        children.lines().map(pid).collect()
+    }
+
+    /// Runs in recovery, as Patroni leaves a primary that lost its lease.
+    pub fn run_demoted(&mut self) {
+        let signal = self.data().join("standby.signal");
+        File::create(&signal).unwrap();
+        chown(signal, Some(self.uid), Some(self.gid)).unwrap();
+        self.run();
+    }
+
+    /// Follows another primary, as `repmgr node rejoin` and Patroni arrange it.
+    pub fn rejoin(&mut self, primary: &Self) {
+        self.stop();
+        // A new primary has no standby yet.
+        self.configure("synchronous_standby_names = ''\n");
+        // Otherwise its new timeline may not show yet.
+        primary.sql("postgres", "CHECKPOINT");
+        let rewound = self
+            .program("pg_rewind")
+            .args(["--write-recovery-conf", "--no-sync", "--target-pgdata"])
+            .arg(self.data())
+            .arg("--source-server")
+            .arg(primary.connection("postgres") + " user=postgres")
+            .output();
+        succeeded("pg_rewind", &rewound.expect("pg_rewind runs"));
+        self.run();
+    }
+
+    /// Waits until this standby has all that its primary has now.
+    pub fn catches_up_with(&self, primary: &Self) {
+        let end = primary.sql("postgres", "SELECT pg_current_wal_flush_lsn()");
+        let behind = format!("SELECT pg_last_wal_replay_lsn() >= '{end}'::pg_lsn");
+        wait_for("the standby to catch up", || {
+            (self.sql("postgres", &behind) == "t").then_some(())
+        });
     }
 
     /// A standby becomes the primary.
     pub fn promote(&self) {
         self.sql("postgres", "SELECT pg_promote(true, 60)");
+    }
+
+    /// Its name in messages.
+    pub fn name(&self) -> String {
+        format!("{}:{}", self.folder.path().display(), self.port)
     }
 
     /// Makes an empty database; returns its URL.
@@ -259,7 +309,7 @@ impl Postgres {
     /// The same with the domain example.com.
     pub fn sandbox_with_domain(&self) -> Sandbox {
         let sandbox = self.sandbox();
-        sandbox.ok(&["domain", "add", "example.com"]);
+        sandbox.noted(&["domain", "add", "example.com"]);
         sandbox
     }
 
@@ -378,6 +428,17 @@ impl Postgres {
         if let Some(mut child) = self.child.take() {
             child.wait().unwrap();
         }
+        self.port = port;
+        self.run();
+    }
+
+    /// Restarts, and accepts anyone at this address of this machine.
+    pub fn listen_at(&mut self, address: &str, port: u16) {
+        self.configure(&format!("listen_addresses = '{address}'\nport = {port}\n"));
+        let rules =
+            "local all all trust\nlocal replication all trust\nhost all all 127.0.0.0/8 trust\n";
+        fs::write(self.data().join("pg_hba.conf"), rules).unwrap();
+        self.stop();
         self.port = port;
         self.run();
     }

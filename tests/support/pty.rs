@@ -1,9 +1,6 @@
 //! A terminal with the program in it: what is typed, what is on the screen,
 //! and what is left when the program has ended.
 
-// Each test file uses a part of it.
-#![allow(dead_code)]
-
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write};
 use std::num::NonZeroU16;
@@ -149,6 +146,21 @@ impl Pty {
     pub fn press(&mut self, keys: &str) {
         let terminal = self.keys.as_mut().expect("not hung up");
         terminal.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Answers the panel, once it asks.
+    pub fn answer(&mut self, key: &str) {
+        self.see("Saved it?");
+        self.press(key);
+    }
+
+    /// Where the window is too small for the question: until an answer is taken.
+    pub fn answer_unasked(&mut self, key: &str) {
+        wait_for("an answer to be taken", || {
+            self.press(key);
+            let child = self.child.as_mut().expect("started");
+            child.try_wait().unwrap()
+        });
     }
 
     pub fn signal(&self, signal: Signal) {

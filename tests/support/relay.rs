@@ -1,14 +1,11 @@
 //! `smtpcred serve`, started as an init system starts it, and asked over its
 //! sockets.
 
-// Each test file uses a part of it.
-#![allow(dead_code)]
-
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -17,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::support::{self, Sandbox, Server};
+use crate::support::{self, Sandbox, Server, leaks};
 
 /// Longer than any answer takes.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -47,6 +44,7 @@ pub fn command(sandbox: &Sandbox, before: &[&str], more: &[&str]) -> Command {
         line.push("--allow-root".into());
     }
     line.extend(more.iter().map(ToString::to_string));
+    leaks::served(sandbox);
     sandbox.other_command(&line[0], &line[1..])
 }
 
@@ -112,14 +110,35 @@ impl Relay {
             .unwrap()
     }
 
+    /// What it has taken of the processors so far.
+    pub fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        // Of the user and of the system: the 14th and the 15th field (proc(5)).
+        let (_, rest) = stat.rsplit_once(") ").unwrap();
+        let ticks = rest.split(' ').skip(11).take(2);
+        let ticks: u64 = ticks.map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+        // USER_HZ is 100 on Linux.
+        Duration::from_millis(ticks * 10)
+    }
+
     /// Its exit code and its log, once it has ended.
     pub fn ended(mut self) -> (Option<i32>, Vec<String>) {
         let status = support::wait_for("the relay to end", || {
             self.server.0.try_wait().expect("ours")
         });
         self.reader.take().unwrap().join().expect("its log");
-        let log = std::mem::take(&mut *self.log.lock().unwrap());
+        let log = self.log.lock().unwrap().clone();
         (status.code(), log)
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::thread::panicking() {
+            eprintln!("-- the log of serve:\n{}", log.join("\n"));
+        }
+        leaks::look("the log of serve", log.join("\n").as_bytes());
     }
 }
 

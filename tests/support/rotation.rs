@@ -1,16 +1,13 @@
 //! What the tests of rotation share: a user with a password, deliveries written
 //! as shell scripts, and what is true afterwards.
 
-// Each test file uses a part of it.
-#![allow(dead_code)]
-
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use rusqlite::Connection;
 
-use super::support::{Run, Sandbox, Server, wait_for};
+use crate::support::{Run, Sandbox, Server, leaks, wait_for};
 
 pub const USER: &str = "shop@example.com";
 
@@ -65,7 +62,10 @@ impl Place {
     }
 
     pub fn rotate(&self, script: &str, more: &[&str]) -> Run {
-        super::support::finished(self.command(script, more).output().unwrap())
+        let run = crate::support::finished(self.command(script, more).output().unwrap());
+        let printed = run.stdout.clone() + &run.stderr;
+        leaks::look("what a rotation printed", printed.as_bytes());
+        run
     }
 
     pub fn rotate_to(&self, args: &[&str]) -> Run {
@@ -119,10 +119,10 @@ impl Place {
         let store = self.sql();
         let mut found = store
             .prepare(
-                "SELECT p.key_id FROM passwords p LEFT JOIN rotations r
-                    ON r.username = p.username AND r.key_id = p.key_id
+                "SELECT p.password_id FROM passwords p LEFT JOIN rotations r
+                    ON r.username = p.username AND r.password_id = p.password_id
                 WHERE p.username = 'shop@example.com' AND p.hash IS NOT NULL
-                ORDER BY p.retires_at IS NULL, r.key_id IS NOT NULL",
+                ORDER BY p.retires_at IS NULL, r.password_id IS NOT NULL",
             )
             .unwrap();
         let keys = found.query_map([], |row| row.get(0)).unwrap();
@@ -135,7 +135,7 @@ impl Place {
         let changed = self
             .sql()
             .execute(
-                "INSERT OR REPLACE INTO last_connections (username, key_id, seen_at, address)
+                "INSERT OR REPLACE INTO last_connections (username, password_id, seen_at, address)
                 SELECT username, ?1, max(COALESCE(settles_at, 0), unixepoch()) + ?2, '192.0.2.1'
                 FROM rotations WHERE username = 'shop@example.com'",
                 (key, after),
@@ -150,8 +150,8 @@ impl Place {
         let found = (
             self.count(live),
             self.count(&format!("{live} AND retires_at > unixepoch()")),
-            self.count("rotations WHERE state = 'withdrawn' AND key_id IS NULL"),
-            self.count("rotations WHERE key_id IS NOT NULL"),
+            self.count("rotations WHERE state = 'withdrawn' AND password_id IS NULL"),
+            self.count("rotations WHERE password_id IS NOT NULL"),
         );
         let (expected, report, code) = match after {
             After::Rotated => ((2, 1, 0, 0), 0, 0),

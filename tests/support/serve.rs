@@ -1,8 +1,5 @@
 //! `smtpcred serve` as an unprivileged user, on a store that is its own.
 
-// Each test file uses a part of it.
-#![allow(dead_code)]
-
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::os::unix::net::UnixStream;
@@ -10,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use crate::mail::postfix::{Postfix, Setup};
-use crate::mail::{Place, open};
-use crate::nobody::{as_nobody, give_to_nobody, program_in};
-use crate::support::{Sandbox, wait_for};
+use crate::support::mail::exim::{self, Exim};
+use crate::support::mail::postfix::{Postfix, Setup};
+use crate::support::mail::{Place, open};
+use crate::support::nobody::{as_nobody, give_to_nobody, program_in};
+use crate::support::{Sandbox, leaks, wait_for};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::{Signal, kill};
@@ -38,9 +36,17 @@ pub fn postfix<'a>(sandbox: &Sandbox, place: &'a Place) -> Postfix<'a> {
     Postfix::start(place, &setup)
 }
 
+/// Exim as `show-server-config` sets it up for the sockets of the place.
+pub fn exim<'a>(sandbox: &Sandbox, place: &'a Place) -> Exim<'a> {
+    let [auth, policy] = [place.auth(), place.policy()].map(|path| path.display().to_string());
+    let command = ["show-server-config", "exim"];
+    let shown = sandbox.ok(&[&command[..], &["--auth", &auth, "--policy", &policy]].concat());
+    Exim::start(place, &exim::Setup::shipped(&shown))
+}
+
 /// The same in a folder that is there.
 pub fn own(sandbox: &Sandbox) {
-    sandbox.ok(&["domain", "add", "example.com"]);
+    sandbox.noted(&["domain", "add", "example.com"]);
     if sandbox.database.is_none() {
         own_again(sandbox);
     }
@@ -178,6 +184,7 @@ impl<'a> Serve<'a> {
 }
 
 fn spawn(sandbox: &Sandbox, program: &Path, args: &[String], log: &Path) -> Child {
+    leaks::served(sandbox);
     let out = File::options().create(true).append(true).open(log);
     as_nobody(program.to_str().expect("UTF-8"))
         .args(args)
@@ -200,6 +207,8 @@ impl Drop for Serve<'_> {
             let lines: Vec<_> = log.lines().collect();
             let last = &lines[lines.len().saturating_sub(40)..];
             eprintln!("-- the end of the log of serve:\n{}", last.join("\n"));
+        } else {
+            leaks::look_into(&self.log);
         }
     }
 }
@@ -215,8 +224,14 @@ pub struct Auth {
 
 impl Auth {
     pub fn connect(socket: &Path) -> std::io::Result<Self> {
+        Self::connect_as(socket, 77)
+    }
+
+    /// As this process of a mail server.
+    pub fn connect_as(socket: &Path, process: u32) -> std::io::Result<Self> {
         let mut stream = connect(socket)?;
-        stream.get_mut().write_all(b"VERSION\t1\t0\nCPID\t77\n")?;
+        let hello = format!("VERSION\t1\t0\nCPID\t{process}\n");
+        stream.get_mut().write_all(hello.as_bytes())?;
         let mut line = String::new();
         while line != "DONE\n" {
             line.clear();
@@ -296,11 +311,16 @@ impl Policy {
     pub fn ask(&mut self, state: &str, user: &str, to: &str, instance: &str) -> Answer<String> {
         let recipient = if state == "RCPT" { to } else { "" };
         let count = u32::from(state != "RCPT");
-        let request = format!(
-            "request=smtpd_access_policy\nprotocol_state={state}\nclient_address=127.0.0.1\n\
+        self.say(&format!(
+            "protocol_state={state}\nclient_address=127.0.0.1\n\
              sender={user}\nrecipient={recipient}\nrecipient_count={count}\n\
-             instance={instance}\nsize=100\nsasl_username={user}\n\n"
-        );
+             instance={instance}\nsize=100\nsasl_username={user}\n"
+        ))
+    }
+
+    /// The action, for these attributes.
+    pub fn say(&mut self, attributes: &str) -> Answer<String> {
+        let request = format!("request=smtpd_access_policy\n{attributes}\n");
         let mut answer = String::new();
         let mut asked = self.0.get_mut().write_all(request.as_bytes());
         while !answer.ends_with("\n\n") {

@@ -1,4 +1,5 @@
-//! A socket in front of a PostgreSQL server that is slow to answer.
+//! A proxy that makes a PostgreSQL server distant and counts round trips: requests that
+//! follow an answer.
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
@@ -6,15 +7,22 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::channel;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 pub struct Slow {
     folder: TempDir,
-    delay: Arc<AtomicU64>,
+    far: Arc<Far>,
+}
+
+#[derive(Default)]
+struct Far {
+    delay: AtomicU64,
+    turns: AtomicU64,
 }
 
 const NAME: &str = ".s.PGSQL.5432";
@@ -31,18 +39,18 @@ impl Slow {
         }
         let slow = Self {
             folder,
-            delay: Arc::default(),
+            far: Arc::default(),
         };
-        let (delay, server) = (Arc::clone(&slow.delay), server.join(NAME));
+        let (far, server) = (Arc::clone(&slow.far), server.join(NAME));
         // They end with the test.
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let Ok(server) = UnixStream::connect(&server) else {
                     continue;
                 };
-                let none = Arc::default();
-                pass(&client, &server, none);
-                pass(&server, &client, Arc::clone(&delay));
+                let answered = Arc::new(AtomicBool::new(true));
+                questions(&client, &server, &far, &answered);
+                answers(&server, &client, &far, &answered);
             }
         });
         slow
@@ -50,7 +58,12 @@ impl Slow {
 
     pub fn delay(&self, delay: Duration) {
         let millis = delay.as_millis().try_into().expect("a short time");
-        self.delay.store(millis, Ordering::Relaxed);
+        self.far.delay.store(millis, Ordering::Relaxed);
+    }
+
+    /// Round trips since the last call, on all connections.
+    pub fn round_trips(&self) -> u64 {
+        self.far.turns.swap(0, Ordering::Relaxed)
     }
 
     /// The same URL by way of here.
@@ -62,20 +75,50 @@ impl Slow {
     }
 }
 
-fn pass(from: &UnixStream, to: &UnixStream, delay: Arc<AtomicU64>) {
-    let mut from = from.try_clone().expect("a socket");
-    let mut to = to.try_clone().expect("a socket");
+fn questions(from: &UnixStream, to: &UnixStream, far: &Arc<Far>, answered: &Arc<AtomicBool>) {
+    let (far, answered) = (Arc::clone(far), Arc::clone(answered));
+    pass(from, to, move |bytes, to| {
+        if answered.swap(false, Ordering::Relaxed) {
+            far.turns.fetch_add(1, Ordering::Relaxed);
+        }
+        to.write_all(bytes).is_ok()
+    });
+}
+
+/// Delays data; all that arrives within the delay is in transit together.
+fn answers(from: &UnixStream, to: &UnixStream, far: &Arc<Far>, answered: &Arc<AtomicBool>) {
+    let (far, answered) = (Arc::clone(far), Arc::clone(answered));
+    let (sent, under_way) = channel::<(Instant, Vec<u8>)>();
+    let mut client = to.try_clone().expect("a socket");
     thread::spawn(move || {
-        let mut buffer = [0; 8192];
-        while let Ok(read) = from.read(&mut buffer)
-            && read > 0
-        {
-            thread::sleep(Duration::from_millis(delay.load(Ordering::Relaxed)));
-            if to.write_all(&buffer[..read]).is_err() {
+        for (due, bytes) in under_way {
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            answered.store(true, Ordering::Relaxed);
+            if client.write_all(&bytes).is_err() {
                 break;
             }
         }
-        let _ = to.shutdown(Shutdown::Both);
+        let _ = client.shutdown(Shutdown::Both);
+    });
+    pass(from, to, move |bytes, _| {
+        let delay = Duration::from_millis(far.delay.load(Ordering::Relaxed));
+        sent.send((Instant::now() + delay, bytes.to_vec())).is_ok()
+    });
+}
+
+fn pass(
+    from: &UnixStream,
+    to: &UnixStream,
+    mut take: impl FnMut(&[u8], &mut UnixStream) -> bool + Send + 'static,
+) {
+    let mut from = from.try_clone().expect("a socket");
+    let mut to = to.try_clone().expect("a socket");
+    thread::spawn(move || {
+        let mut buffer = vec![0; 1 << 20];
+        while let Ok(read) = from.read(&mut buffer)
+            && read > 0
+            && take(&buffer[..read], &mut to)
+        {}
         let _ = from.shutdown(Shutdown::Both);
     });
 }

@@ -1,8 +1,5 @@
 //! A disk that is soon full.
 
-// Each test file uses a part of it.
-#![allow(dead_code)]
-
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

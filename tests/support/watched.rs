@@ -1,11 +1,11 @@
 //! A relay whose every answer is looked at, and remembered where it counts.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::mail::Place;
-use crate::serve::{Auth, Policy};
+use crate::support::mail::Place;
+use crate::support::serve::{Auth, Policy};
 use crate::support::{Sandbox, wait_for};
 
 pub const USER: &str = "steady@example.com";
@@ -29,7 +29,7 @@ impl<'a> Watched<'a> {
     pub fn new(sandbox: &'a Sandbox, place: &'a Place) -> Self {
         let password = sandbox.create(USER);
         sandbox.create(LIMITED);
-        sandbox.ok(&["user", "set", LIMITED, "--daily-limit", "1000000"]);
+        sandbox.noted(&["user", "set", LIMITED, "--daily-limit", "1000000"]);
         Self {
             sandbox,
             place,
@@ -140,4 +140,49 @@ pub fn written(sandbox: &Sandbox) -> u64 {
     let ours = |user: &&serde_json::Value| user["name"] == USER || user["name"] == LIMITED;
     let found = usage.as_array().expect("rows").iter().filter(ours);
     found.filter_map(|user| user["messages"].as_u64()).sum()
+}
+
+/// Runs commands that change the store, one after another, until told to stop. Their
+/// acknowledged changes must hold.
+pub fn admin(sandbox: &Sandbox, done: &AtomicBool, name: &str) -> Vec<(String, String)> {
+    let mut acknowledged = Vec::new();
+    for i in 0.. {
+        if done.load(Ordering::Relaxed) {
+            break;
+        }
+        let user = format!("{name}{i}@example.com");
+        let mut password = None;
+        for args in [
+            ["user", "create", &user, "-q"],
+            ["user", "reset", &user, "-q"],
+        ] {
+            let run = sandbox.run(&args);
+            match run.code {
+                0 => password = Some(run.stdout.trim_end().to_owned()),
+                // The outcome is unknown, and the command says so.
+                75 => {
+                    password = None;
+                    break;
+                }
+                _ => panic!("{args:?}: {run:?}"),
+            }
+        }
+        acknowledged.extend(password.map(|password| (user, password)));
+    }
+    acknowledged
+}
+
+/// Checks that each was created and reset once, and has the password that was shown.
+pub fn hold(sandbox: &Sandbox, acknowledged: &[(String, String)]) {
+    println!("{} users acknowledged", acknowledged.len());
+    let events = sandbox.json(&["audit", "list"]);
+    for (user, password) in acknowledged {
+        assert_eq!(sandbox.verify(user, password), 0, "{user}");
+        let actions = |action: &str| {
+            let events = events.as_array().expect("events");
+            let of = |e: &&serde_json::Value| e["username"] == *user && e["action"] == action;
+            events.iter().filter(of).count()
+        };
+        assert_eq!((actions("user.create"), actions("user.reset")), (1, 1));
+    }
 }

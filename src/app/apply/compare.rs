@@ -1,45 +1,57 @@
-//! The whole of a plan beside the store, before anything is changed.
+//! Compares a whole plan with the store, before anything is changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::differ::{domain, settings, user};
-use super::rules::Rules;
-use super::{Action, Comparison, Difference, Options, Subject};
-use crate::app::rotation::{Courier, Places};
+use super::difference::{
+    ApplyOptions, ChangeAction, Comparison, Difference, FieldChange, PlanSubject,
+};
+use super::rules::PlannedRules;
+use crate::app::rotation::{Deliverer, DeliveryTargets};
+use crate::app::users::Expiry;
 use crate::error::{Error, Result};
 use crate::model::name::{DomainName, Username};
-use crate::model::plan::{Plan, Problem, UserPlan};
+use crate::model::plan::{Plan, PlanProblem, UserPlan};
+use crate::model::rotation::RotationRules;
+use crate::model::setting::Setting;
+use crate::model::text::count;
 use crate::model::time::Time;
-use crate::store::{Owner, Page, Store, UserFilter};
+use crate::store::{Page, Store, UserFilter, UserRules};
+
+/// How many users are looked up at once.
+const TOGETHER: usize = 256;
 
 struct Comparing<'a> {
-    /// Without one there is nothing yet.
+    /// `None` if the store does not exist yet.
     store: Option<&'a mut Store>,
     plan: &'a Plan,
-    options: &'a Options,
-    courier: &'a dyn Courier,
+    options: &'a ApplyOptions,
+    deliverer: &'a dyn Deliverer,
+    now: Time,
     found: Comparison,
-    /// How many users each domain gets, and loses.
+    /// How many users each domain gains and loses.
     users: BTreeMap<DomainName, (u64, u64)>,
     /// Where passwords are to be.
-    places: Places,
+    targets: DeliveryTargets,
 }
 
-/// What differs, and all that is in the way.
+/// Returns all differences, and all problems that prevent applying the plan.
 pub fn compare(
     store: Option<&mut Store>,
     plan: &Plan,
-    options: &Options,
-    courier: &dyn Courier,
+    options: &ApplyOptions,
+    deliverer: &dyn Deliverer,
+    now: Time,
 ) -> Result<Comparison> {
     let mut comparing = Comparing {
         store,
         plan,
         options,
-        courier,
+        deliverer,
+        now,
         found: Comparison::default(),
         users: BTreeMap::new(),
-        places: Places::default(),
+        targets: DeliveryTargets::default(),
     };
     comparing.settings()?;
     comparing.domains()?;
@@ -55,15 +67,23 @@ pub fn compare(
 }
 
 impl Comparing<'_> {
-    fn add(&mut self, action: Action, subject: Subject, fields: Vec<super::Field>) {
-        let difference = Difference::new(action, subject, fields);
-        self.found.differences.push(difference);
+    fn add(
+        &mut self,
+        action: ChangeAction,
+        subject: PlanSubject,
+        fields: Vec<FieldChange>,
+        created_at: Option<Time>,
+    ) {
+        self.found.differences.push(Difference {
+            created_at,
+            ..Difference::new(action, subject, fields)
+        });
     }
 
     fn settings(&mut self) -> Result<()> {
         let (fields, _) = settings(self.store.as_deref_mut(), self.plan.settings.as_ref())?;
         if !fields.is_empty() {
-            self.add(Action::Change, Subject::Settings, fields);
+            self.add(ChangeAction::Change, PlanSubject::Settings, fields, None);
         }
         Ok(())
     }
@@ -75,11 +95,12 @@ impl Comparing<'_> {
                 continue;
             }
             let action = if found.exists {
-                Action::Change
+                ChangeAction::Change
             } else {
-                Action::Create
+                ChangeAction::Create
             };
-            self.add(action, Subject::Domain(name.clone()), found.fields);
+            let subject = PlanSubject::Domain(name.clone());
+            self.add(action, subject, found.fields, found.created_at);
         }
         Ok(())
     }
@@ -90,7 +111,7 @@ impl Comparing<'_> {
         };
         for name in self.plan.domains.keys() {
             let mut deleted = 0;
-            // Whatever time it is: all of them.
+            // The filter has no time: all users.
             let now = Time::from_epoch(0);
             store.users(&UserFilter::of(name), &Page::default(), now, &mut |user| {
                 if self.plan.users.contains_key(&user.username) {
@@ -99,7 +120,11 @@ impl Comparing<'_> {
                 deleted += 1;
                 self.found.differences.push(Difference {
                     created_at: Some(user.created_at),
-                    ..Difference::new(Action::Delete, Subject::User(user.username), Vec::new())
+                    ..Difference::new(
+                        ChangeAction::Delete,
+                        PlanSubject::User(user.username),
+                        Vec::new(),
+                    )
                 });
                 Ok(())
             })?;
@@ -108,45 +133,76 @@ impl Comparing<'_> {
         Ok(())
     }
 
-    /// Returns those that are new.
+    /// Compares the users. Returns those that are new.
     fn users(&mut self) -> Result<Vec<Difference>> {
         let mut new = Vec::new();
-        for (name, wanted) in &self.plan.users {
-            let found = user(self.store.as_deref_mut(), name, wanted)?;
-            if found.exists {
-                self.claim(name, wanted)?;
+        let plan = self.plan;
+        let mut all = plan.users.iter();
+        loop {
+            let piece: Vec<_> = all.by_ref().take(TOGETHER).collect();
+            if piece.is_empty() {
+                return Ok(new);
             }
-            if found.is_as_wanted() {
-                continue;
+            let names: Vec<_> = piece.iter().map(|(name, _)| *name).collect();
+            let has = match self.store.as_deref_mut() {
+                Some(store) => store.rules_of_users(&names)?,
+                None => piece.iter().map(|_| None).collect(),
+            };
+            for ((name, wanted), has) in piece.into_iter().zip(has) {
+                new.extend(self.user(name, wanted, has));
             }
-            let subject = Subject::User(name.clone());
-            if found.exists {
-                self.add(Action::Change, subject, found.fields);
-                continue;
-            }
-            self.users.entry(name.domain()).or_default().0 += 1;
-            new.push(Difference::new(Action::Create, subject, found.fields));
         }
-        Ok(new)
     }
 
-    /// For a user that is there, whose next password would be in the way of another's.
-    /// Where the plan says so: to ask the store about all takes long.
-    fn claim(&mut self, name: &Username, wanted: &UserPlan) -> Result<()> {
-        let said = &wanted.common.rotation;
-        let Some(store) = self.store.as_deref_mut() else {
-            return Ok(());
-        };
-        if said.write_file.is_none() && said.write_env.is_none() {
-            return Ok(());
+    /// Compares one user, and returns the difference if the user is new.
+    fn user(
+        &mut self,
+        name: &Username,
+        wanted: &UserPlan,
+        has: Option<UserRules>,
+    ) -> Option<Difference> {
+        let found = user(has.as_ref(), wanted);
+        if let Some(has) = has {
+            self.claim(name, wanted, has.rotation);
         }
-        let mut rules = store.own_rotation_rules(Owner::user(name))?;
-        rules.change(said);
-        if let Some(shared) = self.places.claim(name, &rules.delivery, self.courier) {
-            let problem = Problem::of(wanted.line, "users", name, shared.to_string());
+        if found.is_as_wanted() {
+            return None;
+        }
+        // A planned expiry that has passed is no error: plans can be applied again.
+        if let Some(Setting::Some(at)) = found.change.user.expires_at
+            && let Err(error) = Expiry::At(at).from(self.now)
+        {
+            let reason = format!("{error}: `suspended = true` stops it, as `user suspend` does");
+            let mut problem = PlanProblem::of(wanted.line, "users", name, reason);
+            problem.key.push_str(".expires_at");
             self.found.problems.push(problem);
         }
-        Ok(())
+        let subject = PlanSubject::User(name.clone());
+        if found.exists {
+            self.add(
+                ChangeAction::Change,
+                subject,
+                found.fields,
+                found.created_at,
+            );
+            return None;
+        }
+        self.users.entry(name.domain()).or_default().0 += 1;
+        Some(Difference::new(ChangeAction::Create, subject, found.fields))
+    }
+
+    /// Claims the files of an existing user, so that its next password does not overwrite
+    /// another's.
+    fn claim(&mut self, name: &Username, wanted: &UserPlan, mut rules: RotationRules) {
+        let said = &wanted.common.rotation;
+        if said.write_file.is_none() && said.write_env.is_none() {
+            return;
+        }
+        rules.change(said);
+        if let Some(conflict) = self.targets.add(name, &rules.delivery, self.deliverer) {
+            let problem = PlanProblem::of(wanted.line, "users", name, conflict.to_string());
+            self.found.problems.push(problem);
+        }
     }
 
     /// Of users, by domain.
@@ -175,8 +231,11 @@ impl Comparing<'_> {
                 .find(|(user, _)| user.domain() == *name);
             let line = wanted.map(|domain| domain.line);
             let line = line.or(first.map(|(_, user)| user.line)).unwrap_or(1);
-            let reason = format!("would have {users} users, and has its limit of {most}");
-            let problem = Problem::of(line, "domains", name, reason);
+            let reason = format!(
+                "would have {}, and has its limit of {most}",
+                count(users, "user")
+            );
+            let problem = PlanProblem::of(line, "domains", name, reason);
             self.found.problems.push(problem);
         }
         Ok(())
@@ -186,65 +245,100 @@ impl Comparing<'_> {
     fn new_users(&mut self, new: Vec<Difference>) -> Result<()> {
         if let (Some(path), true) = (self.options.delivery.shared_file(), new.len() > 1) {
             return Err(Error::Usage(format!(
-                "{path} would be written for {} users: it needs {{username}} in it",
+                "{path} would be written for {} users: add {{username}} to its name",
                 new.len()
             )));
         }
-        for mut difference in new {
-            let Subject::User(username) = &difference.subject else {
-                continue;
-            };
-            let Some(wanted) = self.plan.users.get(username) else {
-                continue;
-            };
-            let mut problem = |reason: String| {
-                let problem = Problem::of(wanted.line, "users", username, reason);
-                self.found.problems.push(problem);
-            };
-            let domain = username.domain();
+        let there = self.domains_there()?;
+        let mut new = new.into_iter();
+        loop {
+            let piece: Vec<_> = new.by_ref().take(TOGETHER).collect();
+            if piece.is_empty() {
+                return Ok(());
+            }
+            let rules = self.stored_rules(&piece)?;
+            for (difference, rules) in piece.into_iter().zip(rules) {
+                self.new_user(difference, rules, &there)?;
+            }
+        }
+    }
+
+    fn new_user(
+        &mut self,
+        mut difference: Difference,
+        stored: [RotationRules; 3],
+        there: &BTreeSet<DomainName>,
+    ) -> Result<()> {
+        let PlanSubject::User(username) = &difference.subject else {
+            return Ok(());
+        };
+        let Some(wanted) = self.plan.users.get(username) else {
+            return Ok(());
+        };
+        let mut problem = |reason: String| {
+            let problem = PlanProblem::of(wanted.line, "users", username, reason);
+            self.found.problems.push(problem);
+        };
+        let domain = username.domain();
+        if !there.contains(&domain) {
+            problem(format!(
+                "belongs to a domain that does not exist: add [domains.\"{domain}\"]"
+            ));
+        }
+        let delivery = if self.options.delivery.is_empty() {
+            let found = PlannedRules::of(stored, self.plan, username).delivery();
+            // Otherwise anyone who can write the store becomes root.
+            if let (Some((_, false)), Some(store), false) =
+                (&found, self.store.as_deref(), self.options.trust_store)
+            {
+                store.check_deliveries()?;
+            }
+            found.map(|(delivery, _)| delivery)
+        } else {
+            Some(self.options.delivery.clone())
+        };
+        match delivery {
+            None => problem(format!(
+                "{}: set deliver, write_file or write_env, or give --deliver, --write-file, --write-env or --output-dir",
+                Error::NoDelivery(username.to_string())
+            )),
+            Some(mut delivery) => {
+                delivery.timeout = self.options.delivery.timeout.or(delivery.timeout);
+                let refused = self.deliverer.refusals(&delivery, username);
+                let conflict = self.targets.add(username, &delivery, self.deliverer);
+                if let (Some(conflict), true) = (conflict, refused.is_empty()) {
+                    problem(conflict.to_string());
+                }
+                refused.into_iter().for_each(problem);
+                difference.delivery = Some(delivery);
+            }
+        }
+        self.found.differences.push(difference);
+        Ok(())
+    }
+
+    /// Returns the users' domains that exist or will be created.
+    fn domains_there(&mut self) -> Result<BTreeSet<DomainName>> {
+        let mut there = BTreeSet::new();
+        for domain in self.users.keys() {
             let is_there = match self.store.as_deref_mut() {
-                _ if self.plan.domains.contains_key(&domain) => true,
-                Some(store) => store.domain(&domain)?.is_some(),
+                _ if self.plan.domains.contains_key(domain) => true,
+                Some(store) => store.domain(domain)?.is_some(),
                 None => false,
             };
-            if !is_there {
-                problem(format!(
-                    "is of a domain that is not there: add [domains.\"{domain}\"]"
-                ));
+            if is_there {
+                there.insert(domain.clone());
             }
-            let delivery = if self.options.delivery.is_empty() {
-                let rules = Rules::of(self.store.as_deref_mut(), self.plan, username)?;
-                let found = rules.delivery();
-                let store = self.store.as_deref_mut();
-                let owner = store.and_then(|store| store.foreign_owner());
-                // Whoever can write the store would become root.
-                if let (Some((_, false)), Some(owner), false) =
-                    (&found, owner, self.options.trust_store)
-                {
-                    return Err(Error::UntrustedDelivery(owner));
-                }
-                found.map(|(delivery, _)| delivery)
-            } else {
-                Some(self.options.delivery.clone())
-            };
-            match delivery {
-                None => problem(format!(
-                    "{}: set deliver, write_file or write_env, or give --deliver, --write-file, --write-env or --output-dir",
-                    Error::NoDelivery(username.to_string())
-                )),
-                Some(mut delivery) => {
-                    delivery.timeout = self.options.delivery.timeout.or(delivery.timeout);
-                    let refused = self.courier.refuses(&delivery, username);
-                    let claimed = self.places.claim(username, &delivery, self.courier);
-                    if let (Some(shared), true) = (claimed, refused.is_empty()) {
-                        problem(shared.to_string());
-                    }
-                    refused.into_iter().for_each(problem);
-                    difference.delivery = Some(delivery);
-                }
-            }
-            self.found.differences.push(difference);
         }
-        Ok(())
+        Ok(there)
+    }
+
+    /// Returns the store's delivery rules for new users.
+    fn stored_rules(&mut self, new: &[Difference]) -> Result<Vec<[RotationRules; 3]>> {
+        let names: Vec<_> = new.iter().filter_map(Difference::username).collect();
+        match self.store.as_deref_mut() {
+            Some(store) => store.all_rotation_rules_of(&names),
+            None => Ok(names.iter().map(|_| Default::default()).collect()),
+        }
     }
 }

@@ -1,232 +1,375 @@
-//! New users: all processors hash, several deliver, one thread writes. A user is
-//! written once its password has arrived, so that whatever is killed when, nobody
-//! exists whose password nobody has; the next run makes those that are missing.
+//! Creates new users of a plan: all processors hash, several threads deliver, one writes. A
+//! user is written once its password has arrived, so a run that is killed at any point
+//! leaves no user with an undelivered password; the next run creates the missing ones.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::Sender;
 
 use super::differ;
-use super::{Difference, Outcome, Run, Subject, Summary};
-use crate::app::rotation::workers::{Crew, Event, Work};
-use crate::app::rotation::{Arrival, Parcel};
-use crate::app::users::limit_reached;
-use crate::app::{App, need_domain};
+use super::difference::Difference;
+use super::run::{ApplyOutcome, ApplyRun, ApplySummary};
+use crate::app::App;
+use crate::app::capacity::DomainCapacity;
+use crate::app::rotation::workers::{PasswordRequest, QUEUE, WorkerEvent, WorkerPool};
+use crate::app::rotation::{Delivery, DeliveryResult};
 use crate::error::{Error, Result};
+use crate::model::delivery::Destination;
 use crate::model::name::Username;
-use crate::model::plan::Plan;
-use crate::model::settings::Setting;
-use crate::store::{NewPassword, NewUser, Store};
+use crate::model::password::PasswordId;
+use crate::model::plan::{Plan, UserPlan};
+use crate::model::setting::Setting;
+use crate::store::{NewPassword, NewUser, Store, Tx};
 
-/// Why nothing is begun for a user.
-const STILL: &str = "a command of an earlier run is still taking a password to it: try again \
+/// Why the creation of a user is not begun.
+const STILL: &str = "a command of an earlier run is still delivering a password to it: try again \
     once that has ended";
 
-/// Users whose passwords are made or under way.
+/// Users whose passwords are being generated or delivered.
 #[derive(Default)]
-struct Flying {
+struct UsersUnderWay {
     numbers: HashMap<Username, usize>,
     hashed: HashMap<Username, NewPassword>,
-    /// Those that a command of a run that was killed is still delivering to: it may
-    /// write over what is delivered now.
+    /// Users to which a command of a killed run is still delivering: it may overwrite what
+    /// is delivered now.
     before: HashSet<String>,
 }
 
-impl Flying {
-    fn land(&mut self, username: &Username) -> Option<usize> {
+impl UsersUnderWay {
+    fn remove(&mut self, username: &Username) -> Option<usize> {
         self.hashed.remove(username);
         self.numbers.remove(username)
     }
 }
 
 impl App {
-    pub(super) fn create_all(&mut self, run: &mut Run, summary: &mut Summary) -> Result<()> {
+    pub(super) fn create_all(
+        &mut self,
+        run: &mut ApplyRun,
+        summary: &mut ApplySummary,
+    ) -> Result<()> {
         let differences = run.differences;
         let new = differences
             .iter()
             .enumerate()
             .filter(|(_, d)| d.is_new_user());
         let new: Vec<(usize, &Difference)> = new.collect();
-        run.watcher.begin(new.len());
-        let crew = Crew {
+        run.observer.begin(new.len());
+        let pool = WorkerPool {
             users: new.len(),
             jobs: run.options.jobs,
             cost: self.store.settings()?.argon2,
             world: self.world,
-            courier: run.courier,
+            deliverer: run.deliverer,
             stop: run.stop,
         };
-        let courier = run.courier;
-        crew.work(|desk| {
+        let deliverer = run.deliverer;
+        pool.work(|channels| {
             let mut left = new.into_iter();
-            let mut flying = Flying {
-                before: courier.under_way(),
-                ..Flying::default()
+            let mut in_flight = UsersUnderWay {
+                before: deliverer.users_in_delivery(),
+                ..UsersUnderWay::default()
             };
             loop {
-                while flying.numbers.len() < desk.most
+                while in_flight.numbers.len() < channels.max_in_flight
                     && !run.is_stopped()
                     && summary.store.is_none()
                 {
-                    let Some((number, difference)) = left.next() else {
+                    let free = channels.max_in_flight - in_flight.numbers.len();
+                    let some: Vec<_> = left.by_ref().take(free).collect();
+                    if some.is_empty() {
                         break;
-                    };
-                    match self.new_user(run.plan, difference) {
-                        Ok(work) if flying.before.contains(work.username.as_str()) => {
-                            summary.add(run, number, Outcome::Failed(STILL.into()));
-                        }
-                        Ok(work) => {
-                            let username = work.username.clone();
-                            if desk.works.send(work).is_ok() {
-                                flying.numbers.insert(username, number);
-                            }
-                        }
+                    }
+                    let works = match self.new_users(run.plan, &some) {
+                        Ok(works) => works,
                         Err(error) => {
-                            summary.add(run, number, Outcome::Failed(error.to_string()));
-                            summary.keep(error);
+                            let reason = error.to_string();
+                            summary.store = Some(error);
+                            for (number, _) in some {
+                                summary.add(run, number, ApplyOutcome::Failed(reason.clone()));
+                            }
+                            break;
+                        }
+                    };
+                    for ((number, _), work) in some.into_iter().zip(works) {
+                        match work {
+                            Ok(work) if in_flight.before.contains(work.username.as_str()) => {
+                                summary.add(run, number, ApplyOutcome::Failed(STILL.into()));
+                            }
+                            Ok(work) => {
+                                let username = work.username.clone();
+                                if channels.requests.send(work).is_ok() {
+                                    in_flight.numbers.insert(username, number);
+                                }
+                            }
+                            Err(error) => {
+                                summary.add(run, number, ApplyOutcome::Failed(error.to_string()));
+                                summary.keep(error);
+                            }
                         }
                     }
                 }
-                if flying.numbers.is_empty() {
+                if in_flight.numbers.is_empty() {
                     break;
                 }
-                let Ok(event) = desk.told.recv() else { break };
-                self.follow(event, run, summary, &mut flying, &desk.parcels);
+                let Ok(first) = channels.events.recv() else {
+                    break;
+                };
+                let more = channels.events.try_iter().take(QUEUE);
+                let mut arrived = Vec::new();
+                for event in std::iter::once(first).chain(more) {
+                    arrived.extend(follow(
+                        event,
+                        run,
+                        summary,
+                        &mut in_flight,
+                        &channels.deliveries,
+                    ));
+                }
+                self.write_all(&arrived, run, summary, &mut in_flight);
             }
             for (number, _) in left {
-                summary.add(run, number, Outcome::Left);
+                summary.add(run, number, ApplyOutcome::Left);
             }
         });
         Ok(())
     }
 
-    /// What is needed to make its password, or why none is made: nobody gets to
-    /// know one that could not be written.
-    fn new_user(&mut self, plan: &Plan, difference: &Difference) -> Result<Work> {
-        let (Subject::User(username), Some(delivery)) =
-            (&difference.subject, difference.delivery.clone())
-        else {
-            return Err(Error::NoDelivery("a new user".into()));
-        };
-        // That of an earlier run may be under way, whose user has the password that
-        // stands in the file.
-        self.store.wait_for_commits()?;
-        has_room(&mut self.store, username)?;
-        let wanted = plan.users.get(username);
-        let expires_at = wanted.and_then(|user| user.expires_at.clone());
-        Ok(Work {
-            delivery,
-            connection: self.connection_of(&username.domain())?,
-            expires_at: expires_at.and_then(Setting::value),
-            old_key: None,
-            doubt: false,
-            new_user: true,
-            username: username.clone(),
-        })
-    }
-
-    fn follow(
-        &mut self,
-        event: Event,
-        run: &mut Run,
-        summary: &mut Summary,
-        flying: &mut Flying,
-        parcels: &Sender<Parcel>,
-    ) {
-        let (username, outcome) = match event {
-            Event::Said(username, line) => return run.watcher.said(&username, &line),
-            Event::Handing { answer, .. } => {
-                // It waits for this. There is nothing to write down: until it has
-                // arrived there is no user.
-                let _ = answer.send(true);
-                return;
-            }
-            Event::Made(made) => {
-                let username = made.parcel.credential.username.clone();
-                flying.hashed.insert(username.clone(), made.password);
-                let goes = summary.store.is_none() && parcels.send(made.parcel).is_ok();
-                if goes {
-                    return;
-                }
-                (username, Outcome::Failed("the run ended before".into()))
-            }
-            Event::NotMade(username, error) => (username, Outcome::Failed(error.to_string())),
-            Event::Delivered(username, _, Arrival::Stopped) => (username, Outcome::Left),
-            Event::Delivered(username, _, Arrival::Not(reason)) => {
-                (username, Outcome::Failed(reason))
-            }
-            Event::Delivered(username, _, Arrival::Unknown(reason)) => {
-                let reason = format!("{reason}; if a password arrived, it is not valid");
-                (username, Outcome::Failed(reason))
-            }
-            Event::Delivered(username, key, Arrival::Arrived) => {
-                let outcome = match self.write_user(run.plan, &username, &flying.hashed) {
-                    Ok(()) => {
-                        let number = flying.numbers.get(&username);
-                        let difference = number.and_then(|at| run.differences.get(*at));
-                        if let Some(delivery) = difference.and_then(|d| d.delivery.as_ref()) {
-                            run.courier.settled(delivery, &username);
-                        }
-                        Outcome::Done(Some(key))
-                    }
-                    Err(error) => {
-                        let error = match error {
-                            // It may be valid.
-                            unknown @ Error::CommitUnknown { .. } => unknown,
-                            error => Error::NotStored(Box::new(error)),
-                        };
-                        let reason = error.to_string();
-                        summary.keep(error);
-                        Outcome::Failed(reason)
-                    }
-                };
-                (username, outcome)
-            }
-        };
-        if let Some(number) = flying.land(&username) {
-            summary.add(run, number, outcome);
-        }
-    }
-
-    fn write_user(
+    /// Returns the work to make each password, or why it is not made: no password that
+    /// cannot be written is delivered.
+    fn new_users(
         &mut self,
         plan: &Plan,
-        username: &Username,
-        hashed: &HashMap<Username, NewPassword>,
-    ) -> Result<()> {
-        let (Some(wanted), Some(password)) = (plan.users.get(username), hashed.get(username))
-        else {
-            return Err(Error::UserNotFound(username.to_string()));
-        };
-        let mut tx = self.begin()?;
-        has_room(tx.store(), username)?;
-        let change = differ::user(Some(tx.store()), username, wanted)?.change;
-        let label = change.user.label.and_then(Setting::value);
-        let user = NewUser {
-            username,
-            label: label.as_ref(),
-            daily_limit: change.user.daily_limit.and_then(Setting::value),
-            expires_at: change.user.expires_at.and_then(Setting::value),
-            sending: &change.user.sending,
-            rotation: &change.user.rotation,
-        };
-        tx.add_user(&user, password)?;
-        if change.suspend == Some(true) {
-            tx.suspend_user(username)?;
+        new: &[(usize, &Difference)],
+    ) -> Result<Vec<Result<PasswordRequest>>> {
+        // A commit of an earlier run may be under way: the file has its user's password.
+        self.store.wait_for_commits()?;
+        let names: Vec<_> = new.iter().filter_map(|(_, d)| d.username()).collect();
+        let domains: Vec<_> = names.iter().map(|name| name.domain()).collect();
+        let domains: Vec<_> = domains.iter().collect();
+        let servers = self.servers_of(&domains)?;
+        let room = have_room(&mut self.store, &names)?;
+        let works = new
+            .iter()
+            .zip(servers)
+            .zip(room)
+            .map(|((new, server), room)| {
+                let (_, difference) = new;
+                let (Some(username), Some(delivery)) =
+                    (difference.username(), difference.delivery.clone())
+                else {
+                    return Err(Error::NoDelivery("a new user".into()));
+                };
+                room?;
+                let wanted = plan.users.get(username);
+                let expires_at = wanted.and_then(|user| user.expires_at.clone());
+                Ok(PasswordRequest {
+                    destination: delivery,
+                    server,
+                    expires_at: expires_at.and_then(Setting::value),
+                    old_password_id: None,
+                    assumed_lost: false,
+                    unfinished: false,
+                    created_at: None,
+                    new_user: true,
+                    username: username.clone(),
+                })
+            });
+        Ok(works.collect())
+    }
+
+    /// Writes the users whose passwords have arrived.
+    fn write_all(
+        &mut self,
+        arrived: &[(Username, PasswordId)],
+        run: &mut ApplyRun,
+        summary: &mut ApplySummary,
+        in_flight: &mut UsersUnderWay,
+    ) {
+        if arrived.is_empty() {
+            return;
         }
-        tx.commit()
+        let outcomes = match self.write_users(run.plan, arrived, &in_flight.hashed) {
+            Ok(outcomes) => outcomes,
+            // The store refuses one of them: write each alone to find it.
+            Err(Error::StoreRefused { .. }) if arrived.len() > 1 => {
+                for one in arrived.chunks(1) {
+                    self.write_all(one, run, summary, in_flight);
+                }
+                return;
+            }
+            Err(error) => return not_written(arrived, error, run, summary, in_flight),
+        };
+        for (user, outcome) in arrived.iter().zip(outcomes) {
+            if let Err(error) = outcome {
+                not_written(std::slice::from_ref(user), error, run, summary, in_flight);
+                continue;
+            }
+            let (username, password_id) = user;
+            if let Some(delivery) = delivery_of(run, in_flight, username) {
+                run.deliverer.confirm_user(delivery, username);
+            }
+            if let Some(number) = in_flight.remove(username) {
+                summary.add(run, number, ApplyOutcome::Done(Some(password_id.clone())));
+            }
+        }
+    }
+
+    /// Writes users in one transaction, or returns why each of them cannot be written.
+    fn write_users(
+        &mut self,
+        plan: &Plan,
+        arrived: &[(Username, PasswordId)],
+        hashed: &HashMap<Username, NewPassword>,
+    ) -> Result<Vec<Result<()>>> {
+        let mut tx = self.begin()?;
+        let names: Vec<_> = arrived.iter().map(|(username, _)| username).collect();
+        let room = have_room(tx.store(), &names)?;
+        let mut outcomes = Vec::with_capacity(room.len());
+        for (username, room) in names.into_iter().zip(room) {
+            let known = plan.users.get(username).zip(hashed.get(username));
+            outcomes.push(match (room, known) {
+                (Ok(()), Some((wanted, password))) => {
+                    add_planned(&mut tx, username, wanted, password)?;
+                    Ok(())
+                }
+                (Ok(()), None) => Err(username.not_found()),
+                (Err(error), _) => Err(error),
+            });
+        }
+        if outcomes.iter().any(Result::is_ok) {
+            tx.commit()?;
+        }
+        Ok(outcomes)
     }
 }
 
-/// There is a place for a user of this name.
-fn has_room(store: &mut Store, username: &Username) -> Result<()> {
-    if store.user(username)?.is_some() {
-        return Err(Error::UserExists(username.to_string()));
+fn add_planned(
+    tx: &mut Tx,
+    username: &Username,
+    wanted: &UserPlan,
+    password: &NewPassword,
+) -> Result<()> {
+    let change = differ::user(None, wanted).change;
+    let label = change.user.label.and_then(Setting::value);
+    let user = NewUser {
+        username,
+        label: label.as_ref(),
+        daily_limit: change.user.daily_limit.and_then(Setting::value),
+        expires_at: change.user.expires_at.and_then(Setting::value),
+        sending: &change.user.sending,
+        rotation: &change.user.rotation,
+    };
+    tx.add_user(&user, password)?;
+    if change.suspend == Some(true) {
+        tx.suspend_user(username)?;
     }
-    let domain = need_domain(store, &username.domain())?;
-    limit_reached(store, &domain)
+    Ok(())
 }
 
-impl Summary {
+/// Withdraws delivered passwords that could not be stored.
+fn not_written(
+    arrived: &[(Username, PasswordId)],
+    error: Error,
+    run: &mut ApplyRun,
+    summary: &mut ApplySummary,
+    in_flight: &mut UsersUnderWay,
+) {
+    // The passwords may be valid.
+    let unknown = matches!(error, Error::CommitUnknown { .. });
+    let error = if unknown {
+        error
+    } else {
+        Error::NotStored(Box::new(error))
+    };
+    let reason = error.to_string();
+    summary.keep(error);
+    for (username, password_id) in arrived {
+        if let (Some(delivery), false) = (delivery_of(run, in_flight, username), unknown) {
+            run.deliverer.withdraw(delivery, username, password_id);
+        }
+        if let Some(number) = in_flight.remove(username) {
+            summary.add(run, number, ApplyOutcome::Failed(reason.clone()));
+        }
+    }
+}
+
+fn delivery_of<'a>(
+    run: &ApplyRun<'a>,
+    in_flight: &UsersUnderWay,
+    username: &Username,
+) -> Option<&'a Destination> {
+    let number = in_flight.numbers.get(username)?;
+    run.differences.get(*number)?.delivery.as_ref()
+}
+
+/// Handles an event, and returns the user and the password ID if a password has arrived.
+fn follow(
+    event: WorkerEvent,
+    run: &mut ApplyRun,
+    summary: &mut ApplySummary,
+    in_flight: &mut UsersUnderWay,
+    deliveries: &Sender<Delivery>,
+) -> Option<(Username, PasswordId)> {
+    let (username, outcome) = match event {
+        WorkerEvent::Output(username, line) => {
+            run.observer.said(&username, &line);
+            return None;
+        }
+        WorkerEvent::HandingOver { answer, .. } => {
+            // The worker waits for this answer. Nothing is recorded: the user does not exist
+            // until the password has arrived.
+            let _ = answer.send(true);
+            return None;
+        }
+        WorkerEvent::Generated(made) => {
+            let username = made.delivery.credential.username.clone();
+            in_flight.hashed.insert(username.clone(), made.password);
+            if summary.store.is_none() && deliveries.send(made.delivery).is_ok() {
+                return None;
+            }
+            (
+                username,
+                ApplyOutcome::Failed("the run ended before the delivery".into()),
+            )
+        }
+        WorkerEvent::NotGenerated(username, error) => {
+            (username, ApplyOutcome::Failed(error.to_string()))
+        }
+        WorkerEvent::DeliveryEnded(username, _, DeliveryResult::NotStarted) => {
+            (username, ApplyOutcome::Left)
+        }
+        WorkerEvent::DeliveryEnded(username, _, DeliveryResult::NotDelivered(reason)) => {
+            (username, ApplyOutcome::Failed(reason))
+        }
+        WorkerEvent::DeliveryEnded(username, _, DeliveryResult::Unknown(reason)) => {
+            let reason = format!("{reason}; if a password arrived, it is not valid");
+            (username, ApplyOutcome::Failed(reason))
+        }
+        WorkerEvent::DeliveryEnded(username, password_id, DeliveryResult::Delivered) => {
+            return Some((username, password_id));
+        }
+    };
+    if let Some(number) = in_flight.remove(&username) {
+        summary.add(run, number, outcome);
+    }
+    None
+}
+
+/// Checks that each name is free and its domain has room.
+fn have_room(store: &mut Store, names: &[&Username]) -> Result<Vec<Result<()>>> {
+    let domains: Vec<_> = names.iter().map(|name| name.domain()).collect();
+    let mut capacity = DomainCapacity::default();
+    capacity.look_up(store, domains.iter())?;
+    let users = store.users_named(names)?;
+    let room = names.iter().zip(users).zip(&domains);
+    let room = room.map(|((name, user), domain)| match user {
+        Some(_) => Err(Error::UserExists(name.to_string())),
+        None => capacity.take(domain),
+    });
+    Ok(room.collect())
+}
+
+impl ApplySummary {
     /// What ends the run, unless it is about one user alone.
     fn keep(&mut self, error: Error) {
         let about = match error {

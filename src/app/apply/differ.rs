@@ -1,24 +1,31 @@
-//! One thing of a plan beside what the store has: which fields differ, and the
-//! change that makes them the same.
+//! Compares one object of a plan with the store: which fields differ, and the change that
+//! makes them equal.
 
 use serde_json::Value;
 
-use super::Field;
+use super::difference::FieldChange;
 use crate::error::Result;
 use crate::model::delivery::VariableName;
 use crate::model::duration::Duration;
-use crate::model::limits::{Kind, LimitSetting, Limits, OnLimit};
-use crate::model::name::{DomainName, Username};
+use crate::model::limits::{LimitSetting, Limits, OnLimit};
+use crate::model::name::DomainName;
 use crate::model::plan::{Common, DomainPlan, SettingsPlan, UserPlan};
 use crate::model::rotation::{RotationRules, RulesChange};
 use crate::model::sender::Sender;
-use crate::model::settings::{Limit, Setting, Settings};
-use crate::store::{DomainChange, Owner, SendingChange, SettingsChange, Store, UserChange};
+use crate::model::setting::{LimitValue, Setting};
+use crate::model::settings::Settings;
+use crate::model::time::Time;
+use crate::store::{
+    DomainChange, Scope, SendingChange, SettingsChange, Store, UserChange, UserRules,
+};
 
-/// What is to be set: no more than differs.
-pub struct Found<T> {
+/// The outcome of a comparison: what to set is only what differs.
+pub struct ObjectComparison<T> {
     pub exists: bool,
-    pub fields: Vec<Field>,
+    /// Creation time, if it exists; an object created later under the same name
+    /// differs.
+    pub created_at: Option<Time>,
+    pub fields: Vec<FieldChange>,
     pub change: T,
 }
 
@@ -29,16 +36,16 @@ pub struct UserDifference {
 }
 
 #[derive(Default)]
-struct Differ(Vec<Field>);
+struct Differ(Vec<FieldChange>);
 
-impl<T> Found<T> {
+impl<T> ObjectComparison<T> {
     pub const fn is_as_wanted(&self) -> bool {
         self.exists && self.fields.is_empty()
     }
 }
 
 impl UserDifference {
-    /// But for whether it is suspended.
+    /// Returns whether nothing differs, except perhaps the suspension.
     pub fn is_empty(&self) -> bool {
         let user = &self.user;
         user.label.is_none()
@@ -65,7 +72,7 @@ fn of_setting<T>(setting: &Setting<T>, value: impl Fn(&T) -> Value) -> Value {
     clippy::trivially_copy_pass_by_ref,
     reason = "as all values are passed"
 )]
-fn number(limit: &Limit) -> Value {
+fn number(limit: &LimitValue) -> Value {
     limit.get().into()
 }
 
@@ -89,7 +96,7 @@ fn senders(all: &[Sender]) -> Value {
 }
 
 impl Differ {
-    /// What is wanted, if it is not what there is.
+    /// Returns the wanted value if it differs from the present one.
     fn plain<T: Clone>(
         &mut self,
         name: &str,
@@ -102,7 +109,7 @@ impl Differ {
         if to == from {
             return None;
         }
-        self.0.push(Field {
+        self.0.push(FieldChange {
             name: name.to_owned(),
             from,
             to,
@@ -162,18 +169,18 @@ impl Differ {
     }
 }
 
-/// Without a store there is nothing yet.
+/// Compares the settings. Without a store, everything is at its default.
 pub fn settings(
     store: Option<&mut Store>,
     wanted: Option<&SettingsPlan>,
-) -> Result<(Vec<Field>, SettingsChange)> {
+) -> Result<(Vec<FieldChange>, SettingsChange)> {
     let Some(wanted) = wanted else {
         return Ok((Vec::new(), SettingsChange::default()));
     };
     let (has, rules) = match store {
         Some(store) => (
             store.settings()?,
-            store.own_rotation_rules(Owner::INSTALLATION)?,
+            store.own_rotation_rules(Scope::INSTALLATION)?,
         ),
         None => (Settings::default(), RotationRules::default()),
     };
@@ -212,12 +219,12 @@ pub fn domain(
     store: Option<&mut Store>,
     name: &DomainName,
     wanted: &DomainPlan,
-) -> Result<Found<DomainChange>> {
+) -> Result<ObjectComparison<DomainChange>> {
     let mut has = None;
     let (mut limits, mut on_limit) = (Limits::default(), None);
     let mut rules = RotationRules::default();
     if let Some(store) = store {
-        let owner = Owner::domain(name);
+        let owner = Scope::domain(name);
         has = store.domain(name)?;
         limits = store.limits(owner)?;
         on_limit = store.domain_on_limit(name)?;
@@ -244,33 +251,25 @@ pub fn domain(
         sending: differ.sending(&wanted.common, &limits, on_limit),
         rotation: differ.rotation(&wanted.common.rotation, &rules),
     };
-    Ok(Found {
+    Ok(ObjectComparison {
         exists: has.is_some(),
+        created_at: has.map(|domain| domain.created_at),
         fields: differ.0,
         change,
     })
 }
 
-pub fn user(
-    store: Option<&mut Store>,
-    username: &Username,
-    wanted: &UserPlan,
-) -> Result<Found<UserDifference>> {
-    let (mut has, mut sends) = (None, None);
-    let mut rules = RotationRules::default();
-    if let Some(store) = store {
-        has = store.user(username)?;
-        sends = store.sending_rules(username)?;
-        rules = store.own_rotation_rules(Owner::user(username))?;
-    }
-    let mut limits = sends.as_ref().map(|s| s.limits[0]).unwrap_or_default();
-    // It has a field of its own.
-    limits.set(Kind::MESSAGES_A_DAY, None);
-    let on_limit = sends.as_ref().and_then(|s| s.on_limit[0]);
-    let has_senders = sends.map(|s| s.senders).unwrap_or_default();
-    let label = has.as_ref().and_then(|u| u.label.clone());
-    let expires_at = has.as_ref().and_then(|u| u.expires_at);
-    let suspended = has.as_ref().is_some_and(|u| u.suspended_at.is_some());
+/// `has` is empty if the user does not exist.
+pub fn user(has: Option<&UserRules>, wanted: &UserPlan) -> ObjectComparison<UserDifference> {
+    let is = has.map(|has| &has.user);
+    let none = RotationRules::default();
+    let rules = has.map_or(&none, |has| &has.rotation);
+    let limits = has.map(|has| has.limits).unwrap_or_default();
+    let on_limit = has.and_then(|has| has.on_limit);
+    let has_senders = has.map_or(&[][..], |has| &has.senders);
+    let label = is.and_then(|user| user.label.clone());
+    let expires_at = is.and_then(|user| user.expires_at);
+    let suspended = is.is_some_and(|user| user.suspended_at.is_some());
     let mut differ = Differ::default();
     let label = differ.setting("label", wanted.label.as_ref(), label.into(), |label| {
         label.as_str().into()
@@ -286,7 +285,7 @@ pub fn user(
         daily_limit: differ.setting(
             "daily_limit",
             wanted.daily_limit.as_ref(),
-            has.as_ref().and_then(|u| u.daily_limit).into(),
+            is.and_then(|user| user.daily_limit).into(),
             number,
         ),
         expires_at: differ.setting(
@@ -299,19 +298,20 @@ pub fn user(
             senders: differ.plain(
                 "senders",
                 wanted.senders.as_ref(),
-                senders(&has_senders),
+                senders(has_senders),
                 |all| senders(all),
             ),
             ..differ.sending(&wanted.common, &limits, on_limit)
         },
-        rotation: differ.rotation(&wanted.common.rotation, &rules),
+        rotation: differ.rotation(&wanted.common.rotation, rules),
     };
-    Ok(Found {
-        exists: has.is_some(),
+    ObjectComparison {
+        exists: is.is_some(),
+        created_at: is.map(|user| user.created_at),
         fields: differ.0,
         change: UserDifference {
             user: change,
             suspend,
         },
-    })
+    }
 }

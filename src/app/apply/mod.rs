@@ -1,173 +1,64 @@
 //! Plans: what differs from the store, and how it becomes the same.
 //!
-//! Each change is a transaction of its own, which compares again first: nothing is
-//! written over that somebody else changed since the difference was shown. A new
-//! user's password is delivered in full before the user is written (promise 2).
+//! Batches of changes share a transaction, which compares again first: it overwrites
+//! nothing that others changed since the difference was shown. A new user's password
+//! is delivered before the user is written (promise 2).
 
 mod compare;
 mod create;
 mod differ;
+mod difference;
 mod rules;
+mod run;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use serde_json::Value;
+use std::time::Instant;
 
 use self::differ::{domain, settings, user};
 use super::App;
-use super::rotation::Courier;
+use super::pause::let_others;
 use crate::error::{Error, Result};
-use crate::model::delivery::Delivery;
-use crate::model::name::{DomainName, Username};
-use crate::model::password::KeyId;
-use crate::model::plan::{Plan, Problem};
-use crate::model::time::Time;
+use crate::model::plan::Plan;
+use crate::store::{Tx, UserRules};
 
 pub use compare::compare;
+pub use difference::{
+    ApplyOptions, ChangeAction, Comparison, Difference, FieldChange, PlanSubject,
+};
+pub use run::{ApplyObserver, ApplyOutcome, ApplyRun, ApplySummary};
 
-/// How a plan is compared and carried out.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Of new users' passwords: before what the plan and the store say.
-    pub delivery: Delivery,
-    /// Users that the plan does not name are deleted, of the domains it names.
-    pub prune: bool,
-    /// Deliveries of the store may run though another user can write it.
-    pub trust_store: bool,
-    /// Deliveries at the same time.
-    pub jobs: usize,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
-    Settings,
-    Domain(DomainName),
-    User(Username),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    Create,
-    Change,
-    Delete,
-}
-
-/// Null stands for nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
-    pub name: String,
-    pub from: Value,
-    pub to: Value,
-}
-
-/// One thing that is not as the plan says.
-#[derive(Clone, Debug)]
-pub struct Difference {
-    pub action: Action,
-    pub subject: Subject,
-    pub fields: Vec<Field>,
-    /// Of a new user's password.
-    pub delivery: Option<Delivery>,
-    /// Of a user to be deleted: one that comes back under the same name is another.
-    created_at: Option<Time>,
-}
-
-/// Differences in the order in which they are carried out, or why they cannot be.
-#[derive(Debug, Default)]
-pub struct Comparison {
-    pub differences: Vec<Difference>,
-    pub problems: Vec<Problem>,
-}
-
-/// What became of a difference.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    /// With the key of a new user's password.
-    Done(Option<KeyId>),
-    /// Somebody else has done the same meanwhile.
-    Unneeded,
-    Failed(String),
-    /// It was not begun.
-    Left,
-}
-
-/// Who is told how it goes.
-pub trait Watcher {
-    /// So many passwords will be delivered.
-    fn begin(&mut self, passwords: usize);
-    /// What a delivery printed.
-    fn said(&mut self, username: &Username, line: &str);
-    /// Of the difference with this number.
-    fn done(&mut self, number: usize, outcome: Outcome);
-}
-
-pub struct Run<'a> {
-    pub plan: &'a Plan,
-    pub differences: &'a [Difference],
-    pub options: &'a Options,
-    pub courier: &'a dyn Courier,
-    pub watcher: &'a mut dyn Watcher,
-    /// Nothing further is begun once this is set.
-    pub stop: &'a AtomicBool,
-}
-
-#[derive(Debug, Default)]
-pub struct Summary {
-    pub done: u64,
-    pub failed: u64,
-    /// Not begun.
-    pub left: u64,
-    /// The store failed, which ended the run.
-    pub store: Option<Error>,
-}
+/// How many changes share a transaction, which locks the store for some milliseconds.
+const TOGETHER: usize = 250;
 
 const MEANWHILE: &str = "it was changed meanwhile, and was left as it is now";
 
-impl Difference {
-    fn new(action: Action, subject: Subject, fields: Vec<Field>) -> Self {
-        Self {
-            action,
-            subject,
-            fields,
-            delivery: None,
-            created_at: None,
-        }
-    }
-
-    pub const fn is_new_user(&self) -> bool {
-        matches!(
-            (self.action, &self.subject),
-            (Action::Create, Subject::User(_))
-        )
-    }
-}
-
 impl App {
-    /// Carries out what was found to differ.
-    pub fn apply(&mut self, run: &mut Run) -> Result<Summary> {
-        let mut summary = Summary::default();
+    /// Carries out the differences. An error of the store that ends the run early is in the
+    /// summary.
+    pub fn apply(&mut self, run: &mut ApplyRun) -> Result<ApplySummary> {
+        let mut summary = ApplySummary::default();
         let new = run.differences.iter().filter(|d| d.is_new_user()).count();
-        // Two that deliver would write each other's files.
+        // Two runs that deliver would overwrite each other's files.
         let _alone = if new > 0 {
             Some(self.store.lock_rotation()?)
         } else {
             None
         };
-        for (number, difference) in run.differences.iter().enumerate() {
-            if difference.is_new_user() {
-                continue;
+        let numbered = run.differences.iter().enumerate();
+        let others: Vec<_> = numbered.filter(|(_, d)| !d.is_new_user()).collect();
+        let mut began = Instant::now();
+        for (nth, piece) in others.chunks(TOGETHER).enumerate() {
+            if nth > 0 {
+                let_others(began);
             }
-            let outcome = if run.is_stopped() || summary.store.is_some() {
-                Outcome::Left
+            began = Instant::now();
+            let outcomes = if run.is_stopped() || summary.store.is_some() {
+                piece.iter().map(|_| ApplyOutcome::Left).collect()
             } else {
-                self.carry_out(run.plan, difference)
-                    .unwrap_or_else(|error| {
-                        let reason = error.to_string();
-                        summary.store = Some(error);
-                        Outcome::Failed(reason)
-                    })
+                self.carry_out(run.plan, piece, &mut summary)
             };
-            summary.add(run, number, outcome);
+            for ((number, _), outcome) in piece.iter().zip(outcomes) {
+                summary.add(run, *number, outcome);
+            }
         }
         if new > 0 {
             self.create_all(run, &mut summary)?;
@@ -175,85 +66,119 @@ impl App {
         Ok(summary)
     }
 
-    fn carry_out(&mut self, plan: &Plan, planned: &Difference) -> Result<Outcome> {
+    /// Applies a batch of differences.
+    fn carry_out(
+        &mut self,
+        plan: &Plan,
+        piece: &[(usize, &Difference)],
+        summary: &mut ApplySummary,
+    ) -> Vec<ApplyOutcome> {
+        let error = match self.change_all(plan, piece) {
+            Ok(outcomes) => return outcomes,
+            Err(error) => error,
+        };
+        // The store refuses one of them: apply each alone to find it.
+        if let (Error::StoreRefused { .. }, true) = (&error, piece.len() > 1) {
+            let singly = piece.chunks(1).flat_map(|one| match summary.store {
+                None => self.carry_out(plan, one, summary),
+                Some(_) => vec![ApplyOutcome::Left],
+            });
+            return singly.collect();
+        }
+        let reason = error.to_string();
+        summary.store = Some(error);
+        piece
+            .iter()
+            .map(|_| ApplyOutcome::Failed(reason.clone()))
+            .collect()
+    }
+
+    fn change_all(
+        &mut self,
+        plan: &Plan,
+        piece: &[(usize, &Difference)],
+    ) -> Result<Vec<ApplyOutcome>> {
         let mut tx = self.begin()?;
-        let store = tx.store();
-        let meanwhile = || Ok(Outcome::Failed(MEANWHILE.into()));
-        match (&planned.subject, planned.action) {
-            (Subject::Settings, _) => {
-                let (fields, change) = settings(Some(store), plan.settings.as_ref())?;
-                if fields.is_empty() {
-                    return Ok(Outcome::Unneeded);
-                }
-                if fields != planned.fields {
-                    return meanwhile();
-                }
-                tx.set_settings(&change)?;
-            }
-            (Subject::Domain(name), action) => {
-                let Some(wanted) = plan.domains.get(name) else {
-                    return Ok(Outcome::Unneeded);
-                };
-                let found = domain(Some(store), name, wanted)?;
-                if found.is_as_wanted() {
-                    return Ok(Outcome::Unneeded);
-                }
-                if found.exists == (action == Action::Create) || found.fields != planned.fields {
-                    return meanwhile();
-                }
-                if found.exists {
-                    tx.set_domain(name, &found.change)?;
-                } else {
-                    tx.add_domain(name, &found.change)?;
-                }
-            }
-            (Subject::User(name), Action::Delete) => match store.user(name)? {
-                None => return Ok(Outcome::Unneeded),
-                Some(found) if Some(found.created_at) != planned.created_at => {
-                    return meanwhile();
-                }
-                Some(_) => tx.delete_user(name)?,
-            },
-            (Subject::User(name), _) => {
-                let Some(wanted) = plan.users.get(name) else {
-                    return Ok(Outcome::Unneeded);
-                };
-                let found = user(Some(store), name, wanted)?;
-                if found.is_as_wanted() {
-                    return Ok(Outcome::Unneeded);
-                }
-                if !found.exists || found.fields != planned.fields {
-                    return meanwhile();
-                }
-                if !found.change.is_empty() {
-                    tx.set_user(name, &found.change.user)?;
-                }
-                match found.change.suspend {
-                    Some(true) => tx.suspend_user(name)?,
-                    Some(false) => tx.resume_user(name)?,
-                    None => {}
-                }
-            }
+        let names: Vec<_> = piece.iter().filter_map(|(_, d)| d.username()).collect();
+        let mut users = tx.store().rules_of_users(&names)?.into_iter();
+        let mut outcomes = Vec::with_capacity(piece.len());
+        for (_, planned) in piece {
+            let has = planned.username().and_then(|_| users.next().flatten());
+            outcomes.push(write_one(&mut tx, plan, planned, has)?);
         }
-        tx.commit()?;
-        Ok(Outcome::Done(None))
+        if outcomes.iter().any(|o| matches!(o, ApplyOutcome::Done(_))) {
+            tx.commit()?;
+        }
+        Ok(outcomes)
     }
 }
 
-impl Run<'_> {
-    fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-}
-
-impl Summary {
-    fn add(&mut self, run: &mut Run, number: usize, outcome: Outcome) {
-        match &outcome {
-            Outcome::Done(_) => self.done += 1,
-            Outcome::Unneeded => {}
-            Outcome::Failed(_) => self.failed += 1,
-            Outcome::Left => self.left += 1,
+/// Writes one difference. `has` is its user, if that exists.
+fn write_one(
+    tx: &mut Tx,
+    plan: &Plan,
+    planned: &Difference,
+    has: Option<UserRules>,
+) -> Result<ApplyOutcome> {
+    let meanwhile = || Ok(ApplyOutcome::Failed(MEANWHILE.into()));
+    match (&planned.subject, planned.action) {
+        (PlanSubject::Settings, _) => {
+            let (fields, change) = settings(Some(tx.store()), plan.settings.as_ref())?;
+            if fields.is_empty() {
+                return Ok(ApplyOutcome::Unneeded);
+            }
+            if fields != planned.fields {
+                return meanwhile();
+            }
+            tx.set_settings(&change)?;
         }
-        run.watcher.done(number, outcome);
+        (PlanSubject::Domain(name), action) => {
+            let Some(wanted) = plan.domains.get(name) else {
+                return Ok(ApplyOutcome::Unneeded);
+            };
+            let found = domain(Some(tx.store()), name, wanted)?;
+            if found.is_as_wanted() {
+                return Ok(ApplyOutcome::Unneeded);
+            }
+            if found.exists == (action == ChangeAction::Create)
+                || found.created_at != planned.created_at
+                || found.fields != planned.fields
+            {
+                return meanwhile();
+            }
+            if found.exists {
+                tx.set_domain(name, &found.change)?;
+            } else {
+                tx.add_domain(name, &found.change)?;
+            }
+        }
+        (PlanSubject::User(name), ChangeAction::Delete) => match has {
+            None => return Ok(ApplyOutcome::Unneeded),
+            Some(has) if Some(has.user.created_at) != planned.created_at => return meanwhile(),
+            Some(_) => tx.delete_user(name)?,
+        },
+        (PlanSubject::User(name), _) => {
+            let Some(wanted) = plan.users.get(name) else {
+                return Ok(ApplyOutcome::Unneeded);
+            };
+            let found = user(has.as_ref(), wanted);
+            if found.is_as_wanted() {
+                return Ok(ApplyOutcome::Unneeded);
+            }
+            let Some(has) = has.filter(|_| {
+                found.created_at == planned.created_at && found.fields == planned.fields
+            }) else {
+                return meanwhile();
+            };
+            if !found.change.is_empty() {
+                tx.set_read_user(&has, &found.change.user)?;
+            }
+            match found.change.suspend {
+                Some(true) => tx.suspend_user(name)?,
+                Some(false) => tx.resume_user(name)?,
+                None => {}
+            }
+        }
     }
+    Ok(ApplyOutcome::Done(None))
 }

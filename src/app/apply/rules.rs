@@ -1,37 +1,29 @@
-//! Where passwords go: by rules that a plan changes, those of the user, its domain
-//! and the installation.
+//! Where passwords go after a plan is applied: the rules of a user, its domain and the
+//! installation.
 
-use crate::error::Result;
-use crate::model::delivery::Delivery;
+use crate::model::delivery::Destination;
 use crate::model::name::Username;
 use crate::model::plan::Plan;
 use crate::model::rotation::{RotationRules, RulesChange};
-use crate::store::{Owner, Store};
 
-/// As they will be; each with whether all of it stands in the plan.
-pub struct Rules([(RotationRules, bool); 3]);
+/// The rules after the plan, each with whether the plan sets all of it.
+pub struct PlannedRules([(RotationRules, bool); 3]);
 
-impl Rules {
-    pub fn of(store: Option<&mut Store>, plan: &Plan, username: &Username) -> Result<Self> {
-        let mut stored = [const { None }; 3];
-        if let Some(store) = store {
-            for (rules, owner) in stored.iter_mut().zip(Owner::all(username)) {
-                *rules = Some(store.own_rotation_rules(owner)?);
-            }
-        }
-        let [user, domain, installation] = stored.map(Option::unwrap_or_default);
+impl PlannedRules {
+    pub fn of(stored: [RotationRules; 3], plan: &Plan, username: &Username) -> Self {
+        let [user, domain, installation] = stored;
         let wanted = plan.users.get(username).map(|user| &user.common);
         let of_domain = plan.domains.get(&username.domain());
         let of_all = plan.settings.as_ref();
-        Ok(Self([
+        Self([
             with(user, wanted.map(|common| &common.rotation)),
             with(domain, of_domain.map(|domain| &domain.common.rotation)),
             with(installation, of_all.map(|all| &all.common.rotation)),
-        ]))
+        ])
     }
 
-    /// The nearest, as a whole, and whether it is the plan's own.
-    pub fn delivery(self) -> Option<(Delivery, bool)> {
+    /// Returns the nearest destination, and whether the plan sets all of it.
+    pub fn delivery(self) -> Option<(Destination, bool)> {
         let mut all = self.0.into_iter();
         all.find(|(rules, _)| !rules.delivery.is_empty())
             .map(|(rules, own)| (rules.delivery, own))

@@ -1,99 +1,115 @@
-//! All rows are read and checked, and all that is wrong is told at once. Nothing is
-//! changed here.
+//! Reads and checks all rows, and reports all problems at once. Nothing is changed here.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::BufRead;
 
-use super::row::{self, COLUMNS, Wanted};
-use super::{BulkRequest, PlannedUser, Problem};
+use super::row::{self, COLUMNS, RequestedUser};
+use super::{BulkRequest, PlannedUser, RowProblem};
 use crate::app::World;
-use crate::app::credential::{Name, free_username, is_named_after};
-use crate::app::import::format::{Read1, failed, without_mark};
-use crate::app::import::{csv, json};
+use crate::app::capacity::DomainCapacity;
+use crate::app::credential::Name;
+use crate::app::usernames::{free_username, is_named_after, random_username};
 use crate::error::{Error, Result};
+use crate::formats::input::{read_error, strip_bom};
+use crate::formats::row::ParsedRow;
+use crate::formats::{csv, json};
 use crate::model::label::Label;
 use crate::model::name::{DomainName, Username};
+use crate::model::text::count;
+use crate::model::time::Time;
 use crate::store::{Page, Store, UserFilter};
 
-/// Who is told of what is wrong, and knows where passwords go.
-pub trait Clerk {
-    fn problem(&mut self, problem: &Problem) -> Result<()>;
-    /// Why the password of this user could not be handed over.
+/// Reports problems, and knows where passwords go.
+pub trait BulkReporter {
+    /// Reports a problem of a row.
+    fn problem(&mut self, problem: &RowProblem) -> Result<()>;
+    /// Returns why the password of this user cannot be delivered, if so.
     fn refuses(&self, username: &Username) -> Option<String>;
 }
 
+/// What a file asks to create.
 #[derive(Debug, Default)]
-pub struct Plan {
-    /// In the order of the file.
+pub struct BulkPlan {
+    /// The users to create, in the order of the file.
     pub users: Vec<PlannedUser>,
-    /// Users that are there.
+    /// How many users exist and were left out.
     pub skipped: u64,
 }
 
-/// Of a domain that rows name.
-struct Room {
-    most: Option<u32>,
-    /// With those of the file.
-    users: u64,
-}
+/// How many rows are looked up at once.
+const TOGETHER: usize = 256;
 
 struct Planning<'a> {
-    /// Without one there is nobody yet.
+    /// `None` if the store does not exist yet.
     store: Option<&'a mut Store>,
     world: World,
     request: &'a BulkRequest,
-    clerk: &'a dyn Clerk,
-    /// By name: in which row.
+    reporter: &'a dyn BulkReporter,
+    /// The rows of chosen usernames.
     named: HashMap<String, i64>,
     generated: HashSet<String>,
-    /// Nothing of a domain that is not there.
-    rooms: HashMap<String, Option<Room>>,
-    /// Users there are, by domain and label, that no row has named.
+    capacity: DomainCapacity,
+    /// Domains that do not exist yet.
+    new_domains: BTreeSet<DomainName>,
+    /// How many existing users have a label and are in no row, by domain and label.
     labelled: HashMap<String, HashMap<String, u64>>,
-    plan: Plan,
-    problems: Vec<Problem>,
+    plan: BulkPlan,
+    problems: Vec<RowProblem>,
 }
 
+/// Reads a file and plans its users. Fails if any row is bad, after all problems were
+/// reported.
 pub fn plan_users(
     store: Option<&mut Store>,
     world: World,
     input: &mut dyn BufRead,
     request: &BulkRequest,
-    clerk: &mut dyn Clerk,
-) -> Result<Plan> {
-    (world.now)().plausible()?;
-    let (wanted, problems) = read(input, request)?;
+    reporter: &mut dyn BulkReporter,
+) -> Result<BulkPlan> {
+    let now = (world.now)().plausible()?;
+    request.user.expires_at(now)?;
+    let (wanted, problems) = read(input, request, now)?;
     let mut planning = Planning {
         store,
         world,
         request,
-        clerk: &*clerk,
+        reporter: &*reporter,
         named: HashMap::new(),
         generated: HashSet::new(),
-        rooms: HashMap::new(),
+        capacity: DomainCapacity::default(),
+        new_domains: BTreeSet::new(),
         labelled: HashMap::new(),
-        plan: Plan::default(),
+        plan: BulkPlan::default(),
         problems,
     };
     let wanted = planning.without_doubles(wanted);
-    for wanted in wanted {
-        planning.add(wanted)?;
+    let mut wanted = wanted.into_iter();
+    loop {
+        let piece: Vec<_> = wanted.by_ref().take(TOGETHER).collect();
+        if piece.is_empty() {
+            break;
+        }
+        planning.add_all(piece)?;
     }
     let Planning { plan, problems, .. } = planning;
-    told(problems, clerk)?;
+    report(problems, reporter)?;
     Ok(plan)
 }
 
-/// What begins as JSON is JSON.
-fn read(input: &mut dyn BufRead, request: &BulkRequest) -> Result<(Vec<Wanted>, Vec<Problem>)> {
+/// Reads JSON if the file begins like it, otherwise CSV.
+fn read(
+    input: &mut dyn BufRead,
+    request: &BulkRequest,
+    now: Time,
+) -> Result<(Vec<RequestedUser>, Vec<RowProblem>)> {
     let (mut wanted, mut problems) = (Vec::new(), Vec::new());
-    let input = &mut *without_mark(input)?;
-    let begins = input.fill_buf().map_err(|e| failed(&e))?;
+    let input = &mut *strip_bom(input)?;
+    let begins = input.fill_buf().map_err(|e| read_error(&e))?;
     let is_json = matches!(begins.trim_ascii_start().first(), Some(b'[' | b'{'));
     let mut take = |read| {
         match read {
-            Read1::Bad(problem, _) => problems.push(problem),
-            Read1::Row(raw) => match row::check(&raw, request, is_json) {
+            ParsedRow::Bad(problem, _) => problems.push(problem),
+            ParsedRow::Good(row) => match row::check(&row, request, now, is_json) {
                 Ok(row) => wanted.push(row),
                 Err(all) => problems.extend(all),
             },
@@ -108,17 +124,20 @@ fn read(input: &mut dyn BufRead, request: &BulkRequest) -> Result<(Vec<Wanted>, 
     Ok((wanted, problems))
 }
 
-/// In the order of rows; those that are fine do not matter then.
-fn told(mut problems: Vec<Problem>, clerk: &mut dyn Clerk) -> Result<()> {
+/// Reports problems in the order of rows. Fails if there are any.
+fn report(mut problems: Vec<RowProblem>, reporter: &mut dyn BulkReporter) -> Result<()> {
     problems.sort_by_key(|problem| problem.row);
     let (mut bad, mut last) = (0, None);
     for problem in &problems {
         bad += u64::from(last != Some(problem.row));
         last = Some(problem.row);
-        clerk.problem(problem)?;
+        reporter.problem(problem)?;
     }
     if bad > 0 {
-        Err(Error::BadUsers(bad))
+        Err(Error::BadRows {
+            rows: bad,
+            can_skip: false,
+        })
     } else {
         Ok(())
     }
@@ -126,10 +145,10 @@ fn told(mut problems: Vec<Problem>, clerk: &mut dyn Clerk) -> Result<()> {
 
 impl Planning<'_> {
     fn bad(&mut self, row: i64, reason: String) {
-        self.problems.push(Problem::new(row, "username", reason));
+        self.problems.push(RowProblem::new(row, "username", reason));
     }
 
-    fn without_doubles(&mut self, wanted: Vec<Wanted>) -> Vec<Wanted> {
+    fn without_doubles(&mut self, wanted: Vec<RequestedUser>) -> Vec<RequestedUser> {
         let mut once = Vec::with_capacity(wanted.len());
         for wanted in wanted {
             if let Name::Chosen(username) = &wanted.name {
@@ -144,13 +163,34 @@ impl Planning<'_> {
         once
     }
 
-    fn add(&mut self, wanted: Wanted) -> Result<()> {
+    fn add_all(&mut self, piece: Vec<RequestedUser>) -> Result<()> {
+        let mut names = Vec::with_capacity(piece.len());
+        for wanted in &piece {
+            names.push(match &wanted.name {
+                Name::Chosen(username) => username.clone(),
+                Name::Generated(domain, label) => {
+                    random_username(self.world.random, domain, label.as_ref())?
+                }
+            });
+        }
+        let mut there: Vec<bool> = names.iter().map(|_| false).collect();
+        if let Some(store) = self.store.as_deref_mut() {
+            let domains: Vec<_> = names.iter().map(Username::domain).collect();
+            self.capacity.look_up(store, domains.iter())?;
+            let found = store.users_named(&names.iter().collect::<Vec<_>>())?;
+            there = found.iter().map(Option::is_some).collect();
+        }
+        for ((wanted, username), there) in piece.into_iter().zip(names).zip(there) {
+            self.add(wanted, username, there)?;
+        }
+        Ok(())
+    }
+
+    /// Plans one user. `username` may be generated; `is_there` is whether it exists.
+    fn add(&mut self, wanted: RequestedUser, username: Username, is_there: bool) -> Result<()> {
         let row = wanted.row;
         let there = match &wanted.name {
-            Name::Chosen(username) => match self.store.as_deref_mut() {
-                Some(store) => store.user(username)?.is_some(),
-                None => false,
-            },
+            Name::Chosen(_) => is_there,
             Name::Generated(domain, Some(label)) if self.request.skip_existing => {
                 self.is_labelled(domain, label)?
             }
@@ -159,93 +199,75 @@ impl Planning<'_> {
         match (there, self.request.skip_existing) {
             (true, true) => self.plan.skipped += 1,
             (true, false) => {
-                self.bad(row, "exists already: --skip-existing leaves it out".into());
+                self.bad(row, "already exists: --skip-existing skips it".into());
             }
-            (false, _) => self.add_new(wanted)?,
+            (false, _) => self.add_new(wanted, username, is_there)?,
         }
         Ok(())
     }
 
-    fn add_new(&mut self, wanted: Wanted) -> Result<()> {
+    fn add_new(&mut self, wanted: RequestedUser, username: Username, is_there: bool) -> Result<()> {
         let row = wanted.row;
-        let domain = match &wanted.name {
-            Name::Chosen(username) => username.domain(),
-            Name::Generated(domain, _) => domain.clone(),
-        };
+        let domain = username.domain();
         if let Some(reason) = self.no_room(&domain)? {
             self.bad(row, reason);
             return Ok(());
         }
         let made_up = matches!(wanted.name, Name::Generated(..));
         let username = match wanted.name {
-            Name::Chosen(username) => username,
-            Name::Generated(domain, label) => {
+            Name::Generated(_, label) if is_there || self.is_taken(&username) => {
                 let (named, generated) = (&self.named, &self.generated);
                 let store = self.store.as_deref_mut();
                 let random = self.world.random;
-                let username = free_username(store, random, &domain, label.as_ref(), &|name| {
+                free_username(store, random, &domain, label.as_ref(), &|name| {
                     named.contains_key(name.as_str()) || generated.contains(name.as_str())
-                })?;
-                self.generated.insert(username.to_string());
-                username
+                })?
             }
+            _ => username,
         };
-        if let Some(reason) = self.clerk.refuses(&username) {
+        if made_up {
+            self.generated.insert(username.to_string());
+        }
+        if let Some(reason) = self.reporter.refuses(&username) {
             self.bad(row, reason);
             return Ok(());
         }
         self.plan.users.push(PlannedUser {
             row,
             username,
+            new_domain: self.new_domains.contains(&domain),
             made_up,
             user: wanted.user,
         });
         Ok(())
     }
 
-    /// Takes a place in the domain, or says why there is none.
+    fn is_taken(&self, username: &Username) -> bool {
+        let name = username.as_str();
+        self.named.contains_key(name) || self.generated.contains(name)
+    }
+
+    /// Takes a place in the domain, or returns why there is none.
     fn no_room(&mut self, domain: &DomainName) -> Result<Option<String>> {
-        if !self.rooms.contains_key(domain.as_str()) {
-            let mut there = None;
-            if let Some(store) = self.store.as_deref_mut()
-                && let Some(found) = store.domain(domain)?
-            {
-                there = Some(Room {
-                    most: found.max_users,
-                    users: match found.max_users {
-                        Some(_) => store.user_count(domain)?,
-                        None => 0,
-                    },
-                });
-            }
-            let room = match there {
-                Some(room) => Some(room),
-                None if self.request.add_domain => Some(Room {
-                    most: None,
-                    users: 0,
-                }),
-                None => None,
-            };
-            self.rooms.insert(domain.to_string(), room);
+        if self.request.add_domain && !self.capacity.has(domain) {
+            self.capacity.add(domain);
+            self.new_domains.insert(domain.clone());
         }
-        let Some(Some(room)) = self.rooms.get_mut(domain.as_str()) else {
-            return Ok(Some(
-                "has a domain that is not there: --add-domain adds it".into(),
-            ));
-        };
-        match room.most {
-            Some(most) if room.users >= most.into() => {
-                Ok(Some(format!("has a domain with its limit of {most} users")))
-            }
-            _ => {
-                room.users += 1;
-                Ok(None)
-            }
+        match self.capacity.take(domain) {
+            Ok(()) => Ok(None),
+            Err(Error::DomainNotFound(_)) => Ok(Some(
+                "has a domain that does not exist: --add-domain adds it".into(),
+            )),
+            Err(Error::UserLimit { limit, .. }) => Ok(Some(format!(
+                "has a domain with its limit of {}",
+                count(limit.into(), "user")
+            ))),
+            Err(error) => Err(error),
         }
     }
 
-    /// Whether an earlier run made a user of this label. Of several rows of one label
-    /// as many are there as users.
+    /// Returns whether an earlier run created a user of this label. Each such user stands
+    /// for one row.
     fn is_labelled(&mut self, domain: &DomainName, label: &Label) -> Result<bool> {
         if !self.labelled.contains_key(domain.as_str()) {
             let mut found: HashMap<String, u64> = HashMap::new();

@@ -1,14 +1,15 @@
-//! A row of fields to what is wanted of a user, or to all that is wrong with it.
+//! Checks a row of a file of new users, and reports all problems of it at once.
 
 use super::BulkRequest;
 use crate::app::credential::Name;
-use crate::app::import::Problem;
-use crate::app::import::fields::{Fields, limits, senders};
-use crate::app::import::format::{Columns, Raw};
 use crate::app::users::{Expiry, UserRequest};
 use crate::error::Error;
+use crate::formats::fields::{RowFields, limits, senders};
+use crate::formats::row::{Columns, InputRow, RowProblem};
+use crate::model::label::Label;
 use crate::model::name::DomainName;
-use crate::model::settings::{Limit, Setting};
+use crate::model::setting::{LimitValue, Setting};
+use crate::model::time::Time;
 use crate::store::SendingChange;
 
 pub const COLUMNS: Columns = Columns {
@@ -27,23 +28,29 @@ pub const COLUMNS: Columns = Columns {
     needed: &["username", "name", "label"],
 };
 
-pub struct Wanted {
+/// A user that a row asks for.
+pub struct RequestedUser {
     pub row: i64,
     pub name: Name,
     pub user: UserRequest,
 }
 
-/// `only` names the fields where the file does not.
-pub fn check(raw: &Raw, request: &BulkRequest, is_json: bool) -> Result<Wanted, Vec<Problem>> {
-    let mut fields = Fields::of(raw);
+/// Returns the user that a row asks for, or all problems of the row.
+pub fn check(
+    row: &InputRow,
+    request: &BulkRequest,
+    now: Time,
+    is_json: bool,
+) -> Result<RequestedUser, Vec<RowProblem>> {
+    let mut fields = RowFields::of(row);
     if is_json {
         fields.only(COLUMNS.known);
     }
-    let user = fields.wanted(&request.user);
+    let user = fields.wanted(&request.user, now);
     let name = fields.wanted_name(request, &user);
     match name {
-        Some(name) if fields.problems.is_empty() => Ok(Wanted {
-            row: raw.row,
+        Some(name) if fields.problems.is_empty() => Ok(RequestedUser {
+            row: row.number,
             name,
             user,
         }),
@@ -51,8 +58,8 @@ pub fn check(raw: &Raw, request: &BulkRequest, is_json: bool) -> Result<Wanted, 
     }
 }
 
-impl Fields<'_> {
-    /// Empty says no more than absent.
+impl RowFields<'_> {
+    /// Returns a field unless it is empty, which means the same as absent.
     fn said(&self, column: &str) -> Option<&str> {
         self.field(column).filter(|text| !text.is_empty())
     }
@@ -66,7 +73,7 @@ impl Fields<'_> {
         let names = ["username", "name"].map(|column| (column, self.said(column).is_some()));
         let (column, _) = match names {
             [(_, true), (_, true)] => {
-                self.bad("name", "is given twice, as username, too");
+                self.bad("name", "is given twice: as name and as username");
                 return None;
             }
             [found @ (_, true), _] | [_, found] => found,
@@ -75,8 +82,11 @@ impl Fields<'_> {
             let username = self.username(column, &name, request.domain.as_ref())?;
             return Some(Name::Chosen(username));
         }
-        if self.said("label").is_none() {
-            self.bad("username", "is missing, and so is a label to make one from");
+        if self.said("label").is_none_or(|label| label == "none") {
+            self.bad(
+                "username",
+                "is missing, and there is no label to derive it from",
+            );
             return None;
         }
         let domain = match self.value("domain", str::parse::<DomainName>) {
@@ -84,7 +94,7 @@ impl Fields<'_> {
             None if self.said("domain").is_some() => return None,
             None => {
                 let Some(domain) = &request.domain else {
-                    self.bad("domain", "is missing: say which with --domain");
+                    self.bad("domain", "is missing: specify it with --domain");
                     return None;
                 };
                 domain.clone()
@@ -93,19 +103,22 @@ impl Fields<'_> {
         Some(Name::Generated(domain, user.label.clone()))
     }
 
-    fn wanted(&mut self, or: &UserRequest) -> UserRequest {
-        let label = self.value("label", str::parse);
+    fn wanted(&mut self, or: &UserRequest, now: Time) -> UserRequest {
+        let label = self.value("label", str::parse::<Setting<Label>>);
         let expires_in = self.value("expires_in", |text| text.parse().map(Expiry::In));
-        let expires_at = self.value("expires_at", |text| text.parse().map(Expiry::At));
+        let expires_at = self.value("expires_at", |text| {
+            let expiry = Expiry::At(text.parse()?);
+            expiry.from(now).map(|_| expiry)
+        });
         if expires_in.is_some() && expires_at.is_some() {
             self.bad("expires_at", "is given beside expires_in");
         }
-        let daily_limit = self.value("daily_limit", str::parse::<Setting<Limit>>);
+        let daily_limit = self.value("daily_limit", str::parse::<Setting<LimitValue>>);
         let limits = self.value("limits", limits);
         let on_limit = self.value("on_limit", str::parse);
         let senders = self.value("senders", senders);
         UserRequest {
-            label: label.or_else(|| or.label.clone()),
+            label: label.map_or_else(|| or.label.clone(), Setting::value),
             daily_limit: daily_limit.map_or(or.daily_limit, Setting::value),
             expires: expires_in.or(expires_at).or(or.expires),
             sending: SendingChange {

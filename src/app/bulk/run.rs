@@ -1,51 +1,56 @@
-//! The run. What is hashed is handed over and committed in batches, in the order of
-//! the file: fsync takes longer than all else of a batch. Nothing is committed that
-//! was not handed over (promise 2).
+//! Creates planned users. Passwords are delivered and committed in batches, in the order
+//! of the file, because fsync takes longer than everything else in a batch. No user is
+//! committed whose password was not delivered (promise 2).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Batches, BulkRequest, Created, PlannedUser};
-use crate::app::credential::{Credential, add_user, commit_handed_over};
-use crate::app::settings::Connection;
+use super::{BatchSink, BulkOutcome, BulkRequest, PlannedUser};
+use crate::app::capacity::DomainCapacity;
+use crate::app::credential::{Credential, add_user, commit_handed_over, withdrawn};
+use crate::app::settings::SmtpServer;
 use crate::app::{App, World};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::hash::{Cost, Hasher};
-use crate::model::password::{Form, KeyId, Password};
+use crate::model::name::DomainName;
+use crate::model::password::{Form, Password, PasswordId};
 use crate::store::{NewPassword, NewUser};
 
-/// As many as are worth a commit, and how long the first of them waits.
+/// How many users make a batch, and how long the first of them waits for more.
 const ENOUGH: usize = 64;
 const PATIENCE: Duration = Duration::from_millis(250);
-/// Passwords in memory that wait for the one thread that writes: who has more waits.
+/// How many passwords may wait in memory for the thread that writes.
 const QUEUE: usize = 256;
 
-/// With its place among those planned.
-type Made = (usize, Result<(Password, NewPassword)>);
+/// A user's place in the plan, and its password.
+type HashedUser = (usize, Result<(Password, NewPassword)>);
 
 impl App {
+    /// Creates the planned users in order, and delivers their passwords in batches. Ends
+    /// before the next batch once `stop` is set. What ends a run early is in the outcome;
+    /// an error means that it could not begin.
     pub fn create_users(
         &mut self,
         users: &[PlannedUser],
         request: &BulkRequest,
-        way: &mut dyn Batches,
+        sink: &mut dyn BatchSink,
         stop: &AtomicBool,
-    ) -> Result<Created> {
+    ) -> Result<BulkOutcome> {
         let cost = self.store.settings()?.argon2;
         let (world, form) = (self.world, request.form);
+        let servers = self.servers_for(users)?;
         let hashers = thread::available_parallelism().map_or(1, NonZero::get);
         let next = AtomicUsize::new(0);
-        let (made, told) = sync_channel(QUEUE);
-        let mut writer = Writer {
+        let (made, hashed) = sync_channel(QUEUE);
+        let mut writer = BulkCreator {
             app: self,
             users,
-            add_domain: request.add_domain,
-            way,
-            connections: HashMap::new(),
+            sink,
+            servers,
             ahead: BTreeMap::new(),
             waiting: Vec::new(),
             passwords: Vec::new(),
@@ -57,16 +62,22 @@ impl App {
                 scope.spawn(move || hash(next, users.len(), stop, &made, form, cost, world));
             }
             drop(made);
-            let outcome = writer.all(&told);
-            // Whoever has made one more is not waited for by nobody.
-            drop(told);
+            let outcome = writer.all(&hashed);
+            // Threads that still send must not wait for a receiver.
+            drop(hashed);
             outcome.err()
         });
-        Ok(Created {
+        Ok(BulkOutcome {
             made: writer.written as u64,
             left: (users.len() - writer.written) as u64,
             error,
         })
+    }
+
+    fn servers_for(&mut self, users: &[PlannedUser]) -> Result<BTreeMap<DomainName, SmtpServer>> {
+        let domains: BTreeSet<_> = users.iter().map(|u| u.username.domain()).collect();
+        let servers = self.servers_of(&domains.iter().collect::<Vec<_>>())?;
+        Ok(domains.into_iter().zip(servers).collect())
     }
 }
 
@@ -74,7 +85,7 @@ fn hash(
     next: &AtomicUsize,
     users: usize,
     stop: &AtomicBool,
-    made: &SyncSender<Made>,
+    made: &SyncSender<HashedUser>,
     form: Form,
     cost: Cost,
     world: World,
@@ -99,34 +110,39 @@ fn make(
     world: World,
 ) -> Result<(Password, NewPassword)> {
     let password = Password::generate(form, world.random)?;
-    let key: KeyId = password.key_id(world.random)?;
+    let password_id: PasswordId = password.password_id(world.random)?;
     let hash = hasher.hash(password.expose().as_bytes(), cost, world.random)?;
-    Ok((password, NewPassword { key, hash }))
+    let generated = password.is_generated();
+    let new = NewPassword {
+        password_id,
+        hash,
+        generated,
+    };
+    Ok((password, new))
 }
 
-struct Writer<'a> {
+struct BulkCreator<'a> {
     app: &'a mut App,
     users: &'a [PlannedUser],
-    add_domain: bool,
-    way: &'a mut dyn Batches,
-    connections: HashMap<String, Connection>,
-    /// Hashed, while one before it is not.
+    sink: &'a mut dyn BatchSink,
+    servers: BTreeMap<DomainName, SmtpServer>,
+    /// Hashed users that wait for one before them.
     ahead: BTreeMap<usize, Result<(Password, NewPassword)>>,
-    /// In the order of the file, behind those that are written; both as long.
+    /// The next users to write, in the order of the file; both lists are as long.
     waiting: Vec<Credential>,
     passwords: Vec<NewPassword>,
     written: usize,
 }
 
-impl Writer<'_> {
-    fn all(&mut self, told: &Receiver<Made>) -> Result<()> {
+impl BulkCreator<'_> {
+    fn all(&mut self, receiver: &Receiver<HashedUser>) -> Result<()> {
         let mut deadline = Instant::now();
         loop {
             let left = match self.waiting.len() {
                 0 => Duration::from_secs(3600),
                 _ => deadline.saturating_duration_since(Instant::now()),
             };
-            match told.recv_timeout(left) {
+            match receiver.recv_timeout(left) {
                 Ok(made) => {
                     if self.waiting.is_empty() {
                         deadline = Instant::now() + PATIENCE;
@@ -143,18 +159,23 @@ impl Writer<'_> {
         }
     }
 
-    fn take(&mut self, (at, made): Made) -> Result<()> {
+    fn take(&mut self, (at, made): HashedUser) -> Result<()> {
         self.ahead.insert(at, made);
         while let Some(made) = self.ahead.remove(&(self.written + self.waiting.len())) {
             let (password, new) = made?;
             let planned = &self.users[self.written + self.waiting.len()];
+            let domain = planned.username.domain();
+            let Some(server) = self.servers.get(&domain) else {
+                return Err(Error::DomainNotFound(domain.to_string()));
+            };
             let credential = Credential {
                 username: planned.username.clone(),
                 password,
-                key: new.key.clone(),
-                connection: self.connection(planned)?,
-                expires_at: planned.user.expires.map(|e| e.from(self.app.now())),
+                password_id: new.password_id.clone(),
+                server: server.clone(),
+                expires_at: planned.user.expires_at(self.app.now())?,
                 occasion: "New user",
+                replaces: None,
             };
             self.waiting.push(credential);
             self.passwords.push(new);
@@ -162,23 +183,12 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn connection(&mut self, planned: &PlannedUser) -> Result<Connection> {
-        let domain = planned.username.domain();
-        if let Some(known) = self.connections.get(domain.as_str()) {
-            return Ok(known.clone());
-        }
-        let connection = self.app.connection_of(&domain)?;
-        self.connections
-            .insert(domain.to_string(), connection.clone());
-        Ok(connection)
-    }
-
     fn write(&mut self) -> Result<()> {
         while !self.waiting.is_empty() {
-            let taken = match self.way.prepare(&self.waiting) {
+            let taken = match self.sink.present(&self.waiting) {
                 Ok(taken) => taken,
                 Err(error) => {
-                    self.way.withdraw();
+                    self.sink.withdraw();
                     return Err(error);
                 }
             };
@@ -186,7 +196,7 @@ impl Writer<'_> {
             self.written += taken;
             self.passwords.drain(..taken);
             let made: Vec<_> = self.waiting.drain(..taken).collect();
-            self.way.committed(&made)?;
+            self.sink.committed(&made)?;
         }
         Ok(())
     }
@@ -194,15 +204,14 @@ impl Writer<'_> {
     fn commit(&mut self, taken: usize) -> Result<()> {
         let planned = &self.users[self.written..self.written + taken];
         let (waiting, passwords) = (&self.waiting, &self.passwords);
-        let add_domain = self.add_domain;
         let tx = match self.app.begin() {
             Ok(tx) => tx,
-            Err(error) => {
-                self.way.withdraw();
-                return Err(error);
-            }
+            Err(error) => return Err(withdrawn(self.sink, error)),
         };
-        commit_handed_over(tx, self.way, |tx| {
+        commit_handed_over(tx, self.sink, |tx| {
+            let domains: Vec<_> = planned.iter().map(|p| p.username.domain()).collect();
+            let mut capacity = DomainCapacity::default();
+            capacity.look_up(tx.store(), domains.iter())?;
             for ((planned, credential), password) in planned.iter().zip(waiting).zip(passwords) {
                 let user = NewUser {
                     username: &planned.username,
@@ -212,7 +221,7 @@ impl Writer<'_> {
                     sending: &planned.user.sending,
                     rotation: &planned.user.rotation,
                 };
-                add_user(tx, add_domain, &user, password)?;
+                add_user(tx, &mut capacity, planned.new_domain, &user, password)?;
             }
             Ok(())
         })

@@ -1,77 +1,82 @@
-//! Asking, each thing once.
+//! Asks the DNS about each name and type once.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use crate::model::dns::{Answer, Ask, Failure, Kind, Value};
+use crate::model::dns::{DnsAnswer, DnsClient, DnsFailure, RecordType, RecordValue};
 
+/// A client that remembers the answers of one check.
 pub struct Dns<'a> {
-    whom: &'a mut dyn Ask,
-    known: HashMap<(String, Kind), Answer>,
-    /// Who runs a broken zone can lead us anywhere.
+    client: &'a mut dyn DnsClient,
+    known: HashMap<(String, RecordType), DnsAnswer>,
+    /// How many questions are left: the records of a hostile zone can lead anywhere.
     left: u32,
 }
 
-/// Questions of one check.
+/// The most questions of one check.
 const MOST: u32 = 300;
 
 impl<'a> Dns<'a> {
-    pub fn new(whom: &'a mut dyn Ask) -> Self {
+    /// Returns a client without answers.
+    pub fn new(client: &'a mut dyn DnsClient) -> Self {
         Self {
-            whom,
+            client,
             known: HashMap::new(),
             left: MOST,
         }
     }
 
-    pub fn ask(&mut self, name: &str, kind: Kind) -> Answer {
+    /// Returns what the DNS says about a name, in any case.
+    pub fn ask(&mut self, name: &str, kind: RecordType) -> DnsAnswer {
         let key = (name.to_ascii_lowercase(), kind);
         if let Some(answer) = self.known.get(&key) {
             return answer.clone();
         }
         if self.left == 0 {
             let reason = "it leads to too many other names".to_owned();
-            return Answer::Failed(Failure::CannotTell(reason));
+            return DnsAnswer::Failed(DnsFailure::CannotTell(reason));
         }
         self.left -= 1;
-        let answer = self.whom.ask(&key.0, kind);
+        let answer = self.client.ask(&key.0, kind);
         self.known.insert(key, answer.clone());
         answer
     }
 
-    /// None is an answer.
-    pub fn values(&mut self, name: &str, kind: Kind) -> Result<Vec<Value>, Failure> {
+    /// Returns the records of a name, none if it has none.
+    pub fn values(&mut self, name: &str, kind: RecordType) -> Result<Vec<RecordValue>, DnsFailure> {
         match self.ask(name, kind) {
-            Answer::Found(values) => Ok(values),
-            Answer::NoData | Answer::NoSuchName => Ok(Vec::new()),
-            Answer::Failed(failure) => Err(failure),
+            DnsAnswer::Found(values) => Ok(values),
+            DnsAnswer::NoData | DnsAnswer::NoSuchName => Ok(Vec::new()),
+            DnsAnswer::Failed(failure) => Err(failure),
         }
     }
 
-    pub fn texts(&mut self, name: &str) -> Result<Vec<String>, Failure> {
-        let values = self.values(name, Kind::Txt)?;
+    /// Returns the TXT records of a name.
+    pub fn texts(&mut self, name: &str) -> Result<Vec<String>, DnsFailure> {
+        let values = self.values(name, RecordType::Txt)?;
         let texts = values.into_iter().filter_map(|value| match value {
-            Value::Text(text) => Some(text),
+            RecordValue::Text(text) => Some(text),
             _ => None,
         });
         Ok(texts.collect())
     }
 
-    pub fn names(&mut self, name: &str, kind: Kind) -> Result<Vec<String>, Failure> {
+    /// Returns the names that records of this type point to.
+    pub fn names(&mut self, name: &str, kind: RecordType) -> Result<Vec<String>, DnsFailure> {
         let values = self.values(name, kind)?;
         let names = values.into_iter().filter_map(|value| match value {
-            Value::Name(name) => Some(name),
+            RecordValue::Name(name) => Some(name),
             _ => None,
         });
         Ok(names.collect())
     }
 
-    /// Of both kinds, in order.
-    pub fn addresses(&mut self, name: &str) -> Result<Vec<IpAddr>, Failure> {
-        let mut values = self.values(name, Kind::A)?;
-        values.extend(self.values(name, Kind::Aaaa)?);
+    /// Returns the IPv4 and IPv6 addresses of a name, sorted.
+    pub fn addresses(&mut self, name: &str) -> Result<Vec<IpAddr>, DnsFailure> {
+        let mut values = self.values(name, RecordType::A)?;
+        values.extend(self.values(name, RecordType::Aaaa)?);
         let addresses = values.into_iter().filter_map(|value| match value {
-            Value::Address(address) => Some(address),
+            RecordValue::Address(address) => Some(address),
             _ => None,
         });
         let mut addresses: Vec<_> = addresses.collect();
@@ -80,11 +85,11 @@ impl<'a> Dns<'a> {
         Ok(addresses)
     }
 
-    /// The preferred one first.
-    pub fn exchanges(&mut self, name: &str) -> Result<Vec<(u16, String)>, Failure> {
-        let values = self.values(name, Kind::Mx)?;
+    /// Returns the preference and host of each MX record, the preferred one first.
+    pub fn exchanges(&mut self, name: &str) -> Result<Vec<(u16, String)>, DnsFailure> {
+        let values = self.values(name, RecordType::Mx)?;
         let exchanges = values.into_iter().filter_map(|value| match value {
-            Value::Exchange { preference, host } => Some((preference, host)),
+            RecordValue::Exchange { preference, host } => Some((preference, host)),
             _ => None,
         });
         let mut exchanges: Vec<_> = exchanges.collect();

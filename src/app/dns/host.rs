@@ -1,38 +1,39 @@
-//! The relay's own name: its addresses, and whether they lead back to it.
+//! Checks the relay's own name: its addresses, and whether their names lead back to them.
 
 use std::net::IpAddr;
 
 use super::ask::Dns;
-use super::{Finding, State};
-use crate::model::dns::{Kind, ZoneRecord, reverse_name};
+use super::finding::{DnsFinding, DnsState};
+use crate::model::dns::{RecordType, ZoneRecord, reverse_name};
 use crate::model::name::HostName;
 
-pub fn check(host: Option<&HostName>, dns: &mut Dns) -> (Vec<Finding>, Vec<IpAddr>) {
+/// Checks the server name and its addresses. Returns these too, none if they are unknown.
+pub fn check(host: Option<&HostName>, dns: &mut Dns) -> (Vec<DnsFinding>, Vec<IpAddr>) {
     const CHECK: &str = "host";
     let alone = |finding| (vec![finding], Vec::new());
     let Some(host) = host.map(HostName::as_str) else {
         return alone(
-            Finding::new(CHECK, State::Missing, "no server name is set")
+            DnsFinding::new(CHECK, DnsState::Missing, "no server name is set")
                 .hint("set it once: smtpcred set-settings --host smtp.example.com"),
         );
     };
     let addresses = match dns.addresses(host) {
         Ok(addresses) => addresses,
-        Err(failure) => return alone(Finding::unknown(CHECK, &failure)),
+        Err(failure) => return alone(DnsFinding::unknown(CHECK, &failure)),
     };
     if addresses.is_empty() {
         return alone(
-            Finding::new(CHECK, State::Missing, format!("{host} has no address")).hint(format!(
-                "publish the relay's: {host}. IN A …, and AAAA if it has one"
-            )),
+            DnsFinding::new(CHECK, DnsState::Missing, format!("{host} has no address")).hint(
+                format!("publish the relay's: {host}. IN A …, and AAAA if it has one"),
+            ),
         );
     }
     let listed: Vec<_> = addresses.iter().map(ToString::to_string).collect();
     let found = format!("{host} is {}", listed.join(", "));
     let private: Vec<_> = addresses.iter().filter(|a| is_private(**a)).collect();
     let mut findings = vec![match private.first() {
-        None => Finding::new(CHECK, State::Ok, found),
-        Some(address) => Finding::new(CHECK, State::Warning, found).hint(format!(
+        None => DnsFinding::new(CHECK, DnsState::Ok, found),
+        Some(address) => DnsFinding::new(CHECK, DnsState::Warning, found).hint(format!(
             "{address} cannot be reached from elsewhere: is this resolver one of your own network?"
         )),
     }];
@@ -42,9 +43,9 @@ pub fn check(host: Option<&HostName>, dns: &mut Dns) -> (Vec<Finding>, Vec<IpAdd
     (findings, addresses)
 }
 
-/// Receivers want a name for the address that mail comes from, and that the
-/// name has that address (RFC 1912 §2.1).
-fn reverse(host: &str, address: IpAddr, dns: &mut Dns) -> Finding {
+/// Checks the name of an address: receivers expect one, and that it has this address
+/// (RFC 1912 §2.1).
+fn reverse(host: &str, address: IpAddr, dns: &mut Dns) -> DnsFinding {
     const CHECK: &str = "reverse";
     let name = reverse_name(address);
     let wanted = ZoneRecord {
@@ -52,33 +53,34 @@ fn reverse(host: &str, address: IpAddr, dns: &mut Dns) -> Finding {
         kind: "PTR",
         value: host.to_owned(),
     };
-    let hint = "whoever gave you the address publishes this: often a field at the hoster's";
-    let names = match dns.names(&name, Kind::Ptr) {
+    let hint =
+        "the provider of the address publishes this, often from a field in its control panel";
+    let names = match dns.names(&name, RecordType::Ptr) {
         Ok(names) => names,
-        Err(failure) => return Finding::unknown(CHECK, &failure),
+        Err(failure) => return DnsFinding::unknown(CHECK, &failure),
     };
     if names.is_empty() {
-        return Finding::new(CHECK, State::Missing, format!("{address} has no name"))
+        return DnsFinding::new(CHECK, DnsState::Missing, format!("{address} has no name"))
             .hint(hint)
             .wanted(wanted);
     }
     let listed = names.join(", ");
     let mut failed = None;
-    // A receiver looks at some, not at all (RFC 7208 §4.6.4).
+    // Receivers look up only the first ten (RFC 7208 §4.6.4).
     for name in names.iter().take(10) {
         match dns.addresses(name) {
             Ok(addresses) if addresses.contains(&address) => {
-                return Finding::new(CHECK, State::Ok, format!("{address} is {name}"));
+                return DnsFinding::new(CHECK, DnsState::Ok, format!("{address} is {name}"));
             }
             Ok(_) => {}
             Err(failure) => failed = Some(failure),
         }
     }
     if let Some(failure) = failed {
-        return Finding::unknown(CHECK, &failure);
+        return DnsFinding::unknown(CHECK, &failure);
     }
     let found = format!("{address} is {listed}, which does not lead back");
-    Finding::new(CHECK, State::Wrong, found)
+    DnsFinding::new(CHECK, DnsState::Wrong, found)
         .hint(hint)
         .wanted(wanted)
 }

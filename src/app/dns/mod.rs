@@ -1,117 +1,71 @@
-//! What the DNS says about a domain and its relay, judged. Whom to ask is
-//! passed in; nothing here has a socket.
+//! Checks what the DNS says about a domain and its relay. The resolver is passed in;
+//! nothing here has a socket.
 
 mod ask;
+mod finding;
 mod host;
 mod mail;
 mod policies;
 mod spf;
 mod walk;
 
-use ask::Dns;
-use spf::Relay;
+pub use finding::{DnsFinding, DnsState};
 
-use crate::model::dns::{Answer, Ask, Failure, Kind, Selector, ZoneRecord, verification};
+use ask::Dns;
+use finding::shown;
+use spf::SendingHost;
+
+use crate::model::dns::{
+    DnsAnswer, DnsClient, DnsFailure, RecordType, Selector, ZoneRecord, verification,
+};
 use crate::model::name::{DomainName, HostName};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    Ok,
-    Missing,
-    Wrong,
-    /// It works, and could be better.
-    Warning,
-    /// The DNS did not say.
-    Unknown,
-}
-
-impl State {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Missing => "missing",
-            Self::Wrong => "wrong",
-            Self::Warning => "warning",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    pub check: &'static str,
-    pub state: State,
-    pub found: String,
-    /// The record to publish.
-    pub wanted: Option<ZoneRecord>,
-    pub hint: Option<String>,
-}
-
-impl Finding {
-    fn new(check: &'static str, state: State, found: impl Into<String>) -> Self {
-        Self {
-            check,
-            state,
-            found: shown(&found.into()),
-            wanted: None,
-            hint: None,
-        }
-    }
-
-    fn unknown(check: &'static str, failure: &Failure) -> Self {
-        let found = format!("not known: {failure}");
-        Self::new(check, State::Unknown, found)
-            .hint("ask again, or ask somebody else with --resolver")
-    }
-
-    fn hint(self, hint: impl Into<String>) -> Self {
-        let hint = Some(shown(&hint.into()));
-        Self { hint, ..self }
-    }
-
-    fn wanted(self, record: ZoneRecord) -> Self {
-        let wanted = Some(record);
-        Self { wanted, ..self }
-    }
-}
-
-/// What is looked at.
+/// The domain to check.
 pub struct Subject {
+    /// Its name.
     pub domain: DomainName,
-    /// The server its applications connect to.
+    /// The server that its applications connect to.
     pub host: Option<HostName>,
+    /// The selectors of the DKIM keys to check.
     pub selectors: Vec<Selector>,
-    /// Where domains have to be verified.
+    /// Its token, if domains have to be verified.
     pub verification: Option<Verification>,
 }
 
+/// The state of a domain's verification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verification {
+    /// The value of the record to publish.
     pub token: String,
+    /// The record was found.
     pub verified: bool,
 }
 
-/// Everything that mail of the domain needs in the DNS, or why nobody answers.
-pub fn check(subject: &Subject, whom: &mut dyn Ask) -> Result<Vec<Finding>, String> {
+/// Returns a finding for each record that mail of the domain needs. The error says why
+/// no name server answers.
+pub fn check(subject: &Subject, client: &mut dyn DnsClient) -> Result<Vec<DnsFinding>, String> {
     let domain = subject.domain.as_str();
-    let mut dns = Dns::new(whom);
-    let answer = dns.ask(domain, Kind::Soa);
-    if let Answer::Failed(Failure::NoAnswer(reason)) = answer {
+    let mut dns = Dns::new(client);
+    let answer = dns.ask(domain, RecordType::Soa);
+    if let DnsAnswer::Failed(DnsFailure::NoAnswer(reason)) = answer {
         return Err(reason);
     }
     let mut findings = Vec::new();
     let (host, addresses) = host::check(subject.host.as_ref(), &mut dns);
-    let failed = host.iter().any(|found| found.state == State::Unknown) && addresses.is_empty();
+    let failed = host.iter().any(|found| found.state == DnsState::Unknown) && addresses.is_empty();
     findings.extend(host);
-    // Each of the others would say the same.
-    if answer == Answer::NoSuchName {
-        let hint = "is it spelled as it is registered? Registered, and its name servers set?";
+    // All other checks would find the same.
+    if answer == DnsAnswer::NoSuchName {
+        let hint = "check the spelling, the registration, and its name servers";
         let found = format!("{domain} does not exist (NXDOMAIN)");
-        findings.insert(0, Finding::new("domain", State::Missing, found).hint(hint));
+        findings.insert(
+            0,
+            DnsFinding::new("domain", DnsState::Missing, found).hint(hint),
+        );
         return Ok(findings);
     }
     findings.push(mail::check(domain, &mut dns));
-    let relay = Relay {
+    let relay = SendingHost {
         host: subject.host.as_ref().map(HostName::as_str),
         addresses: &addresses,
         failed,
@@ -127,19 +81,23 @@ pub fn check(subject: &Subject, whom: &mut dyn Ask) -> Result<Vec<Finding>, Stri
     Ok(findings)
 }
 
-fn verified(domain: &str, known: &Verification) -> Finding {
+fn verified(domain: &str, known: &Verification) -> DnsFinding {
     const CHECK: &str = "verification";
     if known.verified {
-        return Finding::new(CHECK, State::Ok, "the domain is verified");
+        return DnsFinding::new(CHECK, DnsState::Ok, "the domain is verified");
     }
-    Finding::new(CHECK, State::Missing, "not verified: its users cannot send")
-        .hint(format!(
-            "once that is published: smtpcred domain verify {domain}"
-        ))
-        .wanted(verification(domain, &known.token))
+    DnsFinding::new(
+        CHECK,
+        DnsState::Missing,
+        "not verified: its users cannot send",
+    )
+    .hint(format!(
+        "once that is published: smtpcred domain verify {domain}"
+    ))
+    .wanted(verification(domain, &known.token))
 }
 
-/// The records to publish for a new domain, as far as we can know them.
+/// Returns the records to publish for a new domain, as far as they are known here.
 pub fn records(subject: &Subject) -> Vec<ZoneRecord> {
     let domain = subject.domain.as_str();
     let mut records = Vec::new();
@@ -155,33 +113,29 @@ pub fn records(subject: &Subject) -> Vec<ZoneRecord> {
     records
 }
 
-/// What `domain verify` found.
+/// What `domain verify` found in the DNS.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Token {
-    There,
-    /// With what is there instead.
-    NotThere(String),
+pub enum PublishedToken {
+    /// The record has the token.
+    Published,
+    /// The token is missing; with what was found instead.
+    Missing(String),
 }
 
-pub fn look_for(record: &ZoneRecord, whom: &mut dyn Ask) -> Result<Token, Failure> {
-    let texts = Dns::new(whom).texts(&record.name)?;
-    // Dashboards add spaces and quotes of their own.
+/// Looks for the record that verifies a domain. Fails if the DNS does not answer.
+pub fn look_for(
+    record: &ZoneRecord,
+    client: &mut dyn DnsClient,
+) -> Result<PublishedToken, DnsFailure> {
+    let texts = Dns::new(client).texts(&record.name)?;
+    // Control panels add spaces and quotes.
     let same = |text: &String| text.trim_matches([' ', '"']) == record.value;
     if texts.iter().any(same) {
-        return Ok(Token::There);
+        return Ok(PublishedToken::Published);
     }
     let found = match &texts[..] {
         [] => "nothing".to_owned(),
         others => shown(&others.join(" | ")),
     };
-    Ok(Token::NotThere(found))
-}
-
-/// As much of it as anybody reads: a record has up to 64 KiB.
-fn shown(text: &str) -> String {
-    const MOST: usize = 500;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
-        None => text.to_owned(),
-    }
+    Ok(PublishedToken::Missing(found))
 }

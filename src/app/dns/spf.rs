@@ -1,140 +1,241 @@
-//! Whether the domain's SPF record lets this relay send (RFC 7208 §4).
+//! Checks whether the domain's SPF record lets this relay send (RFC 7208 §4).
 //!
-//! Not as a receiver does it, who stops at the first match: the whole record is
-//! looked at, because what is wrong behind that match is wrong for others.
+//! A receiver stops at the first term that matches. This check evaluates the whole record,
+//! because a fault behind that term affects other senders.
 
 use std::net::IpAddr;
 
 use super::ask::Dns;
+use super::finding::{DnsFinding, DnsState, shown};
 use super::walk::{MOST_LOOKUPS, Walk, broken};
-use super::{Finding, State, shown};
 use crate::model::dns::ZoneRecord;
 use crate::model::dns::spf::{Qualifier, Spf, amended, is_spf};
 
-/// The addresses mail is sent from, as far as they are known.
-pub struct Relay<'a> {
+/// The addresses that mail is sent from, as far as they are known.
+pub struct SendingHost<'a> {
+    /// The server's name, if it is set.
     pub host: Option<&'a str>,
+    /// The server's addresses.
     pub addresses: &'a [IpAddr],
-    /// They are not known, because the DNS did not say.
+    /// The addresses are not known, because the DNS did not answer.
     pub failed: bool,
 }
 
 const CHECK: &str = "spf";
 
-pub fn check(domain: &str, relay: &Relay, dns: &mut Dns) -> Finding {
+/// Returns what is right or wrong with the SPF record of a domain.
+pub fn check(domain: &str, relay: &SendingHost, dns: &mut Dns) -> DnsFinding {
     let texts = match dns.texts(domain) {
         Ok(texts) => texts,
-        Err(failure) => return Finding::unknown(CHECK, &failure),
+        Err(failure) => return DnsFinding::unknown(CHECK, &failure),
     };
     let records: Vec<String> = texts.into_iter().filter(|t| is_spf(t)).collect();
     let term = relay.host.map(|host| format!("a:{host}"));
-    let wanted = |finding: Finding, term: Option<&str>| {
+    let amend = |finding: DnsFinding, term: Option<&str>| {
         let text = amended(&records, term);
         match text.map(|text| ZoneRecord::text(domain, text)) {
             Some(record) => finding.wanted(record),
             None => finding,
         }
     };
-    let record = match &records[..] {
-        [] => {
-            let hint = "says who may send mail of this domain; without it, much of it is refused";
-            let finding = Finding::new(CHECK, State::Missing, "no SPF record").hint(hint);
-            return wanted(finding, term.as_deref());
-        }
-        [record] => record,
-        several => {
-            let found = format!(
-                "{} SPF records: {}",
-                several.len(),
-                shown(&several.join(" | "))
-            );
-            let finding = Finding::new(CHECK, State::Wrong, found)
-                .hint("with more than one, none counts: put one in their place");
-            return wanted(finding, term.as_deref());
-        }
+    let [record] = &records[..] else {
+        return amend(not_one(&records), term.as_deref());
     };
     let spf: Spf = match record.parse() {
         Ok(spf) => spf,
-        Err(fault) => return Finding::new(CHECK, State::Wrong, shown(record)).hint(broken(&fault)),
+        Err(fault) => {
+            return DnsFinding::new(CHECK, DnsState::Wrong, shown(record)).hint(broken(&fault));
+        }
     };
-    if spf.all() == Some(Qualifier::Pass) {
-        let finding = Finding::new(CHECK, State::Wrong, shown(record))
-            .hint("+all lets the whole world send mail of this domain");
-        return wanted(finding, term.as_deref());
-    }
-    let mut walk = Walk::new(dns, relay.addresses);
-    let verdicts = walk.record(domain, &spf);
-    let finding = |(state, hint): (State, String)| Finding {
-        hint: Some(shown(&hint)),
-        ..Finding::new(CHECK, state, shown(record))
+    let result = if spf.all() == Some(Qualifier::Pass) {
+        // Its other terms make no difference.
+        let hint = "+all lets the whole world send mail of this domain";
+        let suggestion = term.map_or(Suggestion::Closed, Suggestion::With);
+        Ruling::new(DnsState::Wrong, hint).suggest(suggestion)
+    } else {
+        let mut walk = Walk::new(dns, relay.addresses);
+        let verdicts = walk.record(domain, &spf);
+        let facts = SpfFacts {
+            spf: &spf,
+            relay,
+            walk: &walk,
+            verdicts: &verdicts,
+        };
+        let Some(ruling) = RULES.iter().find_map(|rule| rule(&facts)) else {
+            let lookups = walk.lookups;
+            let found = format!("{} ({lookups} of {MOST_LOOKUPS} look-ups)", shown(record));
+            return DnsFinding::new(CHECK, DnsState::Ok, found);
+        };
+        ruling
     };
-    if let Some(fault) = walk.faults() {
-        return finding(fault);
-    }
-    if let Some(term) = &walk.open {
-        let hint = format!("{term} lets the whole world send mail of this domain: take it out");
-        return finding((State::Wrong, hint));
-    }
-    let refused: Vec<_> = relay
-        .addresses
-        .iter()
-        .zip(&verdicts)
-        .filter(|(_, verdict)| **verdict != Some(Qualifier::Pass))
-        .map(|(address, _)| *address)
-        .collect();
-    let names = listed(&refused);
-    if !refused.is_empty() && walk.macros {
-        let hint = "it has macros, which depend on each message: whether it lets this relay send";
-        return finding((State::Warning, format!("{hint} cannot be told: {names}")));
-    }
-    if !refused.is_empty() {
-        // Where there is room for one more look-up.
-        let term = term.filter(|_| walk.lookups < MOST_LOOKUPS);
-        let term = term.unwrap_or_else(|| as_addresses(&refused));
-        let hint = format!("it does not let this relay send: {names}");
-        return wanted(finding((State::Wrong, hint)), Some(&term));
-    }
-    if let Some(hint) = relay.not_known() {
-        return finding(hint);
-    }
-    if walk.deprecated {
-        let hint = "ptr is slow, and many receivers ignore it: name the hosts instead";
-        return finding((State::Warning, hint.into()));
-    }
-    let keeps = |one: &Option<Qualifier>| {
-        matches!(one, Some(Qualifier::Fail | Qualifier::SoftFail))
-            // It depends on each message.
-            || (one.is_none() && walk.macros && spf.redirect.is_some())
+    let finding = DnsFinding {
+        hint: Some(shown(&result.hint)),
+        ..DnsFinding::new(CHECK, result.state, shown(record))
     };
-    if verdicts.iter().skip(relay.addresses.len()).all(keeps) {
-        let lookups = walk.lookups;
-        let found = format!("{} ({lookups} of {MOST_LOOKUPS} look-ups)", shown(record));
-        return Finding::new(CHECK, State::Ok, found);
-    }
-    let warning = |hint: String| finding((State::Warning, hint));
-    let close = |hint: &str| wanted(warning(hint.to_owned()), None);
-    match (spf.all(), &spf.redirect) {
-        (None, None) => close("without ~all or -all at its end it keeps nobody from sending"),
-        (None, Some(target)) => warning(format!(
-            "what it leads to, {target}, has no ~all or -all at its end: it keeps nobody from sending"
-        )),
-        (Some(Qualifier::Neutral), _) => close("?all keeps nobody from sending"),
-        _ => warning(
-            "a term with ? before its end matches everybody: it keeps nobody from sending".into(),
-        ),
+    match result.suggestion {
+        Suggestion::None => finding,
+        Suggestion::Closed => amend(finding, None),
+        Suggestion::With(term) => amend(finding, Some(&term)),
     }
 }
 
-impl Relay<'_> {
-    /// Why nothing can be said about its addresses.
-    fn not_known(&self) -> Option<(State, String)> {
-        let hint = "whether it lets this relay send cannot be told: see the check `host`";
-        let state = if self.failed {
-            State::Unknown
+/// Judges a domain that has no record, or several.
+fn not_one(records: &[String]) -> DnsFinding {
+    if records.is_empty() {
+        let hint = "it lists the servers that may send mail of this domain; receivers refuse much of the mail without it";
+        return DnsFinding::new(CHECK, DnsState::Missing, "no SPF record").hint(hint);
+    }
+    let found = format!(
+        "{} SPF records: {}",
+        records.len(),
+        shown(&records.join(" | "))
+    );
+    DnsFinding::new(CHECK, DnsState::Wrong, found)
+        .hint("receivers ignore all of them if there is more than one: replace them with one")
+}
+
+/// What is known about a record after its evaluation.
+struct SpfFacts<'a, 'w, 'd> {
+    spf: &'a Spf,
+    relay: &'a SendingHost<'a>,
+    walk: &'a Walk<'w, 'd>,
+    /// Those of the relay's addresses first, then those of unused addresses.
+    verdicts: &'a [Option<Qualifier>],
+}
+
+/// The record that is suggested in place of the one that was found.
+enum Suggestion {
+    None,
+    /// One with the same terms, and an end that excludes other senders.
+    Closed,
+    /// One with this term added.
+    With(String),
+}
+
+/// What a rule found wrong.
+struct Ruling {
+    state: DnsState,
+    hint: String,
+    suggestion: Suggestion,
+}
+
+impl Ruling {
+    fn new(state: DnsState, hint: impl Into<String>) -> Self {
+        Self {
+            state,
+            hint: hint.into(),
+            suggestion: Suggestion::None,
+        }
+    }
+
+    fn suggest(mut self, suggestion: Suggestion) -> Self {
+        self.suggestion = suggestion;
+        self
+    }
+}
+
+type Rule = fn(&SpfFacts) -> Option<Ruling>;
+
+/// The rules in order of importance: the first that applies is reported.
+const RULES: [Rule; 7] = [
+    is_broken,
+    lets_every_address_send,
+    depends_on_the_message,
+    refuses_the_relay,
+    relay_is_not_known,
+    uses_ptr,
+    ends_open,
+];
+
+fn is_broken(facts: &SpfFacts) -> Option<Ruling> {
+    let (state, hint) = facts.walk.faults()?;
+    Some(Ruling::new(state, hint))
+}
+
+fn lets_every_address_send(facts: &SpfFacts) -> Option<Ruling> {
+    let term = facts.walk.open.as_ref()?;
+    let hint = format!("{term} lets the whole world send mail of this domain: remove it");
+    Some(Ruling::new(DnsState::Wrong, hint))
+}
+
+fn depends_on_the_message(facts: &SpfFacts) -> Option<Ruling> {
+    let refused = facts.refused();
+    (facts.walk.macros && !refused.is_empty()).then(|| {
+        let names = listed(&refused);
+        let hint = "it has macros, which depend on each message, so it is not known whether it lets this relay send";
+        Ruling::new(DnsState::Warning, format!("{hint}: {names}"))
+    })
+}
+
+fn refuses_the_relay(facts: &SpfFacts) -> Option<Ruling> {
+    let refused = facts.refused();
+    (!refused.is_empty()).then(|| {
+        // A host needs one more look-up, addresses need none.
+        let room = facts.walk.lookups < MOST_LOOKUPS;
+        let term = facts.relay.host.filter(|_| room);
+        let term = term.map_or_else(|| as_addresses(&refused), |host| format!("a:{host}"));
+        let hint = format!("it does not let this relay send: {}", listed(&refused));
+        Ruling::new(DnsState::Wrong, hint).suggest(Suggestion::With(term))
+    })
+}
+
+fn relay_is_not_known(facts: &SpfFacts) -> Option<Ruling> {
+    facts.relay.addresses.is_empty().then(|| {
+        let state = if facts.relay.failed {
+            DnsState::Unknown
         } else {
-            State::Warning
+            DnsState::Warning
         };
-        self.addresses.is_empty().then(|| (state, hint.to_owned()))
+        let hint = "it is not known whether it lets this relay send: see the check `host`";
+        Ruling::new(state, hint)
+    })
+}
+
+fn uses_ptr(facts: &SpfFacts) -> Option<Ruling> {
+    facts.walk.deprecated.then(|| {
+        let hint = "ptr is slow, and many receivers ignore it: name the hosts instead";
+        Ruling::new(DnsState::Warning, hint)
+    })
+}
+
+fn ends_open(facts: &SpfFacts) -> Option<Ruling> {
+    let spf = facts.spf;
+    let keeps_out = |one: &Option<Qualifier>| {
+        matches!(one, Some(Qualifier::Fail | Qualifier::SoftFail))
+            // The result depends on each message.
+            || (one.is_none() && facts.walk.macros && spf.redirect.is_some())
+    };
+    let others = &facts.verdicts[facts.relay.addresses.len()..];
+    if others.iter().all(keeps_out) {
+        return None;
+    }
+    let warning = |hint: &str| Ruling::new(DnsState::Warning, hint);
+    Some(match (spf.all(), &spf.redirect) {
+        (None, None) => warning("without ~all or -all at its end it excludes no sender")
+            .suggest(Suggestion::Closed),
+        (None, Some(target)) => Ruling::new(
+            DnsState::Warning,
+            format!(
+                "it redirects to {target}, which has no ~all or -all at its end and excludes no sender"
+            ),
+        ),
+        (Some(Qualifier::Neutral), _) => {
+            warning("?all excludes no sender").suggest(Suggestion::Closed)
+        }
+        _ => {
+            warning("a term with ? before its end matches every address, so it excludes no sender")
+        }
+    })
+}
+
+impl SpfFacts<'_, '_, '_> {
+    /// Returns the relay's addresses that the record does not let send.
+    fn refused(&self) -> Vec<IpAddr> {
+        let verdicts = self.relay.addresses.iter().zip(self.verdicts);
+        verdicts
+            .filter(|(_, verdict)| **verdict != Some(Qualifier::Pass))
+            .map(|(address, _)| *address)
+            .collect()
     }
 }
 

@@ -1,54 +1,59 @@
-//! Going through an SPF record and those that it leads to.
+//! Evaluates an SPF record and those that it leads to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::State;
 use super::ask::Dns;
-use super::shown;
-use crate::model::dns::Failure;
-use crate::model::dns::spf::{Mechanism, Qualifier, Spf, is_spf};
+use super::finding::DnsState;
+use super::finding::shown;
+use crate::model::dns::DnsFailure;
+use crate::model::dns::spf::{Qualifier, Spf, SpfMechanism, is_spf};
 
-/// §4.6.4: terms that cost a look-up, and look-ups that find nothing.
+/// The most terms that need a look-up, and the most look-ups that find nothing (§4.6.4).
 pub const MOST_LOOKUPS: u32 = 10;
 const MOST_VOID: u32 = 2;
-/// The same section; also the names of an MX that are looked up.
+/// The most hosts of an MX that are looked up (same section).
 const MOST_EXCHANGES: usize = 10;
-/// Where we stop counting.
+/// After this many look-ups the record is not followed further.
 const ENOUGH: u32 = 40;
 
+/// The state of an evaluation.
 pub struct Walk<'a, 'b> {
     dns: &'a mut Dns<'b>,
-    /// The relay's, and then those of nobody.
+    /// The relay's, then [`UNUSED`].
     addresses: Vec<IpAddr>,
-    /// From the domain to the record that is looked at.
+    /// The names from the domain to the current record.
     path: Vec<String>,
+    /// Terms that needed a look-up.
     pub lookups: u32,
     void: u32,
     fault: Option<String>,
-    failed: Option<Failure>,
+    failed: Option<DnsFailure>,
+    /// It has a `ptr`.
     pub deprecated: bool,
+    /// It has macros or `exists`, which depend on each message.
     pub macros: bool,
-    /// The term of the domain's own record that lets everybody send.
+    /// The term of the domain's own record that lets every address send.
     pub open: Option<String>,
 }
 
-/// Nobody sends from these (RFC 6890), of both halves of both families: whatever
-/// lets them pass lets everybody pass.
-const NOBODY: [IpAddr; 4] = [
+/// Addresses from which no mail comes (RFC 6890), from both halves of both families: a term
+/// that matches them matches every address.
+const UNUSED: [IpAddr; 4] = [
     IpAddr::V4(Ipv4Addr::new(0, 0, 0, 1)),
     IpAddr::V4(Ipv4Addr::new(255, 255, 255, 254)),
     IpAddr::V6(Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 1)),
     IpAddr::V6(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 1)),
 ];
 
-/// What each address met first.
+/// The qualifier of the first term that matches, for each address.
 pub type Verdicts = Vec<Option<Qualifier>>;
 
 impl<'a, 'b> Walk<'a, 'b> {
+    /// Begins an evaluation for these addresses of the relay.
     pub fn new(dns: &'a mut Dns<'b>, relay: &[IpAddr]) -> Self {
         Self {
             dns,
-            addresses: relay.iter().copied().chain(NOBODY).collect(),
+            addresses: relay.iter().copied().chain(UNUSED).collect(),
             path: Vec::new(),
             lookups: 0,
             void: 0,
@@ -62,10 +67,10 @@ impl<'a, 'b> Walk<'a, 'b> {
 }
 
 impl Walk<'_, '_> {
-    /// What is wrong with the record, whoever sends.
-    pub fn faults(&self) -> Option<(State, String)> {
+    /// Returns what is wrong with the record regardless of the sender, if anything.
+    pub fn faults(&self) -> Option<(DnsState, String)> {
         if let Some(fault) = &self.fault {
-            return Some((State::Wrong, broken(fault)));
+            return Some((DnsState::Wrong, broken(fault)));
         }
         if self.lookups > MOST_LOOKUPS {
             let more = if self.lookups >= ENOUGH {
@@ -74,27 +79,28 @@ impl Walk<'_, '_> {
                 ""
             };
             let hint = format!(
-                "it takes {}{more} look-ups; receivers stop at {MOST_LOOKUPS} and take it for \
-                 broken: replace include:, a and mx by ip4: and ip6:, and take out what is not used",
+                "it needs {}{more} look-ups; receivers stop at {MOST_LOOKUPS} and treat it as \
+                 broken: replace include:, a and mx with ip4: and ip6:, and remove unused terms",
                 self.lookups
             );
-            return Some((State::Wrong, hint));
+            return Some((DnsState::Wrong, hint));
         }
         if let Some(failure) = &self.failed {
             let hint = format!("a name in it could not be looked up: {failure}");
-            return Some((State::Unknown, hint));
+            return Some((DnsState::Unknown, hint));
         }
         (self.void > MOST_VOID).then(|| {
             let hint = format!(
-                "{} of its names do not exist, and receivers stop after {MOST_VOID}: take them out",
+                "{} of its names do not exist, and receivers stop after {MOST_VOID}: remove them",
                 self.void
             );
-            (State::Wrong, hint)
+            (DnsState::Wrong, hint)
         })
     }
 }
 
 impl Walk<'_, '_> {
+    /// Evaluates a record of this domain for all addresses.
     pub fn record(&mut self, domain: &str, spf: &Spf) -> Verdicts {
         let mut verdicts = vec![None; self.addresses.len()];
         self.path.push(domain.to_owned());
@@ -106,10 +112,10 @@ impl Walk<'_, '_> {
             for (i, matched) in matched.into_iter().enumerate() {
                 if matched && verdicts[i].is_none() {
                     verdicts[i] = Some(term.qualifier);
-                    self.lets_nobodies(i, term.qualifier, || named(&term.mechanism));
+                    self.note_open_term(i, term.qualifier, || named(&term.mechanism));
                 }
             }
-            if term.mechanism == Mechanism::All {
+            if term.mechanism == SpfMechanism::All {
                 break; // §5.1: nothing after it counts
             }
         }
@@ -118,7 +124,7 @@ impl Walk<'_, '_> {
             for (i, theirs) in theirs.into_iter().enumerate() {
                 if let (None, Some(theirs)) = (verdicts[i], theirs) {
                     verdicts[i] = Some(theirs);
-                    self.lets_nobodies(i, theirs, || format!("redirect={target}"));
+                    self.note_open_term(i, theirs, || format!("redirect={target}"));
                 }
             }
         }
@@ -126,29 +132,29 @@ impl Walk<'_, '_> {
         verdicts
     }
 
-    /// Notes the term of the domain's own record that lets the world send.
-    fn lets_nobodies(&mut self, i: usize, verdict: Qualifier, term: impl Fn() -> String) {
-        let nobody = i + NOBODY.len() >= self.addresses.len();
-        if nobody && verdict == Qualifier::Pass && self.path.len() == 1 {
+    /// Notes the term of the domain's own record that lets every address send.
+    fn note_open_term(&mut self, i: usize, verdict: Qualifier, term: impl Fn() -> String) {
+        let is_unused = i + UNUSED.len() >= self.addresses.len();
+        if is_unused && verdict == Qualifier::Pass && self.path.len() == 1 {
             self.open.get_or_insert_with(term);
         }
     }
 
-    /// Which of the addresses it matches.
-    fn mechanism(&mut self, domain: &str, mechanism: &Mechanism) -> Vec<bool> {
+    /// Returns for each address whether the mechanism matches.
+    fn mechanism(&mut self, domain: &str, mechanism: &SpfMechanism) -> Vec<bool> {
         let none = vec![false; self.addresses.len()];
         match mechanism {
-            Mechanism::All => vec![true; self.addresses.len()],
-            Mechanism::Ip(network, prefix) => {
+            SpfMechanism::All => vec![true; self.addresses.len()],
+            SpfMechanism::Ip(network, prefix) => {
                 let addresses = self.addresses.iter();
                 addresses.map(|a| prefix.matches(*network, *a)).collect()
             }
-            Mechanism::Include(target) => {
+            SpfMechanism::Include(target) => {
                 let theirs = self.other(target);
                 let passes = |verdict: Option<Qualifier>| verdict == Some(Qualifier::Pass);
                 theirs.into_iter().map(passes).collect()
             }
-            Mechanism::A(name, prefix) => {
+            SpfMechanism::A(name, prefix) => {
                 self.lookups += 1;
                 let name = name.as_deref().unwrap_or(domain);
                 if self.has_macros(name) {
@@ -161,7 +167,7 @@ impl Walk<'_, '_> {
                 let matches = |a: &IpAddr| found.iter().any(|f| prefix.matches(*f, *a));
                 self.addresses.iter().map(matches).collect()
             }
-            Mechanism::Mx(name, prefix) => {
+            SpfMechanism::Mx(name, prefix) => {
                 self.lookups += 1;
                 let name = name.as_deref().unwrap_or(domain);
                 if self.has_macros(name) {
@@ -190,12 +196,12 @@ impl Walk<'_, '_> {
                 let matches = |a: &IpAddr| found.iter().any(|f| prefix.matches(*f, *a));
                 self.addresses.iter().map(matches).collect()
             }
-            Mechanism::Ptr => {
+            SpfMechanism::Ptr => {
                 self.lookups += 1;
                 self.deprecated = true;
                 none
             }
-            Mechanism::Exists(_) => {
+            SpfMechanism::Exists(_) => {
                 self.lookups += 1;
                 self.macros = true;
                 none
@@ -203,7 +209,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// What the record of another domain says: that has to be there (§5.2, §6.1).
+    /// Evaluates the record of another domain, which must exist (§5.2, §6.1).
     fn other(&mut self, target: &str) -> Verdicts {
         let nothing = vec![None; self.addresses.len()];
         self.lookups += 1;
@@ -251,27 +257,30 @@ impl Walk<'_, '_> {
     }
 }
 
-/// As records have it, so that it is found there.
-fn named(mechanism: &Mechanism) -> String {
+/// Returns the term as it is written in the record.
+fn named(mechanism: &SpfMechanism) -> String {
     let target = |name: &Option<String>| match name {
         Some(name) => format!(":{name}"),
         None => String::new(),
     };
     match mechanism {
-        Mechanism::All => "+all".into(),
-        Mechanism::Include(name) => format!("include:{name}"),
-        Mechanism::A(name, _) => format!("a{}", target(name)),
-        Mechanism::Mx(name, _) => format!("mx{}", target(name)),
-        Mechanism::Ip(address @ IpAddr::V4(_), prefix) => format!("ip4:{address}/{}", prefix.four),
-        Mechanism::Ip(address, prefix) => format!("ip6:{address}/{}", prefix.six),
-        Mechanism::Ptr => "ptr".into(),
-        Mechanism::Exists(name) => format!("exists:{name}"),
+        SpfMechanism::All => "+all".into(),
+        SpfMechanism::Include(name) => format!("include:{name}"),
+        SpfMechanism::A(name, _) => format!("a{}", target(name)),
+        SpfMechanism::Mx(name, _) => format!("mx{}", target(name)),
+        SpfMechanism::Ip(address @ IpAddr::V4(_), prefix) => {
+            format!("ip4:{address}/{}", prefix.four)
+        }
+        SpfMechanism::Ip(address, prefix) => format!("ip6:{address}/{}", prefix.six),
+        SpfMechanism::Ptr => "ptr".into(),
+        SpfMechanism::Exists(name) => format!("exists:{name}"),
     }
 }
 
+/// Describes a fault that makes receivers ignore the whole record.
 pub fn broken(fault: &str) -> String {
     format!(
-        "a part of it is broken, so none of it counts: {}",
+        "a part of it is broken, so receivers ignore all of it: {}",
         shown(fault)
     )
 }

@@ -1,133 +1,55 @@
-//! What is behind a fault that an application met, and what to do: with what the
-//! server said, and with what it would never tell a stranger and the store knows.
+//! Explains why an application failed and what to do, from the server's replies and from
+//! what the store knows but no server tells a stranger.
 
-mod reach;
-mod replies;
+mod connect_faults;
+mod explanation;
+mod fault_context;
+mod smtp_replies;
+
+pub use explanation::Explanation;
+pub use fault_context::{FaultContext, HostSource};
+pub use smtp_replies::auth_in_clear;
 
 use super::App;
-use super::sign_in::{Verdict, Why};
+use super::verify::{PasswordVerdict, WrongPassword};
 use crate::error::Exit;
-use crate::model::duration::Duration;
-use crate::model::mailbox::Mailbox;
 use crate::model::name::Username;
 use crate::model::sender::{Sender, may_send_as};
-use crate::model::server::Server;
-use crate::model::session::{Certificate, Fault, Reply, Stage};
-
-/// Who met a fault, and where.
-#[derive(Clone, Copy)]
-pub struct Circumstances<'a> {
-    pub username: &'a Username,
-    pub password: &'a [u8],
-    pub server: &'a Server,
-    pub from: &'a Mailbox,
-    /// No TLS was used, on purpose.
-    pub in_clear: bool,
-    pub host: HostIs,
-    /// A command that tries the other ports, where they were not.
-    pub others: Option<&'a str>,
-}
-
-/// Where it was said which server this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HostIs {
-    /// For this once.
-    Given,
-    OfTheDomain,
-    OfTheInstallation,
-}
-
-impl Circumstances<'_> {
-    /// The command that names another server, where one did.
-    fn set_host(&self, host: &str) -> Option<String> {
-        match self.host {
-            HostIs::Given => None,
-            HostIs::OfTheDomain => {
-                let domain = self.username.domain();
-                Some(format!("smtpcred domain set {domain} --host {host}"))
-            }
-            HostIs::OfTheInstallation => Some(format!("smtpcred set-settings --host {host}")),
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub struct Explanation {
-    /// The name scripts match on. Stable.
-    pub code: &'static str,
-    pub cause: String,
-    /// Commands to type, most of them.
-    pub next: Vec<String>,
-    pub exit: Exit,
-}
-
-impl Explanation {
-    fn new(code: &'static str, exit: Exit, cause: impl Into<String>) -> Self {
-        Self {
-            code,
-            cause: cause.into(),
-            next: Vec::new(),
-            exit,
-        }
-    }
-
-    /// A fault of the server, also where all goes well.
-    pub fn auth_in_clear() -> Self {
-        replies::auth_in_clear()
-    }
-
-    /// It is trusted, and not for long.
-    pub fn expiring(certificate: &Certificate, left: Duration) -> Self {
-        let at = certificate.not_after;
-        let cause = format!("the certificate expires in {left}, at {at}: then nobody can connect");
-        Self::new("certificate_expiring", Exit::Attention, cause).next("certbot renew")
-    }
-
-    #[must_use]
-    fn next(mut self, command: impl Into<String>) -> Self {
-        self.next.push(command.into());
-        self
-    }
-
-    #[must_use]
-    fn next_if(mut self, command: Option<impl Into<String>>) -> Self {
-        self.next.extend(command.map(Into::into));
-        self
-    }
-}
+use crate::model::smtp_session::{Fault, Reply, Stage};
 
 impl App {
-    pub fn explain(&mut self, fault: &Fault, at: &Circumstances) -> Explanation {
+    /// Explains a fault by the server's reply and by what the store knows of the user.
+    pub fn explain(&mut self, fault: &Fault, at: &FaultContext) -> Explanation {
         match fault {
             Fault::Reply(stage, reply) => match stage {
-                Stage::SignIn if at.in_clear => replies::in_clear(reply, at),
+                Stage::SignIn if at.in_clear => smtp_replies::in_clear(reply, at),
                 Stage::SignIn if reply.code == 535 => self.refused_sign_in(at),
-                Stage::SignIn => replies::sign_in(reply, at),
+                Stage::SignIn => smtp_replies::sign_in(reply, at),
                 Stage::Sender | Stage::Recipient | Stage::Message => {
                     let local = self.refused_sending(reply, at);
-                    local.unwrap_or_else(|| replies::mail(*stage, reply, at))
+                    local.unwrap_or_else(|| smtp_replies::mail(*stage, reply, at))
                 }
-                _ => replies::greeting(*stage, reply, at),
+                _ => smtp_replies::greeting(*stage, reply, at),
             },
-            other => reach::explained(other, at),
+            other => connect_faults::explained(other, at),
         }
     }
 
-    /// The client is told "535" and nothing else; here is why.
-    fn refused_sign_in(&mut self, at: &Circumstances) -> Explanation {
+    /// Explains a 535, which tells a client nothing more.
+    fn refused_sign_in(&mut self, at: &FaultContext) -> Explanation {
         let name = at.username;
         let verdict = match self.verify(name, at.password) {
             Ok(verdict) => verdict,
             Err(error) => {
                 let cause = format!(
-                    "the server says that the password is wrong; the store, which knows, cannot be asked: {error}"
+                    "the server says that the password is wrong; the store cannot be read to confirm it: {error}"
                 );
                 return Explanation::new("sign_in_refused", Exit::TryAgain, cause)
                     .next("smtpcred doctor");
             }
         };
-        let reset = format!("smtpcred user reset {name}");
-        let right = matches!(verdict, Verdict::Right { .. });
+        let reset = format!("smtpcred user reset {}", name.in_shell());
+        let right = matches!(verdict, PasswordVerdict::Right { .. });
         let mut explained = self.refused_password(verdict, at, reset);
         if !right
             && let Ok(why) = self.why(name)
@@ -141,61 +63,62 @@ impl App {
 
     fn refused_password(
         &mut self,
-        verdict: Verdict,
-        at: &Circumstances,
+        verdict: PasswordVerdict,
+        at: &FaultContext,
         reset: String,
     ) -> Explanation {
         let name = at.username;
         match verdict {
-            Verdict::Right { status, .. } if !status.can_sign_in() => self.cannot_sign_in(at),
-            Verdict::Right { key, .. } => Explanation::new(
+            PasswordVerdict::Right { status, .. } if !status.can_sign_in() => self.cannot_sign_in(at),
+            PasswordVerdict::Right { password_id, .. } => Explanation::new(
                 "server_asks_elsewhere",
                 Exit::Failed,
                 format!(
-                    "the password is right (key {key}) and {name} may sign in, and yet the server refuses: it does not ask this store, or it keeps old answers"
+                    "the password is right (ID {password_id}) and {name} may sign in, but the server refuses it: it does not ask this store, or caches old answers"
                 ),
             )
             .next("smtpcred doctor")
             .next("smtpcred show-server-config postfix --check"),
-            Verdict::Wrong(Why::Mistyped) => Explanation::new(
+            PasswordVerdict::Wrong(WrongPassword::Mistyped) => Explanation::new(
                 "mistyped_password",
                 Exit::WrongPassword,
-                "a generated password that was mistyped or cut off: its check characters do not fit (36 characters in all, smtpc_ included)",
+                "this generated password was mistyped or cut off: its check characters do not match (it has 36 characters, including smtpc_)",
             )
-            .next(format!("smtpcred verify {name}"))
+            .next(format!("smtpcred verify {}", name.in_shell()))
             .next(reset),
-            Verdict::Wrong(Why::Stopped(key)) => Explanation::new(
+            PasswordVerdict::Wrong(WrongPassword::Stopped(password_id)) => Explanation::new(
                 "old_password",
                 Exit::WrongPassword,
                 format!(
-                    "an old password of {name} (key {key}), which has stopped{}; the application was not given the new one",
-                    self.newest(name)
+                    "this is an old password of {name} (ID {password_id}), which is no longer live{}; the application did not get the new one",
+                    self.live_password(name)
                 ),
             )
-            .next(format!("smtpcred user show {name}"))
+            .next(format!("smtpcred user show {}", name.in_shell()))
             .next(format!("{reset} --overlap 24h")),
-            Verdict::Wrong(Why::Unknown) => Explanation::new(
+            PasswordVerdict::Wrong(WrongPassword::Unknown) => Explanation::new(
                 "wrong_password",
                 Exit::WrongPassword,
-                format!("the password is none of {name}"),
+                format!("this is not a password of {name}"),
             )
-            .next(format!("smtpcred why {name}"))
+            .next(format!("smtpcred why {}", name.in_shell()))
             .next(reset),
         }
     }
 
-    fn newest(&mut self, name: &Username) -> String {
+    /// Describes the live password, if there is one.
+    fn live_password(&mut self, name: &Username) -> String {
         let user = self.store.user(name).ok().flatten();
-        let key = user.as_ref().and_then(|user| user.newest_key());
-        key.map_or(String::new(), |key| {
+        let password = user.as_ref().and_then(|user| user.password());
+        password.map_or(String::new(), |password| {
             format!(
-                "; the one that works has the key {}, since {}",
-                key.id, key.created_at
+                "; the live one is {}, created {}",
+                password.id, password.created_at
             )
         })
     }
 
-    fn cannot_sign_in(&mut self, at: &Circumstances) -> Explanation {
+    fn cannot_sign_in(&mut self, at: &FaultContext) -> Explanation {
         let name = at.username;
         let code = "cannot_sign_in";
         match self.why(name) {
@@ -214,8 +137,8 @@ impl App {
         }
     }
 
-    /// What the store says against this user's mail, if it does.
-    fn refused_sending(&mut self, reply: &Reply, at: &Circumstances) -> Option<Explanation> {
+    /// Explains a refusal by what the store says against this user's mail, if it does.
+    fn refused_sending(&mut self, reply: &Reply, at: &FaultContext) -> Option<Explanation> {
         let name = at.username;
         // X.7.Z: security or policy (RFC 3463 §3.8), as all that serve says.
         if reply
@@ -228,7 +151,7 @@ impl App {
             Ok(why) => why,
             Err(error) => {
                 let cause = format!(
-                    "the server refuses it; the store, which may know why, cannot be asked: {error}"
+                    "the server refuses it; the store, which may know why, cannot be read: {error}"
                 );
                 return Some(
                     Explanation::new("refused", Exit::TryAgain, cause).next("smtpcred doctor"),
@@ -254,7 +177,7 @@ impl App {
                     .collect::<Vec<_>>()
                     .join(" "),
             };
-            // They take the place of what was, all of them.
+            // These flags replace all senders.
             let own: Vec<_> = match why.senders.as_slice() {
                 [] => vec![format!(" --sender {}", name.domain())],
                 senders => senders
@@ -267,10 +190,11 @@ impl App {
                 Explanation::new(
                     "sender_not_owned",
                     Exit::Refused,
-                    format!("{name} may not send as {}; it may as {may}", at.from),
+                    format!("{name} may not send as {}, only as {may}", at.from),
                 )
                 .next(format!(
-                    "smtpcred user set {name}{own} --sender {}",
+                    "smtpcred user set {}{own} --sender {}",
+                    name.in_shell(),
                     at.from
                 )),
             );
@@ -287,7 +211,7 @@ impl App {
             ..Explanation::new(
                 "limit_reached",
                 Exit::Refused,
-                format!("a sending limit is used up: {}", first.words()),
+                format!("a sending limit is reached: {}", first.words()),
             )
         })
     }

@@ -1,29 +1,30 @@
-//! A row of fields to a user, or to all that is wrong with it at once. The
-//! reasons name rules and never values.
+//! Checks a row, and reports all problems of it at once. Reasons name rules and never
+//! values.
 
 use zeroize::Zeroizing;
 
-use super::fields::{self, Fields};
-use super::format::{Columns, Format, Problem, Raw};
 use crate::error::Error;
-use crate::model::hash::{Accepted, Given, Scheme, given};
+use crate::formats::fields::{self, RowFields};
+use crate::formats::format::ImportFormat;
+use crate::formats::row::{Columns, InputRow, RowProblem};
+use crate::model::hash::{AcceptedSchemes, Given, Scheme, given, unlocked};
 use crate::model::label::Label;
 use crate::model::limits::{Limits, OnLimit};
 use crate::model::name::{DomainName, Username};
-use crate::model::password::KeyId;
-use crate::model::roster::{EXPORTED, Entry, Secret};
-use crate::model::settings::Limit;
+use crate::model::password::PasswordId;
+use crate::model::setting::{LimitValue, Setting};
 use crate::model::time::Time;
+use crate::model::transfer::{EXPORTED, TransferPassword, TransferRecord};
 
-/// Of CSV and JSON: what goes out, and two other ways to say it.
-pub const COLUMNS: [&str; 18] = {
-    let mut all = ["suspended"; 18];
+/// The columns of CSV and JSON: the exported ones, and two that say the same otherwise.
+pub const COLUMNS: [&str; 20] = {
+    let mut all = ["suspended"; 20];
     let mut i = 0;
     while i < EXPORTED.len() {
         all[i] = EXPORTED[i];
         i += 1;
     }
-    all[17] = "domain";
+    all[19] = "domain";
     all
 };
 
@@ -32,53 +33,64 @@ pub const OF_IMPORT: Columns = Columns {
     needed: &["username"],
 };
 
-pub struct Checked {
+pub struct CheckedRow {
     pub row: i64,
     pub username: Username,
-    pub entry: Entry,
-    /// Still to be hashed.
+    pub record: TransferRecord,
+    /// The password, if it is not hashed yet.
     pub plain: Option<Zeroizing<String>>,
-    /// By what it was hashed before.
+    /// The scheme of the hash in the file.
     pub scheme: Option<Scheme>,
+    /// The account is locked and has no hash behind the lock.
+    pub never_had_one: bool,
 }
 
-pub struct Rules<'a> {
-    pub format: Format,
-    /// Of names that have none.
+pub struct CheckRules<'a> {
+    pub format: ImportFormat,
+    /// The domain of names without one.
     pub domain: Option<&'a DomainName>,
-    pub accepted: &'a Accepted,
+    pub accepted: &'a AcceptedSchemes,
     pub now: Time,
 }
 
-pub fn check(raw: &Raw, rules: &Rules) -> Result<Checked, Vec<Problem>> {
-    let mut check = Fields::of(raw);
-    if rules.format == Format::Json {
+pub fn check(row: &InputRow, rules: &CheckRules) -> Result<CheckedRow, Vec<RowProblem>> {
+    let mut check = RowFields::of(row);
+    if rules.format == ImportFormat::Json {
         check.only(&COLUMNS);
     }
     let username = check.name(rules);
-    let entry = check.entry(rules);
-    let (password, plain, scheme) = check.password(rules);
+    let mut record = check.record(rules);
+    let hash = check.field("hash").unwrap_or_default();
+    let unlocked = unlocked(hash).map(Zeroizing::new);
+    if unlocked.is_some() {
+        let suspended_at = record.suspended_at.filter(|at| *at != 0);
+        record.suspended_at = suspended_at.or(Some(rules.now.epoch()));
+    }
+    let never_had_one = unlocked.as_ref().is_some_and(|hash| hash.is_empty());
+    let hash = unlocked.as_ref().map_or(hash, |hash| hash.as_str());
+    let (password, plain, scheme) = check.password(hash, rules);
     let old = check.old(rules);
     match username {
-        Some(username) if check.problems.is_empty() => Ok(Checked {
-            row: raw.row,
+        Some(username) if check.problems.is_empty() => Ok(CheckedRow {
+            row: row.number,
             username,
-            entry: Entry {
+            record: TransferRecord {
                 password,
                 old,
-                ..entry
+                ..record
             },
             plain,
             scheme,
+            never_had_one,
         }),
         _ => Err(check.problems),
     }
 }
 
-impl Fields<'_> {
-    fn name(&mut self, rules: &Rules) -> Option<Username> {
-        // Mailgun names it so.
-        let column = if rules.format == Format::MailgunJson {
+impl RowFields<'_> {
+    fn name(&mut self, rules: &CheckRules) -> Option<Username> {
+        // Mailgun's name for it.
+        let column = if rules.format == ImportFormat::MailgunJson {
             "login"
         } else {
             "username"
@@ -92,7 +104,7 @@ impl Fields<'_> {
         }
     }
 
-    fn entry(&mut self, rules: &Rules) -> Entry {
+    fn record(&mut self, rules: &CheckRules) -> TransferRecord {
         let empty_or = |text: &str, valid: Result<String, Error>| {
             if text.is_empty() {
                 Ok(String::new())
@@ -101,21 +113,21 @@ impl Fields<'_> {
             }
         };
         let label = self.good("label", |text| {
-            empty_or(text, text.parse::<Label>().map(|l| l.as_str().to_owned()))
+            let label = text.parse::<Setting<Label>>().map(Setting::value);
+            let label =
+                label.map(|label| label.map_or_else(String::new, |l| l.as_str().to_owned()));
+            empty_or(text, label)
         });
         let daily_limit = self.good("daily_limit", |text| match text {
             "" => Ok(0),
-            _ => text.parse::<Limit>().map(Limit::get),
+            _ => text.parse::<LimitValue>().map(LimitValue::get),
         });
         let on_limit = self.good("on_limit", |text| {
             empty_or(text, text.parse::<OnLimit>().map(|o| o.name().to_owned()))
         });
-        let suspended = self.good("suspended", |text| match text {
-            "yes" | "true" => Ok(rules.now.epoch()),
-            "no" | "false" | "" => Ok(0),
-            _ => Err(crate::model::text::invalid("answer", "", "yes or no")),
-        });
-        Entry {
+        let suspended = self.yes_or_no("suspended");
+        let suspended = suspended.map(|yes| if yes { rules.now.epoch() } else { 0 });
+        TransferRecord {
             label,
             daily_limit,
             expires_at: self.time("expires_at"),
@@ -124,7 +136,9 @@ impl Fields<'_> {
             limits: self.good("limits", limits),
             on_limit,
             created_at: match rules.format {
-                Format::Csv | Format::Json => self.time("created_at").filter(|at| *at != 0),
+                ImportFormat::Csv | ImportFormat::Json => {
+                    self.time("created_at").filter(|at| *at != 0)
+                }
                 _ => None,
             },
             password: None,
@@ -139,24 +153,41 @@ impl Fields<'_> {
         })
     }
 
-    fn key(&mut self, column: &str) -> Option<String> {
-        let key = self.field(column).filter(|key| !key.is_empty())?.to_owned();
-        if !KeyId::is_well_formed(&key) {
-            self.bad(column, "is no key id");
+    fn yes_or_no(&mut self, column: &str) -> Option<bool> {
+        self.good(column, |text| match text {
+            "yes" | "true" => Ok(true),
+            "no" | "false" | "" => Ok(false),
+            _ => Err(crate::model::text::invalid("answer", "", "yes or no")),
+        })
+    }
+
+    fn password_id(&mut self, column: &str) -> Option<String> {
+        let password_id = self
+            .field(column)
+            .filter(|password_id| !password_id.is_empty())?
+            .to_owned();
+        if !PasswordId::is_well_formed(&password_id) {
+            self.bad(column, "is no password ID");
             return None;
         }
-        Some(key)
+        Some(password_id)
     }
 
     fn password(
         &mut self,
-        rules: &Rules,
-    ) -> (Option<Secret>, Option<Zeroizing<String>>, Option<Scheme>) {
-        let key = self.key("key_id");
+        hash: &str,
+        rules: &CheckRules,
+    ) -> (
+        Option<TransferPassword>,
+        Option<Zeroizing<String>>,
+        Option<Scheme>,
+    ) {
+        let password_id = self.password_id("password_id");
         let created_at = self.time("password_created_at").filter(|at| *at != 0);
-        let text = match self.field("hash") {
-            None | Some("") => return (None, None, None),
-            Some(text) if rules.format == Format::Maddy => {
+        let generated = self.yes_or_no("generated").unwrap_or(false);
+        let text = match hash {
+            "" => return (None, None, None),
+            text if rules.format == ImportFormat::Maddy => {
                 let Some(text) = maddy(text) else {
                     let reason = "is not as maddy writes it, or of a scheme that is not supported";
                     self.bad("hash", reason);
@@ -164,15 +195,17 @@ impl Fields<'_> {
                 };
                 text
             }
-            Some(text) => text.to_owned(),
+            text => text.to_owned(),
         };
         let text = Zeroizing::new(text);
-        let secret = |hash: String, made_here| Secret {
+        let secret = |hash: String, made_here| TransferPassword {
             hash,
-            key,
+            password_id,
             created_at,
             retires_at: None,
             made_here,
+            new: false,
+            generated,
         };
         let given = match given(&text) {
             Ok(given) => given,
@@ -186,7 +219,7 @@ impl Fields<'_> {
             Given::Plain(_) => Scheme::Plain,
         };
         if !rules.accepted.accepts(scheme) {
-            let reason = "which `set-settings --accept-hash` leaves out";
+            let reason = "which `set-settings --accept-hash` does not allow";
             self.bad("hash", format!("is {}, {reason}", scheme.name()));
             return (None, None, None);
         }
@@ -203,15 +236,16 @@ impl Fields<'_> {
         }
     }
 
-    fn old(&mut self, rules: &Rules) -> Option<Secret> {
-        let key = self.key("old_key_id");
+    fn old(&mut self, rules: &CheckRules) -> Option<TransferPassword> {
+        let password_id = self.password_id("old_password_id");
         let created_at = self.time("old_password_created_at").filter(|at| *at != 0);
         let retires_at = self.time("old_retires_at").filter(|at| *at != 0);
+        let generated = self.yes_or_no("old_generated").unwrap_or(false);
         let text = self.field("old_hash").filter(|text| !text.is_empty())?;
         let hash = match given(text) {
             Ok(Given::Hash(hash)) => hash,
             Ok(Given::Plain(_)) => {
-                self.bad("old_hash", "is a password, and no hash");
+                self.bad("old_hash", "is a password, not a hash");
                 return None;
             }
             Err(reason) => {
@@ -229,14 +263,24 @@ impl Fields<'_> {
             self.bad("old_hash", "is there without a hash");
         }
         if retires_at.is_none() {
-            self.bad("old_retires_at", "is missing");
+            let reason =
+                "is missing: the user's rotation is unfinished in the store that was exported";
+            self.bad("old_retires_at", reason);
         }
-        Some(Secret {
+        if password_id.is_some() && self.field("old_password_id") == self.field("password_id") {
+            self.bad(
+                "old_password_id",
+                "is the same as password_id: each password has an ID of its own",
+            );
+        }
+        Some(TransferPassword {
             hash: hash.as_str().to_owned(),
-            key,
+            password_id,
             created_at,
             retires_at,
             made_here: false,
+            new: false,
+            generated,
         })
     }
 }
@@ -246,11 +290,11 @@ fn senders(text: &str) -> Result<Vec<String>, Error> {
     Ok(all.iter().map(|s| s.as_str().to_owned()).collect())
 }
 
-/// In the order of kinds.
+/// Returns limits in the order of their kinds.
 fn limits(text: &str) -> Result<String, Error> {
     let mut limits = Limits::default();
     for setting in fields::limits(text)? {
-        limits.set(setting.kind, setting.most.value().map(Limit::get));
+        limits.set(setting.kind, setting.most.value().map(LimitValue::get));
     }
     let all: Vec<_> = limits
         .iter()

@@ -1,271 +1,387 @@
-//! What waits, written beside what the store has: in one transaction.
+//! Compares the staged rows with the store: all of them before anything is changed. Then
+//! writes them in batches, between which others can write; each batch compares again.
 
-use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
 
-use super::{Change, ChangeKind, ImportOptions, Imported, Importer, Problem};
+use super::compare::{RowVerdict, compare};
+use super::request::{ImportChange, ImportChangeKind, ImportCounts, ImportFrontend, ImportOptions};
 use crate::app::App;
-use crate::app::users::limit_reached;
+use crate::app::capacity::DomainCapacity;
+use crate::app::pause::let_others;
 use crate::error::{Error, Result};
-use crate::model::name::{DomainName, Username};
-use crate::model::password::{KeyId, Random};
-use crate::model::roster::{Entry, Kept};
-use crate::store::{Arrival, DomainChange, Tx};
+use crate::formats::row::RowProblem;
+use crate::model::name::Username;
+use crate::model::password::{PasswordId, Random};
+use crate::model::time::Time;
+use crate::model::transfer::{StoredUser, TransferPassword, TransferRecord};
+use crate::store::{DomainChange, ImportedUser, Staged, Staging, Store};
 
-/// Rows that are compared together.
+/// How many rows are compared at once.
 const TOGETHER: u32 = 500;
-/// Domains that are known to be there.
-const KNOWN: usize = 4096;
+/// The fewest and the most rows of a batch. The fewest take some round trips to a server,
+/// and a smaller batch would take as many.
+const BATCH_ROWS: [u32; 2] = [250, 2000];
+/// How long a batch should take.
+const BATCH_TIME: Duration = Duration::from_millis(80);
 
-struct Merge<'a> {
-    options: &'a ImportOptions,
-    told: &'a mut dyn Importer,
-    counts: &'a mut Imported,
-    random: Random,
-    domains: HashSet<String>,
-    /// The last name, and its row.
-    last: Option<(Username, i64)>,
+/// A row of the file, and its user in the store.
+struct MatchedRow {
+    id: i64,
+    username: Username,
+    row_number: i64,
+    record: TransferRecord,
+    stored: Option<StoredUser>,
 }
 
-impl App {
-    pub(super) fn merge(
-        &mut self,
-        options: &ImportOptions,
-        told: &mut dyn Importer,
-        counts: &mut Imported,
-    ) -> Result<()> {
-        let random = self.world.random;
-        let mut tx = self.begin()?;
-        let mut merge = Merge {
-            options,
-            told,
-            counts,
-            random,
-            domains: HashSet::new(),
-            last: None,
-        };
-        if options.prune {
-            merge.prune(&mut tx)?;
-        }
-        merge.all(&mut tx)?;
-        let bad = merge.counts.bad;
-        if bad > 0 && !options.skip_bad {
-            return Err(Error::BadRows(bad));
-        }
-        if options.dry_run {
-            return Ok(());
-        }
-        let changed = counts.created + counts.updated + counts.deleted > 0;
-        if changed { tx.commit() } else { Ok(()) }
-    }
+/// Looks up the users of rows together.
+fn match_rows(
+    store: &mut Store,
+    capacity: &mut DomainCapacity,
+    staged: Vec<Staged>,
+) -> Result<Vec<MatchedRow>> {
+    let names: Vec<_> = staged.iter().map(|row| &row.username).collect();
+    let stored = store.stored_users_named(&names)?;
+    let new = staged
+        .iter()
+        .zip(&stored)
+        .filter(|(_, stored)| stored.is_none());
+    let domains: Vec<_> = new.map(|(row, _)| row.username.domain()).collect();
+    capacity.look_up(store, domains.iter())?;
+    let rows = staged.into_iter().zip(stored);
+    rows.map(|(row, stored)| MatchedRow::of(row, stored))
+        .collect()
 }
 
-impl Merge<'_> {
-    fn prune(&mut self, tx: &mut Tx) -> Result<()> {
-        let mut after = String::new();
-        loop {
-            let found = tx.store().not_staged(&after, TOGETHER)?;
-            let Some(last) = found.last() else {
-                return Ok(());
-            };
-            after = last.to_string();
-            for username in &found {
-                self.changes(username, ChangeKind::Delete, &[])?;
-                tx.delete_user(username)?;
-                self.counts.deleted += 1;
-            }
-        }
-    }
-
-    fn all(&mut self, tx: &mut Tx) -> Result<()> {
-        let mut after = (String::new(), i64::MIN);
-        loop {
-            let mut rows = Vec::new();
-            tx.store().staged(
-                (&after.0, after.1),
-                TOGETHER,
-                &mut |username, place, record| {
-                    rows.push((username, place, record));
-                    Ok(())
-                },
-            )?;
-            let (Some((first, ..)), Some((last, place, _))) = (rows.first(), rows.last()) else {
-                return Ok(());
-            };
-            let mut kept: HashMap<String, Kept> = HashMap::new();
-            tx.store()
-                .kept_and_staged(first.as_str(), last.as_str(), &mut |user| {
-                    kept.insert(user.username.to_string(), user);
-                    Ok(())
-                })?;
-            after = (last.to_string(), *place);
-            for (username, row, record) in rows {
-                self.row(tx, username, row, &record, &kept)?;
-            }
-        }
-    }
-
-    fn row(
-        &mut self,
-        tx: &mut Tx,
-        username: Username,
-        row: i64,
-        record: &str,
-        kept: &HashMap<String, Kept>,
-    ) -> Result<()> {
-        let entry: Entry = serde_json::from_str(record)
+impl MatchedRow {
+    fn of(row: Staged, stored: Option<StoredUser>) -> Result<Self> {
+        let record = serde_json::from_str(&row.record)
             .map_err(|e| Error::System(format!("a user cannot be read back: {e}")))?;
-        if let Some((last, first)) = &self.last
-            && *last == username
-        {
-            let reason = format!("is in row {first}, too");
-            return self.bad(row, &username, &entry, &[("username", reason)]);
-        }
-        match kept.get(username.as_str()) {
-            Some(kept) => self.known(tx, &username, row, &entry, kept)?,
-            None => self.unknown(tx, &username, row, &entry)?,
-        }
-        self.last = Some((username, row));
-        Ok(())
-    }
-
-    fn known(
-        &mut self,
-        tx: &mut Tx,
-        username: &Username,
-        row: i64,
-        entry: &Entry,
-        kept: &Kept,
-    ) -> Result<()> {
-        let columns = entry.differences(kept);
-        if columns.is_empty() {
-            self.counts.unchanged += 1;
-            return Ok(());
-        }
-        if !self.options.update {
-            let reason = "is not what the store has: --update sets it";
-            let problems: Vec<_> = columns.iter().map(|c| (*c, reason.to_owned())).collect();
-            return self.bad(row, username, entry, &problems);
-        }
-        self.changes(username, ChangeKind::Update, &columns)?;
-        let arrival = self.arrival(username, entry)?;
-        tx.change_by_arrival(&arrival, kept, &columns)?;
-        self.counts.updated += 1;
-        Ok(())
-    }
-
-    fn unknown(&mut self, tx: &mut Tx, username: &Username, row: i64, entry: &Entry) -> Result<()> {
-        // In a dry run nothing is generated, and would be.
-        let will_have = entry.password.is_some() || self.options.generate && self.options.dry_run;
-        if !will_have {
-            let reason =
-                "is missing, and the user is new: --output-dir makes a new password".to_owned();
-            return self.bad(row, username, entry, &[("hash", reason)]);
-        }
-        let domain = username.domain();
-        if let Err(error) = self.domain(tx, &domain) {
-            let reason = match error {
-                Error::DomainNotFound(_) => {
-                    "has a domain that is not there: --add-domain adds it".into()
-                }
-                Error::UserLimit { limit, .. } => {
-                    format!("has a domain with its limit of {limit} users")
-                }
-                error => return Err(error),
-            };
-            return self.bad(row, username, entry, &[("username", reason)]);
-        }
-        self.changes(username, ChangeKind::Create, &[])?;
-        let arrival = self.arrival(username, entry)?;
-        tx.add_arrival(&arrival)?;
-        self.counts.created += 1;
-        Ok(())
-    }
-
-    fn domain(&mut self, tx: &mut Tx, domain: &DomainName) -> Result<()> {
-        if self.domains.contains(domain.as_str()) {
-            return Ok(());
-        }
-        let found = match tx.store().domain(domain)? {
-            Some(found) => found,
-            None if self.options.add_domain => {
-                tx.add_domain(domain, &DomainChange::default())?;
-                return self.domain(tx, domain);
-            }
-            None => return Err(Error::DomainNotFound(domain.to_string())),
-        };
-        if found.max_users.is_some() {
-            return limit_reached(tx.store(), &found);
-        }
-        if self.domains.len() >= KNOWN {
-            self.domains.clear();
-        }
-        self.domains.insert(domain.to_string());
-        Ok(())
-    }
-
-    fn arrival<'b>(&self, username: &'b Username, entry: &'b Entry) -> Result<Arrival<'b>> {
-        let key = |secret: Option<&crate::model::roster::Secret>| match secret
-            .and_then(|secret| secret.key.clone())
-        {
-            Some(key) => Ok(KeyId::stored(key)),
-            None => KeyId::random(self.random),
-        };
-        let first = key(entry.password.as_ref())?;
-        // Few have a second one, and random numbers take time.
-        let second = match &entry.old {
-            Some(old) => key(Some(old))?,
-            None => first.clone(),
-        };
-        Ok(Arrival {
-            username,
-            entry,
-            keys: [first, second],
-            from: self.options.format.name(),
+        Ok(Self {
+            id: row.id,
+            username: row.username,
+            row_number: row.place,
+            record,
+            stored,
         })
     }
+}
 
-    fn changes(
-        &mut self,
-        username: &Username,
-        kind: ChangeKind,
-        columns: &[&'static str],
-    ) -> Result<()> {
+/// Checks all rows, and counts the changes.
+pub struct Review<'a> {
+    pub options: &'a ImportOptions,
+    pub staging: &'a Staging,
+    pub frontend: &'a mut dyn ImportFrontend,
+    pub counts: &'a mut ImportCounts,
+    pub now: Time,
+}
+
+impl Review<'_> {
+    /// Reports all bad rows, and keeps the rows to write staged. `capacity` has the domains
+    /// as they will be.
+    pub fn all(&mut self, store: &mut Store, mut capacity: DomainCapacity) -> Result<()> {
+        let mut after = (String::new(), 0);
+        let mut last: Option<(Username, i64)> = None;
+        loop {
+            let staged = self.staging.next((&after.0, after.1), TOGETHER)?;
+            let Some(end) = staged.last() else {
+                return Ok(());
+            };
+            after = (end.username.to_string(), end.id);
+            for row in match_rows(store, &mut capacity, staged)? {
+                let verdict = match &last {
+                    Some((name, first)) if *name == row.username => {
+                        RowVerdict::bad("username", format!("is in row {first}, too"))
+                    }
+                    _ => compare(
+                        &row.username,
+                        &row.record,
+                        row.stored.as_ref(),
+                        &mut capacity,
+                        self.options,
+                    )?,
+                };
+                self.count(&row, verdict)?;
+                if last.as_ref().is_none_or(|(name, _)| *name != row.username) {
+                    last = Some((row.username, row.row_number));
+                }
+            }
+            capacity.forget_unlimited();
+        }
+    }
+
+    fn count(&mut self, row: &MatchedRow, verdict: RowVerdict) -> Result<()> {
+        let (kind, columns) = match verdict {
+            RowVerdict::Create { .. } => (ImportChangeKind::Create, Vec::new()),
+            RowVerdict::Update(columns) => (ImportChangeKind::Update, columns),
+            RowVerdict::Unchanged => {
+                self.counts.unchanged += 1;
+                return self.staging.leave_out(row.id);
+            }
+            RowVerdict::Bad(problems) => {
+                self.counts.bad += 1;
+                report(self.frontend, row, &problems)?;
+                return self.staging.leave_out(row.id);
+            }
+        };
+        self.counts.add(kind, &row.record, &columns, self.now);
         if !self.options.dry_run {
             return Ok(());
         }
-        self.told.change(&Change {
-            username,
+        self.frontend.change(&ImportChange {
+            username: &row.username,
             kind,
-            columns,
+            columns: &columns,
         })
-    }
-
-    fn bad(
-        &mut self,
-        row: i64,
-        username: &Username,
-        entry: &Entry,
-        problems: &[(&str, String)],
-    ) -> Result<()> {
-        self.counts.bad += 1;
-        let text = aside(username, entry);
-        for (column, reason) in problems {
-            self.told
-                .problem(&Problem::new(row, column, reason.clone()), &text)?;
-        }
-        Ok(())
     }
 }
 
-/// As `--from json` takes it.
-fn aside(username: &Username, entry: &Entry) -> String {
+/// Writes the staged rows.
+pub struct Merge<'a> {
+    pub options: &'a ImportOptions,
+    pub staging: &'a Staging,
+    pub frontend: &'a mut dyn ImportFrontend,
+    pub counts: &'a mut ImportCounts,
+    pub random: Random,
+    /// How many rows there are to write.
+    pub all: u64,
+    /// How many of them are written.
+    pub done: u64,
+    /// When the last batch began.
+    pub began: Option<Instant>,
+}
+
+impl Merge<'_> {
+    /// Deletes users that are not in the file first: new ones may need their places.
+    pub fn all(mut self, app: &mut App) -> Result<()> {
+        let outcome = self.delete(app).and_then(|()| self.merge(app));
+        match outcome {
+            Err(cause) if self.done > 0 => Err(Error::PartlyDone {
+                what: "imported",
+                done: self.done,
+                left: self.all.saturating_sub(self.done),
+                cause: Box::new(cause),
+            }),
+            outcome => outcome,
+        }
+    }
+
+    fn delete(&mut self, app: &mut App) -> Result<()> {
+        let (mut after, mut most) = (String::new(), BATCH_ROWS[0]);
+        loop {
+            let to_delete = self.staging.next_leaving(&after, most)?;
+            let Some((last, _)) = to_delete.last() else {
+                return Ok(());
+            };
+            after = last.to_string();
+            self.go_on()?;
+            let began = self.begin();
+            let deleted = app.delete_users(&to_delete)?;
+            self.counts.deleted += deleted;
+            self.done += to_delete.len() as u64;
+            most = paced(most, began);
+        }
+    }
+
+    fn merge(&mut self, app: &mut App) -> Result<()> {
+        let (mut after, mut most) = ((String::new(), 0), BATCH_ROWS[0]);
+        // How many rows to write singly, because the store refuses one of them.
+        let mut singly = 0;
+        loop {
+            let limit = if singly > 0 { 1 } else { most };
+            let staged = self.staging.next((&after.0, after.1), limit)?;
+            let Some(last) = staged.last() else {
+                return Ok(());
+            };
+            let end = (last.username.to_string(), last.id);
+            self.go_on()?;
+            let (began, rows) = (self.begin(), staged.len() as u64);
+            match self.merge_batch(app, staged) {
+                Ok(written) => {
+                    self.counts.created += written.created;
+                    self.counts.updated += written.updated;
+                    self.counts.unchanged += written.unchanged;
+                    self.counts.expired += written.expired;
+                    self.done += rows;
+                }
+                Err(Error::StoreRefused { .. }) if rows > 1 => {
+                    singly = rows;
+                    continue;
+                }
+                Err(Error::StoreRefused { reason, .. }) => self.refused(&after, &reason)?,
+                Err(error) => return Err(error),
+            }
+            after = end;
+            if singly == 0 {
+                most = paced(most, began);
+            }
+            singly = singly.saturating_sub(1);
+        }
+    }
+
+    /// Reports that the store refused the next row.
+    fn refused(&mut self, after: &(String, i64), reason: &str) -> Result<()> {
+        let verdict = format!("is refused by the store: {reason}");
+        for row in self.staging.next((&after.0, after.1), 1)? {
+            let row = MatchedRow::of(row, None)?;
+            report(self.frontend, &row, &[("username", verdict.clone())])?;
+        }
+        self.counts.bad += 1;
+        if self.options.skip_bad {
+            return Ok(());
+        }
+        Err(Error::BadRows {
+            rows: 1,
+            can_skip: true,
+        })
+    }
+
+    /// Lets others write before the next batch.
+    fn begin(&mut self) -> Instant {
+        if let Some(began) = self.began {
+            let_others(began);
+        }
+        *self.began.insert(Instant::now())
+    }
+
+    fn go_on(&self) -> Result<()> {
+        if self.frontend.is_stopped() {
+            return Err(Error::Interrupted);
+        }
+        Ok(())
+    }
+
+    /// Writes a batch. Changes by others may have made a row bad since it was checked.
+    fn merge_batch(&mut self, app: &mut App, staged: Vec<Staged>) -> Result<ImportCounts> {
+        let now = app.now();
+        let mut tx = app.begin()?;
+        let (mut capacity, mut written, mut bad) =
+            (DomainCapacity::default(), ImportCounts::default(), 0);
+        for row in match_rows(tx.store(), &mut capacity, staged)? {
+            let stored = row.stored.as_ref();
+            let verdict = compare(
+                &row.username,
+                &row.record,
+                stored,
+                &mut capacity,
+                self.options,
+            )?;
+            match (verdict, stored) {
+                (RowVerdict::Create { new_domain }, _) => {
+                    let domain = row.username.domain();
+                    if new_domain {
+                        tx.add_domain(&domain, &DomainChange::default())?;
+                    }
+                    tx.add_imported(&self.imported(&row)?)?;
+                    written.add(ImportChangeKind::Create, &row.record, &[], now);
+                }
+                (RowVerdict::Update(columns), Some(stored)) => {
+                    tx.change_imported(&self.imported(&row)?, stored, &columns)?;
+                    written.add(ImportChangeKind::Update, &row.record, &columns, now);
+                }
+                (RowVerdict::Unchanged | RowVerdict::Update(_), _) => written.unchanged += 1,
+                (RowVerdict::Bad(problems), _) => {
+                    bad += 1;
+                    report(self.frontend, &row, &problems)?;
+                }
+            }
+        }
+        self.counts.bad += bad;
+        if bad > 0 && !self.options.skip_bad {
+            return Err(Error::BadRows {
+                rows: bad,
+                can_skip: true,
+            });
+        }
+        if written.created + written.updated > 0 {
+            tx.commit()?;
+        }
+        Ok(written)
+    }
+
+    fn imported<'b>(&self, row: &'b MatchedRow) -> Result<ImportedUser<'b>> {
+        let password_id = |secret: Option<&TransferPassword>| match secret
+            .and_then(|secret| secret.password_id.clone())
+        {
+            Some(password_id) => Ok(PasswordId::stored(password_id)),
+            None => PasswordId::random(self.random),
+        };
+        let record = &row.record;
+        let first = password_id(record.password.as_ref())?;
+        // Few users have a second password, and random numbers take time.
+        let second = match &record.old {
+            Some(old) => password_id(Some(old))?,
+            None => first.clone(),
+        };
+        Ok(ImportedUser {
+            username: &row.username,
+            record,
+            password_ids: [first, second],
+            from: self.options.format.name(),
+        })
+    }
+}
+
+/// Returns how many rows the next batch has.
+fn paced(rows: u32, began: Instant) -> u32 {
+    let took = began.elapsed();
+    let next = match took {
+        took if took > BATCH_TIME => rows / 2,
+        took if took < BATCH_TIME / 2 => rows * 2,
+        _ => rows,
+    };
+    next.clamp(BATCH_ROWS[0], BATCH_ROWS[1])
+}
+
+fn report(
+    frontend: &mut dyn ImportFrontend,
+    row: &MatchedRow,
+    problems: &[(&str, String)],
+) -> Result<()> {
+    let text = row_text(&row.username, &row.record);
+    for (column, reason) in problems {
+        frontend.problem(
+            &RowProblem::new(row.row_number, column, reason.clone()),
+            &text,
+        )?;
+    }
+    Ok(())
+}
+
+impl ImportCounts {
+    fn add(
+        &mut self,
+        kind: ImportChangeKind,
+        record: &TransferRecord,
+        columns: &[&str],
+        now: Time,
+    ) {
+        // An expiry in the past is no error here: our own export has expired users, and a
+        // user that expired in another system must stop here too.
+        let at = record.expires_at.filter(|at| *at != 0);
+        let expired = at.is_some_and(|at| at <= now.epoch());
+        match kind {
+            ImportChangeKind::Create => {
+                self.created += 1;
+                self.expired += u64::from(expired);
+            }
+            ImportChangeKind::Update => {
+                self.updated += 1;
+                self.expired += u64::from(expired && columns.contains(&"expires_at"));
+            }
+            ImportChangeKind::Delete => self.deleted += 1,
+        }
+    }
+}
+
+/// Returns the row as `--from json` reads it.
+fn row_text(username: &Username, record: &TransferRecord) -> String {
     let mut object = serde_json::Map::new();
     object.insert("username".into(), username.as_str().into());
-    let label = entry.label.as_ref().filter(|label| !label.is_empty());
+    let label = record.label.as_ref().filter(|label| !label.is_empty());
     if let Some(label) = label {
         object.insert("label".into(), label.as_str().into());
     }
-    if let Some(secret) = &entry.password {
+    if let Some(secret) = &record.password {
         object.insert("hash".into(), secret.hash.as_str().into());
     }
     serde_json::Value::Object(object).to_string()

@@ -1,333 +1,183 @@
-//! Taking in the users of another system. All rows are read and checked before
-//! the store is locked, and wait beside it; then all are written in one
-//! transaction, or none.
+//! Imports the users of another system. All rows are read, staged, checked and compared
+//! with the store before it is changed; then they are written in batches. If a run ends
+//! early, the next one finds its rows unchanged.
 
 mod check;
-pub(super) mod csv;
-pub(super) mod fields;
-pub(super) mod format;
-pub(super) mod json;
-mod lines;
+mod compare;
 mod merge;
-mod sasldb;
-mod sql;
-mod sql_origin;
-mod sql_tokens;
-mod sql_values;
+mod prune;
+mod request;
+mod stage;
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
-use std::num::NonZero;
-use std::thread;
 
+use self::check::OF_IMPORT;
+use self::merge::{Merge, Review};
+use self::prune::PruneSet;
+use self::stage::Stager;
 use super::App;
+use super::capacity::DomainCapacity;
 use crate::error::{Error, Result};
-use crate::model::hash::{Accepted, Cost, Hash, Hasher};
-use crate::model::name::{DomainName, Username};
-use crate::model::password::{Form, KeyId, Password, Random};
-use crate::model::roster::Secret;
+use crate::model::name::Username;
 use crate::model::time::Time;
-use check::{Checked, Rules, check};
+use crate::store::Staging;
 
-use format::Read1;
-pub use format::{Format, Problem};
+pub use self::request::{
+    ImportChange, ImportChangeKind, ImportCounts, ImportFrontend, ImportOptions,
+};
+pub use crate::formats::format::ImportFormat;
+pub use crate::formats::row::RowProblem;
 
-#[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "flags")]
-pub struct ImportOptions {
-    pub format: Format,
-    /// Of names that have none.
-    pub domain: Option<DomainName>,
-    pub add_domain: bool,
-    pub update: bool,
-    /// Users that are not in the file are deleted.
-    pub prune: bool,
-    pub dry_run: bool,
-    /// Bad rows are told of, and the others taken.
-    pub skip_bad: bool,
-    /// Users without a password get one.
-    pub generate: bool,
-}
-
-/// What becomes of a user.
-#[derive(Debug)]
-pub struct Change<'a> {
-    pub username: &'a Username,
-    pub kind: ChangeKind,
-    /// In which columns.
-    pub columns: &'a [&'static str],
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChangeKind {
-    Create,
-    Update,
-    Delete,
-}
-
-/// Who is told of it.
-pub trait Importer {
-    /// The row stands beside it as far as it is known.
-    fn problem(&mut self, problem: &Problem, text: &str) -> Result<()>;
-    /// Of a dry run.
-    fn change(&mut self, change: &Change) -> Result<()>;
-    /// Before so many users are deleted.
-    fn confirm(&mut self, deleted: u64) -> Result<()>;
-    /// Takes a generated password to its place.
-    fn deliver(&mut self, username: &Username, key: &KeyId, password: &Password) -> Result<()>;
-    /// All of them have to outlast a power cut, before their users are there.
-    fn delivered(&mut self) -> Result<()>;
-}
-
-#[derive(Debug, Default)]
-pub struct Imported {
-    pub created: u64,
-    pub updated: u64,
-    pub unchanged: u64,
-    pub deleted: u64,
-    /// Rows, each of which may have several problems.
-    pub bad: u64,
-    /// Passwords that were not hashed in the file.
-    pub plain: u64,
-    pub generated: u64,
-    /// Of the rows that are good.
-    pub schemes: BTreeMap<&'static str, u64>,
-}
-
-/// Rows that are looked at together: so many hash at once.
-const TOGETHER: usize = 256;
+/// After this many new users, statements may need new plans.
+const MUCH: u64 = 10_000;
 
 impl App {
+    /// Imports a file, or reports what would change in a dry run. Fails before any change
+    /// if a row is bad, unless bad rows are skipped.
     pub fn import(
         &mut self,
         input: &mut dyn BufRead,
         options: &ImportOptions,
-        told: &mut dyn Importer,
-    ) -> Result<Imported> {
+        frontend: &mut dyn ImportFrontend,
+    ) -> Result<ImportCounts> {
         let now = self.now().plausible()?;
         let settings = self.store.settings()?;
-        self.store.begin_staging()?;
-        let mut staging = Staging {
+        let staging = Staging::open()?;
+        let mut stager = Stager {
             app: self,
             options,
-            told,
+            frontend,
+            staging: &staging,
             accepted: settings.accept_hash,
             cost: settings.argon2,
             now,
             waiting: Vec::new(),
             empty: true,
-            counts: Imported::default(),
+            counts: ImportCounts::default(),
         };
-        options.format.read(input, &mut |read| staging.take(read))?;
-        staging.flush()?;
-        if options.prune && staging.empty {
+        options
+            .format
+            .read(OF_IMPORT, input, &mut |row| stager.take(row))?;
+        stager.flush()?;
+        if options.prune && stager.empty {
             return Err(Error::Usage(
-                "the file has no user, and --prune would delete all that are there: if they are to go, `smtpcred domain remove DOMAIN --with-users` says so".into(),
+                "the file has no users, so --prune would delete all users; to delete the users of a domain, run: smtpcred domain remove DOMAIN --with-users".into(),
             ));
         }
-        let mut counts = staging.counts;
-        self.store.end_staging()?;
-        if options.prune && !options.dry_run && counts.bad == 0 {
-            let deleted = self.not_in_file()?;
-            if deleted > 0 {
-                told.confirm(deleted)?;
-            }
+        let mut counts = stager.counts;
+        staging.sort()?;
+        self.compare(&staging, options, frontend, &mut counts)?;
+        if counts.bad > 0 && !options.skip_bad {
+            return Err(Error::BadRows {
+                rows: counts.bad,
+                can_skip: true,
+            });
         }
-        told.delivered()?;
-        self.merge(options, told, &mut counts)?;
+        if options.dry_run {
+            return Ok(counts);
+        }
+        let mut all = counts.created + counts.updated;
+        if options.prune {
+            all += self.confirm_prune(&staging, frontend)?;
+        }
+        frontend.delivered()?;
+        (counts.created, counts.updated, counts.expired) = (0, 0, 0);
+        let merge = Merge {
+            options,
+            staging: &staging,
+            frontend,
+            counts: &mut counts,
+            random: self.world.random,
+            all,
+            done: 0,
+            began: None,
+        };
+        merge.all(self)?;
+        if all >= MUCH {
+            // If it fails, `store maintain` does it later.
+            let _ = self.store.analyze();
+        }
         Ok(counts)
     }
 
-    fn not_in_file(&mut self) -> Result<u64> {
-        let (mut count, mut after) = (0, String::new());
+    /// Compares the rows with the store.
+    fn compare(
+        &mut self,
+        staging: &Staging,
+        options: &ImportOptions,
+        frontend: &mut dyn ImportFrontend,
+        counts: &mut ImportCounts,
+    ) -> Result<()> {
+        let now = self.now();
+        let mut to_delete = BTreeMap::new();
+        if options.prune {
+            self.not_in_file(staging, &mut |username, _| {
+                *to_delete.entry(username.domain()).or_default() += 1;
+                if !options.dry_run {
+                    return Ok(());
+                }
+                counts.deleted += 1;
+                frontend.change(&ImportChange {
+                    username,
+                    kind: ImportChangeKind::Delete,
+                    columns: &[],
+                })
+            })?;
+        }
+        let mut review = Review {
+            options,
+            staging,
+            frontend,
+            counts,
+            now,
+        };
+        review.all(&mut self.store, DomainCapacity::without(to_delete))
+    }
+
+    fn not_in_file(
+        &mut self,
+        staging: &Staging,
+        each: &mut dyn FnMut(&Username, Time) -> Result<()>,
+    ) -> Result<()> {
+        let mut after = String::new();
         loop {
-            let found = self.store.not_staged(&after, 1000)?;
-            let Some(last) = found.last() else {
-                return Ok(count);
+            let found = self.store.created_after(&after, 1000)?;
+            let Some((last, _)) = found.last() else {
+                return Ok(());
             };
             after = last.to_string();
-            count += found.len() as u64;
-        }
-    }
-}
-
-struct Staging<'a> {
-    app: &'a mut App,
-    options: &'a ImportOptions,
-    told: &'a mut dyn Importer,
-    accepted: Accepted,
-    cost: Cost,
-    now: Time,
-    waiting: Vec<Checked>,
-    /// No row was read, good or bad.
-    empty: bool,
-    counts: Imported,
-}
-
-/// What is to be hashed for one of those that wait.
-struct Task<'a> {
-    at: usize,
-    password: &'a [u8],
-    /// What the user has already: the same password stays as it is.
-    has: Vec<Hash>,
-}
-
-impl Staging<'_> {
-    fn take(&mut self, read: Read1) -> Result<()> {
-        self.empty = false;
-        match read {
-            Read1::Bad(problem, text) => {
-                self.counts.bad += 1;
-                self.told.problem(&problem, &text)
-            }
-            Read1::Row(raw) => {
-                let rules = Rules {
-                    format: self.options.format,
-                    domain: self.options.domain.as_ref(),
-                    accepted: &self.accepted,
-                    now: self.now,
-                };
-                match check(&raw, &rules) {
-                    Ok(checked) => {
-                        self.waiting.push(checked);
-                        if self.waiting.len() >= TOGETHER {
-                            self.flush()
-                        } else {
-                            Ok(())
-                        }
-                    }
-                    Err(problems) => {
-                        self.counts.bad += 1;
-                        for problem in problems {
-                            self.told.problem(&problem, &raw.text)?;
-                        }
-                        Ok(())
-                    }
+            for (username, created_at) in &found {
+                if !staging.has(username)? {
+                    each(username, *created_at)?;
                 }
             }
         }
     }
 
-    fn flush(&mut self) -> Result<()> {
-        let mut waiting = std::mem::take(&mut self.waiting);
-        self.generate(&mut waiting)?;
-        if waiting.iter().any(|checked| checked.plain.is_some()) {
-            self.hash(&mut waiting)?;
-        }
-        for checked in waiting {
-            if let Some(scheme) = checked.scheme {
-                *self.counts.schemes.entry(scheme.name()).or_default() += 1;
-            }
-            let record = serde_json::to_string(&checked.entry)
-                .map_err(|e| Error::System(format!("a user cannot be written: {e}")))?;
-            self.app
-                .store
-                .stage(&checked.username, checked.row, &record)?;
-        }
-        Ok(())
-    }
-
-    /// A password for those who have none and are not there yet.
-    fn generate(&mut self, waiting: &mut [Checked]) -> Result<()> {
-        if !self.options.generate || self.options.dry_run {
-            return Ok(());
-        }
-        let random = self.app.world.random;
-        for checked in waiting {
-            if checked.entry.password.is_some() || self.app.store.user(&checked.username)?.is_some()
-            {
-                continue;
-            }
-            let password = Password::generate(Form::Full, random)?;
-            let hash = self
-                .app
-                .hasher
-                .hash(password.expose().as_bytes(), self.cost, random)?;
-            let key = password.key_id(random)?;
-            checked.entry.password = Some(Secret {
-                key: Some(key.as_str().to_owned()),
-                ..Secret::made(&hash)
-            });
-            self.told.deliver(&checked.username, &key, &password)?;
-            self.counts.generated += 1;
-        }
-        Ok(())
-    }
-
-    /// On all processors.
-    fn hash(&mut self, waiting: &mut [Checked]) -> Result<()> {
-        let mut tasks = Vec::new();
-        for (at, checked) in waiting.iter().enumerate() {
-            let Some(plain) = &checked.plain else {
-                continue;
-            };
-            self.counts.plain += 1;
-            let stored = self.app.store.hashes(&checked.username)?;
-            tasks.push(Task {
-                at,
-                password: plain.as_bytes(),
-                has: stored
-                    .iter()
-                    .filter_map(|stored| Hash::stored(&stored.hash))
-                    .collect(),
-            });
-        }
-        let threads = thread::available_parallelism().map_or(1, NonZero::get);
-        let share = tasks.len().div_ceil(threads).max(1);
-        let (cost, random) = (self.cost, self.app.world.random);
-        let made = thread::scope(|scope| {
-            let workers: Vec<_> = tasks
-                .chunks(share)
-                .map(|tasks| scope.spawn(move || hash_all(tasks, cost, random)))
-                .collect();
-            let mut made = Vec::new();
-            for worker in workers {
-                let done = worker
-                    .join()
-                    .map_err(|_| Error::System("a thread died".into()))?;
-                made.extend(done?);
-            }
-            Ok::<_, Error>(made)
+    /// Stages the users to delete, so that no others are. Returns how many.
+    fn confirm_prune(
+        &mut self,
+        staging: &Staging,
+        frontend: &mut dyn ImportFrontend,
+    ) -> Result<u64> {
+        let mut seen = PruneSet::default();
+        self.not_in_file(staging, &mut |username, created_at| {
+            seen.add(username, created_at);
+            Ok(())
         })?;
-        drop(tasks);
-        for (at, hash) in made {
-            if let Some(secret) = &mut waiting[at].entry.password {
-                secret.hash = hash;
-            }
+        if seen.count() == 0 {
+            return Ok(0);
         }
-        Ok(())
-    }
-}
-
-fn hash_all(tasks: &[Task], cost: Cost, random: Random) -> Result<Vec<(usize, String)>> {
-    let mut hasher = Hasher::default();
-    let mut made = Vec::with_capacity(tasks.len());
-    for task in tasks {
-        let mut same = None;
-        for hash in &task.has {
-            if hasher.verify(task.password, hash)? {
-                same = Some(hash.as_str().to_owned());
-                break;
-            }
+        let asked = frontend.confirm(seen.count())?;
+        let mut to_delete = PruneSet::default();
+        self.not_in_file(staging, &mut |username, created_at| {
+            to_delete.add(username, created_at);
+            staging.add_leaving(username, created_at)
+        })?;
+        if asked {
+            to_delete.is_as_seen(&seen)?;
         }
-        let hash = match same {
-            Some(same) => same,
-            None => hasher
-                .hash(task.password, cost, random)?
-                .as_str()
-                .to_owned(),
-        };
-        made.push((task.at, hash));
-    }
-    Ok(made)
-}
-
-impl ChangeKind {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Delete => "delete",
-        }
+        Ok(to_delete.count())
     }
 }

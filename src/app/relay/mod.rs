@@ -1,168 +1,112 @@
-//! What a running relay asks: may this one sign in, may it send? The answers
-//! come from memory as long as the store did not change, and never outlive
-//! what the store says (promise 3).
+//! Answers what mail servers ask a running relay: may this client sign in, may it send? The
+//! answers come from memory as long as the store has not changed, and never outlive it
+//! (promise 3).
 //!
 //! One thread asks ([`Relay`]), with a connection to the store that only
-//! reads and never waits; another writes ([`keeper::Keeper`]).
+//! reads and never waits; another writes ([`writer::StoreWriter`]).
 
-mod ahead;
-mod books;
-mod found;
-pub mod keeper;
-mod known;
-mod messages;
-mod opening;
-mod recent;
-mod sending;
+mod loggable_names;
+mod login;
+mod pending_writes;
+mod policy;
+mod reconnect;
+mod sessions;
 mod sign_in;
-mod throttle;
+mod store_reader;
+#[cfg(test)]
+pub(crate) mod testing;
+mod two_generation_cache;
+pub mod writer;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-pub use found::{Found, Returned, address_name};
-pub use keeper::{Renewed, Reservation, Reserved};
-pub use sending::{Envelope, Refusal, Ruling, Stage};
-pub use sign_in::{Accepted, Attempt, Digest, Job, Next, Outcome, Upgrade};
-pub use throttle::Ticket;
+pub use pending_writes::{PendingWrites, Release, address_name};
+pub use policy::charge::Charge;
+pub use policy::decide::Decision;
+pub use policy::envelope::{Envelope, PolicyStage, Requester};
+pub use policy::refusal::Refusal;
+pub use policy::reservation::{RenewedLease, Reservation, ReservationKind, ReservationOutcome};
+pub use reconnect::Opener;
+pub use sign_in::{
+    Accepted, Attempt, Digest, HashJob, HashOutcome, LATEST, SignInDecision, Ticket, Upgrade,
+};
 
 use super::World;
-use crate::error::{Error, Place, Result};
+use crate::error::Result;
+use crate::model::cache_status::CacheStatus;
 use crate::model::settings::Settings;
+use crate::model::size::MemorySize;
 use crate::store::Store;
-use known::SignIns;
-use messages::Sending;
-use opening::{Opening, lost};
+use policy::PolicyState;
+use sessions::Sessions;
+use sign_in::{HashQueue, SignInCache};
+use store_reader::StoreReader;
+use two_generation_cache::TwoGenerationCache;
 
-/// Opens the store, again where it was lost, waiting so long for others that
-/// have it locked.
-pub type Opener = Box<dyn Fn(Duration) -> Result<Store> + Send>;
-
+/// What one thread asks about sign-ins and messages.
 pub struct Relay {
-    opening: Opening,
-    store: Option<Store>,
+    reader: StoreReader,
     world: World,
-    /// Of the store, as it was last seen.
-    version: Option<i64>,
-    /// It is there, and cannot be looked at: somebody has it locked.
-    locked: Option<Place>,
-    /// Grows whenever anything in the store may have changed. What is kept of
-    /// the store is true in the epoch it was read in.
-    epoch: u64,
-    settings: Option<(u64, Settings)>,
-    /// The store is not asked any more after that in this turn: whoever comes next
-    /// would be answered too late.
-    until: Instant,
-    sign_ins: SignIns,
-    sending: Sending,
-    /// What there is to write down.
-    pub found: Found,
+    sign_ins: SignInCache,
+    hash_queue: HashQueue,
+    policy: PolicyState,
+    sessions: Sessions,
+    /// Which domains that strangers named exist in the store, and the generation in which
+    /// this was read.
+    domains: TwoGenerationCache<Box<str>, (u64, bool)>,
+    /// What is still to be written to the store.
+    pub pending: PendingWrites,
 }
 
-/// So long a turn may wait for a store in all. Mail servers give up after 10 s, and
-/// may have come in the middle of the turn before.
-const TURN: Duration = Duration::from_secs(2);
+/// How many domains that strangers named are remembered.
+const DOMAINS: usize = 2000;
 
 impl Relay {
-    pub fn new(open: Opener, world: World) -> Result<Self> {
+    /// Returns a relay that opens the store when it is first asked. `workers` is the number
+    /// of hashing threads, `remember` the memory for right passwords. Fails without random
+    /// numbers.
+    pub fn new(open: Opener, world: World, workers: usize, remember: MemorySize) -> Result<Self> {
         let mut secret = [0; 32];
         (world.random)(&mut secret)?;
         Ok(Self {
-            opening: Opening::new(open),
-            store: None,
+            reader: StoreReader::new(open),
             world,
-            version: None,
-            locked: None,
-            epoch: 0,
-            settings: None,
-            until: Instant::now() + TURN,
-            sign_ins: SignIns::new(secret),
-            sending: Sending::new(),
-            found: Found::default(),
+            sign_ins: SignInCache::new(secret, remember),
+            hash_queue: HashQueue::new(workers),
+            policy: PolicyState::new(),
+            sessions: Sessions::new(),
+            domains: TwoGenerationCache::new(DOMAINS),
+            pending: PendingWrites::default(),
         })
     }
 
-    /// Finds out whether the store changed. Once for each batch of requests,
-    /// after they were read: what was committed before somebody asked is seen.
+    /// Checks whether the store has changed: once for each batch of requests, after they
+    /// were read, so that everything committed before a request is seen.
     pub fn refresh(&mut self, now: Instant) -> Result<()> {
-        self.until = now + TURN;
-        let version = match &mut self.store {
-            Some(store) => store.version(),
-            None => self.reopen(),
-        };
-        self.locked = None;
-        let version = match version {
-            Ok(version) => version,
-            Err(Error::StoreBusy(store)) => {
-                self.version = None;
-                self.locked = Some(store.clone());
-                return Err(Error::StoreBusy(store));
-            }
-            Err(error) if self.store.is_none() => return Err(error),
-            Err(error) => {
-                self.store = None;
-                match self.reopen() {
-                    // What was wrong before says more.
-                    Err(Error::System(_)) => return Err(error),
-                    reopened => reopened?,
-                }
-            }
-        };
-        if self.version != Some(version) {
-            self.version = Some(version);
-            self.epoch += 1;
-        }
-        Ok(())
+        self.reader.refresh(now)
     }
 
-    fn reopen(&mut self) -> Result<i64> {
-        self.version = None;
-        let mut store = self.opening.store().ok_or_else(lost)??;
-        let version = store.version()?;
-        self.store = Some(store);
-        Ok(version)
-    }
-
-    /// What is in memory is as good as the store, or an error.
-    fn fresh(&self) -> Result<()> {
-        match (&self.locked, &self.store) {
-            (Some(store), _) => Err(Error::StoreBusy(store.clone())),
-            (None, None) => Err(lost()),
-            (None, Some(_)) => Ok(()),
-        }
-    }
-
-    /// Forgets all that was read.
+    /// Reopens the store and reads its settings again. Until that is done, it is used as it
+    /// is.
     pub fn reload(&mut self) {
-        self.store = None;
-        self.opening.forget_failure();
-        self.version = None;
+        self.reader.reload();
     }
 
-    /// Whether there is something to write down, or to hand back.
-    pub fn has_news(&self) -> bool {
-        !self.found.is_empty() || self.sending.is_ahead()
+    /// Returns how many right passwords are remembered, and how much memory they take.
+    pub fn remembering(&self) -> CacheStatus {
+        self.sign_ins.right.state()
+    }
+
+    /// Returns whether there is something to write, or a lease to release.
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty() || self.policy.has_leases()
     }
 
     fn store(&mut self) -> Result<&mut Store> {
-        if Instant::now() > self.until {
-            return Err(Error::System("the store is too slow".into()));
-        }
-        self.store.as_mut().ok_or_else(lost)
+        self.reader.store()
     }
 
     fn settings(&mut self) -> Result<&Settings> {
-        let epoch = self.epoch;
-        if self
-            .settings
-            .as_ref()
-            .is_none_or(|(read, _)| *read != epoch)
-        {
-            let settings = self.store()?.settings()?;
-            self.settings = Some((epoch, settings));
-        }
-        match &self.settings {
-            Some((_, settings)) => Ok(settings),
-            None => Err(Error::System("the settings are lost".into())),
-        }
+        self.reader.settings()
     }
 }

@@ -1,156 +1,193 @@
-//! Rotation without an outage (promise 6): the new password works beside the old
-//! one before anybody is told of it, and the old one retires only once the new
-//! one has arrived. Where that cannot be known, both stay.
+//! Rotation without an outage (promise 6): the new password is live before anyone
+//! learns it, and the old one retires only after the new one has arrived. While that is
+//! unknown, both stay live.
+//!
+//! A run plans ([`plan`]), decides about unfinished rotations of earlier runs
+//! ([`resume`]), then makes and delivers new passwords ([`workers`]), records each event
+//! ([`record`]) and decides what follows ([`step`]).
 
-mod places;
 mod plan;
+mod record;
+mod report;
+mod resume;
 mod run;
-mod take_up;
+mod step;
+mod targets;
 pub(super) mod workers;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use zeroize::Zeroizing;
 
 use super::credential::Credential;
+use super::pause::let_others;
 use super::{App, need_user};
 use crate::error::{Error, Result};
-use crate::model::delivery::Delivery;
+use crate::model::delivery::Destination;
 use crate::model::duration::Duration;
 use crate::model::name::Username;
-use crate::model::password::KeyId;
+use crate::model::password::PasswordId;
 use crate::model::rotation::Retire;
+use crate::model::time::Time;
 use crate::model::user::User;
+use crate::store::Tx;
 
-pub use places::Places;
-pub use plan::{Planned, Selection};
-pub use run::{Outcome, Run, Summary, Watcher};
+pub use plan::{PlannedRotation, Selection};
+pub use report::{RotationOutcome, RotationReporter, RotationRun, RotationSummary};
+pub use targets::DeliveryTargets;
 
-/// How a run goes about it.
+/// How a run rotates.
 #[derive(Clone, Debug)]
-pub struct Options {
-    /// Of this run: before what the store says.
-    pub delivery: Delivery,
+pub struct RotationOptions {
+    /// Where new passwords go; if empty, what the store says.
+    pub destination: Destination,
+    /// When the old passwords retire.
     pub retire: Retire,
-    /// Deliveries at the same time.
+    /// How many deliveries run at the same time.
     pub jobs: usize,
-    /// An older password that would retire later stops first; an unfinished
-    /// rotation is begun anew though nobody knows whether it arrived.
+    /// Revokes a password that is still retiring, and starts over where it is unknown
+    /// whether an earlier new password arrived.
     pub force: bool,
-    /// Deliveries of the store may run though another user can write it.
+    /// Runs the deliveries of a store that another user can write.
     pub trust_store: bool,
 }
 
-/// How long a command that is told to end, after its time, may take to do so.
+/// How long a command may take to end once its time is over.
 pub const KILLED_WITHIN: Duration = Duration::FIVE_SECONDS;
 
-/// What a file has for a password.
-pub type Found = Zeroizing<Vec<u8>>;
+/// The password that a file holds.
+pub type FilePassword = Zeroizing<Vec<u8>>;
 
 /// A new password on its way.
-pub struct Parcel {
+pub struct Delivery {
+    /// The new password and how to use it.
     pub credential: Credential,
-    pub delivery: Delivery,
-    /// The one that it replaces.
-    pub old_key: Option<KeyId>,
-    /// An earlier new password was stopped that may lie somewhere unseen.
-    pub doubt: bool,
-    /// What its files hold already is somebody else's, and stays.
+    /// Where it goes.
+    pub destination: Destination,
+    /// The password that it replaces.
+    pub old_password_id: Option<PasswordId>,
+    /// An earlier new password was revoked, although it may lie ready somewhere.
+    pub assumed_lost: bool,
+    /// An earlier rotation was unfinished.
+    pub unfinished: bool,
+    /// When the user was created, which distinguishes it from a later one of the same
+    /// name; `None` for a new user.
+    pub created_at: Option<Time>,
+    /// The user does not exist yet, so passwords that its files hold are not its own.
     pub new_user: bool,
 }
 
-/// What became of a delivery.
+/// The result of a delivery.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Arrival {
-    Arrived,
-    /// Certainly not.
-    Not(String),
-    /// It was not begun, because the run was stopped.
-    Stopped,
-    /// Perhaps.
+pub enum DeliveryResult {
+    /// The new password arrived.
+    Delivered,
+    /// The new password certainly did not arrive, for this reason.
+    NotDelivered(String),
+    /// The run was stopped before the delivery began.
+    NotStarted,
+    /// The new password may have arrived; this went wrong.
     Unknown(String),
 }
 
-/// Takes new passwords to whoever needs them: commands, files, the proof by a
-/// sign-in. Several at the same time.
-pub trait Courier: Sync {
-    /// `handing` is called before a command could get to know the password; none may
-    /// where it fails.
+/// Delivers new passwords to commands and files, and proves them by a sign-in. Several
+/// deliveries run at the same time.
+pub trait Deliverer: Sync {
+    /// Delivers one password. Calls `on_handover` before a command could learn it, and runs
+    /// no command if that fails; passes each line that a command prints to `on_output`.
     fn deliver(
         &self,
-        parcel: &Parcel,
-        handing: &mut dyn FnMut() -> Result<()>,
-        said: &mut dyn FnMut(String),
-    ) -> Arrival;
+        delivery: &Delivery,
+        on_handover: &mut dyn FnMut() -> Result<()>,
+        on_output: &mut dyn FnMut(String),
+    ) -> DeliveryResult;
 
-    /// The passwords in the files of a delivery, those that can be read.
-    fn found(&self, delivery: &Delivery, username: &Username) -> Vec<(PathBuf, Found)>;
+    /// Returns the passwords in a user's files, of those that can be read.
+    fn passwords_in(
+        &self,
+        destination: &Destination,
+        username: &Username,
+    ) -> Vec<(PathBuf, FilePassword)>;
 
-    /// Why a new user's password would not be written to the files of a delivery.
-    fn refuses(&self, delivery: &Delivery, username: &Username) -> Vec<String>;
+    /// Returns why a new user's password would not be written to its files.
+    fn refusals(&self, destination: &Destination, username: &Username) -> Vec<String>;
 
-    /// The new user is there, and what its files hold is needed.
-    fn settled(&self, delivery: &Delivery, username: &Username);
+    /// Records that a new user exists, so that its files are no longer overwritten.
+    fn confirm_user(&self, destination: &Destination, username: &Username);
 
-    /// A file as it is, however it is called.
-    fn real(&self, path: &Path) -> PathBuf;
+    /// Removes the password of a user that was not created from its files.
+    fn withdraw(&self, destination: &Destination, username: &Username, password_id: &PasswordId);
 
-    /// Whether a command that was given this password runs, or something it started;
-    /// nothing where that cannot be told.
-    fn is_delivering(&self, key: &KeyId) -> Option<bool>;
+    /// Returns a path without links.
+    fn resolve(&self, path: &Path) -> PathBuf;
 
-    /// The users that commands of earlier runs are still taking a password to, as
-    /// far as that can be told.
-    fn under_way(&self) -> HashSet<String>;
+    /// Returns whether a command that was given this password is still running, or a process
+    /// that it started; `None` if that is unknown.
+    fn is_delivering(&self, password_id: &PasswordId) -> Option<bool>;
+
+    /// Returns the users whose passwords commands of earlier runs are still delivering, as far
+    /// as that is known.
+    fn users_in_delivery(&self) -> HashSet<String>;
+}
+
+/// Records a batch of changes that are due: retirements after a clock was set back, and
+/// expired users. Returns whether there may be more.
+pub(super) fn apply_due_changes(tx: &mut Tx) -> Result<bool> {
+    let fixed = tx.fix_retirements()?;
+    Ok(tx.record_expiries()? || fixed)
 }
 
 impl App {
-    /// What time has done: a clock that was set back, users that have expired.
+    /// Records all changes that are due.
     pub fn tidy_rotation(&mut self) -> Result<()> {
-        let mut tx = self.begin()?;
-        tx.mend_retirements()?;
-        tx.tell_expired()?;
-        tx.commit()
+        loop {
+            let began = Instant::now();
+            let mut tx = self.begin()?;
+            let more = apply_due_changes(&mut tx)?;
+            tx.commit()?;
+            if !more {
+                return Ok(());
+            }
+            let_others(began);
+        }
     }
 
-    /// Ends an overlap: the password that is to retire stops now, or the one named.
-    /// Returns the one that stopped.
+    /// Ends an overlap: revokes the password that would retire, or the given one, and keeps
+    /// the other. Returns the user and the ID of the revoked password.
     pub fn retire_password(
         &mut self,
         username: &Username,
-        key: Option<&KeyId>,
-    ) -> Result<(User, KeyId)> {
+        password_id: Option<&PasswordId>,
+    ) -> Result<(User, PasswordId)> {
         let now = self.now().plausible()?;
         let mut tx = self.begin()?;
         let user = need_user(tx.store(), username)?;
-        let live: Vec<_> = user.live_keys(now).collect();
-        let found = match key {
-            Some(key) => live.iter().find(|live| live.id == *key),
+        let live: Vec<_> = user.live_passwords(now).collect();
+        let found = match password_id {
+            Some(password_id) => live.iter().find(|live| live.id == *password_id),
             None => live.iter().find(|live| live.retires_at.is_some()),
         };
-        let stops = match (found, key) {
+        let stops = match (found, password_id) {
             (Some(found), _) => found.id.clone(),
-            (None, Some(key)) => {
-                return Err(Error::NoSuchKey {
+            (None, Some(password_id)) => {
+                return Err(Error::NoSuchPassword {
                     username: username.to_string(),
-                    key: key.to_string(),
+                    password_id: password_id.to_string(),
                 });
             }
             (None, None) if live.len() > 1 => {
                 return Err(Error::Usage(format!(
-                    "the rotation of {username} is unfinished: say with --key which password stops, {}",
+                    "the rotation of {username} is unfinished: name the password to revoke with --password-id: {}",
                     live.iter()
-                        .map(|key| key.id.as_str())
+                        .map(|password| password.id.as_str())
                         .collect::<Vec<_>>()
                         .join(" or ")
                 )));
             }
             (None, None) => return Err(Error::LastPassword(username.to_string())),
         };
-        if !live.iter().any(|key| key.id != stops) {
-            return Err(Error::LastPassword(username.to_string()));
-        }
         tx.retire_password(username, &stops)?;
         tx.commit()?;
         Ok((need_user(&mut self.store, username)?, stops))

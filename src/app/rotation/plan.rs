@@ -1,127 +1,201 @@
-//! Who is rotated, and why.
+//! Which users a run rotates, and why.
+
+use std::collections::HashSet;
 
 use super::super::App;
-use super::{Courier, Options, Places, need_user};
+use super::{Deliverer, DeliveryTargets, RotationOptions};
 use crate::error::{Error, Result};
-use crate::model::delivery::Delivery;
+use crate::model::delivery::Destination;
 use crate::model::duration::Duration;
 use crate::model::name::Username;
+use crate::model::rotation::RotationRules;
 use crate::model::time::Time;
 use crate::model::user::{Status, User};
 use crate::store::Candidate;
 
-/// Whose passwords are looked at.
+/// How many users are read at once.
+const BATCH: usize = 256;
+
+/// The users that are candidates for a rotation.
 #[derive(Clone, Debug)]
 pub enum Selection {
+    /// These users, due or not.
     Named(Vec<Username>),
+    /// All users whose password is due or whose rotation is unfinished.
     Due {
-        /// Instead of what users, domains and the installation say.
+        /// The age at which passwords are due, in place of the stored rules.
         older_than: Option<Duration>,
-        /// Before a user expires.
+        /// How long before a user's expiry its password is due.
         ahead: Duration,
     },
 }
 
-/// One user that a run is about.
+/// One user that a run handles.
 #[derive(Debug)]
-pub struct Planned {
+pub struct PlannedRotation {
+    /// The user to rotate.
     pub username: Username,
+    /// Distinguishes the user from a later one of the same name.
+    pub created_at: Time,
+    /// Why the user is rotated, for people.
     pub why: String,
-    /// Where it goes, or why it cannot be done.
-    pub delivery: Result<Delivery>,
-    /// An earlier new password is stopped that may lie somewhere unseen.
-    pub doubt: bool,
+    /// Where the new password goes, or why there is none.
+    pub destination: Result<Destination>,
+    /// An earlier new password is revoked, although it may lie ready somewhere.
+    pub assumed_lost: bool,
+}
+
+/// A user to be rotated, and why.
+struct Chosen {
+    username: Username,
+    created_at: Time,
+    why: String,
+    unfinished: bool,
 }
 
 impl App {
-    /// Those whose rotation is unfinished, and at most so many others.
+    /// Plans a run: all unfinished rotations of the selection and at most `most` others.
+    /// Fails if a named user does not exist, or if several users would share one file.
     pub fn plan_rotation(
         &mut self,
         selection: &Selection,
-        options: &Options,
+        options: &RotationOptions,
         most: Option<usize>,
-        courier: &dyn Courier,
-    ) -> Result<Vec<Planned>> {
+        deliverer: &dyn Deliverer,
+    ) -> Result<Vec<PlannedRotation>> {
         let now = self.now().plausible()?;
-        let mut chosen = Vec::new();
-        match selection {
-            Selection::Named(names) => {
-                for username in names {
-                    need_user(&mut self.store, username)?;
-                    if !chosen.iter().any(|(_, name, _)| name == username) {
-                        chosen.push((true, username.clone(), "it was named".to_owned()));
-                    }
-                }
-            }
-            Selection::Due { older_than, ahead } => {
-                let near = now.plus(*ahead);
-                let mut look = |user: Candidate| {
-                    let every = older_than.or(user.every);
-                    let why = if user.unfinished {
-                        Some("an earlier rotation is unfinished".to_owned())
-                    } else {
-                        is_due(user.password_at, every, user.expires_at, *ahead, now)
-                    };
-                    if let Some(why) = why {
-                        chosen.push((!user.unfinished, user.username, why));
-                    }
-                    Ok(())
-                };
-                self.store
-                    .rotation_candidates(now, *older_than, near, &mut look)?;
-                chosen.sort_by_key(|(due, _, _)| *due);
-            }
+        let mut chosen = match selection {
+            Selection::Named(names) => self.named(names)?,
+            Selection::Due { older_than, ahead } => self.due(*older_than, *ahead, now)?,
         }
+        .into_iter();
         let mut left = most.unwrap_or(usize::MAX);
-        let mut places = Places::default();
-        let mut kept = Vec::new();
-        for (due, username, why) in chosen {
-            let mut delivery = self.where_to(&username, options)?;
-            if due && left == 0 && delivery.is_ok() {
-                continue;
+        let mut targets = DeliveryTargets::default();
+        let mut planned = Vec::new();
+        loop {
+            let batch: Vec<_> = chosen.by_ref().take(BATCH).collect();
+            if batch.is_empty() {
+                break;
             }
-            if let Ok(wanted) = &delivery
-                && let Some(taken) = self.taken(&username, wanted, &mut places, courier)?
+            let names: Vec<_> = batch.iter().map(|chosen| &chosen.username).collect();
+            let destinations = self.destinations(&names, options)?;
+            let hashes = self.store.hashes_of(&names)?;
+            for ((chosen, mut destination), own) in batch.into_iter().zip(destinations).zip(hashes)
             {
-                delivery = Err(taken);
+                let Chosen { username, .. } = &chosen;
+                if !chosen.unfinished && left == 0 && destination.is_ok() {
+                    continue;
+                }
+                if let Ok(found) = &destination
+                    && let Some(conflict) =
+                        self.conflict(username, &own, found, &mut targets, deliverer)?
+                {
+                    destination = Err(conflict);
+                }
+                // Unfinished rotations and users that cannot be rotated do not count
+                // towards the limit.
+                left -= usize::from(!chosen.unfinished && destination.is_ok());
+                planned.push(PlannedRotation {
+                    username: chosen.username,
+                    created_at: chosen.created_at,
+                    why: chosen.why,
+                    destination,
+                    assumed_lost: false,
+                });
             }
-            // Neither who is taken up nor who cannot be rotated keeps others waiting.
-            left -= usize::from(due && delivery.is_ok());
-            kept.push(Planned {
-                username,
-                why,
-                delivery,
-                doubt: false,
-            });
         }
-        if let (Some(path), true) = (options.delivery.shared_file(), kept.len() > 1) {
+        if let (Some(path), true) = (options.destination.shared_file(), planned.len() > 1) {
             return Err(Error::Usage(format!(
-                "{path} would be written for {} users: it needs {{username}} in it",
-                kept.len()
+                "{path} would be written for {} users: add {{username}} to its name",
+                planned.len()
             )));
         }
-        Ok(kept)
+        Ok(planned)
     }
 
-    fn where_to(&mut self, username: &Username, options: &Options) -> Result<Result<Delivery>> {
-        if !options.delivery.is_empty() {
-            return Ok(Ok(options.delivery.clone()));
+    /// Returns the named users, each once.
+    fn named(&mut self, names: &[Username]) -> Result<Vec<Chosen>> {
+        let mut seen = HashSet::new();
+        let mut chosen = Vec::new();
+        for batch in names.chunks(BATCH) {
+            let batch: Vec<_> = batch.iter().collect();
+            for (username, user) in batch.iter().zip(self.store.users_named(&batch)?) {
+                let user = user.ok_or_else(|| username.not_found())?;
+                if seen.insert(*username) {
+                    chosen.push(Chosen {
+                        username: (*username).clone(),
+                        created_at: user.created_at,
+                        why: "named on the command line".to_owned(),
+                        unfinished: false,
+                    });
+                }
+            }
         }
-        let mut delivery = self.store.rotation_rules(username)?.delivery;
-        if delivery.is_empty() {
-            return Ok(Err(Error::NoDelivery(username.to_string())));
+        Ok(chosen)
+    }
+
+    /// Returns the users with an unfinished rotation, then those whose password is due.
+    fn due(
+        &mut self,
+        older_than: Option<Duration>,
+        ahead: Duration,
+        now: Time,
+    ) -> Result<Vec<Chosen>> {
+        let mut chosen = Vec::new();
+        let mut consider = |user: Candidate| {
+            let every = older_than.or(user.every);
+            let why = if user.unfinished {
+                Some("an earlier rotation is unfinished".to_owned())
+            } else {
+                why_due(user.password_at, every, user.expires_at, ahead, now)
+            };
+            chosen.extend(why.map(|why| Chosen {
+                username: user.username,
+                created_at: user.created_at,
+                why,
+                unfinished: user.unfinished,
+            }));
+            Ok(())
+        };
+        self.store
+            .rotation_candidates(now, older_than, now.plus(ahead), &mut consider)?;
+        chosen.sort_by_key(|chosen| !chosen.unfinished);
+        Ok(chosen)
+    }
+
+    /// Returns each user's destination, or why there is none.
+    fn destinations(
+        &mut self,
+        names: &[&Username],
+        options: &RotationOptions,
+    ) -> Result<Vec<Result<Destination>>> {
+        if !options.destination.is_empty() {
+            return Ok(names
+                .iter()
+                .map(|_| Ok(options.destination.clone()))
+                .collect());
         }
-        // Whoever can write the store would become root.
-        if let (Some(owner), false) = (self.store.foreign_owner(), options.trust_store) {
-            return Err(Error::UntrustedDelivery(owner));
+        let rules = self.store.all_rotation_rules_of(names)?;
+        let mut destinations = Vec::with_capacity(names.len());
+        for (username, rules) in names.iter().zip(rules) {
+            let mut destination = RotationRules::nearest(rules).delivery;
+            if destination.is_empty() {
+                destinations.push(Err(Error::NoDelivery(username.to_string())));
+                continue;
+            }
+            // Otherwise anyone who can write the store could become root.
+            if !options.trust_store {
+                self.store.check_deliveries()?;
+            }
+            destination.timeout = options.destination.timeout.or(destination.timeout);
+            destinations.push(Ok(destination));
         }
-        delivery.timeout = options.delivery.timeout.or(delivery.timeout);
-        Ok(Ok(delivery))
+        Ok(destinations)
     }
 }
 
-/// Why a user cannot be rotated, if so.
-pub(super) fn stopped(user: &User, now: Time) -> Option<&'static str> {
+/// Returns why a user in this state is not rotated, if so.
+pub(super) fn inactive(user: &User, now: Time) -> Option<&'static str> {
     match user.status(now) {
         Status::Suspended => Some("it is suspended"),
         Status::Expired => Some("it has expired"),
@@ -129,9 +203,9 @@ pub(super) fn stopped(user: &User, now: Time) -> Option<&'static str> {
     }
 }
 
-/// Older than its rule allows, or about to expire and not renewed since that came
-/// near.
-fn is_due(
+/// Returns why a password is due, if so: it is older than its rule allows, or its user is
+/// about to expire and the password was made earlier.
+fn why_due(
     password_at: Option<Time>,
     every: Option<Duration>,
     expires_at: Option<Time>,
@@ -143,9 +217,7 @@ fn is_due(
     if let Some(every) = every
         && age >= every
     {
-        return Some(format!(
-            "the password is {age} old, and should be {every} at most"
-        ));
+        return Some(format!("the password is {age} old (maximum {every})"));
     }
     let expires_at = expires_at?;
     let near = Time::from_epoch(expires_at.epoch() - ahead.seconds());

@@ -1,307 +1,201 @@
-//! A run: all processors hash, one thread writes, several deliver.
+//! A run: all processors hash, one thread writes to the store, several deliver.
 //!
-//! What has to be written is gathered while the one before is written, so that
-//! many share a transaction. Nothing is delivered that was not committed, and
-//! nothing retires that was not delivered.
+//! Events gather while the previous batch is recorded, so that many share a transaction.
+//! No password is delivered before it is committed, and no old password retires before the
+//! new one is delivered.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 
 use super::super::App;
-use super::plan::stopped;
-use super::workers::{Crew, Event, QUEUE, STOPPED, Work};
-use super::{Arrival, Courier, Options, Parcel, Planned, need_user};
-use crate::error::{Error, Result};
-use crate::model::name::Username;
-use crate::model::password::KeyId;
-use crate::model::time::Time;
-use crate::model::user::User;
-use crate::store::Tx;
-
-/// What became of one user.
-#[derive(Debug)]
-pub enum Outcome {
-    /// The new password has arrived, by this run or an earlier one.
-    Rotated { key: KeyId, taken_up: bool },
-    /// The old password alone works, as before.
-    Failed(String),
-    /// Both work, because nobody knows which one arrived.
-    Unfinished(String),
-}
-
-/// Who is told how it goes.
-pub trait Watcher {
-    fn begin(&mut self, users: usize);
-    /// What a delivery printed.
-    fn said(&mut self, username: &Username, line: &str);
-    fn done(&mut self, username: &Username, outcome: &Outcome);
-}
-
-pub struct Run<'a> {
-    pub options: &'a Options,
-    pub courier: &'a dyn Courier,
-    pub watcher: &'a mut dyn Watcher,
-    /// No further user is begun once this is set.
-    pub stop: &'a AtomicBool,
-}
-
-#[derive(Debug, Default)]
-pub struct Summary {
-    pub rotated: u64,
-    pub failed: u64,
-    /// Of those planned, not begun.
-    pub left: u64,
-    /// The store failed, which ended the run.
-    pub store: Option<Error>,
-}
-
-/// Nothing has to be done about one that was reset while it was rotated.
-pub(super) const RESET: &str = "it was reset meanwhile";
-
-/// What became of an event in a transaction.
-enum Written {
-    Yes,
-    /// The user changed meanwhile.
-    No(String),
-}
+use super::record::{REPLACED, Recorded, refusal};
+use super::report::{RotationOutcome, RotationRun, RotationSummary};
+use super::step::{NextStep, next_step};
+use super::workers::{PasswordRequest, QUEUE, WorkerEvent, WorkerPool};
+use super::{Delivery, PlannedRotation, RotationOptions};
+use crate::error::Result;
 
 impl App {
-    pub fn rotate(&mut self, planned: Vec<Planned>, run: &mut Run) -> Result<Summary> {
-        let mut summary = Summary::default();
-        run.watcher.begin(planned.len());
-        let planned = self.take_up(planned, run, &mut summary)?;
-        self.rotate_anew(planned, run, &mut summary)?;
+    /// Rotates the planned users. Once their new passwords are being made, a failure of the
+    /// store is in the summary.
+    pub fn rotate(
+        &mut self,
+        planned: Vec<PlannedRotation>,
+        run: &mut RotationRun,
+    ) -> Result<RotationSummary> {
+        let mut summary = RotationSummary::default();
+        run.reporter.begin(planned.len());
+        let planned = self.resume(planned, run, &mut summary)?;
+        self.make_and_deliver(planned, run, &mut summary)?;
         Ok(summary)
     }
 
-    fn rotate_anew(
+    fn make_and_deliver(
         &mut self,
-        planned: Vec<Planned>,
-        run: &mut Run,
-        summary: &mut Summary,
+        planned: Vec<PlannedRotation>,
+        run: &mut RotationRun,
+        summary: &mut RotationSummary,
     ) -> Result<()> {
-        let crew = Crew {
+        let pool = WorkerPool {
             users: planned.len(),
             jobs: run.options.jobs,
             cost: self.store.settings()?.argon2,
             world: self.world,
-            courier: run.courier,
+            deliverer: run.deliverer,
             stop: run.stop,
         };
-        crew.work(|desk| {
+        pool.work(|channels| {
             let mut left = planned.into_iter();
-            let mut flying = 0;
+            let mut in_flight = 0;
             loop {
-                while flying < desk.most && !run.is_stopped() && summary.store.is_none() {
-                    let Some(planned) = left.next() else { break };
-                    match self.work(&planned, run.options) {
-                        Ok(Ok(work)) => flying += usize::from(desk.works.send(work).is_ok()),
-                        Ok(Err(reason)) => {
-                            summary.add(run, &planned.username, &Outcome::Failed(reason));
-                        }
-                        Err(error) => {
-                            let reason = Outcome::Failed(error.to_string());
-                            summary.add(run, &planned.username, &reason);
-                            summary.store = Some(error);
-                        }
+                while in_flight < channels.max_in_flight
+                    && !run.is_stopped()
+                    && summary.store.is_none()
+                {
+                    let some: Vec<_> = left
+                        .by_ref()
+                        .take(channels.max_in_flight - in_flight)
+                        .collect();
+                    if some.is_empty() {
+                        break;
                     }
+                    in_flight += self.begin_users(&some, run, summary, &channels.requests);
                 }
-                if flying == 0 {
+                if in_flight == 0 {
                     break;
                 }
-                let Ok(first) = desk.told.recv() else { break };
-                let more = desk.told.try_iter().take(QUEUE);
-                let batch: Vec<Event> = std::iter::once(first).chain(more).collect();
-                flying -= self.handle(batch, run, summary, &desk.parcels);
+                let Ok(first) = channels.events.recv() else {
+                    break;
+                };
+                let more = channels.events.try_iter().take(QUEUE);
+                let batch: Vec<WorkerEvent> = std::iter::once(first).chain(more).collect();
+                in_flight -= self.handle(batch, run, summary, &channels.deliveries);
             }
-            summary.left = left.count() as u64;
+            summary.left += left.count() as u64;
         });
         Ok(())
     }
 
-    /// What is needed to make a new password, or why none is made.
-    fn work(
+    /// Requests new passwords. Returns for how many users.
+    fn begin_users(
         &mut self,
-        planned: &Planned,
-        options: &Options,
-    ) -> Result<std::result::Result<Work, String>> {
-        let username = &planned.username;
-        let delivery = match &planned.delivery {
-            Ok(delivery) => delivery.clone(),
-            Err(error) => return Ok(Err(error.to_string())),
-        };
-        let user = match need_user(&mut self.store, username) {
-            Err(error @ Error::UserNotFound(_)) => return Ok(Err(error.to_string())),
-            user => user?,
-        };
-        if let Some(reason) = refused(&user, options, self.now()) {
-            return Ok(Err(reason));
+        some: &[PlannedRotation],
+        run: &mut RotationRun,
+        summary: &mut RotationSummary,
+        requests: &Sender<PasswordRequest>,
+    ) -> usize {
+        match self.requests(some, run.options) {
+            Ok(found) => {
+                let mut begun = 0;
+                for (planned, request) in some.iter().zip(found) {
+                    match request {
+                        Ok(request) => begun += usize::from(requests.send(request).is_ok()),
+                        Err(reason) => {
+                            summary.add(run, &planned.username, &RotationOutcome::Failed(reason));
+                        }
+                    }
+                }
+                begun
+            }
+            Err(error) => {
+                let outcome = RotationOutcome::Failed(error.to_string());
+                for planned in some {
+                    summary.add(run, &planned.username, &outcome);
+                }
+                summary.store = Some(error);
+                0
+            }
         }
-        let old_key = user.live_keys(self.now()).next_back();
-        Ok(Ok(Work {
-            delivery,
-            connection: self.connection_of(&username.domain())?,
-            expires_at: user.expires_at,
-            old_key: old_key.map(|key| key.id.clone()),
-            doubt: planned.doubt,
-            new_user: false,
-            username: username.clone(),
-        }))
     }
 
-    /// Writes a batch down and passes it on; says how many users it was the end
-    /// for.
+    /// Returns a request for each new password, or why there is none.
+    fn requests(
+        &mut self,
+        some: &[PlannedRotation],
+        options: &RotationOptions,
+    ) -> Result<Vec<std::result::Result<PasswordRequest, String>>> {
+        let now = self.now();
+        let names: Vec<_> = some.iter().map(|planned| &planned.username).collect();
+        let domains: Vec<_> = names.iter().map(|name| name.domain()).collect();
+        let users = self.store.users_named(&names)?;
+        let unfinished = self.store.unfinished_of(&names)?;
+        let servers = self.servers_of(&domains.iter().collect::<Vec<_>>())?;
+        let found = users.into_iter().zip(unfinished).zip(servers);
+        let requests = some.iter().zip(found).map(|(planned, found)| {
+            let ((user, unfinished), server) = found;
+            let username = &planned.username;
+            let destination = match &planned.destination {
+                Ok(destination) => destination.clone(),
+                Err(error) => return Err(error.to_string()),
+            };
+            let user = user.ok_or_else(|| username.not_found().to_string())?;
+            if user.created_at != planned.created_at {
+                return Err(REPLACED.into());
+            }
+            if let Some(reason) = refusal(&user, options, now) {
+                return Err(reason);
+            }
+            Ok(PasswordRequest {
+                destination,
+                server,
+                expires_at: user.expires_at,
+                old_password_id: user.password().map(|password_id| password_id.id.clone()),
+                assumed_lost: planned.assumed_lost,
+                unfinished: unfinished.is_some(),
+                created_at: Some(user.created_at),
+                new_user: false,
+                username: username.clone(),
+            })
+        });
+        Ok(requests.collect())
+    }
+
+    /// Records a batch of events and acts on them. Returns for how many users the rotation
+    /// has ended.
     fn handle(
         &mut self,
-        batch: Vec<Event>,
-        run: &mut Run,
-        summary: &mut Summary,
-        parcels: &Sender<Parcel>,
+        batch: Vec<WorkerEvent>,
+        run: &mut RotationRun,
+        summary: &mut RotationSummary,
+        deliveries: &Sender<Delivery>,
     ) -> usize {
-        let outcome = self.write(&batch, run.options);
-        let failed = outcome.as_ref().err().map(ToString::to_string);
-        let mut written = outcome.unwrap_or_else(|error| {
-            summary.store = Some(error);
-            Vec::new()
-        });
-        written.reverse();
+        let recorded = match self.record(&batch, run.options, run.is_stopped()) {
+            Ok(recorded) => recorded,
+            Err(error) => {
+                let reason = error.to_string();
+                summary.store = Some(error);
+                vec![Recorded::StoreFailed(reason); batch.len()]
+            }
+        };
         let mut ended = 0;
-        for event in batch {
-            let reason = match (&failed, written.pop()) {
-                (Some(reason), _) => Some(reason.clone()),
-                (None, Some(Written::No(reason))) => Some(reason),
-                (None, _) => None,
-            };
-            let (username, outcome) = match (event, reason) {
-                (Event::Said(username, line), _) => {
-                    run.watcher.said(&username, &line);
+        for (event, recorded) in batch.into_iter().zip(recorded) {
+            let (username, outcome) = match next_step(event, recorded) {
+                NextStep::Show(username, line) => {
+                    run.reporter.output(&username, &line);
                     continue;
                 }
-                (Event::Handing { answer, .. }, reason) => {
-                    // It waits for this.
-                    let _ = answer.send(reason.is_none());
+                NextStep::Answer(answer, may_hand_over) => {
+                    // A worker that has ended needs no answer.
+                    let _ = answer.send(may_hand_over);
                     continue;
                 }
-                (Event::Made(made), None) => {
-                    let username = made.parcel.credential.username.clone();
-                    if parcels.send(made.parcel).is_ok() {
+                NextStep::Deliver(delivery) => {
+                    let username = delivery.credential.username.clone();
+                    if deliveries.send(*delivery).is_ok() {
                         continue;
                     }
-                    (username, Outcome::Failed("nobody delivers any more".into()))
+                    let reason = "the run ended before the delivery".to_owned();
+                    (username, RotationOutcome::Failed(reason))
                 }
-                (Event::Made(made), Some(reason)) => {
-                    let username = made.parcel.credential.username.clone();
-                    (username, Outcome::Failed(reason))
+                NextStep::Skip => {
+                    summary.left += 1;
+                    ended += 1;
+                    continue;
                 }
-                (Event::NotMade(username, error), _) => {
-                    (username, Outcome::Failed(error.to_string()))
-                }
-                (Event::Delivered(username, key, Arrival::Arrived), None) => {
-                    let taken_up = false;
-                    (username, Outcome::Rotated { key, taken_up })
-                }
-                (Event::Delivered(username, _, Arrival::Stopped), None) => {
-                    (username, Outcome::Failed(STOPPED.into()))
-                }
-                (Event::Delivered(username, _, Arrival::Not(reason)), None) => {
-                    (username, Outcome::Failed(reason))
-                }
-                // Neither of its passwords works any more.
-                (Event::Delivered(username, ..), Some(reason)) if failed.is_none() => {
-                    (username, Outcome::Failed(reason))
-                }
-                (Event::Delivered(username, _, Arrival::Unknown(reason)), None)
-                | (Event::Delivered(username, ..), Some(reason)) => {
-                    (username, Outcome::Unfinished(reason))
-                }
+                NextStep::End(username, outcome) => (username, outcome),
             };
             summary.add(run, &username, &outcome);
             ended += 1;
         }
         ended
-    }
-
-    fn write(&mut self, batch: &[Event], options: &Options) -> Result<Vec<Written>> {
-        let nothing = |event: &Event| matches!(event, Event::Said(..) | Event::NotMade(..));
-        if batch.iter().all(nothing) {
-            return Ok(Vec::new());
-        }
-        let now = self.now();
-        let mut tx = self.begin()?;
-        let written = batch
-            .iter()
-            .map(|event| write_one(&mut tx, event, options, now))
-            .collect::<Result<_>>()?;
-        tx.commit()?;
-        Ok(written)
-    }
-}
-
-fn write_one(tx: &mut Tx, event: &Event, options: &Options, now: Time) -> Result<Written> {
-    match event {
-        Event::Made(made) => {
-            let username = &made.parcel.credential.username;
-            let Some(user) = tx.store().user(username)? else {
-                return Ok(Written::No("it was deleted meanwhile".into()));
-            };
-            if let Some(reason) = refused(&user, options, now) {
-                return Ok(Written::No(reason));
-            }
-            let delivery = &made.parcel.delivery;
-            tx.begin_rotation(username, &made.password, delivery, options.force)?;
-        }
-        Event::Handing {
-            username,
-            key,
-            settles_at,
-            ..
-        } => {
-            if !tx.hand_over(username, key, *settles_at)? {
-                return Ok(Written::No(RESET.into()));
-            }
-        }
-        Event::Delivered(username, key, arrival) => match arrival {
-            Arrival::Arrived => {
-                if !tx.finish_rotation(username, key, options.retire)? {
-                    return Ok(Written::No(RESET.into()));
-                }
-            }
-            Arrival::Stopped => tx.withdraw_rotation(username, key, STOPPED)?,
-            Arrival::Not(reason) => tx.withdraw_rotation(username, key, reason)?,
-            Arrival::Unknown(reason) => tx.leave_rotation(username, key, reason)?,
-        },
-        Event::Said(..) | Event::NotMade(..) => {}
-    }
-    Ok(Written::Yes)
-}
-
-/// At most two passwords live at any time, and none is delivered that would not
-/// work.
-fn refused(user: &User, options: &Options, now: Time) -> Option<String> {
-    if let Some(reason) = stopped(user, now) {
-        return Some(reason.into());
-    }
-    let retiring = user.live_keys(now).find_map(|key| key.retires_at);
-    match retiring {
-        Some(until) if !options.force => Some(format!(
-            "an older password works until {until}; --force stops it"
-        )),
-        _ => None,
-    }
-}
-
-impl Run<'_> {
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-}
-
-impl Summary {
-    pub(super) fn add(&mut self, run: &mut Run, username: &Username, outcome: &Outcome) {
-        match outcome {
-            Outcome::Rotated { .. } => self.rotated += 1,
-            Outcome::Failed(_) | Outcome::Unfinished(_) => self.failed += 1,
-        }
-        run.watcher.done(username, outcome);
     }
 }

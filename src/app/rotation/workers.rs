@@ -1,5 +1,5 @@
-//! The threads of a run that do not write: those that make passwords, and those
-//! that deliver them.
+//! The threads of a run that make passwords and deliver them. They tell the one thread
+//! that writes to the store what happened.
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,102 +8,124 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::super::World;
-use super::super::settings::Connection;
-use super::{Arrival, Courier, Credential, KILLED_WITHIN, Parcel};
+use super::super::settings::SmtpServer;
+use super::{Credential, Deliverer, Delivery, DeliveryResult, KILLED_WITHIN};
 use crate::error::{Error, Result};
-use crate::model::delivery::Delivery;
+use crate::model::delivery::Destination;
 use crate::model::hash::{Cost, Hasher};
 use crate::model::name::Username;
-use crate::model::password::{Form, KeyId, Password};
+use crate::model::password::{Form, Password, PasswordId};
 use crate::model::time::Time;
 use crate::store::NewPassword;
 
-/// A password to be made.
-pub struct Work {
+/// A request for a new password and its delivery; the fields end up in [`Delivery`].
+pub struct PasswordRequest {
     pub username: Username,
-    pub delivery: Delivery,
-    pub connection: Connection,
+    pub destination: Destination,
+    pub server: SmtpServer,
     pub expires_at: Option<Time>,
-    pub old_key: Option<KeyId>,
-    pub doubt: bool,
+    pub old_password_id: Option<PasswordId>,
+    pub assumed_lost: bool,
+    pub unfinished: bool,
+    pub created_at: Option<Time>,
     pub new_user: bool,
 }
 
-pub struct Made {
-    pub parcel: Parcel,
+/// A password that was made, with its hash for the store.
+pub struct GeneratedPassword {
+    pub delivery: Delivery,
     pub password: NewPassword,
 }
 
-/// What the one thread that writes is told.
-pub enum Event {
-    Made(Box<Made>),
-    NotMade(Username, Error),
-    /// It may get known from now on, if that can be written down.
-    Handing {
+/// What happened in a worker.
+pub enum WorkerEvent {
+    Generated(Box<GeneratedPassword>),
+    NotGenerated(Username, Error),
+    /// A command is about to learn the password, once that is recorded.
+    HandingOver {
         username: Username,
-        key: KeyId,
+        password_id: PasswordId,
+        /// When the command will have ended for certain.
         settles_at: Time,
-        /// It waits to know.
+        /// The worker waits for whether it may go on.
         answer: SyncSender<bool>,
     },
-    Said(Username, String),
-    Delivered(Username, KeyId, Arrival),
+    /// A delivery printed a line.
+    Output(Username, String),
+    DeliveryEnded(Username, PasswordId, DeliveryResult),
 }
 
-/// Why nothing was delivered.
-pub const STOPPED: &str = "the run was stopped before";
-/// Events that wait for the one thread that writes.
-pub const QUEUE: usize = 256;
+impl WorkerEvent {
+    /// Returns the user whose rotation this event advances, or `None` if there is nothing to
+    /// record.
+    pub fn username(&self) -> Option<&Username> {
+        match self {
+            Self::Generated(made) => Some(&made.delivery.credential.username),
+            Self::HandingOver { username, .. } | Self::DeliveryEnded(username, ..) => {
+                Some(username)
+            }
+            Self::NotGenerated(..) | Self::Output(..) => None,
+        }
+    }
+}
 
-/// What a run needs of others.
-pub struct Crew<'a> {
-    /// How many passwords there are to make.
+/// Why a password was not delivered.
+pub const STOPPED: &str = "the run was stopped first";
+/// How many events may wait for the thread that writes.
+pub const QUEUE: usize = 256;
+/// The least number of passwords in flight, so that a distant store gets large batches.
+const MIN_IN_FLIGHT: usize = 64;
+
+/// The threads of a run.
+pub struct WorkerPool<'a> {
+    /// How many passwords to make.
     pub users: usize,
-    /// How many are delivered at the same time.
+    /// How many deliveries run at the same time.
     pub jobs: usize,
     pub cost: Cost,
     pub world: World,
-    pub courier: &'a dyn Courier,
+    pub deliverer: &'a dyn Deliverer,
     pub stop: &'a AtomicBool,
 }
 
-/// How the one thread that writes reaches the others.
-pub struct Desk {
-    pub works: Sender<Work>,
-    pub parcels: Sender<Parcel>,
-    pub told: Receiver<Event>,
-    /// Passwords that may be under way: enough that nobody waits, and no more, for
-    /// each is in memory.
-    pub most: usize,
+/// What connects the thread that writes with the workers.
+pub struct Channels {
+    pub requests: Sender<PasswordRequest>,
+    pub deliveries: Sender<Delivery>,
+    pub events: Receiver<WorkerEvent>,
+    /// How many passwords may be in flight: enough to keep all workers busy, and no more,
+    /// because each is in memory.
+    pub max_in_flight: usize,
 }
 
-impl Crew<'_> {
-    /// All processors hash and several deliver, until whoever writes is done.
-    pub fn work(self, write: impl FnOnce(&Desk)) {
+impl WorkerPool<'_> {
+    /// Starts one hashing worker per processor and `jobs` delivering ones, and runs `write`
+    /// on this thread. Returns after the last worker has ended.
+    pub fn work(self, write: impl FnOnce(&Channels)) {
         let hashers = thread::available_parallelism().map_or(1, NonZero::get);
         let jobs = self.jobs.max(1);
-        let (works, to_hash) = channel();
-        let (parcels, to_deliver) = channel();
-        let (events, told) = sync_channel(QUEUE);
+        let (requests, to_hash) = channel();
+        let (deliveries, to_deliver) = channel();
+        let (sender, events) = sync_channel(QUEUE);
         let (to_hash, to_deliver) = (Mutex::new(to_hash), Mutex::new(to_deliver));
         let Self { cost, world, .. } = self;
         thread::scope(|scope| {
             for _ in 0..hashers.min(self.users) {
-                let (events, to_hash) = (events.clone(), &to_hash);
-                scope.spawn(move || hash(to_hash, &events, cost, world));
+                let (sender, to_hash) = (sender.clone(), &to_hash);
+                scope.spawn(move || hash(to_hash, &sender, cost, world));
             }
             for _ in 0..jobs.min(self.users) {
-                let (events, to_deliver) = (events.clone(), &to_deliver);
-                let (courier, stop) = (self.courier, self.stop);
-                scope.spawn(move || deliver(to_deliver, &events, courier, world, stop));
+                let (sender, to_deliver) = (sender.clone(), &to_deliver);
+                let (deliverer, stop) = (self.deliverer, self.stop);
+                scope.spawn(move || deliver(to_deliver, &sender, deliverer, world, stop));
             }
-            drop(events);
-            // Dropped behind it: whoever waits for more ends then.
-            write(&Desk {
-                works,
-                parcels,
-                told,
-                most: (hashers + jobs) * 4,
+            drop(sender);
+            // Dropped when `write` returns, which ends the workers.
+            write(&Channels {
+                requests,
+                deliveries,
+                events,
+                max_in_flight: ((hashers + jobs) * 4).max(MIN_IN_FLIGHT),
             });
         });
     }
@@ -116,13 +138,18 @@ fn next<T>(from: &Mutex<Receiver<T>>) -> Option<T> {
         .ok()
 }
 
-fn hash(works: &Mutex<Receiver<Work>>, events: &SyncSender<Event>, cost: Cost, world: World) {
+fn hash(
+    requests: &Mutex<Receiver<PasswordRequest>>,
+    events: &SyncSender<WorkerEvent>,
+    cost: Cost,
+    world: World,
+) {
     let mut hasher = Hasher::default();
-    while let Some(work) = next(works) {
-        let username = work.username.clone();
-        let event = match make(work, &mut hasher, cost, world) {
-            Ok(made) => Event::Made(Box::new(made)),
-            Err(error) => Event::NotMade(username, error),
+    while let Some(request) = next(requests) {
+        let username = request.username.clone();
+        let event = match make(request, &mut hasher, cost, world) {
+            Ok(made) => WorkerEvent::Generated(Box::new(made)),
+            Err(error) => WorkerEvent::NotGenerated(username, error),
         };
         if events.send(event).is_err() {
             return;
@@ -130,48 +157,57 @@ fn hash(works: &Mutex<Receiver<Work>>, events: &SyncSender<Event>, cost: Cost, w
     }
 }
 
-fn make(work: Work, hasher: &mut Hasher, cost: Cost, world: World) -> Result<Made> {
+fn make(
+    request: PasswordRequest,
+    hasher: &mut Hasher,
+    cost: Cost,
+    world: World,
+) -> Result<GeneratedPassword> {
     let password = Password::generate(Form::Full, world.random)?;
-    let key = password.key_id(world.random)?;
+    let password_id = password.password_id(world.random)?;
     let hash = hasher.hash(password.expose().as_bytes(), cost, world.random)?;
-    Ok(Made {
+    Ok(GeneratedPassword {
         password: NewPassword {
-            key: key.clone(),
+            password_id: password_id.clone(),
             hash,
+            generated: password.is_generated(),
         },
-        parcel: Parcel {
+        delivery: Delivery {
             credential: Credential {
-                username: work.username,
+                username: request.username,
                 password,
-                key,
-                connection: work.connection,
-                expires_at: work.expires_at,
+                password_id,
+                server: request.server,
+                expires_at: request.expires_at,
                 occasion: "New password",
+                replaces: None,
             },
-            delivery: work.delivery,
-            old_key: work.old_key,
-            doubt: work.doubt,
-            new_user: work.new_user,
+            destination: request.destination,
+            old_password_id: request.old_password_id,
+            assumed_lost: request.assumed_lost,
+            unfinished: request.unfinished,
+            created_at: request.created_at,
+            new_user: request.new_user,
         },
     })
 }
 
 fn deliver(
-    parcels: &Mutex<Receiver<Parcel>>,
-    events: &SyncSender<Event>,
-    courier: &dyn Courier,
+    deliveries: &Mutex<Receiver<Delivery>>,
+    events: &SyncSender<WorkerEvent>,
+    deliverer: &dyn Deliverer,
     world: World,
     stop: &AtomicBool,
 ) {
-    while let Some(parcel) = next(parcels) {
-        let username = parcel.credential.username.clone();
-        // Until the command is killed for good.
-        let settles_at = |now: Time| now.plus(parcel.delivery.timeout()).plus(KILLED_WITHIN);
-        let mut handing = || {
+    while let Some(delivery) = next(deliveries) {
+        let username = delivery.credential.username.clone();
+        // When the command will have been killed for certain.
+        let settles_at = |now: Time| now.plus(delivery.destination.timeout()).plus(KILLED_WITHIN);
+        let mut on_handover = || {
             let (answer, answered) = sync_channel(1);
-            let event = Event::Handing {
+            let event = WorkerEvent::HandingOver {
                 username: username.clone(),
-                key: parcel.credential.key.clone(),
+                password_id: delivery.credential.password_id.clone(),
                 settles_at: settles_at((world.now)()),
                 answer,
             };
@@ -180,30 +216,32 @@ fn deliver(
                 return Ok(());
             }
             Err(Error::System(
-                "it was not written down, so nobody was told".into(),
+                "the handover could not be recorded, so the password was not handed over".into(),
             ))
         };
-        let mut said = |line: String| {
-            // Nobody listens once the run has ended.
-            let _ = events.send(Event::Said(username.clone(), line));
+        let mut on_output = |line: String| {
+            // Fails once the run has ended.
+            let _ = events.send(WorkerEvent::Output(username.clone(), line));
         };
         let stopped = stop.load(Ordering::Relaxed);
-        let arrival = if stopped && !parcel.doubt {
-            Arrival::Stopped
+        let arrival = if stopped && !delivery.assumed_lost && !delivery.unfinished {
+            DeliveryResult::NotStarted
         } else if stopped {
-            Arrival::Not(STOPPED.into())
+            DeliveryResult::NotDelivered(STOPPED.into())
         } else {
-            courier.deliver(&parcel, &mut handing, &mut said)
+            deliverer.deliver(&delivery, &mut on_handover, &mut on_output)
         };
         let arrival = match arrival {
-            Arrival::Not(reason) if parcel.doubt => Arrival::Not(format!(
-                "{reason}; and a new password of an earlier run, which has stopped now, may lie where it is read at the next start"
-            )),
+            DeliveryResult::NotDelivered(reason) if delivery.assumed_lost => {
+                DeliveryResult::NotDelivered(format!(
+                    "{reason}; besides, the application may have a revoked password of an earlier run ready for its next start"
+                ))
+            }
             arrival => arrival,
         };
-        let key = parcel.credential.key.clone();
+        let password_id = delivery.credential.password_id.clone();
         if events
-            .send(Event::Delivered(username, key, arrival))
+            .send(WorkerEvent::DeliveryEnded(username, password_id, arrival))
             .is_err()
         {
             return;

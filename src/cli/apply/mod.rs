@@ -1,10 +1,11 @@
 //! `smtpcred apply`
 
-mod help;
 mod print;
 mod record;
+mod words;
 
-use std::fs::File;
+use crate::cli::world::WORLD;
+use crate::host;
 use std::io::{self, Read as _};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -13,60 +14,129 @@ use std::thread::available_parallelism;
 use anyhow::Result;
 use clap::Args;
 
-use self::print::{Changes, Told};
+use self::print::{ApplyReporter, Changes};
 use self::record::ProblemRecord;
-use super::machine::stop_on_signals;
-use super::output::Format;
+use super::context::Context;
 use super::password_folder::need_folder;
-use super::rotation::DeliveryArgs;
-use super::{Context, prompt};
+use crate::cli::args::number;
+use crate::cli::args::path;
+use crate::cli::args::rotation::DeliveryArgs;
+use crate::cli::terminal::prompt;
+
 use crate::app::App;
-use crate::app::apply::{Action, Comparison, Options, Run, Subject, compare};
-use crate::deliver::{Carrier, Prove};
-use crate::error::{Error, Exit, Result as Outcome};
-use crate::model::plan::{MAX_SIZE, Plan, Problem};
+use crate::app::apply::{ApplyOptions, ApplyRun, ChangeAction, Comparison, compare};
+use crate::deliver::{Prove, SystemDeliverer};
+use crate::error::{Error, Exit};
+use crate::files;
+use crate::model::plan::{MAX_SIZE, Plan, PlanProblem};
 use crate::model::rotation::RotationRules;
-use crate::model::settings::Setting;
+use crate::model::setting::Setting;
+use crate::model::text::count;
 use crate::store::Access;
 
-/// Make settings, domains and users what a plan says
+const HELP: &str = "\
+Examples:
+  smtpcred apply relay.toml --dry-run                    what would change; exit code 8 if anything
+  smtpcred apply relay.toml                              shows the changes, asks, and makes them
+  smtpcred apply relay.toml --yes --json                 for Ansible and cron
+  smtpcred apply relay.toml --output-dir /root/passwords
+  smtpcred apply relay.toml --prune                      deletes users that the plan omits
+  generate-plan | smtpcred apply -
+
+A plan:
+  [settings]
+  host = \"smtp.example.com\"
+  require_verified_domains = true
+
+  [domains.\"example.com\"]
+  daily_limit = 5000
+  limits = { \"recipients/hour\" = 200 }
+  rotate_every = \"90d\"
+  write_file = \"/etc/smtp-passwords/{username}\"
+
+  [users.\"shop@example.com\"]
+  label = \"Shop\"
+  senders = [\"shop@example.com\", \"news.example.com\"]
+  expires_at = 2027-06-30
+  deliver = \"ssh web1 put-smtp-password\"
+
+  [users.\"crm@example.com\"]
+  suspended = true
+
+Keys:
+  [settings]    host, ports (a list), argon2, accept_hash (a list), day, allow_insecure,
+                require_verified_domains
+  [domains.\"…\"] host, max_users
+  [users.\"…\"]   label, senders (a list), expires_at, suspended
+  all three     daily_limit, limits, on_limit, rotate_every, deliver, deliver_timeout, write_file,
+                write_env, env_name
+  Like the flags of `set-settings`, `domain set` and `user set`; \"none\" removes a value. A missing
+  key, or a missing kind of limit, stays as it is. All errors in a plan are reported together, with
+  their lines, before anything changes.
+
+New users:
+  Passwords of new users go where --deliver, --write-file, --write-env or --output-dir say, or the
+  rules of the user, its domain or the installation in the plan and the store. If a delivery fails,
+  that user is not created and its password is not valid; the others are created, and the next run
+  tries again. A file or variable that already has a password is never overwritten, unless a killed
+  run left it for the same user. No rotation runs while passwords are delivered.
+
+Questions:
+  On a terminal it asks once. Without a terminal, or with the plan on standard input, it continues
+  as with --yes; deleting users always needs --yes then.
+
+Concurrent changes:
+  What others have changed since the changes were shown is left as it is, and reported.
+
+JSON:
+  {changes: [{action: create | change | delete, kind: settings | domain | user, name, fields:
+  {FIELD: {from, to}}, delivery, outcome: planned | done | unneeded | failed | left, password_id,
+  reason}], applied}. A missing value is null. CSV has a row for each field. If the plan is invalid: a list of
+  {line, key, reason}.
+
+Exit codes:
+  0 everything is as planned, now or (with --dry-run) already; 8 something would change; 2 the plan
+  is invalid; 1 some changes failed.";
+
+/// Apply a plan: create and change settings, domains and users
 ///
 /// A plan is a TOML file without secrets. What it does not name stays as it is, and applying it
-/// again changes nothing. The changes are shown first; on a terminal they are made once you say yes.
-/// Passwords of new users are generated and delivered, as `user rotate` does it: a user exists from
-/// the moment its password has arrived.
+/// again changes nothing. The changes are shown first; on a terminal they are made after you
+/// confirm. Passwords of new users are generated and delivered as by `user rotate`: a user exists
+/// once its password has arrived.
 #[derive(Debug, Args)]
-#[command(after_long_help = help::APPLY)]
+#[command(after_long_help = HELP)]
 pub struct Apply {
     /// The plan, or - for standard input
-    #[arg(value_name = "PLAN")]
+    #[arg(value_name = "PLAN", value_parser = path::given())]
     plan: PathBuf,
 
-    /// Say what would change, and change nothing: exit code 8 if there is anything
+    /// Show what would change, without changing it; exit code 8 if anything would
     #[arg(long)]
     dry_run: bool,
 
-    /// Delete users that the plan does not name, of the domains that it names
+    /// Delete users that the plan omits, in the domains that it names
     #[arg(long)]
     prune: bool,
 
-    /// How many deliveries at the same time; as many as there are processors by default
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Run N deliveries at the same time; by default one for each processor
+    #[arg(long, value_name = "N", value_parser = number::within(1..=256_u16))]
     jobs: Option<u16>,
 
-    /// Run what the store says though another user, who is not root, can write it
+    /// Run commands from a store that another user (not root) can write
     #[arg(long)]
     trust_store: bool,
 
     #[command(flatten)]
     delivery: DeliveryArgs,
 
-    /// Write it to a file of the user's name in this folder
+    /// Write the password to a file in this folder, named after the user
     #[arg(
         long,
         value_name = "DIR",
         conflicts_with = "write_file",
-        help_heading = "Where a new password is delivered to"
+        help_heading = "Where a new password is delivered to",
+        value_parser = path::given(),
     )]
     output_dir: Option<PathBuf>,
 }
@@ -78,7 +148,7 @@ impl Apply {
         }
         let mut rules = RotationRules::default();
         rules.change(&self.delivery.change()?);
-        let options = Options {
+        let options = ApplyOptions {
             delivery: rules.delivery,
             prune: self.prune,
             trust_store: self.trust_store,
@@ -93,15 +163,16 @@ impl Apply {
         };
         let mut app = match context.app(Access::Existing) {
             Ok(app) => Some(app),
-            // All that it says is new.
+            // Everything in the plan is new.
             Err(Error::StoreMissing(_)) => None,
             Err(error) => return Err(error.into()),
         };
+        let now = (WORLD.now)();
         let store = app.as_mut().map(|app| &mut app.store);
         let Comparison {
             differences,
             problems,
-        } = compare(store, &plan, &options, &carrier(context)?)?;
+        } = compare(store, &plan, &options, &deliverer(context)?, now)?;
         if !problems.is_empty() {
             return refused(context, &problems);
         }
@@ -123,19 +194,20 @@ impl Apply {
             Some(app) => app,
             None => context.app(Access::Create)?,
         };
-        let stop = stop_on_signals()?;
-        let mut told = Told::new(context, &changes.differences);
-        let summary = app.apply(&mut Run {
+        let stop = host::stop_on_signals()?;
+        let mut reporter = ApplyReporter::new(context, &changes.differences);
+        let summary = app.apply(&mut ApplyRun {
             plan: &plan,
             differences: &changes.differences,
             options: &options,
-            courier: &carrier(context)?,
-            watcher: &mut told,
+            deliverer: &deliverer(context)?,
+            observer: &mut reporter,
             stop: &stop,
         });
-        let (outcomes, summary) = (told.end(), summary?);
+        let (outcomes, summary) = (reporter.end(), summary?);
         changes.outcomes = outcomes;
         let printed = changes.finish(context);
+        let printed = context.out.recorded(printed);
         warn_of_unverified(context, &mut app);
         if let Some(error) = summary.store {
             return Err(error.into());
@@ -150,16 +222,16 @@ impl Apply {
     }
 }
 
-/// By the store as it is called now: a run that makes it asks again.
-fn carrier(context: &Context) -> Outcome<Carrier> {
-    Ok(Carrier {
+/// Returns the deliverer. Called again once the store exists: its identifier may then differ.
+fn deliverer(context: &Context) -> Result<SystemDeliverer, Error> {
+    Ok(SystemDeliverer {
         prove: Prove::No,
         store_id: Some(context.store_id()?),
     })
 }
 
-/// A file for each user in a folder that is there.
-fn inside(folder: &Path) -> Outcome<crate::model::delivery::PathTemplate> {
+/// Returns the template of a file for each user in an existing folder.
+fn inside(folder: &Path) -> Result<crate::model::delivery::PathTemplate, Error> {
     need_folder(folder)?;
     let path = folder.join("{username}");
     path.to_str()
@@ -167,20 +239,20 @@ fn inside(folder: &Path) -> Outcome<crate::model::delivery::PathTemplate> {
         .parse()
 }
 
-/// However large it is, no more is read than is taken.
-fn read(path: &Path) -> Outcome<Vec<u8>> {
+/// Reads the plan, but no more than the largest allowed size.
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let unread = |e: io::Error| Error::Usage(format!("{} cannot be read: {e}", path.display()));
     let mut bytes = Vec::new();
     let most = MAX_SIZE as u64 + 1;
     let taken = if path == Path::new("-") {
         io::stdin().lock().take(most).read_to_end(&mut bytes)
     } else {
-        let file = File::open(path).map_err(unread)?;
+        let file = files::open_and_wait(path).map_err(unread)?;
         file.take(most).read_to_end(&mut bytes)
     };
     if taken.map_err(unread)? > MAX_SIZE {
         return Err(Error::Usage(format!(
-            "{} is larger than {} MiB: so many users are a matter of `user import`",
+            "{} is larger than {} MiB; import this many users with: smtpcred user import",
             path.display(),
             MAX_SIZE / 1024 / 1024
         )));
@@ -188,7 +260,7 @@ fn read(path: &Path) -> Outcome<Vec<u8>> {
     Ok(bytes)
 }
 
-fn refused(context: &mut Context, problems: &[Problem]) -> Result<()> {
+fn refused(context: &mut Context, problems: &[PlanProblem]) -> Result<()> {
     let mut list = context.out.list::<ProblemRecord>();
     for problem in problems {
         list.push(&ProblemRecord::new(problem))?;
@@ -197,10 +269,9 @@ fn refused(context: &mut Context, problems: &[Problem]) -> Result<()> {
     Err(Error::BadPlan.into())
 }
 
-/// Once, of a person. A script that applies a plan has said so; not so that users
-/// are to be deleted.
-fn confirm(context: &mut Context, changes: &Changes) -> Outcome<()> {
-    let deleted = changes.count(Action::Delete);
+/// Asks a person once. A script that applies a plan needs no confirmation, except to delete users.
+fn confirm(context: &mut Context, changes: &Changes) -> Result<(), Error> {
+    let deleted = changes.count(ChangeAction::Delete);
     let person = prompt::person_present();
     if deleted == 0 && !person {
         return Ok(());
@@ -209,16 +280,19 @@ fn confirm(context: &mut Context, changes: &Changes) -> Outcome<()> {
         changes.show_to_person(&context.out);
     }
     if deleted > 0 {
-        let consequence = format!("users that would be deleted, for ever: {deleted}");
+        let consequence = format!(
+            "{} will be deleted permanently",
+            count(deleted as u64, "user")
+        );
         let typed = deleted.to_string();
         return prompt::confirm(context, "deleting users", &consequence, &typed);
     }
     prompt::confirm(context, "applying a plan", &changes.line(true), "yes")
 }
 
-/// Of the installation's rule, which the plan may have brought.
+/// Warns if users cannot send until their domain is verified: the plan may have required that.
 fn warn_of_unverified(context: &Context, app: &mut App) {
-    // All is done: nothing that goes wrong now may say it is not.
+    // The plan is applied: no error from here on may suggest otherwise.
     let required = app.settings().is_ok_and(|s| s.require_verified_domains);
     let unverified = if required {
         app.unverified_domains().unwrap_or(0)
@@ -227,7 +301,8 @@ fn warn_of_unverified(context: &Context, app: &mut App) {
     };
     if unverified > 0 {
         context.out.warn(&format!(
-            "{unverified} domains with users are not verified: they cannot send; `smtpcred domain verify` each"
+            "{} with users cannot send until verified; for each, run: smtpcred domain verify DOMAIN",
+            count(unverified, "domain")
         ));
     }
 }

@@ -1,24 +1,24 @@
-//! What differs from a plan, for people, and how it goes.
-
-use serde_json::Value;
+//! The differences from a plan and the progress, for people.
 
 use super::record::{ChangeRecord, Document, FieldRecord};
-use super::{Action, Context, Format, Outcome, Subject};
-use crate::app::apply::{Difference, Outcome as Became, Watcher};
-use crate::cli::output::Output;
-use crate::cli::progress::Progress;
+use super::words::{delivery, shown_value, title};
+use crate::app::apply::{ApplyObserver, ApplyOutcome, ChangeAction, Difference};
+use crate::cli::context::Context;
+use crate::cli::terminal::output::{Output, OutputFormat};
+use crate::cli::terminal::progress::Progress;
 use crate::error::Error;
-use crate::model::delivery::Delivery;
 use crate::model::name::Username;
 use crate::model::text;
 
+/// The changes of a plan, and what became of them.
 pub struct Changes {
     pub differences: Vec<Difference>,
-    /// Empty while nothing was begun.
-    pub outcomes: Vec<Became>,
+    /// Empty until changes begin.
+    pub outcomes: Vec<ApplyOutcome>,
 }
 
 impl Changes {
+    /// Returns changes that have not begun.
     pub const fn new(differences: Vec<Difference>) -> Self {
         Self {
             differences,
@@ -26,16 +26,17 @@ impl Changes {
         }
     }
 
-    pub fn count(&self, action: Action) -> usize {
+    /// Returns the number of changes of this kind.
+    pub fn count(&self, action: ChangeAction) -> usize {
         self.differences
             .iter()
             .filter(|difference| difference.action == action)
             .count()
     }
 
-    /// To people, before anything is done.
-    pub fn show(&self, context: &mut Context) -> Outcome<()> {
-        if context.out.format() != Format::Table {
+    /// Shows the differences to people before anything is done.
+    pub fn show(&self, context: &mut Context) -> Result<(), Error> {
+        if context.out.format() != OutputFormat::Table {
             return Ok(());
         }
         if self.differences.is_empty() {
@@ -44,30 +45,30 @@ impl Changes {
         for difference in &self.differences {
             context.out.text(&shown(difference))?;
         }
-        // Before what is said about it, and before a question.
+        // Before notes and questions.
         match context.out.finish() {
-            // Whoever has seen enough of it wants it all the same.
+            // A reader that has seen enough still wants the plan to be applied.
             Err(Error::OutputClosed) => Ok(()),
             shown => shown,
         }
     }
 
-    /// To somebody who is about to be asked.
+    /// Shows the differences to a person before a question.
     pub fn show_to_person(&self, out: &Output) {
         for difference in &self.differences {
             out.before_question(&shown(difference));
         }
     }
 
-    /// What is known at the end: to programs all of it.
-    pub fn finish(&self, context: &mut Context) -> Outcome<()> {
+    /// Prints the summary, and everything for programs.
+    pub fn finish(&self, context: &mut Context) -> Result<(), Error> {
         if !self.differences.is_empty() {
             context.out.note(&self.line(self.outcomes.is_empty()));
         }
         match context.out.format() {
-            Format::Table => Ok(()),
-            Format::Json => context.out.one(&self.document()),
-            Format::Csv => {
+            OutputFormat::Table => Ok(()),
+            OutputFormat::Json => context.out.one(&self.document()),
+            OutputFormat::Csv => {
                 let document = self.document();
                 let mut list = context.out.list::<FieldRecord>();
                 for change in &document.changes {
@@ -80,20 +81,24 @@ impl Changes {
         }
     }
 
+    /// Returns the summary for people, of what would be done or was done.
     pub fn line(&self, would: bool) -> String {
         let mut counts = [0; 3];
         let mut failed = 0;
         for (number, difference) in self.differences.iter().enumerate() {
             match self.outcomes.get(number) {
-                Some(Became::Failed(_) | Became::Left) => failed += 1,
+                Some(ApplyOutcome::Failed(_) | ApplyOutcome::Left) => failed += 1,
                 _ => counts[difference.action as usize] += 1,
             }
         }
         let [created, changed, deleted] = counts;
-        let would = if would { "would be " } else { "" };
-        let mut line = format!("{would}created {created}, changed {changed}, deleted {deleted}");
+        let mut line = if would {
+            format!("would create {created}, change {changed}, delete {deleted}")
+        } else {
+            format!("created {created}, changed {changed}, deleted {deleted}")
+        };
         if failed > 0 {
-            line = format!("{line}; not done {failed}");
+            line = format!("{line}; failed {failed}");
         }
         line
     }
@@ -111,36 +116,12 @@ impl Changes {
     }
 }
 
-pub const fn kind(subject: &Subject) -> &'static str {
-    match subject {
-        Subject::Settings => "settings",
-        Subject::Domain(_) => "domain",
-        Subject::User(_) => "user",
-    }
-}
-
-pub fn name(subject: &Subject) -> Option<String> {
-    match subject {
-        Subject::Settings => None,
-        Subject::Domain(name) => Some(name.to_string()),
-        Subject::User(name) => Some(name.to_string()),
-    }
-}
-
-fn title(subject: &Subject) -> String {
-    match name(subject) {
-        Some(name) => format!("{} {name}", kind(subject)),
-        None => kind(subject).to_owned(),
-    }
-}
-
-/// As a difference is usually shown: a line for one thing, and for each of several
-/// one of its own.
+/// Returns a difference as text: one line for one field, or a line for each of several.
 fn shown(difference: &Difference) -> String {
     let mark = match difference.action {
-        Action::Create => '+',
-        Action::Change => '~',
-        Action::Delete => '-',
+        ChangeAction::Create => '+',
+        ChangeAction::Change => '~',
+        ChangeAction::Delete => '-',
     };
     let mut said: Vec<_> = difference
         .fields
@@ -148,7 +129,7 @@ fn shown(difference: &Difference) -> String {
         .map(|field| {
             let to = shown_value(&field.to);
             match difference.action {
-                Action::Create => format!("{} {to}", field.name),
+                ChangeAction::Create => format!("{} {to}", field.name),
                 _ => format!("{} {} -> {to}", field.name, shown_value(&field.from)),
             }
         })
@@ -162,7 +143,7 @@ fn shown(difference: &Difference) -> String {
         [one] => format!("{mark} {title}: {one}"),
         several => format!("{mark} {title}\n    {}", several.join("\n    ")),
     };
-    // A text of several lines has none but these.
+    // Only these line breaks stay.
     lines
         .split('\n')
         .map(text::escaped)
@@ -170,51 +151,27 @@ fn shown(difference: &Difference) -> String {
         .join("\n")
 }
 
-/// Of a new user's password, with the names of files in full.
-pub fn delivery(difference: &Difference) -> Option<String> {
-    let (Some(delivery), Subject::User(username)) = (&difference.delivery, &difference.subject)
-    else {
-        return None;
-    };
-    let whole = Delivery {
-        command: delivery.command.clone(),
-        ..delivery.files_of(username)
-    };
-    Some(whole.to_string())
-}
-
-/// In quotes where it would not be seen where it ends.
-pub fn shown_value(value: &Value) -> String {
-    match value {
-        Value::Null => "none".into(),
-        Value::String(text) if !text.is_empty() && !text.contains([' ', '"', ',']) => text.clone(),
-        Value::Array(all) => {
-            let all: Vec<_> = all.iter().map(shown_value).collect();
-            all.join(", ")
-        }
-        other => other.to_string(),
-    }
-}
-
-/// Says on stderr how it goes, and keeps what came of it.
-pub struct Told<'a> {
+/// Prints the progress on stderr and keeps the outcomes.
+pub struct ApplyReporter<'a> {
     out: &'a Output,
     differences: &'a [Difference],
-    outcomes: Vec<Became>,
+    outcomes: Vec<ApplyOutcome>,
     progress: Option<Progress>,
 }
 
-impl<'a> Told<'a> {
+impl<'a> ApplyReporter<'a> {
+    /// Begins a report.
     pub fn new(context: &'a Context, differences: &'a [Difference]) -> Self {
         Self {
             out: &context.out,
             differences,
-            outcomes: vec![Became::Left; differences.len()],
+            outcomes: vec![ApplyOutcome::Left; differences.len()],
             progress: None,
         }
     }
 
-    pub fn end(self) -> Vec<Became> {
+    /// Ends the display of progress and returns the outcomes.
+    pub fn end(self) -> Vec<ApplyOutcome> {
         if let Some(progress) = &self.progress {
             progress.end();
         }
@@ -229,7 +186,7 @@ impl<'a> Told<'a> {
     }
 }
 
-impl Watcher for Told<'_> {
+impl ApplyObserver for ApplyReporter<'_> {
     fn begin(&mut self, passwords: usize) {
         self.progress = Progress::begin(self.out, passwords);
     }
@@ -238,17 +195,19 @@ impl Watcher for Told<'_> {
         self.say(|out| out.note(&format!("{username}: {line}")));
     }
 
-    fn done(&mut self, number: usize, outcome: Became) {
+    fn done(&mut self, number: usize, outcome: ApplyOutcome) {
         let Some(difference) = self.differences.get(number) else {
             return;
         };
         let title = title(&difference.subject);
         self.say(|out| match &outcome {
-            // What is to be known is its key; the rest was shown.
-            Became::Done(Some(key)) => out.note(&format!("created {title} (key {key})")),
-            Became::Done(None) | Became::Left => {}
-            Became::Unneeded => out.note(&format!("{title} is so by now")),
-            Became::Failed(reason) => out.warn(&format!("{title}: not done: {reason}")),
+            // Only its ID is new; the rest was shown.
+            ApplyOutcome::Done(Some(password_id)) => {
+                out.note(&format!("created {title} (password ID {password_id})"));
+            }
+            ApplyOutcome::Done(None) | ApplyOutcome::Left => {}
+            ApplyOutcome::Unneeded => out.note(&format!("{title} already is as planned")),
+            ApplyOutcome::Failed(reason) => out.warn(&format!("{title} failed: {reason}")),
         });
         if let (true, Some(progress)) = (difference.is_new_user(), &self.progress) {
             progress.step();

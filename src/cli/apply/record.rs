@@ -1,19 +1,21 @@
-//! What differs from a plan, for programs.
+//! The differences from a plan, for programs.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::print::{delivery, kind, name, shown_value};
-use crate::app::apply::{Action, Difference, Field, Outcome as Became};
-use crate::cli::output::Record;
-use crate::model::plan::Problem;
+use super::words::{delivery, kind, name, shown_value};
+use crate::app::apply::{ApplyOutcome, ChangeAction, Difference, FieldChange};
+use crate::cli::terminal::record::Record;
+use crate::model::plan::PlanProblem;
 
+/// The whole output as JSON.
 #[derive(Serialize)]
 pub struct Document {
     pub changes: Vec<ChangeRecord>,
     pub applied: bool,
 }
 
+/// One change.
 #[derive(Serialize)]
 pub struct ChangeRecord {
     action: &'static str,
@@ -22,35 +24,37 @@ pub struct ChangeRecord {
     fields: Map<String, Value>,
     delivery: Option<String>,
     pub outcome: &'static str,
-    key_id: Option<String>,
+    password_id: Option<String>,
     reason: Option<String>,
 }
 
 impl ChangeRecord {
-    pub fn new(difference: &Difference, outcome: Option<&Became>) -> Self {
-        let field = |field: &Field| {
+    pub fn new(difference: &Difference, outcome: Option<&ApplyOutcome>) -> Self {
+        let field = |field: &FieldChange| {
             let values = json!({"from": field.from, "to": field.to});
             (field.name.clone(), values)
         };
-        let (outcome, key_id, reason) = match outcome {
+        let (outcome, password_id, reason) = match outcome {
             None => ("planned", None, None),
-            Some(Became::Done(key)) => ("done", key.as_ref().map(ToString::to_string), None),
-            Some(Became::Unneeded) => ("unneeded", None, None),
-            Some(Became::Failed(reason)) => ("failed", None, Some(reason.clone())),
-            Some(Became::Left) => ("left", None, None),
+            Some(ApplyOutcome::Done(password_id)) => {
+                ("done", password_id.as_ref().map(ToString::to_string), None)
+            }
+            Some(ApplyOutcome::Unneeded) => ("unneeded", None, None),
+            Some(ApplyOutcome::Failed(reason)) => ("failed", None, Some(reason.clone())),
+            Some(ApplyOutcome::Left) => ("left", None, None),
         };
         Self {
             action: match difference.action {
-                Action::Create => "create",
-                Action::Change => "change",
-                Action::Delete => "delete",
+                ChangeAction::Create => "create",
+                ChangeAction::Change => "change",
+                ChangeAction::Delete => "delete",
             },
             kind: kind(&difference.subject),
             name: name(&difference.subject),
             fields: difference.fields.iter().map(field).collect(),
             delivery: delivery(difference),
             outcome,
-            key_id,
+            password_id,
             reason,
         }
     }
@@ -70,11 +74,12 @@ impl Record for Document {
     }
 }
 
-/// Of CSV: a row for each field, and one for what has none.
+/// A row of CSV: one for each field, or one for a change without fields.
 #[derive(Serialize)]
 pub struct FieldRecord(Vec<String>);
 
 impl FieldRecord {
+    /// Returns a row for each changed field, as CSV has it.
     pub fn all(change: &ChangeRecord) -> Vec<Self> {
         let plain = |value: &Value| match value {
             Value::Null => String::new(),
@@ -93,7 +98,7 @@ impl FieldRecord {
                 to,
                 some(&change.delivery),
                 change.outcome.to_owned(),
-                some(&change.key_id),
+                some(&change.password_id),
                 some(&change.reason),
             ])
         };
@@ -115,7 +120,16 @@ impl Record for FieldRecord {
     }
 
     const FIELDS: &'static [&'static str] = &[
-        "action", "kind", "name", "field", "from", "to", "delivery", "outcome", "key_id", "reason",
+        "action",
+        "kind",
+        "name",
+        "field",
+        "from",
+        "to",
+        "delivery",
+        "outcome",
+        "password_id",
+        "reason",
     ];
 
     fn fields(&self) -> Vec<String> {
@@ -123,6 +137,7 @@ impl Record for FieldRecord {
     }
 }
 
+/// What is wrong with a plan.
 #[derive(Serialize)]
 pub struct ProblemRecord {
     line: Option<usize>,
@@ -131,7 +146,7 @@ pub struct ProblemRecord {
 }
 
 impl ProblemRecord {
-    pub fn new(problem: &Problem) -> Self {
+    pub fn new(problem: &PlanProblem) -> Self {
         Self {
             line: problem.line,
             key: problem.key.clone(),

@@ -4,10 +4,11 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::super::output::{Format, Record};
-use super::super::{Context, complete};
-use super::help;
-use crate::app::dns::{Finding, State, check};
+use crate::app::dns::{DnsFinding, DnsState, check};
+use crate::cli::complete;
+use crate::cli::context::Context;
+use crate::cli::terminal::output::OutputFormat;
+use crate::cli::terminal::record::Record;
 use crate::dns::Resolver;
 use crate::error::{Error, Exit};
 use crate::model::dns::{ResolverAddress, Selector};
@@ -15,49 +16,76 @@ use crate::model::name::DomainName;
 use crate::model::text::escaped;
 use crate::store::Access;
 
-/// Look a domain's DNS records up, and say what is missing or wrong
+const HELP: &str = "\
+Examples:
+  smtpcred domain check example.com --selector s1
+  smtpcred domain check example.com --resolver 9.9.9.9   as this resolver sees it
+  smtpcred domain check example.com --json | jq -r '.[] | .wanted // empty'
+
+Checks:
+  host                the server's name has addresses
+  reverse             each address has a name that resolves to that address
+  mx                  bounces can be delivered: MX names have addresses and are no aliases
+  spf                 one valid record, with at most ten lookups, that allows the addresses of the
+                      server; other addresses that the relay may send from are not known here
+  dkim                a key for each --selector, of at least 2048 bits
+  dmarc               one record, of the domain or of a parent domain
+  mta-sts, tls-rpt    valid, if they exist
+  verification        if `set-settings --require-verified-domains` is yes
+
+States:
+  ok, missing, wrong, warning (works, but could be better), unknown (the DNS did not answer).
+
+JSON:
+  A list of {check, state, found, wanted, hint}; wanted is the record to publish, as a line of a
+  zone file, or null.
+
+Exit codes:
+  0 nothing is missing or wrong, 7 something is, 75 the DNS did not answer.";
+
+/// Look up a domain's DNS records and show what is missing or wrong
 ///
-/// As the world sees it: /etc/hosts and the search list of resolv.conf are left aside, and nothing
-/// is remembered. The server is the domain's own, or the installation's.
+/// As the world sees them: without /etc/hosts, without the search list of resolv.conf, and without
+/// a cache. The server is the domain's own, or the installation's.
 #[derive(Debug, Args)]
-#[command(after_long_help = help::CHECK)]
-pub struct Check {
-    /// Which domain
+#[command(after_long_help = HELP)]
+pub struct CheckDomain {
+    /// The domain
     #[arg(value_name = "DOMAIN", add = complete::domains())]
     name: DomainName,
 
-    /// A DKIM key to look at, by what stands before ._domainkey; repeatable
+    /// Check the DKIM key with this selector, the part before ._domainkey; repeatable
     #[arg(long, value_name = "SELECTOR")]
     selector: Vec<Selector>,
 
-    /// The name server to ask; by default those of /etc/resolv.conf
+    /// Ask this name server; by default those of /etc/resolv.conf
     #[arg(long, value_name = "ADDR[:PORT]")]
     resolver: Option<ResolverAddress>,
 }
 
-impl Check {
+impl CheckDomain {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let subject = context
             .app(Access::Existing)?
             .subject(&self.name, self.selector)?;
         let mut resolver = Resolver::new(self.resolver)?;
         let findings = check(&subject, &mut resolver).map_err(Error::DnsFailed)?;
-        let mut list = context.out.list::<FindingRecord>();
+        let mut list = context.out.list::<DnsFindingRecord>();
         for finding in &findings {
-            list.push(&FindingRecord::new(finding))?;
+            list.push(&DnsFindingRecord::new(finding))?;
         }
-        list.end("nothing to look at")?;
-        if context.out.format() == Format::Table {
+        list.end("nothing to check")?;
+        if context.out.format() == OutputFormat::Table {
             let advice: Vec<_> = findings.iter().filter_map(advice).collect();
             if !advice.is_empty() {
                 context.out.text(&format!("\n{}", advice.join("\n")))?;
             }
         }
         let any = |state| findings.iter().any(|finding| finding.state == state);
-        if any(State::Missing) || any(State::Wrong) {
+        if any(DnsState::Missing) || any(DnsState::Wrong) {
             return Err(Error::Answered(Exit::Attention).into());
         }
-        if any(State::Unknown) {
+        if any(DnsState::Unknown) {
             return Err(Error::Answered(Exit::TryAgain).into());
         }
         context
@@ -67,9 +95,8 @@ impl Check {
     }
 }
 
-/// What to do, and a record that can be copied: not in a table, which would
-/// break it over lines.
-fn advice(finding: &Finding) -> Option<String> {
+/// Returns what to do, and the record to copy. Not in the table, which would wrap it.
+fn advice(finding: &DnsFinding) -> Option<String> {
     let mut lines = Vec::new();
     if let Some(hint) = &finding.hint {
         lines.push(format!("{}: {}", finding.check, escaped(hint)));
@@ -81,7 +108,7 @@ fn advice(finding: &Finding) -> Option<String> {
 }
 
 #[derive(Serialize)]
-struct FindingRecord<'a> {
+struct DnsFindingRecord<'a> {
     check: &'static str,
     state: &'static str,
     found: &'a str,
@@ -89,8 +116,8 @@ struct FindingRecord<'a> {
     hint: Option<&'a str>,
 }
 
-impl<'a> FindingRecord<'a> {
-    fn new(finding: &'a Finding) -> Self {
+impl<'a> DnsFindingRecord<'a> {
+    fn new(finding: &'a DnsFinding) -> Self {
         Self {
             check: finding.check,
             state: finding.state.name(),
@@ -101,7 +128,7 @@ impl<'a> FindingRecord<'a> {
     }
 }
 
-impl Record for FindingRecord<'_> {
+impl Record for DnsFindingRecord<'_> {
     const COLUMNS: &'static [&'static str] = &["Check", "State", "Found"];
 
     fn cells(&self) -> Vec<String> {

@@ -1,110 +1,162 @@
 //! `smtpcred domain …`
 
 mod check;
-mod help;
 mod record;
 mod verify;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use self::record::{DomainAdded, DomainRecord, DomainWhole};
+use self::record::{DomainAdded, DomainDetailRecord, DomainRecord};
+use super::complete;
+use super::context::Context;
 use super::lazy::Lazy;
-use super::output::Format;
-use super::page::Limit as Most;
-use super::rotation::RotationArgs;
-use super::sending::LimitArgs;
-use super::{Context, complete, prompt};
-use crate::app::App;
+use super::terminal::prompt;
 use crate::app::dns::{Subject, records};
+use crate::cli::args::limits::LimitArgs;
+use crate::cli::args::paging::PageArgs;
+use crate::cli::args::rotation::RotationArgs;
+use crate::cli::terminal::output::OutputFormat;
 use crate::error::Error;
 use crate::model::name::{DomainName, HostName};
-use crate::model::settings::{Limit, Setting};
+use crate::model::setting::{LimitValue, Setting};
+use crate::model::text::count;
 use crate::store::{Access, DomainChange};
 
-/// Sending domains, which own users
+/// Manage sending domains, which own users
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    Add(Lazy<Add>),
-    List(Lazy<List>),
-    Show(Lazy<Show>),
-    Set(Lazy<Set>),
-    Remove(Lazy<Remove>),
-    Check(Lazy<check::Check>),
-    Verify(Lazy<verify::Verify>),
+pub enum DomainCommand {
+    Add(Lazy<AddDomain>),
+    List(Lazy<ListDomains>),
+    Show(Lazy<ShowDomain>),
+    Set(Lazy<SetDomain>),
+    Remove(Lazy<RemoveDomain>),
+    Check(Lazy<check::CheckDomain>),
+    Verify(Lazy<verify::VerifyDomain>),
 }
 
-/// Add a sending domain, and print the DNS records to publish for it
+const ADD_HELP: &str = "\
+Examples:
+  smtpcred domain add example.com
+  smtpcred domain add example.com --max-users 15 --daily-limit 1500
+  smtpcred domain add bücher.example --host smtp.example.com     stored as xn--bcher-kva.example
+
+JSON:
+  {domain, users, max_users, daily_limit, host, created_at, verified_at, records: [{name, type,
+  value}]}; a missing value is null.
+
+Records:
+  stdout has lines of a zone file; value is what the web form of a DNS provider asks for. `domain
+  check` shows them again, compared with what is published.";
+
+/// Add a sending domain and print the DNS records to publish
 ///
-/// As lines of a zone file. Nothing is looked up: `domain check` does that.
+/// The records are lines of a zone file. They are not looked up: `domain check` does that.
 #[derive(Debug, Args)]
-#[command(after_long_help = help::ADD)]
-pub struct Add {
-    /// Such as example.com; names in other scripts are stored in their ASCII form
+#[command(after_long_help = ADD_HELP)]
+pub struct AddDomain {
+    /// The domain, such as example.com; internationalized names are stored in their ASCII form
     #[arg(value_name = "DOMAIN")]
     name: DomainName,
     #[command(flatten)]
-    change: Change,
+    change: DomainFlags,
 }
 
-/// List the domains
+const LIST_HELP: &str = "\
+Examples:
+  smtpcred domain list
+  smtpcred domain list --json | jq -r '.[].domain'
+  smtpcred domain list --limit 100 --after example.com   the next page
+
+JSON:
+  A list of {domain, users, max_users, daily_limit, host, created_at, verified_at}; a missing value
+  is null.";
+
+/// List domains
 #[derive(Debug, Args)]
-#[command(after_long_help = help::LIST)]
-pub struct List {
-    /// Only those behind this one, which need not be there any more
+#[command(after_long_help = LIST_HELP)]
+pub struct ListDomains {
+    /// Show only domains after this one, which may have been removed
     #[arg(long, value_name = "DOMAIN")]
     after: Option<DomainName>,
 
     #[command(flatten)]
-    limit: Most,
+    page: PageArgs,
 }
 
-/// Show one domain
+const SHOW_HELP: &str = "\
+Examples:
+  smtpcred domain show example.com
+
+JSON:
+  {domain, users, max_users, daily_limit, host, created_at, verified_at, limits: {KIND: N},
+  on_limit, rotate_every_seconds, delivery: {command, write_file, write_env, env_name,
+  timeout_seconds}}; a missing value is null.";
+
+/// Show a domain
 #[derive(Debug, Args)]
-#[command(after_long_help = help::SHOW)]
-pub struct Show {
-    /// Which domain
+#[command(after_long_help = SHOW_HELP)]
+pub struct ShowDomain {
+    /// The domain
     #[arg(value_name = "DOMAIN", add = complete::domains())]
     name: DomainName,
 }
 
-/// Change a domain's limits or server
+const SET_HELP: &str = "\
+Examples:
+  smtpcred domain set example.com --max-users 10
+  smtpcred domain set example.com --host smtp.example.com --daily-limit none
+  smtpcred domain set example.com --limit recipients/hour=1000 --on-limit suspend
+  smtpcred domain set example.com --rotate-every 90d --write-file '/etc/smtp/{username}'
+
+JSON:
+  The domain, as in `domain list`.";
+
+/// Change a domain's limits, server or rotation
 #[derive(Debug, Args)]
-#[command(after_long_help = help::SET)]
-pub struct Set {
-    /// Which domain
+#[command(after_long_help = SET_HELP)]
+pub struct SetDomain {
+    /// The domain
     #[arg(value_name = "DOMAIN", add = complete::domains())]
     name: DomainName,
     #[command(flatten)]
-    change: Change,
+    change: DomainFlags,
 }
+
+const REMOVE_HELP: &str = "\
+Examples:
+  smtpcred domain remove example.com                     asks you to type the name
+  smtpcred domain remove example.com --with-users --yes  for scripts; cannot be undone
+
+JSON:
+  The domain as it was before.";
 
 /// Remove a domain
 ///
-/// Refused while it has users, unless --with-users is given. Asks for the name to be typed, or for
-/// --yes. There is no way back: the hashes are erased, the events stay.
+/// Refused while the domain has users, unless --with-users is given. Asks you to type the name,
+/// unless --yes is given. This cannot be undone: the hashes are erased, the events stay.
 #[derive(Debug, Args)]
-#[command(after_long_help = help::REMOVE)]
-pub struct Remove {
-    /// Which domain
+#[command(after_long_help = REMOVE_HELP)]
+pub struct RemoveDomain {
+    /// The domain
     #[arg(value_name = "DOMAIN", add = complete::domains())]
     name: DomainName,
 
-    /// Delete its users with it
+    /// Also delete its users
     #[arg(long)]
     with_users: bool,
 }
 
 #[derive(Debug, Args)]
-struct Change {
-    /// How many users it may have, or none
+struct DomainFlags {
+    /// Allow this many users, or none for no limit
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
-    max_users: Option<Setting<Limit>>,
+    max_users: Option<Setting<LimitValue>>,
 
     #[command(flatten)]
     limits: LimitArgs,
 
-    /// The server its applications connect to, or none for the installation's
+    /// Set the server that applications connect to, or none for the installation's
     #[arg(long, value_name = "HOST")]
     host: Option<Setting<HostName>>,
 
@@ -112,10 +164,10 @@ struct Change {
     rotation: RotationArgs,
 }
 
-impl TryFrom<Change> for DomainChange {
+impl TryFrom<DomainFlags> for DomainChange {
     type Error = Error;
 
-    fn try_from(change: Change) -> Result<Self, Error> {
+    fn try_from(change: DomainFlags) -> Result<Self, Error> {
         let (daily_limit, sending) = change.limits.split();
         Ok(Self {
             host: change.host,
@@ -127,7 +179,7 @@ impl TryFrom<Change> for DomainChange {
     }
 }
 
-impl Command {
+impl DomainCommand {
     pub fn run(self, context: &mut Context) -> Result<()> {
         match self {
             Self::Add(add) => add.0.run(context),
@@ -141,7 +193,7 @@ impl Command {
     }
 }
 
-impl Add {
+impl AddDomain {
     fn run(self, context: &mut Context) -> Result<()> {
         let change = self.change.try_into()?;
         let mut app = context.app(Access::Create)?;
@@ -150,7 +202,7 @@ impl Add {
             .out
             .note(&format!("added the domain {}", domain.name));
         let subject = app.subject(&self.name, Vec::new())?;
-        if context.out.format() == Format::Table {
+        if context.out.format() == OutputFormat::Table {
             return Ok(context.out.text(&zone(&subject))?);
         }
         let added = DomainAdded::new(domain, records(&subject));
@@ -158,28 +210,31 @@ impl Add {
     }
 }
 
-/// What to publish, so that it can go into a zone file as it is.
+/// Returns the records to publish, as lines of a zone file.
 fn zone(subject: &Subject) -> String {
     let domain = &subject.domain;
-    let mut lines = vec![format!("; to publish in the DNS of {domain}")];
+    let mut lines = vec![format!("; publish in the DNS of {domain}")];
     lines.extend(records(subject).iter().map(ToString::to_string));
     lines.push(match &subject.host {
-        Some(host) => format!("; where there is an SPF record: a:{host} goes into that one"),
-        None => "; SPF: needs the server, so first: smtpcred set-settings --host …".to_owned(),
+        Some(host) => format!("; if there is an SPF record, add a:{host} to it"),
+        None => "; SPF: first set the server: smtpcred set-settings --host …".to_owned(),
     });
-    lines.push("; DKIM: what the relay's signer made; MX: whoever takes the domain's mail".into());
+    lines.push(
+        "; DKIM: the key of the relay's signer; MX: the server that receives the domain's mail"
+            .into(),
+    );
     lines.push(format!(
         "; then: smtpcred domain check {domain} --selector …"
     ));
     lines.join("\n")
 }
 
-impl List {
+impl ListDomains {
     fn run(self, context: &mut Context) -> Result<()> {
         let mut app = context.app(Access::Existing)?;
         let page = self
-            .limit
-            .behind(self.after.as_ref().map(DomainName::as_str));
+            .page
+            .page_after(self.after.as_ref().map(DomainName::as_str));
         let mut list = context.out.list::<DomainRecord>();
         app.list_domains(&page, &mut |domain, users| {
             list.push(&DomainRecord::new(domain, users))
@@ -191,19 +246,19 @@ impl List {
     }
 }
 
-impl Show {
+impl ShowDomain {
     fn run(self, context: &mut Context) -> Result<()> {
         let mut app = context.app(Access::Existing)?;
         let detail = app.domain_detail(&self.name)?;
-        Ok(context.out.one(&DomainWhole::new(detail))?)
+        Ok(context.out.one(&DomainDetailRecord::new(detail))?)
     }
 }
 
-impl Set {
+impl SetDomain {
     fn run(self, context: &mut Context) -> Result<()> {
         let change = DomainChange::try_from(self.change)?;
         if change.is_empty() {
-            let flags = "nothing to set: give --max-users, --host, --daily-limit, --limit, --on-limit, --rotate-every or --deliver";
+            let flags = "nothing to set: specify --max-users, --host, --daily-limit, --limit, --on-limit, --rotate-every or --deliver";
             return Err(Error::Usage(flags.into()).into());
         }
         let mut app = context.app(Access::Existing)?;
@@ -211,22 +266,20 @@ impl Set {
         context
             .out
             .note(&format!("changed the domain {}", self.name));
-        let record = record(&mut app, &self.name)?;
+        let record = DomainRecord::of(&mut app, &self.name)?;
         Ok(context.out.result(&record)?)
     }
 }
 
-impl Remove {
+impl RemoveDomain {
     fn run(self, context: &mut Context) -> Result<()> {
         let mut app = context.app(Access::Existing)?;
-        let (domain, users) = app.domain(&self.name)?;
-        if users > 0 && !self.with_users {
-            let domain = domain.name.to_string();
-            return Err(Error::DomainNotEmpty { domain, users }.into());
-        }
+        let seen = app.plan_removal(&self.name, self.with_users)?;
+        let domain = &seen.domain;
         let consequence = format!(
-            "removing {} deletes its {users} users; their passwords stop at once, and there is no way back",
-            domain.name
+            "removing {} deletes its {}; their passwords stop working at once; this cannot be undone",
+            domain.name,
+            count(seen.users.len() as u64, "user")
         );
         prompt::confirm(
             context,
@@ -234,16 +287,17 @@ impl Remove {
             &consequence,
             domain.name.as_str(),
         )?;
-        let (domain, users) = app.remove_domain(&self.name, self.with_users)?;
-        context.out.note(&format!(
-            "removed the domain {} and its {users} users",
-            domain.name
-        ));
+        // With --yes, no count was shown.
+        let seen = Some(&seen).filter(|_| !context.confirmed_beforehand());
+        let removed = app.remove_domain(&self.name, self.with_users, seen)?;
+        let (domain, users) = (removed.domain, removed.users.len() as u64);
+        let with = match users {
+            0 => String::new(),
+            _ => format!(" and its {}", count(users, "user")),
+        };
+        context
+            .out
+            .note(&format!("removed the domain {}{with}", domain.name));
         Ok(context.out.result(&DomainRecord::new(domain, users))?)
     }
-}
-
-fn record(app: &mut App, name: &DomainName) -> Result<DomainRecord, Error> {
-    let (domain, users) = app.domain(name)?;
-    Ok(DomainRecord::new(domain, users))
 }

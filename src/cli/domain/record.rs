@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::super::output::Record;
-use super::super::rotation::RulesRecord;
-use super::super::settings::named;
+use crate::app::App;
 use crate::app::usage::DomainDetail;
+use crate::cli::args::rotation::RulesRecord;
+use crate::cli::settings::record::named;
+use crate::cli::terminal::record::Record;
+use crate::error::Result;
 use crate::model::dns::ZoneRecord;
 use crate::model::domain::Domain;
 use crate::model::limits::OnLimit;
+use crate::model::name::DomainName;
 use crate::model::time::Time;
 
+/// A domain in a list.
 #[derive(Serialize)]
 pub struct DomainRecord {
     domain: String,
@@ -25,6 +29,12 @@ pub struct DomainRecord {
 }
 
 impl DomainRecord {
+    /// Reads the domain and its number of users anew.
+    pub fn of(app: &mut App, name: &DomainName) -> Result<Self> {
+        let (domain, users) = app.domain(name)?;
+        Ok(Self::new(domain, users))
+    }
+
     pub fn new(domain: Domain, users: u64) -> Self {
         Self {
             domain: domain.name.to_string(),
@@ -38,9 +48,9 @@ impl DomainRecord {
     }
 }
 
-/// A domain with its limits.
+/// A domain with its limits and rules.
 #[derive(Serialize)]
-pub struct DomainWhole {
+pub struct DomainDetailRecord {
     #[serde(flatten)]
     domain: DomainRecord,
     limits: BTreeMap<String, u32>,
@@ -51,7 +61,7 @@ pub struct DomainWhole {
     must_be_verified: bool,
 }
 
-impl DomainWhole {
+impl DomainDetailRecord {
     pub fn new(detail: DomainDetail) -> Self {
         Self {
             domain: DomainRecord::new(detail.domain, detail.users),
@@ -63,7 +73,7 @@ impl DomainWhole {
     }
 }
 
-impl Record for DomainWhole {
+impl Record for DomainDetailRecord {
     const COLUMNS: &'static [&'static str] = DomainRecord::COLUMNS;
 
     fn cells(&self) -> Vec<String> {
@@ -91,16 +101,18 @@ impl Record for DomainWhole {
         lines.push(("Other limits", others));
         lines.push((
             "Over a limit",
-            self.on_limit.unwrap_or("as the installation").to_owned(),
+            self.on_limit
+                .unwrap_or("the installation's setting")
+                .to_owned(),
         ));
         lines.push(("Rotation", self.rotation.text()));
         let verified = match self.domain.verified_at {
             Some(at) => at.to_string(),
             None if self.must_be_verified => format!(
-                "no, so its users cannot send: smtpcred domain verify {}",
+                "no, so its users cannot send; run: smtpcred domain verify {}",
                 self.domain.domain
             ),
-            None => "no, and it need not be".to_owned(),
+            None => "no (not required)".to_owned(),
         };
         lines.push(("Verified", verified));
         lines
@@ -151,7 +163,7 @@ impl Record for DomainRecord {
     }
 }
 
-/// A domain that was just added, with what to publish.
+/// A domain that was just added, with the records to publish.
 #[derive(Serialize)]
 pub struct DomainAdded {
     #[serde(flatten)]

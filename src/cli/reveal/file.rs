@@ -1,80 +1,88 @@
-//! The password in a new file that only its owner can read.
+//! Writes a password to a new file that only its owner can read.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use super::Way;
-use super::render::{Reveal, render};
+use super::render::{RevealForm, render};
+use super::sink::PasswordSink;
 use crate::app::credential::{Credential, Handover, Pending};
-use crate::cli::new_file::{self, folder_of};
-use crate::cli::output::Output;
+use crate::cli::new_file::NewFilePath;
+use crate::cli::terminal::output::Output;
+use crate::cli::terminal::tty::SignalsHeld;
 use crate::error::{Error, Result};
 
+/// A new file.
 pub struct ToFile {
-    path: PathBuf,
-    reveal: Reveal,
+    at: NewFilePath,
+    reveal: RevealForm,
     bytes: Zeroizing<Vec<u8>>,
     made: bool,
+    signals: SignalsHeld,
 }
 
 impl ToFile {
-    pub fn new(path: &Path, reveal: Reveal) -> Result<Self> {
-        // Without following a link, wherever it points.
-        if fs::symlink_metadata(path).is_ok() {
+    /// Fails if the file exists or its folder does not.
+    pub fn new(path: &Path, reveal: RevealForm) -> Result<Self> {
+        let at = NewFilePath::find(path).map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                let folder = path.parent().unwrap_or(path);
+                Error::Undeliverable(format!("there is no folder {}", folder.display()))
+            }
+            _ => Error::Undeliverable(format!("{}: {e}", path.display())),
+        })?;
+        let taken = at.is_taken();
+        if taken.map_err(|e| Error::Undeliverable(format!("{}: {e}", path.display())))? {
             return Err(Error::OutputExists(path.to_owned()));
         }
-        let folder = folder_of(path);
-        if !folder.is_dir() {
-            return Err(Error::Undeliverable(format!(
-                "there is no folder {}",
-                folder.display()
-            )));
-        }
         Ok(Self {
-            path: path.to_owned(),
+            at,
             reveal,
             bytes: Zeroizing::default(),
             made: false,
+            signals: SignalsHeld::default(),
         })
     }
 
     fn write(&mut self) -> io::Result<()> {
-        new_file::write(&self.path, &self.bytes)?;
+        self.at.write(&self.bytes)?;
         self.made = true;
         Ok(())
     }
 }
 
 impl Handover for ToFile {
-    fn prepare(&mut self, credential: Credential) -> Result<()> {
+    fn present(&mut self, credential: Credential) -> Result<()> {
         self.bytes = render(self.reveal, &credential)?;
         Ok(())
     }
 }
 
 impl Pending for ToFile {
-    fn deliver(&mut self) -> Result<()> {
+    fn commit_delivery(&mut self) -> Result<()> {
+        self.signals.hold();
         let written = self.write();
         self.bytes = Zeroizing::default();
         written.map_err(|e| match e.kind() {
-            io::ErrorKind::AlreadyExists => Error::OutputExists(self.path.clone()),
-            _ => Error::Undelivered(format!("{}: {e}", self.path.display())),
+            io::ErrorKind::AlreadyExists => Error::OutputExists(self.at.path.clone()),
+            _ => Error::Undelivered(format!("{}: {e}", self.at.path.display())),
         })
     }
 
     fn withdraw(&mut self) {
         if self.made {
-            // What is left would be a password that does not work.
-            let _ = fs::remove_file(&self.path);
+            self.at.remove();
         }
+    }
+
+    fn is_out(&self) -> bool {
+        self.made
     }
 }
 
-impl Way for ToFile {
+impl PasswordSink for ToFile {
     fn finish(&mut self, out: &Output) {
-        out.note(&format!("the password is in {}", self.path.display()));
+        out.note(&format!("the password is in {}", self.at.path.display()));
     }
 }

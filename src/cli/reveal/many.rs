@@ -5,22 +5,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use zeroize::Zeroizing;
 
-use super::render::{CSV_HEADER, Reveal, Stream, line, render};
-use super::stdout::Stdout;
-use crate::app::bulk::Batches;
+use super::render::{CSV_HEADER, RevealForm, StreamForm, line, render};
+use crate::app::bulk::BatchSink;
 use crate::app::credential::{Credential, Pending};
 use crate::cli::password_folder::PasswordFolder;
+use crate::cli::terminal::stdout::SecretStdout;
 use crate::error::{Error, Result};
 
+/// A folder of password files.
 pub struct ToFolder {
     folder: PasswordFolder,
-    reveal: Reveal,
-    /// From then on the users may be there, whatever a commit says that fails.
+    reveal: RevealForm,
+    /// Whether the users may exist by now, even if the commit fails.
     delivered: bool,
 }
 
 impl ToFolder {
-    pub const fn new(folder: PasswordFolder, reveal: Reveal) -> Self {
+    /// Returns a sink that writes each password to a file in the folder.
+    pub const fn new(folder: PasswordFolder, reveal: RevealForm) -> Self {
         Self {
             folder,
             reveal,
@@ -29,14 +31,14 @@ impl ToFolder {
     }
 }
 
-impl Batches for ToFolder {
-    fn prepare(&mut self, waiting: &[Credential]) -> Result<usize> {
+impl BatchSink for ToFolder {
+    fn present(&mut self, waiting: &[Credential]) -> Result<usize> {
         for credential in waiting {
             let bytes = render(self.reveal, credential)?;
             self.folder
-                .put(&credential.username, &credential.key, &bytes)?;
+                .put(&credential.username, &credential.password_id, &bytes)?;
         }
-        // All of them on the disk at once, before the store is locked.
+        // All files are synced together, before the store is locked.
         self.folder.sync()?;
         Ok(waiting.len())
     }
@@ -48,40 +50,48 @@ impl Batches for ToFolder {
 }
 
 impl Pending for ToFolder {
-    fn deliver(&mut self) -> Result<()> {
+    fn commit_delivery(&mut self) -> Result<()> {
         self.delivered = true;
         Ok(())
     }
 
     fn withdraw(&mut self) {
-        // Otherwise the next run finds out.
+        // Otherwise the next run decides.
         if !self.delivered {
             self.folder.withdraw();
         }
     }
+
+    fn is_out(&self) -> bool {
+        self.delivered
+    }
 }
 
+/// Lines of JSON or CSV on stdout.
 pub struct ToStream {
-    form: Stream,
-    stdout: Stdout,
+    form: StreamForm,
+    stdout: SecretStdout,
     stop: Arc<AtomicBool>,
     bytes: Zeroizing<Vec<u8>>,
     begun: bool,
+    /// Whether the last batch was written in full.
+    out: bool,
     made: u64,
 }
 
-/// A pipe takes so many bytes whole or not at all, and at once if it has room:
-/// pipe(7). Killed in the middle, no half of a line is out.
+/// A pipe accepts this many bytes atomically, see pipe(7): a killed run leaves no partial line.
 const WHOLE: usize = 4096;
 
 impl ToStream {
-    pub fn new(form: Stream, stdout: Stdout, stop: Arc<AtomicBool>) -> Self {
+    /// Returns a sink that writes each password to standard output until `stop` is set.
+    pub fn new(form: StreamForm, stdout: SecretStdout, stop: Arc<AtomicBool>) -> Self {
         Self {
             form,
             stdout,
             stop,
             bytes: Zeroizing::default(),
             begun: false,
+            out: false,
             made: 0,
         }
     }
@@ -91,8 +101,8 @@ impl ToStream {
         found.is_file().then_some(found.len())
     }
 
-    /// Half of a batch: out of a file it can be taken, unless others write there, too.
-    fn take_back(&self, before: Option<u64>, behind: u64) {
+    /// Removes a partial batch from a file, unless others also write to it.
+    fn truncate_to(&self, before: Option<u64>, behind: u64) {
         if let (Some(before), Some(end)) = (before, self.length())
             && (before..=before + behind).contains(&end)
         {
@@ -110,11 +120,11 @@ impl ToStream {
     }
 }
 
-impl Batches for ToStream {
-    fn prepare(&mut self, waiting: &[Credential]) -> Result<usize> {
-        // Never grows: a buffer that does leaves copies.
+impl BatchSink for ToStream {
+    fn present(&mut self, waiting: &[Credential]) -> Result<usize> {
+        // Never grows: a growing buffer leaves copies behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(4 * WHOLE));
-        if self.form == Stream::Csv && !self.begun {
+        if self.form == StreamForm::Csv && !self.begun {
             bytes.extend_from_slice(CSV_HEADER.as_bytes());
         }
         let mut taken = 0;
@@ -128,13 +138,14 @@ impl Batches for ToStream {
             taken += 1;
         }
         self.bytes = bytes;
+        self.out = false;
         self.wait()?;
         Ok(taken)
     }
 
     fn committed(&mut self, made: &[Credential]) -> Result<()> {
         self.made += made.len() as u64;
-        if self.form == Stream::Csv {
+        if self.form == StreamForm::Csv {
             return Ok(());
         }
         self.wait()?;
@@ -144,19 +155,24 @@ impl Batches for ToStream {
 }
 
 impl Pending for ToStream {
-    fn deliver(&mut self) -> Result<()> {
+    fn commit_delivery(&mut self) -> Result<()> {
         let before = self.length();
         let behind = self.bytes.len() as u64;
         let written = self.stdout.write(&self.bytes);
         self.bytes = Zeroizing::default();
         self.begun = true;
+        self.out = written.is_ok();
         if written.is_err() {
-            self.take_back(before, behind);
+            self.truncate_to(before, behind);
         }
         written
     }
 
     fn withdraw(&mut self) {
         self.bytes = Zeroizing::default();
+    }
+
+    fn is_out(&self) -> bool {
+        self.out
     }
 }

@@ -1,32 +1,34 @@
-//! How a new password leaves the program: shown once in a panel, printed, or
-//! written to a file. Decided, and refused, before anything is changed.
+//! How a new password leaves the program: shown once in a panel, printed, or written to a
+//! file. This is decided, or refused, before anything changes.
 
 mod file;
 pub mod many;
-mod panel;
 mod render;
-pub mod stdout;
+pub mod sink;
+mod stdout;
 
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::clipboard::CopyArgs;
-use super::output::{Format, Output};
-use crate::app::credential::{Credential, Handover, Pending};
+use crate::cli::args::path;
+use crate::cli::terminal::clipboard::CopyArgs;
+use crate::cli::terminal::output::OutputFormat;
+use crate::cli::terminal::panel::Panel;
 use crate::error::{Error, Result};
-pub use render::{Reveal, Stream};
+pub use render::{RevealForm, StreamForm};
+use sink::{NoReveal, PasswordSink};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where the password goes")]
 pub struct RevealArgs {
     /// Print the password in this form instead of showing a panel
     #[arg(long, value_enum, value_name = "FORM")]
-    reveal: Option<Reveal>,
+    reveal: Option<RevealForm>,
 
-    /// Write it to a new file that only you can read; an existing one is never touched
-    #[arg(long, value_name = "FILE")]
+    /// Write the password to a new file that only you can read; an existing file is an error
+    #[arg(long, value_name = "FILE", value_parser = path::given())]
     output: Option<PathBuf>,
 
     #[command(flatten)]
@@ -34,43 +36,67 @@ pub struct RevealArgs {
 }
 
 impl RevealArgs {
-    /// Chooses the way, and refuses one on which the password would be lost.
-    /// A password that was chosen is known already, and only shown on request.
-    pub fn handover(&self, format: Format, chosen: bool) -> Result<Box<dyn Way>> {
+    /// Returns the sink for a password. Fails if the password would be lost there. A chosen password
+    /// is already known, and only shown on request.
+    pub fn sink(&self, format: OutputFormat, chosen: bool) -> Result<Box<dyn PasswordSink>> {
         if let Some(path) = &self.output {
-            let reveal = self.reveal.unwrap_or(Reveal::Line);
+            let reveal = self.reveal.unwrap_or(RevealForm::Line);
             return Ok(Box::new(file::ToFile::new(path, reveal)?));
         }
+        if !chosen {
+            self.refuse_scrollback(format)?;
+        }
         let reveal = self.reveal.or(match format {
-            Format::Table => None,
-            Format::Json => Some(Reveal::Json),
-            Format::Csv => Some(Reveal::Csv),
+            OutputFormat::Table => None,
+            OutputFormat::Json => Some(RevealForm::Json),
+            OutputFormat::Csv => Some(RevealForm::Csv),
         });
         match reveal {
-            _ if chosen && self.reveal.is_none() => Ok(Box::new(Nowhere)),
-            None if io::stdout().is_terminal() => {
-                Ok(Box::new(panel::Panel::new(self.copy.clone())?))
-            }
+            _ if chosen && self.reveal.is_none() => Ok(Box::new(NoReveal)),
+            None if io::stdout().is_terminal() => Ok(Box::new(Panel::new(self.copy.clone())?)),
             reveal => {
-                let reveal = reveal.unwrap_or(Reveal::Line);
+                let reveal = reveal.unwrap_or(RevealForm::Line);
                 Ok(Box::new(stdout::ToStdout::new(reveal, self.copy.clone())?))
             }
         }
     }
 
-    /// How many passwords go to a folder, or without one to stdout.
-    pub fn many(&self, format: Format, to_folder: bool) -> Result<Many> {
+    /// Refuses to print a document with a password on a terminal, where it would stay.
+    fn refuse_scrollback(&self, format: OutputFormat) -> Result<()> {
+        let (flag, form) = match format {
+            OutputFormat::Table => return Ok(()),
+            OutputFormat::Json => ("--json", "json"),
+            OutputFormat::Csv => ("--format csv", "csv"),
+        };
+        if self.reveal.is_none() && io::stdout().is_terminal() {
+            return Err(Error::Usage(format!(
+                "{flag} would leave the password in the terminal's scrollback; omit it to \
+                 see the password once, or add --reveal {form}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Returns the sink for many passwords: a folder, or stdout.
+    pub fn bulk_sink(&self, format: OutputFormat, to_folder: bool) -> Result<BulkSink> {
         if self.copy.is_explicit() {
-            return Err(Error::Usage("--copy is for one password".into()));
+            return Err(Error::Usage(
+                "--copy cannot be used for many passwords".into(),
+            ));
         }
         if to_folder {
-            return Ok(Many::Folder(self.reveal.unwrap_or(Reveal::Line)));
+            return Ok(BulkSink::Folder(self.reveal.unwrap_or(RevealForm::Line)));
         }
+        self.refuse_scrollback(format)?;
         match (self.reveal, format) {
-            (Some(Reveal::Json), _) | (None, Format::Json) => Ok(Many::Stream(Stream::Json)),
-            (Some(Reveal::Csv), _) | (None, Format::Csv) => Ok(Many::Stream(Stream::Csv)),
-            (None, Format::Table) => Err(Error::Usage(
-                "say where the passwords go: --output-dir DIR, or --reveal json or csv to stdout"
+            (Some(RevealForm::Json), _) | (None, OutputFormat::Json) => {
+                Ok(BulkSink::Stream(StreamForm::Json))
+            }
+            (Some(RevealForm::Csv), _) | (None, OutputFormat::Csv) => {
+                Ok(BulkSink::Stream(StreamForm::Csv))
+            }
+            (None, OutputFormat::Table) => Err(Error::Usage(
+                "specify where the passwords go: --output-dir DIR, or --reveal json or csv for stdout"
                     .into(),
             )),
             (Some(_), _) => Err(Error::Usage(
@@ -81,41 +107,15 @@ impl RevealArgs {
         }
     }
 
-    /// Whether stdout is free for the document of the user itself.
+    /// Returns whether stdout is free for the record of the user.
     pub const fn leaves_stdout(&self, chosen: bool) -> bool {
         self.output.is_some() || (chosen && self.reveal.is_none())
     }
 }
 
-/// Of many passwords.
+/// Where many passwords go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Many {
-    Folder(Reveal),
-    Stream(Stream),
-}
-
-/// A handover, and what is left to do and to say once the change is committed.
-pub trait Way: Handover {
-    fn finish(&mut self, out: &Output);
-}
-
-/// For a password that whoever asked knows already.
-struct Nowhere;
-
-impl Handover for Nowhere {
-    fn prepare(&mut self, _: Credential) -> Result<()> {
-        Ok(())
-    }
-}
-
-impl Pending for Nowhere {
-    fn deliver(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    fn withdraw(&mut self) {}
-}
-
-impl Way for Nowhere {
-    fn finish(&mut self, _: &Output) {}
+pub enum BulkSink {
+    Folder(RevealForm),
+    Stream(StreamForm),
 }

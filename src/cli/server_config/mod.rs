@@ -7,8 +7,10 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::output::{Format, Record};
-use super::{Context, help};
+use super::args::path;
+use super::context::Context;
+use crate::cli::terminal::output::OutputFormat;
+use crate::cli::terminal::record::Record;
 use crate::doctor::dovecot::Dovecot;
 use crate::doctor::exim::Exim;
 use crate::doctor::postfix::Postfix;
@@ -17,61 +19,75 @@ use crate::error::Error;
 use crate::model::hash::Cost;
 use crate::store::{Access, Location};
 
+/// A server to configure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Server {
+pub enum ServerArg {
     Postfix,
     Exim,
     Dovecot,
 }
 
-impl From<Server> for crate::doctor::Server {
-    fn from(server: Server) -> Self {
+impl From<ServerArg> for crate::doctor::MailServer {
+    fn from(server: ServerArg) -> Self {
         match server {
-            Server::Postfix => Self::Postfix,
-            Server::Exim => Self::Exim,
-            Server::Dovecot => Self::Dovecot,
+            ServerArg::Postfix => Self::Postfix,
+            ServerArg::Exim => Self::Exim,
+            ServerArg::Dovecot => Self::Dovecot,
         }
     }
 }
 
-/// Show what to paste into the mail server
-///
-/// For Postfix and Exim, which ask `smtpcred serve`; or for Dovecot, which reads the store itself.
-#[derive(Debug, Args)]
-#[command(after_long_help = help::SHOW_SERVER_CONFIG)]
-pub struct ShowServerConfig {
-    /// Which mail server
-    #[arg(value_enum, value_name = "SERVER")]
-    server: Server,
+const HELP: &str = "\
+Examples:
+  smtpcred show-server-config postfix
+  smtpcred show-server-config postfix --check
+  smtpcred show-server-config exim --auth /run/smtpcred/auth --policy /run/smtpcred/policy
+  smtpcred show-server-config dovecot
 
-    /// The socket for sign-ins; for a chrooted Postfix, relative to its queue directory
+JSON:
+  {text}; with --check a list of {place, wanted, found, good}, and exit code 7 if anything differs.";
+
+/// Show the configuration for the mail server
+///
+/// For Postfix and Exim, which ask `smtpcred serve`, or for Dovecot, which reads the store itself.
+#[derive(Debug, Args)]
+#[command(after_long_help = HELP)]
+pub struct ShowServerConfig {
+    /// The mail server
+    #[arg(value_enum, value_name = "SERVER")]
+    server: ServerArg,
+
+    /// Use this socket for sign-ins; for a chrooted Postfix, relative to its queue directory
     #[arg(long, value_name = "SOCKET")]
     auth: Option<String>,
 
-    /// The socket of the policy service
+    /// Use this socket of the policy service
     #[arg(long, value_name = "SOCKET")]
     policy: Option<String>,
 
-    /// Compare with the configuration that the server has; exits with 7 if it differs
+    /// Compare with the server's configuration; exits with 7 if it differs
     #[arg(long)]
     check: bool,
 
-    /// The configuration to compare with: Postfix's folder, Exim's or Dovecot's file
-    #[arg(long, value_name = "PATH", requires = "check")]
+    /// Compare with this configuration: Postfix's folder, Exim's or Dovecot's file
+    #[arg(long, value_name = "PATH", requires = "check", value_parser = path::given())]
     config: Option<PathBuf>,
 }
 
 impl ShowServerConfig {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let (auth, policy) = match self.server {
-            Server::Postfix => ("smtpcred/auth", "smtpcred/policy"),
-            Server::Exim | Server::Dovecot => ("/run/smtpcred/auth", "/run/smtpcred/policy"),
+            ServerArg::Postfix => ("smtpcred/auth", "smtpcred/policy"),
+            ServerArg::Exim | ServerArg::Dovecot => ("/run/smtpcred/auth", "/run/smtpcred/policy"),
         };
+        for socket in [&self.auth, &self.policy].into_iter().flatten() {
+            crate::model::path::given(socket)?;
+        }
         let sockets = Sockets {
             auth: self.auth.unwrap_or_else(|| auth.to_owned()),
             policy: self.policy.unwrap_or_else(|| policy.to_owned()),
         };
-        let store = match context.globals.location()? {
+        let store = match context.location()? {
             Location::File(path) => Location::from(std::path::absolute(&path).unwrap_or(path)),
             database @ Location::Postgres(_) => database,
         };
@@ -79,12 +95,12 @@ impl ShowServerConfig {
         let store = store.to_string();
         if !self.check {
             let text = match self.server {
-                Server::Postfix => include_str!("postfix.txt"),
-                Server::Exim => include_str!("exim.txt"),
-                Server::Dovecot if is_file => include_str!("dovecot.txt"),
-                Server::Dovecot => include_str!("dovecot-postgresql.txt"),
+                ServerArg::Postfix => include_str!("postfix.txt"),
+                ServerArg::Exim => include_str!("exim.txt"),
+                ServerArg::Dovecot if is_file => include_str!("dovecot.txt"),
+                ServerArg::Dovecot => include_str!("dovecot-postgresql.txt"),
             };
-            // It can be shown before there is a store.
+            // There may be no store yet.
             let cost = context
                 .app(Access::Existing)
                 .and_then(|mut app| app.settings())
@@ -96,46 +112,44 @@ impl ShowServerConfig {
                 .replace("{argon2}", &cost.to_string());
             return Ok(context.out.text(&text)?);
         }
-        if self.server == Server::Dovecot && !is_file {
+        if self.server == ServerArg::Dovecot && !is_file {
             return Err(Error::Usage(
-                "how Dovecot reads a database is not compared: see it without --check".into(),
+                "--check does not support Dovecot with a database; run it without --check".into(),
             )
             .into());
         }
         let config = self.config.as_deref();
         let compared = match self.server {
-            Server::Postfix => Postfix::read(config)?.compare(&sockets),
-            Server::Exim => Exim::read(config)?.compare(&sockets),
-            Server::Dovecot => Dovecot::read(config)?.compare(&store),
+            ServerArg::Postfix => Postfix::read(config)?.compare(&sockets),
+            ServerArg::Exim => Exim::read(config)?.compare(&sockets),
+            ServerArg::Dovecot => Dovecot::read(config)?.compare(&store),
         };
         let wrong = compared.iter().filter(|one| !one.good).count();
-        let mut list = context.out.list::<Finding>();
+        let mut list = context.out.list::<ComparisonRecord>();
         for one in &compared {
-            list.push(&Finding::new(one))?;
+            list.push(&ComparisonRecord::new(one))?;
         }
         list.end("nothing to compare")?;
         if wrong > 0 {
             return Err(Error::Differs(wrong).into());
         }
-        if context.out.format() == Format::Table {
-            context
-                .out
-                .note("the mail server is set up as it should be");
+        if context.out.format() == OutputFormat::Table {
+            context.out.note("the mail server is set up correctly");
         }
         Ok(())
     }
 }
 
-/// One thing that was looked at.
+/// A setting and what it should be.
 #[derive(Serialize)]
-struct Finding<'a> {
+struct ComparisonRecord<'a> {
     place: &'a str,
     wanted: &'a str,
     found: &'a str,
     good: bool,
 }
 
-impl<'a> Finding<'a> {
+impl<'a> ComparisonRecord<'a> {
     fn new(compared: &'a Compared) -> Self {
         Self {
             place: &compared.place,
@@ -146,7 +160,7 @@ impl<'a> Finding<'a> {
     }
 }
 
-impl Record for Finding<'_> {
+impl Record for ComparisonRecord<'_> {
     const COLUMNS: &'static [&'static str] = &["", "Where", "Wanted", "Found"];
 
     fn cells(&self) -> Vec<String> {
@@ -165,31 +179,5 @@ impl Record for Finding<'_> {
             self.found.to_owned(),
             self.good.to_string(),
         ]
-    }
-}
-
-/// The text as it is printed to programs.
-#[derive(Serialize)]
-pub struct Text<'a> {
-    text: &'a str,
-}
-
-impl<'a> Text<'a> {
-    pub const fn new(text: &'a str) -> Self {
-        Self { text }
-    }
-}
-
-impl Record for Text<'_> {
-    const COLUMNS: &'static [&'static str] = Self::FIELDS;
-
-    fn cells(&self) -> Vec<String> {
-        self.fields()
-    }
-
-    const FIELDS: &'static [&'static str] = &["text"];
-
-    fn fields(&self) -> Vec<String> {
-        vec![self.text.to_owned()]
     }
 }

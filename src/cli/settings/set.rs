@@ -4,56 +4,82 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Installation, limits_in_a_row};
-use crate::cli::output::Record;
-use crate::cli::rotation::RotationArgs;
-use crate::cli::sending::LimitArgs;
-use crate::cli::{Context, help};
+use super::record::{InstallationRecord, limits_in_a_row};
+use crate::cli::args::limits::LimitArgs;
+use crate::cli::args::rotation::RotationArgs;
+use crate::cli::context::Context;
+use crate::cli::terminal::record::Record;
 use crate::error::Error;
 use crate::model::day::Day;
-use crate::model::hash::{Accepted, Cost};
-use crate::model::limits::{Kind, LimitSetting};
+use crate::model::hash::{AcceptedSchemes, Cost};
+use crate::model::limit_kind::LimitKind;
+use crate::model::limits::LimitSetting;
 use crate::model::name::HostName;
 use crate::model::rotation::RotationRules;
-use crate::model::settings::{Ports, Setting, Settings};
+use crate::model::setting::Setting;
+use crate::model::settings::{Ports, Settings};
+use crate::model::text::count;
 use crate::store::{Access, SettingsChange};
+
+const HELP: &str = "\
+Examples:
+  smtpcred set-settings --host smtp.example.com
+  smtpcred set-settings --ports 587,465
+  smtpcred set-settings --argon2 m=47104,t=1,p=1
+  smtpcred set-settings --accept-hash argon2,bcrypt,sha512-crypt
+  smtpcred set-settings --limit messages/hour=5000 --day Europe/Berlin
+  smtpcred set-settings --rotate-every 180d
+
+JSON:
+  {host, ports, argon2, accept_hash, day, allow_insecure, require_verified_domains,
+  limits: {KIND: N}, on_limit, rotate_every_seconds,
+  delivery: {command, write_file, write_env, env_name, timeout_seconds}}.
+
+Argon2id:
+  The minimum is OWASP's: m=47104,t=1 or m=19456,t=2 or m=12288,t=3 or m=9216,t=4 or m=7168,t=5. The
+  maximum is m=1048576 (1 GiB), t=16, p=16. The default is m=19456,t=2,p=1.
+
+Hashes of other systems:
+  --accept-hash restricts what `user import` accepts; users that exist can still sign in. all, or,
+  separated by commas, some of argon2, scrypt, yescrypt, bcrypt, pbkdf2, scram, sha512-crypt,
+  sha256-crypt, md5-crypt, ssha512, ssha256, ssha, smd5, sha512, sha256, sha, md5, plain.";
 
 /// Change the installation's settings
 #[derive(Debug, Args)]
-#[command(after_long_help = help::SET_SETTINGS)]
-pub struct Set {
-    /// The server applications connect to, or none
+#[command(after_long_help = HELP)]
+pub struct SetSettings {
+    /// Set the server that applications connect to, or none
     #[arg(long, value_name = "HOST")]
     host: Option<Setting<HostName>>,
 
-    /// Which of the ports 587, 465, 2525 and 25 this relay offers
+    /// Set which of the ports 587, 465, 2525 and 25 this relay offers
     #[arg(long, value_name = "PORTS")]
     ports: Option<Ports>,
 
-    /// What a new hash costs: memory in KiB, passes, lanes
+    /// Set the cost of new hashes: memory in KiB, passes, lanes
     ///
-    /// Older, cheaper hashes are made again when their password is next verified.
+    /// Weaker hashes are replaced when their password is next verified.
     #[arg(long, value_name = "m=…,t=…,p=…")]
     argon2: Option<Cost>,
 
-    /// Which hashes `user import` takes: all, or some of argon2,scrypt,yescrypt,bcrypt,…
+    /// Let `user import` accept these hashes: all, or some of argon2,scrypt,yescrypt,bcrypt,…
     #[arg(long, value_name = "SCHEMES")]
-    accept_hash: Option<Accepted>,
+    accept_hash: Option<AcceptedSchemes>,
 
-    /// When a limit of a day begins anew: rolling (the last 24 hours count), or at midnight in a
-    /// time zone such as Europe/Berlin
+    /// Reset daily limits at midnight in this time zone, such as Europe/Berlin; or rolling: the last
+    /// 24 hours count
     #[arg(long, value_name = "ZONE")]
     day: Option<Day>,
 
-    /// Let passwords come over connections without TLS: yes or no
+    /// Allow passwords over connections without TLS: yes or no
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no)]
     allow_insecure: Option<bool>,
 
     /// Let only users of verified domains send: yes or no
     ///
-    /// See `domain verify`. It is the policy service that refuses the others, at once, with 554;
-    /// signing in still works. A Dovecot that reads the store itself, with no policy service behind
-    /// it, lets them send.
+    /// See `domain verify`. The policy service rejects the messages of other users at once, with 554;
+    /// they can still sign in. If Dovecot reads the store itself and there is no policy service, they
+    /// can send.
     #[arg(long, value_name = "YES|NO", value_parser = yes_or_no)]
     require_verified_domains: Option<bool>,
 
@@ -68,15 +94,15 @@ fn yes_or_no(text: &str) -> Result<bool, &'static str> {
     match text {
         "yes" => Ok(true),
         "no" => Ok(false),
-        _ => Err("yes or no"),
+        _ => Err("it must be yes or no"),
     }
 }
 
-impl Set {
+impl SetSettings {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let (daily_limit, mut sending) = self.limits.split();
         if let Some(most) = daily_limit {
-            let kind = Kind::MESSAGES_A_DAY;
+            let kind = LimitKind::MESSAGES_A_DAY;
             sending.limits.push(LimitSetting { kind, most });
         }
         let rotation = self.rotation.change_for_many()?;
@@ -90,7 +116,7 @@ impl Set {
             && rotation.is_empty()
             && sending.is_empty();
         if nothing {
-            let give = "nothing to set: give --host, --ports, --argon2, --accept-hash, --day, --allow-insecure, --require-verified-domains, --daily-limit, --limit, --on-limit, --rotate-every or --deliver";
+            let give = "nothing to set: specify --host, --ports, --argon2, --accept-hash, --day, --allow-insecure, --require-verified-domains, --daily-limit, --limit, --on-limit, --rotate-every or --deliver";
             return Err(Error::Usage(give.into()).into());
         }
         let mut app = context.app(Access::Create)?;
@@ -112,35 +138,36 @@ impl Set {
             let unverified = app.unverified_domains()?;
             if unverified > 0 {
                 context.out.warn(&format!(
-                    "{unverified} domains with users are not verified: they cannot send any more; `smtpcred domain verify` each"
+                    "{} with users can no longer send until verified; for each, run: smtpcred domain verify DOMAIN",
+            count(unverified, "domain")
                 ));
             }
         }
         Ok(context
             .out
-            .result(&SettingsRecord::new(&settings, &rotation))?)
+            .result(&ChangedSettingsRecord::new(&settings, &rotation))?)
     }
 }
 
 #[derive(Serialize)]
-struct SettingsRecord {
+struct ChangedSettingsRecord {
     host: Option<String>,
     ports: Vec<u16>,
     #[serde(flatten)]
-    installation: Installation,
+    installation: InstallationRecord,
 }
 
-impl SettingsRecord {
+impl ChangedSettingsRecord {
     fn new(settings: &Settings, rotation: &RotationRules) -> Self {
         Self {
             host: settings.host.as_ref().map(ToString::to_string),
             ports: settings.ports.offered().map(|port| port.number).collect(),
-            installation: Installation::new(settings, rotation),
+            installation: InstallationRecord::new(settings, rotation),
         }
     }
 }
 
-impl Record for SettingsRecord {
+impl Record for ChangedSettingsRecord {
     const COLUMNS: &'static [&'static str] = Self::FIELDS;
 
     fn cells(&self) -> Vec<String> {

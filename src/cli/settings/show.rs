@@ -4,36 +4,59 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Installation, PortRecord};
-use crate::cli::output::Record;
-use crate::cli::{Context, complete, help, snippets};
+use super::record::{InstallationRecord, PortRecord};
+use crate::cli::args::number;
+use crate::cli::context::Context;
+use crate::cli::terminal::record::Record;
+use crate::cli::{complete, snippets};
 use crate::error::Error;
 use crate::model::settings::MECHANISMS;
 use crate::store::Access;
 
-/// Show what an application has to be told to connect
+const HELP: &str = "\
+Examples:
+  smtpcred show-settings                                 of the installation
+  smtpcred show-settings example.com                     of a domain
+  smtpcred show-settings shop@example.com --json         of a user
+  smtpcred show-settings shop@example.com --for django   text to paste
+  smtpcred show-settings shop@example.com --for swaks --port 465 | sh -s you@example.org
+  smtpcred show-settings --for list                      all clients
+
+Pasted text:
+  Works unchanged once the client's environment has SMTP_PASSWORD, or the file that the text names
+  has the password. It always requires TLS and a certificate for the server's name; if a client
+  cannot check that, its text says so. The sender is the user's own address.
+
+JSON:
+  {username, host, ports: [{port, encryption, recommended}], auth}; encryption is starttls or tls.
+  Of the installation also argon2, accept_hash, day, allow_insecure, require_verified_domains,
+  limits: {KIND: N}, on_limit, rotate_every_seconds and delivery. With --for: {client, title, file,
+  username, host, port, encryption, text}; with --for list: a list of {client, title, file}. file is
+  null if you choose it yourself.";
+
+/// Show the settings that an application needs
 ///
-/// Never a password: that is shown once, when it is made.
+/// Never a password: it is shown only once, when it is created.
 #[derive(Debug, Args)]
-#[command(after_long_help = help::SHOW_SETTINGS)]
-pub struct Show {
-    /// A user or a domain; without one, the installation's settings
+#[command(after_long_help = HELP)]
+pub struct ShowSettings {
+    /// A user or a domain; by default the installation's settings
     #[arg(value_name = "NAME", add = complete::usernames())]
     name: Option<String>,
 
-    /// Text to paste for a client, such as phpmailer, django or msmtp; list names them all
+    /// Show text to paste for this client, such as phpmailer, django or msmtp; list shows all clients
     ///
-    /// It runs unchanged: the password is read from `SMTP_PASSWORD` in the environment, or from a
-    /// file. The text says which.
+    /// It runs unchanged: it reads the password from `SMTP_PASSWORD` in the environment, or from a
+    /// file that the text names.
     #[arg(long = "for", value_name = "CLIENT", value_parser = snippets::names(), hide_possible_values = true)]
     client: Option<String>,
 
-    /// The port in that text, if not the best one
-    #[arg(long, value_name = "PORT", requires = "client")]
+    /// Use this port in the text instead of the recommended one
+    #[arg(long, value_name = "PORT", requires = "client", value_parser = number::within(1..=u16::MAX))]
     port: Option<u16>,
 }
 
-impl Show {
+impl ShowSettings {
     pub fn run(self, context: &mut Context) -> Result<()> {
         if let Some(client) = &self.client {
             return Ok(self.snippet(client, context)?);
@@ -41,30 +64,30 @@ impl Show {
         let mut app = context.app(Access::Existing)?;
         let mut username = None;
         let mut installation = None;
-        let connection = match self.name {
+        let server = match self.name {
             None => {
-                installation = Some(Installation::new(
+                installation = Some(InstallationRecord::new(
                     &app.settings()?,
                     &app.installation_rotation()?,
                 ));
-                app.connection(None)?
+                app.server(None)?
             }
             Some(name) if name.contains('@') => {
                 let user = app.user(&name.parse()?)?;
                 username = Some(user.username.to_string());
-                app.connection(Some(&user.username.domain()))?
+                app.server(Some(&user.username.domain()))?
             }
-            Some(name) => app.connection(Some(&name.parse()?))?,
+            Some(name) => app.server(Some(&name.parse()?))?,
         };
-        if connection.host.is_none() {
-            context
-                .out
-                .warn("no server name is set yet; set it with: smtpcred set-settings --host smtp.example.com");
+        if server.host.is_none() {
+            context.out.warn(
+                "the server is not set; set it with: smtpcred set-settings --host smtp.example.com",
+            );
         }
-        let record = ConnectionRecord {
+        let record = SettingsRecord {
             username,
-            host: connection.host.map(|host| host.to_string()),
-            ports: PortRecord::all(connection.ports),
+            host: server.host.map(|host| host.to_string()),
+            ports: PortRecord::all(server.ports),
             auth: MECHANISMS,
             installation,
         };
@@ -77,20 +100,20 @@ impl Show {
         }
         let Some(name) = self.name.as_deref().filter(|name| name.contains('@')) else {
             let needs = format!(
-                "--for {client} needs a user, as in: smtpcred show-settings shop@example.com --for {client}"
+                "--for {client} needs a user, for example: smtpcred show-settings shop@example.com --for {client}"
             );
             return Err(Error::Usage(needs));
         };
         let mut app = context.app(Access::Existing)?;
         let user = app.user(&name.parse()?)?;
-        let connection = app.connection(Some(&user.username.domain()))?;
-        let Some(host) = &connection.host else {
+        let server = app.server(Some(&user.username.domain()))?;
+        let Some(host) = &server.host else {
             return Err(Error::HostNotSet("--for"));
         };
         let values = snippets::Values {
             username: &user.username,
             host,
-            ports: connection.ports,
+            ports: server.ports,
             port: self.port,
         };
         snippets::show(context, client, &values)
@@ -98,16 +121,16 @@ impl Show {
 }
 
 #[derive(Serialize)]
-struct ConnectionRecord {
+struct SettingsRecord {
     username: Option<String>,
     host: Option<String>,
     ports: Vec<PortRecord>,
     auth: [&'static str; 2],
     #[serde(flatten)]
-    installation: Option<Installation>,
+    installation: Option<InstallationRecord>,
 }
 
-impl Record for ConnectionRecord {
+impl Record for SettingsRecord {
     const COLUMNS: &'static [&'static str] = &[
         "Server",
         "Ports",
@@ -134,7 +157,7 @@ impl Record for ConnectionRecord {
             },
             self.username
                 .clone()
-                .unwrap_or_else(|| "as given by `user create`".into()),
+                .unwrap_or_else(|| "set by `user create`".into()),
             "shown once, by `user create` and `user reset`".to_owned(),
         ];
         let more = self.installation.as_ref().map(|installation| {
@@ -144,7 +167,7 @@ impl Record for ConnectionRecord {
                 installation.on_limit.to_owned(),
                 installation.rotation.text(),
                 if installation.require_verified_domains {
-                    "required: users of others cannot send".to_owned()
+                    "required: users of other domains cannot send".to_owned()
                 } else {
                     "not required".to_owned()
                 },

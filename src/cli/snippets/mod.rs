@@ -9,28 +9,39 @@
 //! - `prefer: tls` for a client that cannot be told to give up where STARTTLS is
 //!   kept from it: it gets the port with TLS from the first byte, where there is one.
 //!
-//! In the text, `{{host}}`, `{{port}}`, `{{username}}`, `{{local}}`, `{{domain}}`
-//! `{{userinfo}}` (the username inside a URL) and `{{parameter}}` (that
-//! inside a parameter of Symfony) are filled in, and a line that
-//! begins with `@starttls ` or `@tls ` is there for that encryption alone. Nothing
-//! is quoted: names consist of letters, digits and `.`, `-`, `_`, `+` (and the one
-//! `@`), which mean nothing in the quotes that a template puts around them.
+//! In the text, `{{host}}`, `{{port}}`, `{{username}}` and `{{domain}}` are filled in
+//! unchanged. These quote the username for their context:
+//!
+//! - `{{shell}}` inside single quotes of a shell, `{{word}}` as a word of its own;
+//! - `{{escaped}}` (and `{{escaped_local}}`, the part before the `@`) inside single
+//!   quotes of PHP, JavaScript and Ruby;
+//! - `{{userinfo}}` inside a URL, `{{parameter}}` the same inside a Symfony parameter,
+//!   `{{yaml_parameter}}` inside single quotes in a YAML parameter;
+//! - `{{exim}}` in an authenticator, `{{ini}}` as a value for Grafana, `{{dotenv}}` as one
+//!   in `.env`.
+//!
+//! A name may have `! # % & ' + - = ^ _ ~` in it, which mean nothing inside double quotes
+//! (but `#@` in Ruby does). A line that begins with `@starttls ` or `@tls ` appears only
+//! with that encryption.
 //!
 //! A template reads the password from `SMTP_PASSWORD` in the environment, or from
 //! a file for the client's eyes only: never out of its own text, or a command line.
 
+use std::fmt::Write as _;
+
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use serde::Serialize;
 
-use super::Context;
-use super::output::{Format, Record};
+use super::context::Context;
+use crate::cli::terminal::output::OutputFormat;
+use crate::cli::terminal::record::Record;
 use crate::error::{Error, Result};
 use crate::model::name::{HostName, Username};
 use crate::model::settings::{Encryption, Port, Ports};
 
 static FILES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/snippets.rs"));
 
-/// What `--for` says instead of a client.
+/// The value of `--for` that lists all clients.
 pub const LIST: &str = "list";
 
 /// A client, as its file describes it.
@@ -61,9 +72,9 @@ fn clients() -> impl Iterator<Item = Client> {
     })
 }
 
-/// What `--for` takes: clap completes it, and names what is near a wrong one.
+/// Returns the parser of `--for`. clap completes its values, and suggests similar ones.
 pub fn names() -> PossibleValuesParser {
-    let list = PossibleValue::new(LIST).help("all there are");
+    let list = PossibleValue::new(LIST).help("all clients");
     let client = |client: Client| {
         PossibleValue::new(client.name)
             .help(client.title)
@@ -72,7 +83,7 @@ pub fn names() -> PossibleValuesParser {
     PossibleValuesParser::new(clients().map(client).chain([list]))
 }
 
-/// What is filled in.
+/// The values to fill in.
 pub struct Values<'a> {
     pub username: &'a Username,
     pub host: &'a HostName,
@@ -81,11 +92,11 @@ pub struct Values<'a> {
     pub port: Option<u16>,
 }
 
-/// Prints the clients there are.
+/// Lists all clients.
 pub fn list(context: &mut Context) -> Result<()> {
-    let mut list = context.out.list::<Row>();
+    let mut list = context.out.list::<ClientRecord>();
     for client in clients() {
-        list.push(&Row {
+        list.push(&ClientRecord {
             client: client.name,
             title: client.title,
             file: client.file,
@@ -101,7 +112,7 @@ pub fn show(context: &mut Context, asked: &str, values: &Values) -> Result<()> {
         .ok_or_else(|| Error::Usage(format!("no client {asked}; see --for {LIST}")))?;
     let port = port(values, client.prefers_tls)?;
     let text = rendered(client.text, values, port);
-    if context.out.format() == Format::Table {
+    if context.out.format() == OutputFormat::Table {
         return context.out.text(&text);
     }
     context.out.one(&Snippet {
@@ -128,7 +139,7 @@ fn port(values: &Values, prefers_tls: bool) -> Result<Port> {
 }
 
 fn not_offered(asked: u16, ports: Ports) -> String {
-    format!("this relay does not offer port {asked}, but {ports}; see set-settings --ports")
+    format!("this relay offers {ports}, not port {asked}; see set-settings --ports")
 }
 
 fn rendered(template: &str, values: &Values, port: Port) -> String {
@@ -142,26 +153,59 @@ fn rendered(template: &str, values: &Values, port: Port) -> String {
         text.push('\n');
     }
     let username = values.username.as_str();
-    // RFC 3986 §3.2.1, and a plus is a space to some.
-    let userinfo = username.replace('@', "%40").replace('+', "%2B");
+    let local = values.username.local_part();
+    let userinfo = percent_encoded(username);
+    let escaped = |name: &str| name.replace('\'', "\\'");
+    let plain = username
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"@.+-_".contains(&b));
+    let unless_plain = |quote: &str| {
+        let quote = if plain { "" } else { quote };
+        format!("{quote}{username}{quote}")
+    };
     text.replace("{{host}}", values.host.as_str())
         .replace("{{port}}", &port.number.to_string())
         .replace("{{username}}", username)
-        .replace("{{local}}", values.username.local_part())
+        .replace("{{shell}}", &username.replace('\'', r"'\''"))
+        .replace("{{word}}", &values.username.in_shell())
+        .replace("{{escaped}}", &escaped(username))
+        .replace("{{escaped_local}}", &escaped(local))
+        // A single one means NUL there.
+        .replace("{{exim}}", &username.replace('^', "^^"))
+        .replace("{{ini}}", &unless_plain("\"\"\""))
+        .replace("{{dotenv}}", &unless_plain("\""))
         .replace("{{domain}}", values.username.domain().as_str())
         .replace("{{userinfo}}", &userinfo)
         // A parameter of Symfony begins and ends with one.
         .replace("{{parameter}}", &userinfo.replace('%', "%%"))
+        .replace(
+            "{{yaml_parameter}}",
+            &username.replace('%', "%%").replace('\'', "''"),
+        )
+}
+
+/// Escapes all but the unreserved characters of RFC 3986 §2.3.
+fn percent_encoded(name: &str) -> String {
+    let mut encoded = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(byte.into());
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
 }
 
 #[derive(Serialize)]
-struct Row {
+struct ClientRecord {
     client: &'static str,
     title: &'static str,
     file: Option<&'static str>,
 }
 
-impl Record for Row {
+impl Record for ClientRecord {
     const COLUMNS: &'static [&'static str] = &["Client", "Title", "Goes into"];
 
     fn cells(&self) -> Vec<String> {

@@ -6,24 +6,45 @@ use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser as _;
 use serde::Serialize;
 
-use super::help;
-use crate::cli::Context;
-use crate::cli::output::Record;
+use crate::cli::context::Context;
+use crate::cli::terminal::record::Record;
 use crate::model::role::Role;
 use crate::store::Access;
 
-/// Say what a database user may do with the store
+const HELP: &str = "\
+Examples:
+  smtpcred store grant --role signin --to relay1         for `serve` on a relay
+  smtpcred store grant --role operator --to ana          creates and resets users
+  smtpcred store grant --role auditor --to monitoring    only reads
+  smtpcred store grant --role none --to relay1           revokes all rights
+
+Roles:
+  signin    reads everything; writes last connections, counts, usage, refused sign-ins and events;
+            it records expiries and retirements, and replaces hashes by stronger ones. It
+            suspends users that reach a limit, even if --on-limit says delete. It cannot create,
+            resume or delete users. The database allows it only to strengthen a hash and to shorten
+            the life of a password. A stronger hash can still be that of any password, so protect
+            the password of this role as well as a relay.
+  operator  changes everything except events, which it can only add.
+  auditor   reads everything except hashes.
+  Events of these roles name the database user as well as the user that the program reports.
+
+JSON:
+  {role, to}.";
+
+/// Grant a database user rights on the store
 ///
-/// Of PostgreSQL only, and by the owner of the tables. It takes the place of what that user was
-/// given before. The user has to be there: CREATE ROLE … LOGIN makes it.
+/// Only for PostgreSQL, and only by the owner of the tables. Replaces what that user was granted
+/// before. The user must exist: create it with CREATE ROLE … LOGIN.
 #[derive(Debug, Args)]
-#[command(after_long_help = help::GRANT)]
-pub struct Grant {
-    /// signin is for `serve`, operator changes everything, auditor reads all but the hashes
+#[command(after_long_help = HELP)]
+pub struct GrantRole {
+    /// Grant this role: signin is for `serve`, operator changes everything, auditor reads everything
+    /// except hashes
     #[arg(long, value_name = "ROLE", value_parser = roles())]
     role: Role,
 
-    /// The database user
+    /// Grant it to this database user
     #[arg(long, value_name = "DBUSER")]
     to: String,
 }
@@ -33,7 +54,7 @@ fn roles() -> impl clap::builder::TypedValueParser<Value = Role> {
     PossibleValuesParser::new(names).try_map(|name| name.parse::<Role>())
 }
 
-impl Grant {
+impl GrantRole {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let mut app = context.app(Access::Existing)?;
         app.grant(self.role, &self.to)?;

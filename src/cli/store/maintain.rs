@@ -4,37 +4,72 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::help;
-use crate::app::upkeep::{Done, Upkeep};
-use crate::cli::Context;
-use crate::cli::output::Record;
+use crate::app::store_admin::maintain::{MaintainOptions, TaskReport};
+use crate::cli::context::Context;
+use crate::cli::terminal::record::Record;
+use crate::error::{Error, Exit};
 use crate::store::Access;
 
-/// Forget what is past its time, and give the space back
+const HELP: &str = "\
+Examples:
+  smtpcred store maintain                                from the timer, while everything runs
+  smtpcred store maintain --dry-run                      what there is to do
+  smtpcred store maintain --vacuum                       while nothing else needs to write
+
+Tasks:
+  usage       deleted after 400 days
+  failures    refused sign-ins: deleted 30 days after the last one, or beyond the latest 10,000
+  counts      deleted once no limit needs them
+  hashes      of passwords that retired 30 days ago: erased
+  sums        of the usage of domains, where an older smtpcred left them wrong: corrected
+  indexes     of events, if any is missing (PostgreSQL): created
+  statistics  of the tables, so that queries stay fast
+  space       returned to the file system if a quarter of the file is unused
+  Events and users are kept. Nothing takes longer than some milliseconds at a time, so others can
+  write in between. If a run is killed, the next run does the rest.
+
+Space:
+  Stores made by older versions have to be rewritten completely to become smaller. Users can sign in
+  meanwhile, but nothing can be written, so this is done only for small stores, or with --vacuum. It
+  needs free disk space of twice the size of the store.
+
+JSON:
+  A list of {task, what, rows, bytes}; rows and bytes are null if they are not counted. Sums
+  and indexes appear only if there is something to do.
+
+Exit codes:
+  0; 7 if this database user does not own the tables: only their owner can collect statistics and
+  create indexes. Everything else was done.";
+
+/// Delete what is past its retention time and free the space
 ///
-/// Meant to be run each night: see smtpcred-maintain.timer. While others use the store, too.
+/// Meant to run each night, even while others use the store: see smtpcred-maintain.timer.
 #[derive(Debug, Args)]
-#[command(after_long_help = help::MAINTAIN)]
-pub struct Maintain {
-    /// Say what would be done, and change nothing
+#[command(after_long_help = HELP)]
+pub struct MaintainStore {
+    /// Show what would be done, without doing it
     #[arg(long)]
     dry_run: bool,
 
-    /// Write the whole store anew where that makes it smaller; nobody else can write meanwhile
+    /// Rewrite the whole store if that makes it smaller; nothing else can write meanwhile
     #[arg(long)]
     vacuum: bool,
 }
 
-impl Maintain {
+impl MaintainStore {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let mut app = context.app(Access::Existing)?;
-        let upkeep = Upkeep {
+        let upkeep = MaintainOptions {
             dry_run: self.dry_run,
             vacuum: self.vacuum,
         };
         let mut list = context.out.list::<DoneRecord>();
-        app.keep_up(upkeep, &mut |done| list.push(&DoneRecord::from(done)))?;
-        Ok(list.end("nothing to do")?)
+        let complete = app.maintain(upkeep, &mut |done| list.push(&DoneRecord::from(done)))?;
+        list.end("nothing to do")?;
+        if complete {
+            return Ok(());
+        }
+        Err(Error::Answered(Exit::Attention).into())
     }
 }
 
@@ -46,8 +81,8 @@ struct DoneRecord {
     bytes: Option<u64>,
 }
 
-impl From<Done> for DoneRecord {
-    fn from(done: Done) -> Self {
+impl From<TaskReport> for DoneRecord {
+    fn from(done: TaskReport) -> Self {
         Self {
             task: done.task.name(),
             what: done.what,
@@ -62,7 +97,7 @@ impl Record for DoneRecord {
 
     fn cells(&self) -> Vec<String> {
         let mut cells = self.fields();
-        // What is said of it may be long.
+        // The description may be long.
         let what = cells.remove(1);
         cells.push(what);
         cells

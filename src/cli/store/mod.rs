@@ -2,7 +2,6 @@
 
 mod copy;
 mod grant;
-mod help;
 mod init;
 mod maintain;
 mod status;
@@ -10,21 +9,25 @@ mod status;
 use anyhow::Result;
 use clap::Subcommand;
 
-use super::Context;
+use super::context::Context;
 use super::lazy::Lazy;
 
-/// The store's own care
+/// Manage the store
+///
+/// To back up a file that may be in use: sqlite3 smtpcred.db ".backup copy.db". To restore it: stop
+/// all programs that use the store, remove smtpcred.db-wal and smtpcred.db-shm, copy the backup to
+/// smtpcred.db, and start the programs. Back up and restore a database with PostgreSQL's own programs.
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    Init(Lazy<init::Init>),
-    Status(Lazy<status::Status>),
-    Migrate(Lazy<init::Migrate>),
-    Copy(Lazy<copy::Copy>),
-    Grant(Lazy<grant::Grant>),
-    Maintain(Lazy<maintain::Maintain>),
+pub enum StoreCommand {
+    Init(Lazy<init::InitStore>),
+    Status(Lazy<status::StoreStatus>),
+    Migrate(Lazy<init::MigrateStore>),
+    Copy(Lazy<copy::CopyStore>),
+    Grant(Lazy<grant::GrantRole>),
+    Maintain(Lazy<maintain::MaintainStore>),
 }
 
-impl Command {
+impl StoreCommand {
     pub fn run(self, context: &mut Context) -> Result<()> {
         match self {
             Self::Init(_) => init::init(context),

@@ -4,37 +4,51 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::help;
 use crate::app::App;
-use crate::app::copying::Contents;
-use crate::cli::Context;
-use crate::cli::output::Record;
+use crate::app::store_admin::StoreContents;
+use crate::cli::context::Context;
+use crate::cli::terminal::record::Record;
 use crate::error::{Error, Exit};
 use crate::store::{Access, Location, Schema};
 
-/// Say where the store is, of which version, and what there is in it
-///
-/// Nothing is changed. Whether it is sound, and whether all may use it who need it, says
-/// `smtpcred doctor`.
-#[derive(Debug, Args)]
-#[command(after_long_help = help::STATUS)]
-pub struct Status {}
+const HELP: &str = "\
+Examples:
+  smtpcred store status
+  smtpcred store status --json | jq .users
 
+JSON:
+  {store, engine, schema, program_schema, domains, users, events, bytes}; engine is sqlite or
+  postgresql. Counts are null if this program does not know the schema, and bytes if the database
+  server does not report them.
+
+Exit codes:
+  0; 7 if this program does not know the schema.";
+
+/// Show the store's location, schema version and contents
+///
+/// Nothing is changed. `smtpcred doctor` checks whether the store is intact and whether every
+/// program that needs it can use it.
+#[derive(Debug, Args)]
+#[command(after_long_help = HELP)]
+pub struct StoreStatus {}
+
+/// Prints the status of a store, of whatever version.
 pub fn run(context: &mut Context) -> Result<()> {
     let mut app = context.app(Access::Look)?;
     let schema = app.store.schema()?;
     if schema.found == schema.known {
         return print(context, &mut app);
     }
-    // What is in it may not be where this program looks.
+    // Its tables may differ from what this program expects.
     let location = context.location()?;
     context.out.one(&StoreRecord::new(&location, schema))?;
     Err(Error::Answered(Exit::Attention).into())
 }
 
+/// Prints the status of an open store.
 pub fn print(context: &mut Context, app: &mut App) -> Result<()> {
     let location = context.location()?;
-    let Contents {
+    let StoreContents {
         schema,
         domains,
         users,

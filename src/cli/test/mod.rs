@@ -4,83 +4,120 @@ mod record;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::time::Duration as StdDuration;
 
 use anyhow::Result;
 use clap::Args;
 use zeroize::Zeroizing;
 
-use self::record::{Met, TestRecord, Told};
-use super::{Context, complete, help, password_input};
+use self::record::{SessionFindings, TestRecord, TestReporter};
+use super::complete;
+use super::context::Context;
 use crate::app::App;
-use crate::app::explain::{Circumstances, Explanation, HostIs};
+use crate::app::explain::{Explanation, FaultContext, HostSource, auth_in_clear};
+use crate::cli::args::path;
+use crate::cli::args::{number, password};
 use crate::error::{Error, Exit};
 use crate::model::duration::Duration;
+use crate::model::host_port::HostPort;
 use crate::model::mailbox::Mailbox;
 use crate::model::name::{HostName, Username};
-use crate::model::server::Server;
-use crate::model::session::Session;
 use crate::model::settings::{PORTS, Port, Ports};
+use crate::model::smtp_session::Session;
 use crate::model::text;
-use crate::smtp::{self, Content, Credentials, Errand, Mail, Visit};
+use crate::smtp::{self, Content, Errand, Mail, SignInAs, Visit};
 use crate::store::Access;
 
-/// Sign in and send a message as an application would, and explain what is in the way
+const HELP: &str = "\
+Examples:
+  smtpcred test shop@example.com --to you@example.org    asks for the password, hidden
+  smtpcred test shop@example.com --to you@example.org < /root/shop.password
+  smtpcred test shop@example.com --dry-run --all-ports < /root/shop.password
+  smtpcred test shop@example.com --to you@example.org --port 465 --address 127.0.0.1 \\
+                                 --password-file /root/shop.password --json
+  smtpcred test shop@example.com --without-tls           what an application without TLS gets
+
+Steps:
+  address, connect, greeting, STARTTLS, TLS, EHLO, AUTH, MAIL FROM, RCPT TO, DATA. Without --to the
+  test ends after AUTH, and with --dry-run before DATA. A message that is sent counts towards the
+  limits.
+
+JSON:
+  {username, from, to, sent, ports: [{host, port, encryption, offered, ok, steps: [{step,
+  milliseconds, said}], tls: {version, certificate: {names, issuer, not_before, not_after}}, fault:
+  {code, said, cause, next}, warnings, note}]}. said is the server's reply. ok is null if the
+  sign-in was not repeated after a refusal. A code is one of
+  wrong_password, mistyped_password, old_password, suspended, expired, server_asks_elsewhere,
+  sign_in_refused, cannot_check, mechanism_refused, encryption_required, auth_in_clear,
+  sign_in_required, sender_not_owned, sender_refused, domain_not_verified, relay_denied,
+  recipient_refused, limit_reached, try_later, server_trouble, server_closing, too_large,
+  message_refused, refused, no_auth, no_starttls, wants_tls, wants_starttls, certificate_unknown,
+  certificate_expired, certificate_not_yet_valid, certificate_other_name, certificate_refused,
+  certificate_expiring, tls_failed, connection_refused, unreachable, timed_out, hung_up,
+  no_such_host, dns_failed, cannot_sign_in or protocol.
+
+Exit codes:
+  0 everything works; 7 it works with warnings, or not on every offered port. Otherwise the reason:
+  6 wrong password, 4 refused by a rule, 75 an outage that may pass, 1 anything else.
+
+Environment:
+  SSL_CERT_FILE     certificates to trust instead of this machine's";
+
+/// Sign in and send a message like an application, and explain failures
 ///
-/// Connects to the server that `show-settings` names, checks its certificate, signs in with the
-/// password on stdin, and sends one message. Each step is shown with the server's own words.
+/// Connects to the server of `show-settings`, checks its certificate, signs in with the password on
+/// stdin, and sends one message. Each step is shown with the server's reply.
 #[derive(Debug, Args)]
-#[command(after_long_help = help::TEST)]
-pub struct Test {
-    /// Which user
+#[command(after_long_help = HELP)]
+pub struct SendTest {
+    /// The user
     #[arg(value_name = "NAME", add = complete::usernames())]
     name: Username,
 
-    /// Whom to send to
+    /// Send to this address
     #[arg(long, value_name = "ADDRESS", required_unless_present_any = ["dry_run", "without_tls"])]
     to: Option<Mailbox>,
 
-    /// Whom to send as [default: the username]
+    /// Send from this address [default: the username]
     #[arg(long, value_name = "ADDRESS")]
     from: Option<Mailbox>,
 
-    /// What its subject is
+    /// Use this subject
     #[arg(
         long,
         value_name = "TEXT",
         default_value = "Test of your SMTP settings"
     )]
-    subject: Subject,
+    subject: SubjectLine,
 
-    /// What to send [default: a few words on where it comes from]
+    /// Send this text [default: a few words on where it comes from]
     #[arg(long, value_name = "TEXT")]
     body: Option<String>,
 
-    /// Stop before a message is sent
+    /// Stop before sending a message
     #[arg(long)]
     dry_run: bool,
 
-    /// Try 587, 465, 2525 and 25; one message is sent, by the first that works
+    /// Try 587, 465, 2525 and 25; the first one that works sends the message
     #[arg(long, group = "where")]
     all_ports: bool,
 
     /// Try this port instead of the recommended one
-    #[arg(long, value_name = "PORT", group = "where", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "PORT", group = "where", value_parser = number::within(1..=u16::MAX))]
     port: Option<u16>,
 
-    /// Try another server: HOST:PORT, with /tls or /starttls where the port does not say it
+    /// Try another server: HOST:PORT, with /tls or /starttls if the port is not a standard one
     #[arg(long, value_name = "SERVER", group = "where")]
-    server: Option<Server>,
+    server: Option<HostPort>,
 
-    /// Connect to this address, whatever the DNS says of the server's name
+    /// Connect to this address instead of those that the DNS returns for the server
     #[arg(long, value_name = "ADDRESS")]
     address: Option<IpAddr>,
 
-    /// See what an application without TLS gets; a made-up password is sent, never the right one
+    /// Show what an application without TLS gets; sends a made-up password, never the real one
     #[arg(long, conflicts_with_all = ["dry_run", "to"])]
     without_tls: bool,
 
-    /// How long to wait in each step
+    /// Wait this long in each step
     #[arg(
         long,
         value_name = "DURATION",
@@ -89,16 +126,16 @@ pub struct Test {
     )]
     timeout: Duration,
 
-    /// Read the password from a file that only you can read, and not from stdin
-    #[arg(long, value_name = "FILE")]
+    /// Read the password from a file that only you can read, instead of stdin
+    #[arg(long, value_name = "FILE", value_parser = path::given())]
     password_file: Option<PathBuf>,
 }
 
-/// One line: it becomes a header.
+/// One line, because it becomes a header.
 #[derive(Clone, Debug)]
-struct Subject(String);
+struct SubjectLine(String);
 
-impl std::str::FromStr for Subject {
+impl std::str::FromStr for SubjectLine {
     type Err = Error;
 
     fn from_str(given: &str) -> Result<Self, Error> {
@@ -112,15 +149,15 @@ impl std::str::FromStr for Subject {
     }
 }
 
-/// A certificate that ends sooner is worth a word.
+/// A certificate that expires within this many days gets a warning.
 const RENEW_BEFORE: u16 = 14;
 
-impl Test {
+impl SendTest {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let mut app = context.app(Access::Existing)?;
         app.user(&self.name)?;
-        let connection = app.connection(Some(&self.name.domain()))?;
-        let servers = self.servers(connection.host.as_ref(), connection.ports)?;
+        let usual = app.server(Some(&self.name.domain()))?;
+        let servers = self.servers(usual.host.as_ref(), usual.ports)?;
         let from = match &self.from {
             Some(from) => from.clone(),
             None => self.name.as_str().parse()?,
@@ -129,32 +166,32 @@ impl Test {
         let password = std::str::from_utf8(&password)
             .map_err(|_| Error::Usage("the password is not valid UTF-8".into()))?;
         let host = match (&self.server, app.domain(&self.name.domain())?.0.host) {
-            (Some(_), _) => HostIs::Given,
-            (None, Some(_)) => HostIs::OfTheDomain,
-            (None, None) => HostIs::OfTheInstallation,
+            (Some(_), _) => HostSource::Flag,
+            (None, Some(_)) => HostSource::Domain,
+            (None, None) => HostSource::Settings,
         };
         let others = self.others();
-        let mut told = Told::new(&mut context.out, self.all_ports);
+        let mut reporter = TestReporter::new(&mut context.out, self.all_ports);
         let mut sent = false;
         let mut refused = false;
         for server in &servers {
             let offered =
-                self.server.is_some() || connection.ports.offered().any(|port| port == server.port);
-            told.begin(server, offered)?;
+                self.server.is_some() || usual.ports.offered().any(|port| port == server.port);
+            reporter.begin(server, offered)?;
             let body = self.body(server);
             let to = self.to.as_ref().unwrap_or(&from);
             let message = (!self.dry_run && !sent).then_some(Content {
                 subject: &self.subject.0,
                 body: &body,
             });
-            let credentials = Credentials {
+            let credentials = SignInAs {
                 username: &self.name,
                 password,
             };
             let errand = if self.without_tls {
                 Errand::WithoutTls
             } else if refused {
-                // Once is enough: each counts as a guess.
+                // Once is enough: each attempt counts as a guess.
                 Errand::Look
             } else if self.to.is_none() {
                 Errand::SignIn(credentials)
@@ -172,11 +209,11 @@ impl Test {
             let visit = Visit {
                 server,
                 address: self.address,
-                patience: StdDuration::from_secs(self.timeout.seconds().unsigned_abs()),
+                patience: std::time::Duration::from_secs(self.timeout.seconds().unsigned_abs()),
                 errand,
             };
-            let session = smtp::visit(&visit, &mut |step| told.step(step))?;
-            let at = Circumstances {
+            let session = smtp::visit(&visit, &mut |step| reporter.step(step))?;
+            let at = FaultContext {
                 username: &self.name,
                 password: password.as_bytes(),
                 server,
@@ -187,10 +224,10 @@ impl Test {
             };
             sent |= session.handed_over;
             let met = meet(&mut app, &session, &at);
-            told.end(session, met, !refused)?;
-            refused |= told.is_refused();
+            reporter.end(session, met, !refused)?;
+            refused |= reporter.is_refused();
         }
-        let (ports, exit) = told.finish();
+        let (ports, exit) = reporter.finish();
         let record = TestRecord {
             username: self.name.as_str(),
             from: from.as_str(),
@@ -205,7 +242,7 @@ impl Test {
         }
     }
 
-    fn servers(&self, host: Option<&HostName>, offered: Ports) -> Result<Vec<Server>, Error> {
+    fn servers(&self, host: Option<&HostName>, offered: Ports) -> Result<Vec<HostPort>, Error> {
         if let Some(server) = &self.server {
             return Ok(vec![server.clone()]);
         }
@@ -218,14 +255,14 @@ impl Test {
             }
             None => vec![offered.recommended()],
         };
-        let server = |port| Server {
+        let server = |port| HostPort {
             host: host.clone(),
             port,
         };
         Ok(ports.into_iter().map(server).collect())
     }
 
-    /// The same at the other ports, to type.
+    /// Returns the command that tries the other ports.
     fn others(&self) -> Option<String> {
         if self.all_ports || self.server.is_some() {
             return None;
@@ -234,19 +271,18 @@ impl Test {
         let address = address.unwrap_or_default();
         Some(format!(
             "smtpcred test {} --dry-run --all-ports{address}",
-            self.name
+            self.name.in_shell()
         ))
     }
 
     fn password(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
-        match &self.password_file {
-            _ if self.without_tls => Ok(Zeroizing::default()),
-            Some(path) => password_input::from_file(path),
-            None => password_input::existing_password(),
+        if self.without_tls {
+            return Ok(Zeroizing::default());
         }
+        password::existing_password(self.password_file.as_deref())
     }
 
-    fn body(&self, server: &Server) -> String {
+    fn body(&self, server: &HostPort) -> String {
         let body = self.body.clone().unwrap_or_else(|| {
             format!(
                 "This message was sent to test the SMTP settings of {}\nthrough {server} ({}).\n",
@@ -254,22 +290,22 @@ impl Test {
                 server.port.encryption.name()
             )
         });
-        // As SMTP ends lines: RFC 5321 §2.3.8.
+        // SMTP ends lines with CRLF: RFC 5321 §2.3.8.
         let lines = body.replace("\r\n", "\n").replace('\r', "\n");
         lines.replace('\n', "\r\n")
     }
 }
 
-/// What was met at a server: what was in the way, and what else is not as it should be.
-fn meet(app: &mut App, session: &Session, at: &Circumstances) -> Met {
-    let mut met = Met::default();
+/// Explains a session: its failure, and what else needs attention.
+fn meet(app: &mut App, session: &Session, at: &FaultContext) -> SessionFindings {
+    let mut met = SessionFindings::default();
     if session.sign_in_in_clear {
-        met.warnings.push(Explanation::auth_in_clear());
+        met.warnings.push(auth_in_clear());
     }
     if at.in_clear {
         match &session.fault {
-            // Let in with a password that is made up, or asked for another.
-            None => met.fault = Some(Explanation::auth_in_clear()),
+            // The server accepted a made-up password, or asked for one.
+            None => met.fault = Some(auth_in_clear()),
             Some(fault) => {
                 let explained = app.explain(fault, at);
                 let as_it_should = matches!(explained.code, "encryption_required" | "wants_tls");

@@ -1,38 +1,40 @@
-//! A test as it is told: line by line to a person, as one document to programs.
+//! A test as it is printed: line by line for people, as one document for programs.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::app::explain::Explanation;
-use crate::cli::output::{Format, Output, Record};
+use crate::cli::terminal::output::{Output, OutputFormat};
+use crate::cli::terminal::record::Record;
 use crate::error::{Exit, Result};
-use crate::model::server::Server;
-use crate::model::session::{Certificate, Fault, Session, Stage, Step};
+use crate::model::host_port::HostPort;
+use crate::model::smtp_session::{Certificate, Fault, Session, Stage, Step};
 use crate::model::text;
 use crate::model::time::Time;
 
-/// What is to be said of a session besides its steps.
+/// What is reported about a session in addition to its steps.
 #[derive(Default)]
-pub struct Met {
+pub struct SessionFindings {
     pub fault: Option<Explanation>,
     pub warnings: Vec<Explanation>,
-    /// Why something is as it should be that looks like a failure.
+    /// Why something that looks like a failure is correct.
     pub note: Option<String>,
 }
 
-/// Tells it as it goes, and keeps it.
-pub struct Told<'a> {
+/// Prints the steps as they happen, and keeps them.
+pub struct TestReporter<'a> {
     out: &'a mut Output,
-    /// Of those that nobody asked for by name, the ones that are offered count.
+    /// Whether all ports are tried: then only the offered ones decide the exit code.
     all_ports: bool,
     ports: Vec<PortTest>,
-    /// Of each port that was tried.
+    /// The exit code of each port that was tried.
     exits: Vec<Option<Exit>>,
     refused: bool,
 }
 
-impl<'a> Told<'a> {
+impl<'a> TestReporter<'a> {
+    /// Begins a report; `all_ports` marks ports that are not offered.
     pub fn new(out: &'a mut Output, all_ports: bool) -> Self {
         Self {
             out,
@@ -43,26 +45,27 @@ impl<'a> Told<'a> {
         }
     }
 
-    /// A server has called the password wrong.
+    /// Returns whether a server has rejected the password.
     pub const fn is_refused(&self) -> bool {
         self.refused
     }
 
-    /// At once: what comes next may take long.
+    /// Prints a line at once: the next step may take long.
     fn say(&mut self, line: &str) -> Result<()> {
-        if self.out.format() != Format::Table {
+        if self.out.format() != OutputFormat::Table {
             return Ok(());
         }
         self.out.text(&text::escaped(line))?;
         self.out.finish()
     }
 
-    pub fn begin(&mut self, server: &Server, offered: bool) -> Result<()> {
+    /// Begins a port.
+    pub fn begin(&mut self, server: &HostPort, offered: bool) -> Result<()> {
         let port = server.port;
         let not_offered = if offered || !self.all_ports {
             ""
         } else {
-            " (not among the ports that set-settings names)"
+            " (not offered by set-settings --ports)"
         };
         let between = if self.ports.is_empty() { "" } else { "\n" };
         self.ports.push(PortTest {
@@ -83,6 +86,7 @@ impl<'a> Told<'a> {
         self.say(&format!("{server} {}{not_offered}", port.encryption.name()))
     }
 
+    /// Prints a step that succeeded.
     pub fn step(&mut self, step: &Step) -> Result<()> {
         self.line("ok", step.took, step.stage, &step.said)
     }
@@ -92,8 +96,8 @@ impl<'a> Told<'a> {
         self.say(&format!("{word:4}  {took:>8}  {:9}  {said}", stage.words()))
     }
 
-    /// What was in the way in a session, and what to do about it.
-    pub fn end(&mut self, session: Session, met: Met, tried: bool) -> Result<()> {
+    /// Prints why a session failed and what to do about it.
+    pub fn end(&mut self, session: Session, met: SessionFindings, tried: bool) -> Result<()> {
         let said = session.fault.as_ref().map(ToString::to_string);
         if let Some(fault) = &session.fault {
             let word = if met.fault.is_some() { "FAIL" } else { "ok" };
@@ -127,7 +131,7 @@ impl<'a> Told<'a> {
             Some(Fault::Reply(Stage::SignIn, reply)) if reply.code == 535
         );
         let works = met.fault.is_none();
-        // That a port could be reached does not mean that it works.
+        // A reachable port does not prove that sign-in works.
         let tried = tried || !works;
         self.exits.push(tried.then_some(exit));
         if let Some(port) = self.ports.last_mut() {
@@ -154,26 +158,27 @@ impl<'a> Told<'a> {
         Ok(())
     }
 
-    /// A port that is not offered need not work; of those that are all should.
+    /// Returns the results and the exit code. Ports that are not offered do not count.
     pub fn finish(self) -> (Vec<PortTest>, Exit) {
         let ports = self.ports.iter().zip(self.exits);
         let counts = ports.filter(|(port, _)| port.offered || !self.all_ports);
         let exits: Vec<_> = counts.filter_map(|(_, exit)| exit).collect();
         let works = |exit: &Exit| matches!(exit, Exit::Done | Exit::Attention);
-        // It would be the same at the others.
+        // The result would be the same at the others.
         let decides = |exit: &Exit| matches!(exit, Exit::WrongPassword | Exit::Refused);
         let failed = exits.iter().find(|exit| decides(exit));
         let failed = failed.or_else(|| exits.iter().find(|exit| !works(exit)));
         let exit = match failed {
             Some(exit) if decides(exit) || !exits.iter().any(works) => *exit,
             None if exits.iter().all(|exit| *exit == Exit::Done) => Exit::Done,
-            // Some work, or with something to look at.
+            // Some ports work, or all work with warnings.
             _ => Exit::Attention,
         };
         (self.ports, exit)
     }
 }
 
+/// The whole test.
 #[derive(Serialize)]
 pub struct TestRecord<'a> {
     pub username: &'a str,
@@ -183,13 +188,14 @@ pub struct TestRecord<'a> {
     pub ports: Vec<PortTest>,
 }
 
+/// The test of one port.
 #[derive(Serialize)]
 pub struct PortTest {
     host: String,
     port: u16,
     encryption: &'static str,
     offered: bool,
-    /// Nothing where nobody tried to sign in.
+    /// `None` if sign-in was not tried.
     ok: Option<bool>,
     steps: Vec<StepRecord>,
     tls: Option<TlsRecord>,
@@ -222,7 +228,7 @@ struct CertificateRecord {
 #[derive(Serialize)]
 struct FaultRecord {
     code: &'static str,
-    /// In the words of the server, or of what failed.
+    /// The server's reply, or the error.
     said: Option<String>,
     cause: String,
     next: Vec<String>,
@@ -261,13 +267,13 @@ impl FaultRecord {
 }
 
 impl TestRecord<'_> {
-    /// To a person all was told already.
+    /// Prints the document for programs. People have seen the steps.
     pub fn print(&self, out: &mut Output) -> Result<()> {
         match out.format() {
-            Format::Table => Ok(()),
-            Format::Json => out.one(self),
-            Format::Csv => {
-                let mut list = out.list::<Row>();
+            OutputFormat::Table => Ok(()),
+            OutputFormat::Json => out.one(self),
+            OutputFormat::Csv => {
+                let mut list = out.list::<TestRow>();
                 for port in &self.ports {
                     for row in port.rows() {
                         list.push(&row)?;
@@ -280,8 +286,8 @@ impl TestRecord<'_> {
 }
 
 impl PortTest {
-    fn rows(&self) -> Vec<Row> {
-        let row = |state, step: &str| Row {
+    fn rows(&self) -> Vec<TestRow> {
+        let row = |state, step: &str| TestRow {
             host: self.host.clone(),
             port: self.port,
             encryption: self.encryption,
@@ -292,12 +298,12 @@ impl PortTest {
             cause: String::new(),
             next: String::new(),
         };
-        let steps = self.steps.iter().map(|step| Row {
+        let steps = self.steps.iter().map(|step| TestRow {
             milliseconds: Some(step.milliseconds),
             said: step.said.clone(),
             ..row("ok", step.step)
         });
-        let explained = |state, explained: &FaultRecord| Row {
+        let explained = |state, explained: &FaultRecord| TestRow {
             said: explained.said.clone().unwrap_or_default(),
             cause: explained.cause.clone(),
             next: explained.next.join("; "),
@@ -312,9 +318,9 @@ impl PortTest {
     }
 }
 
-/// For programs that read CSV.
+/// A row of CSV.
 #[derive(Serialize)]
-struct Row {
+struct TestRow {
     host: String,
     port: u16,
     encryption: &'static str,
@@ -326,7 +332,7 @@ struct Row {
     next: String,
 }
 
-impl Record for Row {
+impl Record for TestRow {
     const COLUMNS: &'static [&'static str] = Self::FIELDS;
 
     fn cells(&self) -> Vec<String> {

@@ -1,5 +1,7 @@
 //! `smtpcred user create --from FILE`
 
+use crate::cli::world::WORLD;
+use crate::host;
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
@@ -7,53 +9,67 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 
-use super::import::opened;
-use super::row_record::{BulkRecord, RowRecord, Rows, UserLine};
+use super::input::{open_input, recover_folder};
+use super::row_record::{BulkRecord, CreatedUserRecord, RowList, RowRecord};
 use crate::app::App;
-use crate::app::bulk::{Batches, BulkRequest, Clerk, Created, Plan, PlannedUser, plan_users};
+use crate::app::bulk::{
+    BatchSink, BulkOutcome, BulkPlan, BulkReporter, BulkRequest, PlannedUser, plan_users,
+};
 use crate::app::credential::{Credential, Pending};
-use crate::app::import::Problem;
-use crate::cli::output::Output;
+use crate::app::import::RowProblem;
+use crate::cli::args::path;
+use crate::cli::context::Context;
 use crate::cli::password_folder::PasswordFolder;
-use crate::cli::progress::Progress;
 use crate::cli::reveal::many::{ToFolder, ToStream};
-use crate::cli::reveal::stdout::Stdout;
-use crate::cli::reveal::{Many, Reveal, RevealArgs};
-use crate::cli::{Context, machine};
-use crate::error::{Error, Result as Outcome};
+use crate::cli::reveal::{BulkSink, RevealArgs, RevealForm};
+use crate::cli::terminal::output::Output;
+use crate::cli::terminal::progress::Progress;
+use crate::cli::terminal::stdout::SecretStdout;
+use crate::error::Error;
 use crate::model::name::Username;
+use crate::model::text::count;
 use crate::store::Access;
+
+/// Flags that describe a single user. With them, clap no longer requires --from:
+/// `--dry-run` would have created the user.
+const OF_ONE: [&str; 6] = [
+    "username",
+    "label",
+    "output",
+    "password_stdin",
+    "password_file",
+    "choose_password",
+];
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Many at once")]
 pub struct BulkArgs {
-    /// Create a user for each row of this CSV or JSON; - for standard input
+    /// Create a user for each row of this CSV or JSON file; - for standard input
     #[arg(
         long,
         value_name = "FILE",
-        conflicts_with_all = [
-            "username", "label", "output", "password_stdin", "password_file", "choose_password"
-        ]
+        conflicts_with_all = OF_ONE,
+        value_parser = path::given(),
     )]
     from: Option<PathBuf>,
 
     /// Write each password to a new file in this folder, named after its user
-    #[arg(long, value_name = "DIR", requires = "from")]
+    #[arg(long, value_name = "DIR", requires = "from", conflicts_with_all = OF_ONE, value_parser = path::given())]
     output_dir: Option<PathBuf>,
 
-    /// Leave out users that are there: to go on where a run was ended
-    #[arg(long, requires = "from")]
+    /// Skip users that exist: continues an interrupted run
+    #[arg(long, requires = "from", conflicts_with_all = OF_ONE)]
     skip_existing: bool,
 
-    /// Check all rows, say who would be created, and change nothing
-    #[arg(long, requires = "from")]
+    /// Check all rows and show which users would be created, without changing anything
+    #[arg(long, requires = "from", conflicts_with_all = OF_ONE)]
     dry_run: bool,
 }
 
 /// Where the passwords go.
-enum Target {
-    Folder(PasswordFolder, Reveal),
-    Stream(Stdout, crate::cli::reveal::Stream),
+enum PasswordTarget {
+    Folder(PasswordFolder, RevealForm),
+    Stream(SecretStdout, crate::cli::reveal::StreamForm),
 }
 
 impl BulkArgs {
@@ -75,7 +91,7 @@ impl BulkArgs {
             return Ok(());
         };
         let mut target = self.target(reveal, context)?;
-        let mut input = opened(from)?;
+        let mut input = open_input(from)?;
         let access = if request.add_domain && !self.dry_run {
             Access::Create
         } else {
@@ -83,13 +99,14 @@ impl BulkArgs {
         };
         let mut app = match context.app(access) {
             Ok(app) => Some(app),
-            // The run itself would make it.
+            // A real run would create it.
             Err(Error::StoreMissing(_)) if self.dry_run && request.add_domain => None,
             Err(error) => return Err(error.into()),
         };
-        if let (Target::Folder(folder, _), Some(app), false) = (&mut target, &mut app, self.dry_run)
+        if let (PasswordTarget::Folder(folder, _), Some(app), false) =
+            (&mut target, &mut app, self.dry_run)
         {
-            settle(app, folder, &context.out)?;
+            recover_folder(app, folder, &context.out)?;
         }
         let plan = plan(
             app.as_mut(),
@@ -100,7 +117,7 @@ impl BulkArgs {
         )?;
         target.check_hosts(app.as_mut(), &plan.users)?;
         let Some(mut app) = app.filter(|_| !self.dry_run) else {
-            return Ok(would_be(context, &plan)?);
+            return Ok(list_planned(context, &plan)?);
         };
         let (created, lines) = create(&mut app, request, target, &plan.users, &context.out)?;
         if let Some(folder) = &self.output_dir {
@@ -110,43 +127,43 @@ impl BulkArgs {
                 left: created.left,
                 users: lines,
             })?;
-            say(
+            note_created(
                 context,
                 &created,
                 &plan,
-                &format!("; their passwords are in {}", folder.display()),
+                &format!("; passwords are in {}", folder.display()),
             );
         } else {
-            say(context, &created, &plan, "");
+            note_created(context, &created, &plan, "");
         }
         warn_unverified(&mut app, context, &plan.users[..made(&created)]);
-        ended(created, self.output_dir.as_deref(), &context.out)
+        bulk_result(created, self.output_dir.as_deref(), &context.out)
     }
 
-    fn target(&self, reveal: &RevealArgs, context: &Context) -> Outcome<Target> {
-        let many = reveal.many(context.out.format(), self.output_dir.is_some())?;
+    fn target(&self, reveal: &RevealArgs, context: &Context) -> Result<PasswordTarget, Error> {
+        let many = reveal.bulk_sink(context.out.format(), self.output_dir.is_some())?;
         Ok(match (many, &self.output_dir) {
-            (Many::Folder(reveal), Some(path)) => {
-                Target::Folder(context.password_folder(path)?, reveal)
+            (BulkSink::Folder(reveal), Some(path)) => {
+                PasswordTarget::Folder(context.password_folder(path)?, reveal)
             }
-            (Many::Stream(form), _) => Target::Stream(Stdout::open()?, form),
-            (Many::Folder(_), None) => {
+            (BulkSink::Stream(form), _) => PasswordTarget::Stream(SecretStdout::open()?, form),
+            (BulkSink::Folder(_), None) => {
                 return Err(Error::NoFolder("there is no folder".into()));
             }
         })
     }
 }
 
-impl Target {
-    /// A URL needs a server, and none may be missing in the middle of it all.
-    fn check_hosts(&self, mut app: Option<&mut App>, users: &[PlannedUser]) -> Outcome<()> {
-        if !matches!(self, Self::Folder(_, Reveal::Url)) {
+impl PasswordTarget {
+    /// Fails early if a URL would lack its server.
+    fn check_hosts(&self, mut app: Option<&mut App>, users: &[PlannedUser]) -> Result<(), Error> {
+        if !matches!(self, Self::Folder(_, RevealForm::Url)) {
             return Ok(());
         }
         let domains: BTreeSet<_> = users.iter().map(|u| u.username.domain()).collect();
         for domain in domains {
             let host = match app.as_deref_mut() {
-                Some(app) => app.connection_of(&domain)?.host,
+                Some(app) => app.server_of(&domain)?.host,
                 None => None,
             };
             if host.is_none() {
@@ -157,41 +174,16 @@ impl Target {
     }
 }
 
-/// Brings what an earlier run left in the folder to its end, and says so.
-pub(super) fn settle(app: &mut App, folder: &mut PasswordFolder, out: &Output) -> Outcome<()> {
-    let settled = folder.settle(&mut |username, key| app.has_key(username, key))?;
-    for username in &settled.shown {
-        let file = folder.file_of(username);
-        out.note(&format!(
-            "an earlier run has created {username}: its password is in {}",
-            file.display()
-        ));
-    }
-    if settled.removed > 0 {
-        out.note(&format!(
-            "removed passwords of an earlier run, whose users were not created: {}",
-            settled.removed
-        ));
-    }
-    for path in &settled.kept {
-        out.warn(&format!(
-            "an earlier run, maybe on another store, has left a password in {}",
-            path.display()
-        ));
-    }
-    Ok(())
-}
-
-/// Tells what is wrong: in a list, or beside a stream.
-struct Desk<'a> {
+/// Reports invalid rows: in a list, or on stderr if passwords go to stdout.
+struct PlanReporter<'a> {
     folder: Option<&'a PasswordFolder>,
-    printer: Rows<'a>,
+    printer: RowList<'a>,
 }
 
-impl Clerk for Desk<'_> {
-    fn problem(&mut self, problem: &Problem) -> Outcome<()> {
-        if let (None, Rows::Out(out)) = (self.folder, &self.printer) {
-            let Problem {
+impl BulkReporter for PlanReporter<'_> {
+    fn problem(&mut self, problem: &RowProblem) -> Result<(), Error> {
+        if let (None, RowList::Out(out)) = (self.folder, &self.printer) {
+            let RowProblem {
                 row,
                 column,
                 reason,
@@ -211,72 +203,74 @@ fn plan(
     app: Option<&mut App>,
     input: &mut dyn io::BufRead,
     request: &BulkRequest,
-    target: &Target,
+    target: &PasswordTarget,
     out: &mut Output,
-) -> Outcome<Plan> {
-    let mut desk = Desk {
+) -> Result<BulkPlan, Error> {
+    let mut desk = PlanReporter {
         folder: match target {
-            Target::Folder(folder, _) => Some(folder),
-            Target::Stream(..) => None,
+            PasswordTarget::Folder(folder, _) => Some(folder),
+            PasswordTarget::Stream(..) => None,
         },
-        printer: Rows::Out(out),
+        printer: RowList::Out(out),
     };
     let store = app.map(|app| &mut app.store);
-    let plan = plan_users(store, machine::WORLD, input, request, &mut desk);
-    if let Rows::List(list) = desk.printer {
+    let plan = plan_users(store, WORLD, input, request, &mut desk);
+    if let RowList::List(list) = desk.printer {
         list.end("")?;
     }
     plan
 }
 
-fn would_be(context: &mut Context, plan: &Plan) -> Outcome<()> {
+fn list_planned(context: &mut Context, plan: &BulkPlan) -> Result<(), Error> {
     let mut list = context.out.list::<RowRecord>();
     for planned in &plan.users {
         list.push(&RowRecord {
             row: Some(planned.row),
             what: "create",
-            // One that is made up is another one next time.
+            // A generated name differs each time.
             username: (!planned.made_up).then(|| planned.username.to_string()),
             columns: String::new(),
             reason: None,
         })?;
     }
     list.end("nothing would change")?;
-    let created = plan.users.len();
-    context.out.note(&format!(
-        "would be created {created}{}",
-        left_out(plan.skipped)
-    ));
+    let created = count(plan.users.len() as u64, "user");
+    context
+        .out
+        .note(&format!("would create {created}{}", left_out(plan.skipped)));
     Ok(())
 }
 
 fn left_out(skipped: u64) -> String {
     match skipped {
         0 => String::new(),
-        n => format!(", left out because they are there {n}"),
+        n => format!(", skipped {n} that exist"),
     }
 }
 
 fn create(
     app: &mut App,
     request: &BulkRequest,
-    target: Target,
+    target: PasswordTarget,
     users: &[PlannedUser],
     out: &Output,
-) -> Outcome<(Created, Vec<UserLine>)> {
-    let stop = machine::stop_on_signals()?;
-    // Lines would be written over it.
-    let hidden = matches!(&target, Target::Stream(..)) && io::stdout().is_terminal();
+) -> Result<(BulkOutcome, Vec<CreatedUserRecord>), Error> {
+    let stop = host::stop_on_signals()?;
+    // A progress bar would mix with the lines.
+    let hidden = matches!(&target, PasswordTarget::Stream(..)) && io::stdout().is_terminal();
     let progress = (!hidden).then(|| Progress::begin(out, users.len()));
-    let mut watched = Watched {
+    let mut watched = CreationReporter {
         users,
         progress: progress.flatten(),
         lines: Vec::new(),
         at: 0,
-        way: match target {
-            Target::Folder(folder, reveal) => Box::new(ToFolder::new(folder, reveal)),
-            Target::Stream(stdout, form) => {
-                stdout.warn(out, "--output-dir DIR makes files");
+        sink: match target {
+            PasswordTarget::Folder(folder, reveal) => Box::new(ToFolder::new(folder, reveal)),
+            PasswordTarget::Stream(stdout, form) => {
+                stdout.warn(
+                    out,
+                    "use --output-dir DIR to create files that only you can read",
+                );
                 Box::new(ToStream::new(form, stdout, stop.clone()))
             }
         },
@@ -288,57 +282,61 @@ fn create(
     Ok((created?, watched.lines))
 }
 
-/// Shows how far it is, and keeps who was created.
-struct Watched<'a> {
+/// Shows the progress and keeps the created users.
+struct CreationReporter<'a> {
     users: &'a [PlannedUser],
     progress: Option<Progress>,
-    lines: Vec<UserLine>,
+    lines: Vec<CreatedUserRecord>,
     at: usize,
-    way: Box<dyn Batches>,
+    sink: Box<dyn BatchSink>,
 }
 
-impl Batches for Watched<'_> {
-    fn prepare(&mut self, waiting: &[Credential]) -> Outcome<usize> {
-        self.way.prepare(waiting)
+impl BatchSink for CreationReporter<'_> {
+    fn present(&mut self, waiting: &[Credential]) -> Result<usize, Error> {
+        self.sink.present(waiting)
     }
 
-    fn committed(&mut self, made: &[Credential]) -> Outcome<()> {
+    fn committed(&mut self, made: &[Credential]) -> Result<(), Error> {
         for credential in made {
             let planned = &self.users[self.at];
             self.at += 1;
-            self.lines.push(UserLine {
+            self.lines.push(CreatedUserRecord {
                 row: planned.row,
                 username: credential.username.to_string(),
                 label: planned.user.label.as_ref().map(|l| l.as_str().to_owned()),
-                key_id: credential.key.to_string(),
+                password_id: credential.password_id.to_string(),
             });
             if let Some(progress) = &self.progress {
                 progress.step();
             }
         }
-        self.way.committed(made)
+        self.sink.committed(made)
     }
 }
 
-impl Pending for Watched<'_> {
-    fn deliver(&mut self) -> Outcome<()> {
-        self.way.deliver()
+impl Pending for CreationReporter<'_> {
+    fn commit_delivery(&mut self) -> Result<(), Error> {
+        self.sink.commit_delivery()
     }
 
     fn withdraw(&mut self) {
-        self.way.withdraw();
+        self.sink.withdraw();
+    }
+
+    fn is_out(&self) -> bool {
+        self.sink.is_out()
     }
 }
 
-fn made(created: &Created) -> usize {
+fn made(created: &BulkOutcome) -> usize {
     usize::try_from(created.made).unwrap_or(usize::MAX)
 }
 
-fn say(context: &Context, created: &Created, plan: &Plan, place: &str) {
+fn note_created(context: &Context, created: &BulkOutcome, plan: &BulkPlan, place: &str) {
     let place = if created.made > 0 { place } else { "" };
     context.out.note(&format!(
         "created {}{}{place}",
-        created.made,
+        count(created.made, "user"),
         left_out(plan.skipped)
     ));
 }
@@ -346,23 +344,23 @@ fn say(context: &Context, created: &Created, plan: &Plan, place: &str) {
 fn warn_unverified(app: &mut App, context: &Context, users: &[PlannedUser]) {
     let domains: BTreeSet<_> = users.iter().map(|u| u.username.domain()).collect();
     for domain in domains {
-        // The users are there: nothing that goes wrong now may say they are not.
+        // The users exist: no error from here on may suggest otherwise.
         if app.is_kept_from_sending(&domain).unwrap_or(false) {
             context.out.warn(&format!(
-                "the users of {domain} cannot send before it is verified: smtpcred domain verify {domain}"
+                "the users of {domain} cannot send until it is verified: smtpcred domain verify {domain}"
             ));
         }
     }
 }
 
-fn ended(created: Created, folder: Option<&Path>, out: &Output) -> Result<()> {
-    let Created { made, left, error } = created;
+fn bulk_result(created: BulkOutcome, folder: Option<&Path>, out: &Output) -> Result<()> {
+    let BulkOutcome { made, left, error } = created;
     if error.is_none() && left == 0 {
         return Ok(());
     }
     if let (Some(Error::CommitUnknown { .. }), Some(folder)) = (&error, folder) {
         out.warn(&format!(
-            "passwords that may be valid are in {} under hidden names: the same command with --skip-existing brings them out, or removes them",
+            "passwords that may be valid are in {} under hidden names; run the same command with --skip-existing to recover or remove them",
             folder.display()
         ));
     }
@@ -371,5 +369,5 @@ fn ended(created: Created, folder: Option<&Path>, out: &Output) -> Result<()> {
         return Err(cause.into());
     }
     let cause = Box::new(cause);
-    Err(Error::Partly { made, left, cause }.into())
+    Err(Error::PartlyCreated { made, left, cause }.into())
 }

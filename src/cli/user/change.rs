@@ -5,26 +5,46 @@ use clap::Args;
 
 use super::record::UserRecord;
 use crate::app::users::{Expiry, UserUpdate};
-use crate::cli::rotation::RotationArgs;
-use crate::cli::sending::{LimitArgs, SenderArgs};
-use crate::cli::{Context, complete, help, prompt};
+use crate::cli::args::limits::{LimitArgs, SenderArgs};
+use crate::cli::args::rotation::RotationArgs;
+use crate::cli::complete;
+use crate::cli::context::Context;
+use crate::cli::terminal::prompt;
 use crate::error::Error;
 use crate::model::duration::Duration;
 use crate::model::label::Label;
 use crate::model::name::Username;
-use crate::model::settings::Setting;
+use crate::model::setting::Setting;
 use crate::model::time::Time;
 use crate::store::Access;
 
-/// Change a user's label, senders, limits or expiry
+const SET_HELP: &str = "\
+Examples:
+  smtpcred user set shop@example.com --label \"Shop, new server\"
+  smtpcred user set shop@example.com --expires-in 180d --daily-limit 500
+  smtpcred user set shop@example.com --expires-in none
+  smtpcred user set shop@example.com --expires-at 2027-06-30
+  smtpcred user set shop@example.com --sender shop.example --limit messages/hour=100
+  smtpcred user set shop@example.com --rotate-every 90d --deliver 'ssh web1 put-smtp-password'
+
+Limits:
+  A message that a milter or header_checks reject still counts, because they run later. With
+  --on-limit suspend or delete, a client that keeps retrying such a message gets its user suspended
+  or deleted: use defer if you check contents. `smtpcred user resume` lets a suspended user sign in
+  again.
+
+JSON:
+  The user, as in `user list`.";
+
+/// Change a user's label, senders, limits, expiry or rotation
 #[derive(Debug, Args)]
-#[command(after_long_help = help::USER_SET)]
-pub struct Set {
-    /// Which user
+#[command(after_long_help = SET_HELP)]
+pub struct SetUser {
+    /// The user
     #[arg(value_name = "USERNAME", add = complete::usernames())]
     username: Username,
 
-    /// What it is for, in your words; or none
+    /// Describe what the user is for; or none
     #[arg(long, value_name = "TEXT")]
     label: Option<Setting<Label>>,
 
@@ -34,11 +54,11 @@ pub struct Set {
     #[command(flatten)]
     limits: LimitArgs,
 
-    /// Stop it from signing in after this time from now, or none
+    /// Let the user expire after this time from now; or none
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     expires_in: Option<Setting<Duration>>,
 
-    /// The same as a time, such as 2027-06-30 or 2027-06-30T18:00:00Z
+    /// Let the user expire at this time, such as 2027-06-30 or 2027-06-30T18:00:00Z
     #[arg(long, value_name = "TIME", conflicts_with = "expires_in")]
     expires_at: Option<Time>,
 
@@ -46,38 +66,60 @@ pub struct Set {
     rotation: RotationArgs,
 }
 
-/// Stop a user from signing in, and keep it
+const SUSPEND_HELP: &str = "\
+Examples:
+  smtpcred user suspend shop@example.com
+
+JSON:
+  The user, as in `user list`.";
+
+/// Prevent a user from signing in, without deleting it
 #[derive(Debug, Args)]
-#[command(after_long_help = help::USER_SUSPEND)]
-pub struct Suspend {
-    /// Which user
+#[command(after_long_help = SUSPEND_HELP)]
+pub struct SuspendUser {
+    /// The user
     #[arg(value_name = "USERNAME", add = complete::usernames())]
     username: Username,
 }
 
-/// Let a suspended user sign in again, with the password it had
+const RESUME_HELP: &str = "\
+Examples:
+  smtpcred user resume shop@example.com
+
+JSON:
+  The user, as in `user list`.";
+
+/// Let a suspended user sign in again with its password
 #[derive(Debug, Args)]
-#[command(after_long_help = help::USER_RESUME)]
-pub struct Resume {
-    /// Which user
+#[command(after_long_help = RESUME_HELP)]
+pub struct ResumeUser {
+    /// The user
     #[arg(value_name = "USERNAME", add = complete::usernames())]
     username: Username,
 }
 
-/// Delete a user, for ever
+const DELETE_HELP: &str = "\
+Examples:
+  smtpcred user delete shop@example.com                  asks you to type the username
+  smtpcred user delete shop@example.com --yes            for scripts; cannot be undone
+
+JSON:
+  The user as it was before.";
+
+/// Delete a user permanently
 ///
-/// Its hashes are erased at once, and there is no way back; the events stay. Asks for the username
-/// to be typed, or for --yes. If you are not sure: `user suspend` stops it and keeps it, `user
-/// reset` gives it a new password.
+/// The hashes are erased at once; this cannot be undone. The events stay. Asks you to type the
+/// username, unless --yes is given. If you are not sure: `user suspend` only prevents it from
+/// signing in, `user reset` gives it a new password.
 #[derive(Debug, Args)]
-#[command(after_long_help = help::USER_DELETE)]
-pub struct Delete {
-    /// Which user
+#[command(after_long_help = DELETE_HELP)]
+pub struct DeleteUser {
+    /// The user
     #[arg(value_name = "USERNAME", add = complete::usernames())]
     username: Username,
 }
 
-impl Set {
+impl SetUser {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let (daily_limit, mut sending) = self.limits.split();
         sending.senders = self.senders.senders()?;
@@ -89,7 +131,7 @@ impl Set {
             && daily_limit.is_none()
             && sending.is_empty();
         if nothing {
-            let give = "nothing to set: give --label, --expires-in, --sender, --daily-limit, --limit, --on-limit, --rotate-every or --deliver";
+            let give = "nothing to set: specify --label, --expires-in, --sender, --daily-limit, --limit, --on-limit, --rotate-every or --deliver";
             return Err(Error::Usage(give.into()).into());
         }
         let at = self.expires_at.map(|at| Setting::Some(Expiry::At(at)));
@@ -111,20 +153,20 @@ impl Set {
     }
 }
 
-impl Suspend {
+impl SuspendUser {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let mut app = context.app(Access::Existing)?;
         let (user, changed) = app.suspend_user(&self.username)?;
         context.out.note(&if changed {
-            format!("suspended {}: it cannot sign in any more", user.username)
+            format!("suspended {}: it can no longer sign in", user.username)
         } else {
-            format!("{} was suspended already", user.username)
+            format!("{} is already suspended", user.username)
         });
         Ok(context.out.result(&UserRecord::new(&user, app.now()))?)
     }
 }
 
-impl Resume {
+impl ResumeUser {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let mut app = context.app(Access::Existing)?;
         let (user, changed) = app.resume_user(&self.username)?;
@@ -137,12 +179,12 @@ impl Resume {
     }
 }
 
-impl Delete {
+impl DeleteUser {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let mut app = context.app(Access::Existing)?;
         let user = app.user(&self.username)?;
         let consequence = format!(
-            "deleting {} cannot be undone; `user suspend` would stop it and keep it",
+            "deleting {} cannot be undone; `user suspend` only prevents it from signing in",
             user.username
         );
         prompt::confirm(
@@ -151,10 +193,10 @@ impl Delete {
             &consequence,
             user.username.as_str(),
         )?;
-        let user = app.delete_user(&self.username)?;
+        let user = app.delete_user(&user)?;
         context
             .out
-            .note(&format!("deleted {}; its hashes are erased", user.username));
+            .note(&format!("deleted {} and erased its hashes", user.username));
         Ok(context.out.result(&UserRecord::new(&user, app.now()))?)
     }
 }

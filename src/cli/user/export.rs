@@ -7,110 +7,133 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
-use super::roster_help;
 use crate::app::export::Exported;
-use crate::cli::new_file::{NewFile, failed};
-use crate::cli::output::{Format, write_failed};
-use crate::cli::{Context, complete};
-use crate::error::{Error, Result as Outcome};
+use crate::cli::args::path;
+use crate::cli::complete;
+use crate::cli::context::Context;
+use crate::cli::new_file::{NewFile, unwritten};
+use crate::cli::terminal::output::OutputFormat;
+use crate::cli::terminal::stream::write_error;
+use crate::error::Error;
 use crate::model::name::DomainName;
-use crate::model::roster::{EXPORTED, KeptPassword};
+use crate::model::text::{self, count};
 use crate::model::time::Time;
+use crate::model::transfer::{EXPORTED, StoredPassword};
 use crate::store::Access;
 
-/// Write the users out, as CSV or JSON that `user import` takes back
+const HELP: &str = "\
+Examples:
+  smtpcred user export > users.csv
+  smtpcred user export --json | jq -r '.[].username'
+  smtpcred user export --with-hashes --output users.csv          for `user import`
+  smtpcred user export --to dovecot-passwd --with-hashes --output /etc/dovecot/users
+
+JSON:
+  A list of {username, label, suspended_at, expires_at, daily_limit, limits: {KIND: N}, on_limit,
+  senders, created_at, password_id, password_created_at}; with --with-hashes also hash, generated
+  (smtpcred generated the password), old_password_id, old_password_created_at, old_retires_at,
+  old_hash and old_generated. A missing value is null. CSV has the same names, with yes and no. Not
+  exported: rules of rotation, passwords that no longer work, last connections, usage.
+
+dovecot-passwd:
+  A line for each user with its newest password; nologin for users that are suspended or expired.";
+
+/// Export users as CSV or JSON, for `user import`
 ///
-/// Without hashes, unless --with-hashes says so; those go only to a new file that nobody else can
+/// Without hashes, unless --with-hashes is given; hashes go only to a new file that only you can
 /// read.
 #[derive(Debug, Args)]
-#[command(after_long_help = roster_help::USER_EXPORT)]
-pub struct Export {
-    /// Only those of one domain
+#[command(after_long_help = HELP)]
+pub struct ExportUsers {
+    /// Export only users of this domain
     #[arg(long, value_name = "DOMAIN", add = complete::domains())]
     domain: Option<DomainName>,
 
-    /// In which form; csv if nothing else is said
+    /// Write this format; csv by default
     #[arg(long, value_name = "FORM")]
-    to: Option<Form>,
+    to: Option<ExportForm>,
 
-    /// With the hashes of the passwords; needs --output
+    /// Include the hashes of the passwords; requires --output
     #[arg(long, requires = "output")]
     with_hashes: bool,
 
-    /// Into this new file, with the mode 0600
-    #[arg(long, short, value_name = "FILE")]
+    /// Write to this new file, with the mode 0600
+    #[arg(long, short, value_name = "FILE", value_parser = path::given())]
     output: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Form {
+enum ExportForm {
     Csv,
     Json,
-    /// A passwd-file of Dovecot
+    /// A Dovecot passwd-file
     DovecotPasswd,
 }
 
-impl Export {
+impl ExportUsers {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let form = self.to.unwrap_or(match context.out.format() {
-            Format::Json => Form::Json,
-            _ => Form::Csv,
+            OutputFormat::Json => ExportForm::Json,
+            _ => ExportForm::Csv,
         });
-        if form == Form::DovecotPasswd && !self.with_hashes {
-            let give = "a passwd-file without hashes is of no use: give --with-hashes and --output";
+        if form == ExportForm::DovecotPasswd && !self.with_hashes {
+            let give = "a passwd-file without hashes is useless; add --with-hashes and --output";
             return Err(Error::Usage(give.into()).into());
         }
         let mut app = context.app(Access::Existing)?;
         if self.with_hashes {
-            app.store.see_hashes()?;
+            app.store.require_hash_access()?;
         }
         let Some(path) = &self.output else {
             let stdout = &mut context.out.stdout;
-            let mut sheet = Sheet::begin(form, false, stdout).map_err(|e| write_failed(&e))?;
+            let mut sheet = UserWriter::begin(form, false, stdout).map_err(|e| write_error(&e))?;
             app.export(self.domain.as_ref(), &mut |user| {
-                sheet.user(&user).map_err(|e| write_failed(&e))
+                sheet.user(&user).map_err(|e| write_error(&e))
             })?;
-            sheet.end().map_err(|e| write_failed(&e))?;
+            sheet.end().map_err(|e| write_error(&e))?;
             return Ok(());
         };
         let mut file = NewFile::create(path)?;
-        let unwritten = |e: std::io::Error| -> Error { failed(path, &e) };
-        let mut sheet = Sheet::begin(form, self.with_hashes, file.writer()).map_err(unwritten)?;
-        app.export(self.domain.as_ref(), &mut |user| -> Outcome<()> {
-            sheet.user(&user).map_err(unwritten)
+        let failed = |e: std::io::Error| unwritten(path, &e);
+        let mut sheet = UserWriter::begin(form, self.with_hashes, file.writer()).map_err(failed)?;
+        app.export(self.domain.as_ref(), &mut |user| -> Result<(), Error> {
+            sheet.user(&user).map_err(failed)
         })?;
-        let (users, left_out) = sheet.end().map_err(unwritten)?;
-        file.keep()?;
+        let (users, left_out) = sheet.end().map_err(failed)?;
+        file.keep().map_err(failed)?;
         if left_out > 0 {
             context.out.warn(&format!(
-                "users that are not in it: {left_out}; Dovecot does not know how their passwords are hashed"
+                "left out {}: Dovecot does not support their hashes",
+                count(left_out, "user")
             ));
         }
-        context
-            .out
-            .note(&format!("users written to {}: {users}", path.display()));
+        context.out.note(&format!(
+            "exported {} to {}",
+            count(users, "user"),
+            path.display()
+        ));
         Ok(())
     }
 }
 
 const WITHOUT_HASHES: usize = 11;
 
-struct Sheet<'a> {
-    form: Form,
+struct UserWriter<'a> {
+    form: ExportForm,
     columns: &'static [&'static str],
     out: &'a mut dyn Write,
     users: u64,
     left_out: u64,
 }
 
-impl<'a> Sheet<'a> {
-    fn begin(form: Form, with_hashes: bool, out: &'a mut dyn Write) -> std::io::Result<Self> {
+impl<'a> UserWriter<'a> {
+    fn begin(form: ExportForm, with_hashes: bool, out: &'a mut dyn Write) -> std::io::Result<Self> {
         let columns = if with_hashes {
             &EXPORTED[..]
         } else {
             &EXPORTED[..WITHOUT_HASHES]
         };
-        if form == Form::Csv {
+        if form == ExportForm::Csv {
             line(out, columns)?;
         }
         Ok(Self {
@@ -124,11 +147,14 @@ impl<'a> Sheet<'a> {
 
     fn user(&mut self, user: &Exported) -> std::io::Result<()> {
         match self.form {
-            Form::Csv => {
-                let values = self.columns.iter().map(|column| flat(&value(user, column)));
+            ExportForm::Csv => {
+                let values = self.columns.iter().map(|column| {
+                    let flat = flat(&value(user, column));
+                    text::for_sheet(&flat).into_owned()
+                });
                 line(self.out, &values.collect::<Vec<_>>())?;
             }
-            Form::Json => {
+            ExportForm::Json => {
                 let members: Map<_, _> = self
                     .columns
                     .iter()
@@ -137,7 +163,7 @@ impl<'a> Sheet<'a> {
                 let before = if self.users == 0 { "[\n" } else { ",\n" };
                 write!(self.out, "{before}{}", Value::Object(members))?;
             }
-            Form::DovecotPasswd => {
+            ExportForm::DovecotPasswd => {
                 let Some(hash) = user.for_dovecot() else {
                     self.left_out += 1;
                     return Ok(());
@@ -152,8 +178,8 @@ impl<'a> Sheet<'a> {
 
     fn end(self) -> std::io::Result<(u64, u64)> {
         match self.form {
-            Form::Json if self.users == 0 => writeln!(self.out, "[]")?,
-            Form::Json => writeln!(self.out, "\n]")?,
+            ExportForm::Json if self.users == 0 => writeln!(self.out, "[]")?,
+            ExportForm::Json => writeln!(self.out, "\n]")?,
             _ => {}
         }
         Ok((self.users, self.left_out))
@@ -167,7 +193,7 @@ fn line<T: AsRef<[u8]>>(out: &mut dyn Write, values: &[T]) -> std::io::Result<()
 }
 
 fn value(user: &Exported, column: &str) -> Value {
-    let entry = &user.user.entry;
+    let record = &user.user.record;
     let text = |text: &Option<String>| match text.as_deref() {
         None | Some("") => Value::Null,
         Some(text) => text.into(),
@@ -176,29 +202,32 @@ fn value(user: &Exported, column: &str) -> Value {
         None | Some(0) => Value::Null,
         Some(at) => Time::from_epoch(at).to_string().into(),
     };
-    let of = |password: &Option<KeptPassword>, part: fn(&KeptPassword) -> Value| {
+    let of = |password: &Option<StoredPassword>, part: fn(&StoredPassword) -> Value| {
         password.as_ref().map_or(Value::Null, part)
     };
-    let key = |p: &KeptPassword| p.key.as_str().into();
-    let created_at = |p: &KeptPassword| p.created_at.to_string().into();
-    let hash = |p: &KeptPassword| json!(p.hash);
+    let password_id = |p: &StoredPassword| p.password_id.as_str().into();
+    let created_at = |p: &StoredPassword| p.created_at.to_string().into();
+    let hash = |p: &StoredPassword| json!(p.hash);
+    let generated = |p: &StoredPassword| p.generated.into();
     match column {
         "username" => user.user.username.as_str().into(),
-        "label" => text(&entry.label),
-        "suspended_at" => time(entry.suspended_at),
-        "expires_at" => time(entry.expires_at),
-        "daily_limit" => entry.daily_limit.filter(|n| *n != 0).into(),
-        "limits" => limits(entry.limits.as_deref().unwrap_or_default()),
-        "on_limit" => text(&entry.on_limit),
-        "senders" => json!(entry.senders),
-        "created_at" => time(entry.created_at),
-        "key_id" => of(&user.password, key),
+        "label" => text(&record.label),
+        "suspended_at" => time(record.suspended_at),
+        "expires_at" => time(record.expires_at),
+        "daily_limit" => record.daily_limit.filter(|n| *n != 0).into(),
+        "limits" => limits(record.limits.as_deref().unwrap_or_default()),
+        "on_limit" => text(&record.on_limit),
+        "senders" => json!(record.senders),
+        "created_at" => time(record.created_at),
+        "password_id" => of(&user.password, password_id),
         "password_created_at" => of(&user.password, created_at),
         "hash" => of(&user.password, hash),
-        "old_key_id" => of(&user.old, key),
+        "generated" => of(&user.password, generated),
+        "old_password_id" => of(&user.old, password_id),
         "old_password_created_at" => of(&user.old, created_at),
         "old_retires_at" => of(&user.old, |p| json!(p.retires_at)),
         "old_hash" => of(&user.old, hash),
+        "old_generated" => of(&user.old, generated),
         _ => Value::Null,
     }
 }
@@ -206,12 +235,12 @@ fn value(user: &Exported, column: &str) -> Value {
 fn limits(text: &str) -> Value {
     let limits = text.split(' ').filter_map(|limit| {
         let (kind, most) = limit.split_once('=')?;
-        Some((kind.to_owned(), most.parse::<u32>().ok()?.into()))
+        Some((kind.to_owned(), text::number::<u32>(most)?.into()))
     });
     Value::Object(limits.collect())
 }
 
-/// As it stands in a field of CSV.
+/// Returns the value as a field of CSV.
 fn flat(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -225,13 +254,15 @@ fn flat(value: &Value) -> String {
         }
         Value::Array(senders) => {
             let all: Vec<_> = senders.iter().filter_map(Value::as_str).collect();
-            // One with a space in it cannot be told from two.
+            // A sender with a space would look like two senders.
             if all.iter().any(|sender| sender.contains(' ')) {
                 all.iter().flat_map(|sender| [sender, "\n"]).collect()
             } else {
                 all.join(" ")
             }
         }
-        Value::Null | Value::Bool(_) => String::new(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Null => String::new(),
     }
 }

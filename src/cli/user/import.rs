@@ -1,81 +1,139 @@
 //! `smtpcred user import`
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::bulk;
-use super::roster_help;
-use super::row_record::{RowRecord, Rows};
-use crate::app::import::{Change, Format, ImportOptions, Imported, Importer, Problem};
-use crate::cli::new_file::NewFile;
-use crate::cli::output::Record;
+use super::input::{open_input, recover_folder};
+use super::rejected_rows::RejectedRows;
+use super::row_record::{RowList, RowRecord};
+use crate::app::import::{
+    ImportChange, ImportCounts, ImportFormat, ImportFrontend, ImportOptions, RowProblem,
+};
+use crate::cli::args::path;
+use crate::cli::context::Context;
 use crate::cli::password_folder::PasswordFolder;
-use crate::cli::{Context, prompt};
-use crate::error::{Error, Result as Outcome};
+use crate::cli::terminal::prompt;
+use crate::cli::terminal::record::Record;
+use crate::error::Error;
+use crate::host;
 use crate::model::name::{DomainName, Username};
-use crate::model::password::{KeyId, Password};
+use crate::model::password::{Password, PasswordId};
+use crate::model::text::count;
 use crate::store::Access;
 
-/// Take in the users of another system, with the passwords they have
+const HELP: &str = "\
+Examples:
+  smtpcred user import /etc/dovecot/users --from dovecot-passwd --dry-run
+  smtpcred user import /etc/dovecot/users --from dovecot-passwd --add-domain
+  mysqldump postfix mailbox | smtpcred user import - --from postfixadmin --add-domain
+  sqlite3 credentials.db .dump | smtpcred user import - --from maddy
+  db5.3_dump -p /etc/sasldb2 | smtpcred user import - --from sasldb
+  smtpcred user import .htpasswd --from htpasswd --domain example.com
+  smtpcred user import users.csv --from csv --update --skip-bad bad.csv
+
+CSV:
+  A header with names: username, or username and domain; hash; label; suspended (yes or no) or
+  suspended_at; expires_at; daily_limit; limits (messages/hour=100 recipients/day=500); on_limit;
+  senders (separated by spaces); created_at; password_id; password_created_at; generated (yes or no:
+  smtpcred generated the password); old_hash, old_password_id, old_password_created_at,
+  old_retires_at and old_generated of a second password that also works. A missing column leaves the
+  value unchanged; an empty field removes it, as does none for a label. An expiry in the past is
+  accepted with a warning: a user that has expired in the other system has to be expired here.
+  JSON is a list of objects with the same names; senders is a list, limits is {KIND: N}.
+
+Other formats:
+  dovecot-passwd       user:{SCHEME}hash:…; nologin suspends, nopassword has no password
+  postfixadmin         a dump of the table mailbox by mysqldump, pg_dump or sqlite3; active is kept
+  htpasswd             user:hash, of every kind except DES (-d) and plain text (-p)
+  maddy                a dump of the table passwords by sqlite3 or pg_dump
+  docker-mailserver    postfix-accounts.cf
+  sasldb               the output of db_dump for /etc/sasldb2; or of sasldblistusers2, names only
+  mailgun-json         /v3/domains/DOMAIN/credentials: names only, so --output-dir is needed
+  A dump must be complete: one without the last line that its program writes is refused.
+
+Hashes:
+  As Dovecot writes them, {SCHEME}…, or with their own $id$: Argon2i and Argon2id, bcrypt, yescrypt,
+  scrypt (passlib's and crypt's), PBKDF2 (Dovecot's and passlib's), SCRAM-SHA-1 and -256,
+  SHA512-CRYPT, SHA256-CRYPT, MD5-CRYPT and $apr1$, SSHA512, SSHA256, SSHA, SMD5, SHA512, SHA256,
+  SHA, MD5; also in LDAP's notation. {PLAIN} is hashed by the import. The others are verified as
+  they are, and replaced by Argon2id at the first successful sign-in. A password that was replaced
+  here in the meantime is not restored.
+
+Cost limits:
+  Refused, and never computed: bcrypt above cost 15, SHA-crypt above 2,000,000 rounds, PBKDF2 above
+  4,000,000, scrypt and yescrypt above 256 MiB or twice the work of that, Argon2 above m=1048576,
+  t=16, p=16.
+
+JSON:
+  {created, updated, unchanged, deleted, bad, generated, hashes: {SCHEME: N}}. If rows are invalid,
+  or with --dry-run: a list of {row, what, username, columns, reason}; what is bad, create, update
+  or delete. --skip-bad writes CSV: row, column, reason, text.";
+
+/// Import users of another system with their passwords
 ///
-/// All rows are checked first, and all that is wrong is told at once; then all are taken, or none.
-/// Taking in the same file again changes nothing.
+/// All rows are checked first, and all errors are reported together, before anything changes. A
+/// long file is then written in batches, between which others can use the store; if a run is
+/// interrupted, the same command imports the rest. Importing the same file again changes nothing.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags")]
-#[command(after_long_help = roster_help::USER_IMPORT)]
-pub struct Import {
+#[command(after_long_help = HELP)]
+pub struct ImportUsers {
     /// The file, or - for standard input
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", value_parser = path::given())]
     file: PathBuf,
 
-    /// What it is: csv, json, dovecot-passwd, postfixadmin, htpasswd, maddy, docker-mailserver,
+    /// The format: csv, json, dovecot-passwd, postfixadmin, htpasswd, maddy, docker-mailserver,
     /// sasldb or mailgun-json
     #[arg(long, value_name = "FORMAT")]
-    from: Format,
+    from: ImportFormat,
 
-    /// The domain of names that have none
+    /// Use this domain for names without one
     #[arg(long, value_name = "DOMAIN")]
     domain: Option<DomainName>,
 
-    /// Add domains that are not there yet
+    /// Add domains that do not exist
     #[arg(long)]
     add_domain: bool,
 
-    /// Change users that are there to what the file says
+    /// Update existing users from the file
     #[arg(long)]
     update: bool,
 
-    /// Delete users that are not in the file, which must have at least one
+    /// Delete users that are not in the file, which must have at least one user
     #[arg(long, conflicts_with = "skip_bad")]
     prune: bool,
 
-    /// Take the good rows, and write the others to this new file, with why
-    #[arg(long, value_name = "FILE")]
+    /// Import valid rows and write the others to this new file, with the reasons
+    #[arg(long, value_name = "FILE", value_parser = path::given())]
     skip_bad: Option<PathBuf>,
 
-    /// Say what would change, and change nothing
+    /// Show what would change, without changing it
     #[arg(long)]
     dry_run: bool,
 
-    /// Make passwords for new users without one: each into a new file of the user's name in this
-    /// folder
-    #[arg(long, value_name = "DIR")]
+    /// Generate passwords for new users without one, each in a new file in this folder, named after
+    /// its user
+    #[arg(long, value_name = "DIR", value_parser = path::given())]
     output_dir: Option<PathBuf>,
 }
 
-impl Import {
+impl ImportUsers {
     pub fn run(self, context: &mut Context) -> Result<()> {
-        let mut input = opened(&self.file)?;
+        let mut input = open_input(&self.file)?;
         let folder = self.output_dir.as_deref();
         let mut folder = folder.map(|f| context.password_folder(f)).transpose()?;
-        let aside = self.skip_bad.as_deref().map(Aside::begin).transpose()?;
+        let aside = self
+            .skip_bad
+            .as_deref()
+            .map(RejectedRows::begin)
+            .transpose()?;
         let options = ImportOptions {
             format: self.from,
             domain: self.domain,
@@ -93,65 +151,53 @@ impl Import {
         };
         let mut app = context.app(access)?;
         if let Some(folder) = folder.as_mut().filter(|_| !self.dry_run) {
-            bulk::settle(&mut app, folder, &context.out)?;
+            recover_folder(&mut app, folder, &context.out)?;
         }
-        let mut told = Told {
+        let mut reporter = ImportReporter {
             confirmed: context.confirmed_beforehand(),
-            printer: Rows::Out(&mut context.out),
+            printer: RowList::Out(&mut context.out),
             aside,
             folder: folder.as_mut(),
+            stop: None,
         };
-        let outcome = app.import(&mut *input, &options, &mut told);
-        let wrote = told.end(outcome.as_ref().err(), self.dry_run);
+        let outcome = app.import(&mut *input, &options, &mut reporter);
+        let aside = reporter.aside.take();
+        let wrote = reporter.end(outcome.as_ref().err(), self.dry_run);
         if let Some(folder) = folder.as_mut().filter(|_| !self.dry_run) {
-            // Whatever an error says, the store knows who is there.
-            let settled = folder.settle(&mut |username, key| app.has_key(username, key));
+            // The store knows which users exist, whatever the error was.
+            let recovered = folder.recover(&mut |passwords| app.have_live_passwords(passwords));
             if outcome.is_ok() {
-                settled?;
+                recovered?;
             }
         }
         let imported = outcome?;
-        finish(context, &options, imported, wrote?)
+        let kept = aside
+            .filter(|_| !self.dry_run)
+            .map_or(Ok(()), RejectedRows::keep);
+        finish(context, &options, imported, wrote?)?;
+        Ok(kept?)
     }
-}
-
-pub(super) fn opened(file: &Path) -> Outcome<Box<dyn BufRead>> {
-    if file == Path::new("-") {
-        return Ok(Box::new(BufReader::new(io::stdin())));
-    }
-    let unread = |e: io::Error| Error::Usage(format!("{} cannot be read: {e}", file.display()));
-    let opened = File::open(file).map_err(unread)?;
-    if opened.metadata().map_err(unread)?.is_dir() {
-        return Err(Error::Usage(format!("{} is a folder", file.display())));
-    }
-    let mut input = BufReader::with_capacity(64 * 1024, opened);
-    if input
-        .fill_buf()
-        .map_err(unread)?
-        .starts_with(b"SQLite format 3\0")
-    {
-        let text = format!(
-            "{0} is a database: pass on what `sqlite3 {0} .dump` prints",
-            file.display()
-        );
-        return Err(Error::Usage(text));
-    }
-    Ok(Box::new(input))
 }
 
 fn finish(
     context: &mut Context,
     options: &ImportOptions,
-    imported: Imported,
+    imported: ImportCounts,
     listed: bool,
 ) -> Result<()> {
     if imported.plain > 0 && !options.dry_run {
         context.out.warn(&format!(
-            "passwords that stood in the file as they are: {}; whoever has the file has them",
-            imported.plain
+            "the file contains {} in plain text; anyone who can read it can sign in",
+            count(imported.plain, "password")
         ));
     }
-    let record = Summary {
+    if imported.expired > 0 {
+        context.out.warn(&format!(
+            "imported {} whose expiry has passed and who cannot sign in; list them with: smtpcred report --expiring 1d",
+            count(imported.expired, "user")
+        ));
+    }
+    let record = ImportRecord {
         created: imported.created,
         updated: imported.updated,
         unchanged: imported.unchanged,
@@ -160,32 +206,28 @@ fn finish(
         generated: imported.generated,
         hashes: imported.schemes,
     };
-    let would = if options.dry_run { "would be " } else { "" };
-    context.out.note(&format!("{would}{}", record.line()));
+    context.out.note(&record.line(options.dry_run));
     if listed {
         return Ok(());
     }
     Ok(context.out.result(&record)?)
 }
 
-struct Told<'a> {
+struct ImportReporter<'a> {
     confirmed: bool,
-    printer: Rows<'a>,
-    aside: Option<Aside>,
+    printer: RowList<'a>,
+    aside: Option<RejectedRows>,
     folder: Option<&'a mut PasswordFolder>,
+    /// Set once the first change is made.
+    stop: Option<Arc<AtomicBool>>,
 }
 
-impl Told<'_> {
-    /// Says whether there was a list.
-    fn end(self, error: Option<&Error>, dry_run: bool) -> Outcome<bool> {
-        if let (Some(aside), None) = (self.aside, error)
-            && !dry_run
-        {
-            aside.keep()?;
-        }
+impl ImportReporter<'_> {
+    /// Ends the list. Returns whether there was one.
+    fn end(self, error: Option<&Error>, dry_run: bool) -> Result<bool, Error> {
         match self.printer {
-            Rows::List(list) => list.end("").map(|()| true),
-            Rows::Out(out) if dry_run && error.is_none() => out
+            RowList::List(list) => list.end("").map(|()| true),
+            RowList::Out(out) if dry_run && error.is_none() => out
                 .list::<RowRecord>()
                 .end("nothing would change")
                 .map(|()| true),
@@ -194,15 +236,15 @@ impl Told<'_> {
     }
 }
 
-impl Importer for Told<'_> {
-    fn problem(&mut self, problem: &Problem, text: &str) -> Outcome<()> {
+impl ImportFrontend for ImportReporter<'_> {
+    fn problem(&mut self, problem: &RowProblem, text: &str) -> Result<(), Error> {
         if let Some(aside) = &mut self.aside {
             return aside.push(problem, text);
         }
         self.printer.push(&RowRecord::bad(problem))
     }
 
-    fn change(&mut self, change: &Change) -> Outcome<()> {
+    fn change(&mut self, change: &ImportChange) -> Result<(), Error> {
         self.printer.push(&RowRecord {
             row: None,
             what: change.kind.name(),
@@ -212,65 +254,50 @@ impl Importer for Told<'_> {
         })
     }
 
-    fn confirm(&mut self, deleted: u64) -> Outcome<()> {
-        let consequence =
-            format!("users that are not in the file, and would be deleted: {deleted}");
+    fn confirm(&mut self, deleted: u64) -> Result<bool, Error> {
+        let consequence = format!("{} not in the file will be deleted", count(deleted, "user"));
         match &self.printer {
-            _ if self.confirmed => Ok(()),
-            Rows::Out(out) => {
-                prompt::confirm_beside(out, "deleting users", &consequence, &deleted.to_string())
+            _ if self.confirmed => Ok(false),
+            RowList::Out(out) => {
+                let typed = deleted.to_string();
+                prompt::confirm_beside(out, "deleting users", &consequence, &typed).map(|()| true)
             }
             _ => Err(Error::NeedsConfirmation("deleting users")),
         }
     }
 
-    fn deliver(&mut self, username: &Username, key: &KeyId, password: &Password) -> Outcome<()> {
+    fn deliver(
+        &mut self,
+        username: &Username,
+        password_id: &PasswordId,
+        password: &Password,
+    ) -> Result<(), Error> {
         let Some(folder) = &mut self.folder else {
-            return Err(Error::NoFolder("there is no folder for it".into()));
+            return Err(Error::NoFolder(
+                "there is no folder for new passwords".into(),
+            ));
         };
         let line = Zeroizing::new(format!("{}\n", password.expose()));
-        folder.put(username, key, line.as_bytes())
+        folder.put(username, password_id, line.as_bytes())
     }
 
-    fn delivered(&mut self) -> Outcome<()> {
+    fn delivered(&mut self) -> Result<(), Error> {
+        // From here on an error cannot mean that nothing was changed.
+        if let Some(aside) = &mut self.aside {
+            aside.sync()?;
+        }
+        self.stop = Some(host::stop_on_signals()?);
         self.folder.as_ref().map_or(Ok(()), |folder| folder.sync())
     }
-}
 
-/// What is put aside: as CSV, each row with why.
-struct Aside(NewFile);
-
-impl Aside {
-    fn begin(path: &Path) -> Outcome<Self> {
-        let mut aside = Self(NewFile::create(path)?);
-        aside.line(&["row", "column", "reason", "text"])?;
-        Ok(aside)
-    }
-
-    fn push(&mut self, problem: &Problem, text: &str) -> Outcome<()> {
-        self.line(&[
-            &problem.row.to_string(),
-            &problem.column,
-            &problem.reason,
-            text,
-        ])
-    }
-
-    fn line(&mut self, values: &[&str]) -> Outcome<()> {
-        let mut csv = csv::Writer::from_writer(self.0.writer());
-        let written = csv.write_record(values).map_err(io::Error::from);
-        written
-            .and_then(|()| csv.flush())
-            .map_err(|e| Error::Undelivered(e.to_string()))
-    }
-
-    fn keep(self) -> Outcome<()> {
-        self.0.keep()
+    fn is_stopped(&self) -> bool {
+        let stop = self.stop.as_ref();
+        stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 }
 
 #[derive(Serialize)]
-struct Summary {
+struct ImportRecord {
     created: u64,
     updated: u64,
     unchanged: u64,
@@ -280,8 +307,8 @@ struct Summary {
     hashes: BTreeMap<&'static str, u64>,
 }
 
-impl Summary {
-    fn line(&self) -> String {
+impl ImportRecord {
+    fn line(&self, dry_run: bool) -> String {
         let Self {
             created,
             updated,
@@ -290,18 +317,24 @@ impl Summary {
             bad,
             ..
         } = self;
-        let mut line = format!("created {created}, updated {updated}, unchanged {unchanged}");
+        let mut line = if dry_run {
+            format!("would create {created}, update {updated}, leave {unchanged} unchanged")
+        } else {
+            format!("created {created}, updated {updated}, unchanged {unchanged}")
+        };
         if *deleted > 0 {
-            line = format!("{line}, deleted {deleted}");
+            let word = if dry_run { "delete" } else { "deleted" };
+            line = format!("{line}, {word} {deleted}");
         }
         if *bad > 0 {
-            line = format!("{line}, put aside {bad}");
+            let word = if dry_run { "skip" } else { "skipped" };
+            line = format!("{line}, {word} {bad}");
         }
         line
     }
 }
 
-impl Record for Summary {
+impl Record for ImportRecord {
     const COLUMNS: &'static [&'static str] = Self::FIELDS;
 
     fn cells(&self) -> Vec<String> {

@@ -5,12 +5,13 @@ mod change;
 mod create;
 mod export;
 mod import;
+mod input;
 mod list;
 mod overlap;
 pub mod record;
+mod rejected_rows;
 mod reset;
 mod retire;
-mod roster_help;
 mod rotate;
 mod rotated;
 mod row_record;
@@ -18,27 +19,27 @@ mod row_record;
 use anyhow::Result;
 use clap::Subcommand;
 
-use super::Context;
+use super::context::Context;
 use super::lazy::Lazy;
 
-/// SMTP users: one for each application
+/// Manage SMTP users: one for each application
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    Create(Lazy<create::Create>),
-    Reset(Lazy<reset::Reset>),
-    Rotate(Lazy<Box<rotate::Rotate>>),
-    Retire(Lazy<retire::Retire>),
-    List(Lazy<list::List>),
-    Show(Lazy<list::Show>),
-    Set(Lazy<change::Set>),
-    Suspend(Lazy<change::Suspend>),
-    Resume(Lazy<change::Resume>),
-    Delete(Lazy<change::Delete>),
-    Import(Lazy<import::Import>),
-    Export(Lazy<export::Export>),
+pub enum UserCommand {
+    Create(Lazy<create::CreateUser>),
+    Reset(Lazy<reset::ResetPassword>),
+    Rotate(Lazy<Box<rotate::RotatePasswords>>),
+    Retire(Lazy<retire::RetirePassword>),
+    List(Lazy<list::ListUsers>),
+    Show(Lazy<list::ShowUser>),
+    Set(Lazy<change::SetUser>),
+    Suspend(Lazy<change::SuspendUser>),
+    Resume(Lazy<change::ResumeUser>),
+    Delete(Lazy<change::DeleteUser>),
+    Import(Lazy<import::ImportUsers>),
+    Export(Lazy<export::ExportUsers>),
 }
 
-impl Command {
+impl UserCommand {
     pub fn run(self, context: &mut Context) -> Result<()> {
         match self {
             Self::Create(create) => create.0.run(context),

@@ -1,10 +1,11 @@
-//! A user with two passwords, as it is printed: who still uses the old one.
+//! A user with two passwords, as it is printed: when each was last used.
 
 use serde::Serialize;
 
-use super::record::{KeyRecord, UserRecord};
-use crate::cli::output::Record;
+use super::record::{PasswordRecord, UserRecord};
+use crate::cli::terminal::record::Record;
 
+/// A user with two live passwords.
 #[derive(Serialize)]
 pub struct OverlapRecord<'a> {
     #[serde(flatten)]
@@ -12,46 +13,54 @@ pub struct OverlapRecord<'a> {
 }
 
 impl<'a> OverlapRecord<'a> {
+    /// Wraps the record of a user.
     pub const fn new(user: UserRecord<'a>) -> Self {
         Self { user }
     }
 
-    fn used(&self, key: Option<&KeyRecord>) -> [String; 2] {
-        let Some(key) = key else {
+    fn used(&self, password: Option<&PasswordRecord>) -> [String; 2] {
+        let Some(password) = password else {
             return ["none", ""].map(str::to_owned);
         };
-        let last = key.last_connection.map(|last| last.text(self.user.now));
-        [key.id.to_owned(), last.unwrap_or_else(|| "never".into())]
+        let last = password
+            .last_connection
+            .map(|last| last.text(self.user.now));
+        [
+            password.id.to_owned(),
+            last.unwrap_or_else(|| "never".into()),
+        ]
     }
 }
 
 impl Record for OverlapRecord<'_> {
     const COLUMNS: &'static [&'static str] = &[
         "Username",
-        "New key",
+        "New password ID",
         "Last used",
-        "Old key",
+        "Old password ID",
         "Last used",
         "Retires",
     ];
 
     fn cells(&self) -> Vec<String> {
-        let keys = &self.user.keys;
+        let passwords = &self.user.passwords;
         // The one that retires; of an unfinished rotation the older one.
-        let old = keys
+        let old = passwords
             .iter()
-            .position(|key| key.retires_at.is_some())
+            .position(|password| password.retires_at.is_some())
             .unwrap_or(0);
-        let new = keys.iter().rposition(|key| key.retires_at.is_none());
-        let [new_key, new_used] = self.used(new.and_then(|i| keys.get(i)));
-        let [old_key, old_used] = self.used(keys.get(old));
-        let retires = keys.get(old).and_then(|key| key.retires_at);
+        let new = passwords
+            .iter()
+            .rposition(|password| password.retires_at.is_none());
+        let [new_id, new_used] = self.used(new.and_then(|i| passwords.get(i)));
+        let [old_id, old_used] = self.used(passwords.get(old));
+        let retires = passwords.get(old).and_then(|password| password.retires_at);
         let retires = retires.map_or("rotation unfinished".to_owned(), |at| at.to_string());
         vec![
             self.user.username.to_owned(),
-            new_key,
+            new_id,
             new_used,
-            old_key,
+            old_id,
             old_used,
             retires,
         ]

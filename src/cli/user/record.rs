@@ -1,27 +1,29 @@
-//! A user as it is printed.
+//! Users as they are printed.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::app::usage::Detail;
-use crate::cli::output::Record;
-use crate::cli::rotation::{RulesRecord, UnfinishedRecord};
-use crate::cli::settings::named;
-use crate::model::limits::Kind;
-use crate::model::refusal::Refusals;
+use crate::cli::args::rotation::{RulesRecord, UnfinishedRecord};
+use crate::cli::settings::record::named;
+use crate::cli::terminal::record::Record;
+use crate::model::limit_kind::LimitKind;
+use crate::model::refused_sign_ins::RefusedSignIns;
 use crate::model::sender::Sender;
+use crate::model::text::times;
 use crate::model::time::Time;
-use crate::model::user::{Connection, Key, Status, User};
+use crate::model::user::{LastConnection, PasswordInfo, Status, User};
 
+/// A user in a list.
 #[derive(Serialize)]
 pub struct UserRecord<'a> {
     pub(super) username: &'a str,
     domain: &'a str,
     label: Option<&'a str>,
     status: &'static str,
-    /// Those that work, oldest first.
-    pub(super) keys: Vec<KeyRecord<'a>>,
+    /// The live passwords, oldest first.
+    pub(super) passwords: Vec<PasswordRecord<'a>>,
     password_created_at: Option<Time>,
     password_age_seconds: Option<i64>,
     last_connection: Option<ConnectionRecord<'a>>,
@@ -34,7 +36,7 @@ pub struct UserRecord<'a> {
 }
 
 #[derive(Serialize)]
-pub(super) struct KeyRecord<'a> {
+pub(super) struct PasswordRecord<'a> {
     pub(super) id: &'a str,
     created_at: Time,
     pub(super) retires_at: Option<Time>,
@@ -50,13 +52,13 @@ pub(super) struct ConnectionRecord<'a> {
 impl<'a> UserRecord<'a> {
     pub fn new(user: &'a User, now: Time) -> Self {
         let username = user.username.as_str();
-        let password_created_at = user.newest_key().map(|key| key.created_at);
+        let password_created_at = user.password().map(|password| password.created_at);
         Self {
             username,
             domain: &username[user.username.local_part().len() + 1..],
             label: user.label.as_deref(),
             status: user.status(now).name(),
-            keys: user.live_keys(now).map(KeyRecord::new).collect(),
+            passwords: user.live_passwords(now).map(PasswordRecord::new).collect(),
             password_created_at,
             password_age_seconds: password_created_at.map(|at| now.since(at).seconds()),
             last_connection: user.last_connection().map(ConnectionRecord::new),
@@ -68,25 +70,25 @@ impl<'a> UserRecord<'a> {
         }
     }
 
-    fn key_ids(&self) -> String {
-        let ids: Vec<_> = self.keys.iter().map(|key| key.id).collect();
+    fn password_ids(&self) -> String {
+        let ids: Vec<_> = self.passwords.iter().map(|password| password.id).collect();
         ids.join(" ")
     }
 }
 
-impl<'a> KeyRecord<'a> {
-    fn new(key: &'a Key) -> Self {
+impl<'a> PasswordRecord<'a> {
+    fn new(password: &'a PasswordInfo) -> Self {
         Self {
-            id: key.id.as_str(),
-            created_at: key.created_at,
-            retires_at: key.retires_at,
-            last_connection: key.last_connection.as_ref().map(ConnectionRecord::new),
+            id: password.id.as_str(),
+            created_at: password.created_at,
+            retires_at: password.retires_at,
+            last_connection: password.last_connection.as_ref().map(ConnectionRecord::new),
         }
     }
 }
 
 impl<'a> ConnectionRecord<'a> {
-    fn new(connection: &'a Connection) -> Self {
+    fn new(connection: &'a LastConnection) -> Self {
         Self {
             at: connection.at,
             address: connection.address.as_deref(),
@@ -107,7 +109,7 @@ impl Record for UserRecord<'_> {
         "Username",
         "Label",
         "Status",
-        "Keys",
+        "Password ID",
         "Password age",
         "Last connection",
         "Created",
@@ -119,13 +121,13 @@ impl Record for UserRecord<'_> {
             .map(|at| self.now.since(at).to_string());
         let last = self.last_connection.map(|last| last.text(self.now));
         let mut created = self.created_at.to_string();
-        // The day is enough in a list.
+        // A list shows only the day.
         created.truncate(10);
         vec![
             self.username.to_owned(),
             self.label.unwrap_or_default().to_owned(),
             self.status.to_owned(),
-            self.key_ids(),
+            self.password_ids(),
             age.unwrap_or_default(),
             last.unwrap_or_else(|| "never".into()),
             created,
@@ -137,7 +139,7 @@ impl Record for UserRecord<'_> {
         "domain",
         "label",
         "status",
-        "keys",
+        "password_ids",
         "password_created_at",
         "last_connection_at",
         "last_connection_address",
@@ -155,7 +157,7 @@ impl Record for UserRecord<'_> {
             self.domain.to_owned(),
             owned(self.label),
             self.status.to_owned(),
-            self.key_ids(),
+            self.password_ids(),
             time(self.password_created_at),
             time(self.last_connection.map(|last| last.at)),
             owned(self.last_connection.and_then(|last| last.address)),
@@ -167,18 +169,18 @@ impl Record for UserRecord<'_> {
     }
 }
 
-/// Of what there may be many: the latest few say enough to a person.
+/// How many old passwords and refusals people see: the latest ones.
 const SHOWN: usize = 5;
 
-/// A user with the passwords it had, and all else that is known of it.
+/// A user with its old passwords and all other details.
 #[derive(Serialize)]
 pub struct UserDetail<'a> {
     #[serde(flatten)]
     user: UserRecord<'a>,
-    old_keys: Vec<KeyRecord<'a>>,
+    old_passwords: Vec<PasswordRecord<'a>>,
     /// Empty: every address of its domain.
     senders: Vec<&'a str>,
-    /// Its own, messages a day aside.
+    /// Its own limits, except for messages per day.
     limits: BTreeMap<String, u32>,
     /// Its own, its domain's or the installation's.
     on_limit: &'static str,
@@ -192,12 +194,15 @@ pub struct UserDetail<'a> {
 impl<'a> UserDetail<'a> {
     pub fn new(detail: &'a Detail, now: Time) -> Self {
         let user = &detail.user;
-        let old = user.keys.iter().filter(|key| !key.is_live(now));
+        let old = user
+            .passwords
+            .iter()
+            .filter(|password| !password.is_live(now));
         let mut limits = named(&detail.rules.limits[0]);
-        limits.remove(&Kind::MESSAGES_A_DAY.to_string());
+        limits.remove(&LimitKind::MESSAGES_A_DAY.to_string());
         Self {
             user: UserRecord::new(user, now),
-            old_keys: old.map(KeyRecord::new).collect(),
+            old_passwords: old.map(PasswordRecord::new).collect(),
             senders: detail.rules.senders.iter().map(Sender::as_str).collect(),
             limits,
             on_limit: detail.rules.on_limit().name(),
@@ -217,7 +222,7 @@ impl<'a> UserDetail<'a> {
 
     fn sending_lines(&self) -> [(&'static str, String); 3] {
         let user = &self.user;
-        let daily = user.daily_limit.map(|n| format!("{n} messages a day"));
+        let daily = user.daily_limit.map(|n| LimitKind::MESSAGES_A_DAY.words(n));
         let others = self
             .limits
             .iter()
@@ -244,16 +249,18 @@ impl<'a> UserDetail<'a> {
         ]
     }
 
-    fn key_line(&self, key: &KeyRecord, until: &str) -> String {
+    fn password_line(&self, password: &PasswordRecord, until: &str) -> String {
         let now = self.user.now;
-        let age = now.since(key.created_at);
-        let last = key.last_connection.map_or("never used".to_owned(), |last| {
-            format!("last used {}", last.text(now))
-        });
-        let until = key
+        let age = now.since(password.created_at);
+        let last = password
+            .last_connection
+            .map_or("never used".to_owned(), |last| {
+                format!("last used {}", last.text(now))
+            });
+        let until = password
             .retires_at
             .map_or(String::new(), |at| format!(", {until} {at}"));
-        format!("{}  {age} old{until}, {last}", key.id)
+        format!("{}  {age} old{until}, {last}", password.id)
     }
 }
 
@@ -272,17 +279,17 @@ impl Record for UserDetail<'_> {
 
     fn lines(&self) -> Vec<(&'static str, String)> {
         let user = &self.user;
-        let keys: Vec<_> = user
-            .keys
+        let passwords: Vec<_> = user
+            .passwords
             .iter()
-            .map(|k| self.key_line(k, "retires"))
+            .map(|password| self.password_line(password, "retires"))
             .collect();
         let old: Vec<_> = self
-            .old_keys
+            .old_passwords
             .iter()
             .rev()
             .take(SHOWN)
-            .map(|k| self.key_line(k, "stopped"))
+            .map(|password| self.password_line(password, "stopped"))
             .collect();
         let expires = user.expires_at.map_or("never".to_owned(), |at| {
             let word = if user.status == Status::Expired.name() {
@@ -296,7 +303,7 @@ impl Record for UserDetail<'_> {
             ("Username", user.username.to_owned()),
             ("Label", user.label.unwrap_or("none").to_owned()),
             ("Status", user.status.to_owned()),
-            ("Password", keys.join("\n")),
+            ("Password", passwords.join("\n")),
         ];
         if !old.is_empty() {
             lines.push(("Old passwords", old.join("\n")));
@@ -313,10 +320,12 @@ impl Record for UserDetail<'_> {
     }
 }
 
-/// Sign-ins that were refused, as they are printed.
+/// Refused sign-ins, as they are printed.
 #[derive(Serialize)]
 pub struct RefusalRecord<'a> {
     username: &'a str,
+    #[serde(skip)]
+    shown: String,
     address: &'a str,
     reason: &'static str,
     count: i64,
@@ -325,9 +334,10 @@ pub struct RefusalRecord<'a> {
 }
 
 impl<'a> RefusalRecord<'a> {
-    pub fn new(refusals: &'a Refusals) -> Self {
+    pub fn new(refusals: &'a RefusedSignIns) -> Self {
         Self {
-            username: &refusals.username,
+            username: refusals.username.as_str(),
+            shown: refusals.username.to_string(),
             address: &refusals.address,
             reason: refusals.reason.name(),
             count: refusals.count,
@@ -338,13 +348,19 @@ impl<'a> RefusalRecord<'a> {
 
     fn text(&self, now: Time) -> String {
         let ago = now.since(self.last_at);
-        let (reason, count, address) = (self.reason, self.count, self.address);
-        let times = if count == 1 {
-            "once".to_owned()
-        } else {
-            format!("{count} times")
-        };
-        format!("{reason}, {times} from {address}, last {ago} ago")
+        let (reason, address) = (self.reason, self.address);
+        let times = times(self.count.unsigned_abs());
+        let name = typed_as(&self.shown);
+        format!("{reason}, {times} from {address}{name}, last {ago} ago")
+    }
+}
+
+/// Returns " as NAME" if what was typed differs from the username, and "" otherwise.
+pub fn typed_as(shown: &str) -> String {
+    if shown.starts_with('\'') {
+        format!(" as {shown}")
+    } else {
+        String::new()
     }
 }
 
@@ -355,7 +371,7 @@ impl Record for RefusalRecord<'_> {
     fn cells(&self) -> Vec<String> {
         vec![
             self.last_at.to_string(),
-            self.username.to_owned(),
+            self.shown.clone(),
             self.address.to_owned(),
             self.reason.to_owned(),
             self.count.to_string(),

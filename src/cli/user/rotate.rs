@@ -1,5 +1,6 @@
 //! `smtpcred user rotate`
 
+use crate::host;
 use std::num::NonZero;
 use std::str::FromStr;
 use std::thread::available_parallelism;
@@ -7,39 +8,81 @@ use std::thread::available_parallelism;
 use anyhow::Result;
 use clap::{ArgGroup, Args};
 
-use super::rotated::{PlanRecord, RunRecord, Told, UserOutcome};
-use crate::app::rotation::{Options, Run, Selection, Summary};
-use crate::cli::output::Format;
-use crate::cli::rotation::DeliveryArgs;
-use crate::cli::{Context, complete, help, machine};
-use crate::deliver::{Carrier, Prove};
+use super::rotated::{PlanRecord, RotationPrinter, RunRecord, UserOutcome};
+use crate::app::rotation::{RotationOptions, RotationRun, RotationSummary, Selection};
+use crate::cli::args::number;
+use crate::cli::args::rotation::DeliveryArgs;
+use crate::cli::complete;
+use crate::cli::context::Context;
+use crate::cli::terminal::output::OutputFormat;
+use crate::deliver::{Prove, SystemDeliverer};
 use crate::error::Error;
 use crate::model::duration::Duration;
+use crate::model::host_port::HostPort;
 use crate::model::name::Username;
 use crate::model::rotation::{Retire, RotationRules};
-use crate::model::server::Server;
 use crate::model::text::invalid;
 use crate::store::Access;
 
-/// Replace passwords, deliver the new ones, and keep the old ones until they have arrived
+const HELP: &str = "\
+Examples:
+  smtpcred user rotate shop@example.com --write-file /etc/shop/smtp.password
+  smtpcred user rotate shop@example.com --deliver '/usr/local/bin/put-secret shop'
+  smtpcred user set shop@example.com --rotate-every 90d --deliver 'ssh app1 put-smtp-password'
+  smtpcred user rotate --due --quiet                     from cron, with the stored rules
+  smtpcred user rotate --due --dry-run                   which users, why and where to
+  smtpcred user rotate crm@example.com --retire when-unused:48h --overlap-max 30d
+  smtpcred user rotate crm@example.com --prove           sign in with it over SMTP first
+
+Files:
+  A file is replaced atomically. It keeps its owner, group, mode, ACL and other attributes; if that
+  is impossible, the delivery fails and the file stays unchanged. A new file has the mode 0600. A
+  file that holds another user's live password is not overwritten; that rotation is skipped. A file
+  with several names (hard links) is refused.
+  --write-env replaces the whole value of the variable, even if it spans several lines. A file that
+  shells and other readers would interpret differently is refused.
+  As root, smtpcred writes a file in another user's folder as that user. It follows links unless
+  other users can replace them.
+
+Commands:
+  A command gets the password and a newline on its standard input, and SMTPCRED_USERNAME,
+  SMTPCRED_DOMAIN, SMTPCRED_HOST, SMTPCRED_PORT, SMTPCRED_PASSWORD_ID and
+  SMTPCRED_OLD_PASSWORD_ID in its environment. Its output is shown with the password masked.
+
+Exit code of a command:
+  0: the password has arrived; the old one retires. 75: nothing was delivered; the new password is
+  withdrawn. Any other exit code, or a timeout: if the command has read the password, it may have
+  arrived, so both passwords work and the rotation is unfinished. If it has not, the new password is
+  withdrawn.
+
+Unfinished rotations:
+  Both passwords work. The next run looks at the sign-ins: if the new password was used, it has
+  arrived. If the old one was used after the delivery ended, the new one has not arrived, and the
+  run replaces it. Without a sign-in, the rotation stays unfinished.
+
+JSON:
+  {rotated, failed, left, users: [{username, outcome: rotated | failed | unfinished, password_id,
+  reason}]}; with --dry-run a list of {username, why, delivery, problem}.";
+
+/// Replace passwords and deliver the new ones; the old ones stay valid during an overlap
 ///
-/// The new password works beside the old one before anybody is told; the old one retires after the
-/// new one has arrived. Where a delivery fails the old one stays, and the next run takes it up
-/// again. One run at a time.
+/// The new password already works when it is delivered; the old one retires after the new one has
+/// arrived. If a delivery fails, the old password stays, and the next run tries again. Only one run
+/// at a time.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags")]
-#[command(after_long_help = help::USER_ROTATE, group = ArgGroup::new("who").required(true))]
-pub struct Rotate {
-    /// Whose
+#[command(after_long_help = HELP, group = ArgGroup::new("who").required(true))]
+pub struct RotatePasswords {
+    /// Users to rotate
     #[arg(value_name = "USERNAME", add = complete::usernames(), group = "who")]
     usernames: Vec<Username>,
 
-    /// All whose password is older than --rotate-every says, or who expire soon, or whose rotation
-    /// is unfinished
+    /// Rotate all users whose password is older than their --rotate-every, that expire soon, or
+    /// whose rotation is unfinished
     #[arg(long, group = "who", conflicts_with = "usernames")]
     due: bool,
 
-    /// With --due: whose password is older than this, whatever is set
+    /// With --due: rotate passwords older than this, whatever --rotate-every is
     #[arg(
         long,
         value_name = "DURATION",
@@ -49,7 +92,7 @@ pub struct Rotate {
     )]
     older_than: Option<Duration>,
 
-    /// With --due: how long before a user expires
+    /// With --due: rotate users that expire within this time
     #[arg(
         long,
         value_name = "DURATION",
@@ -59,19 +102,19 @@ pub struct Rotate {
     )]
     ahead: Duration,
 
-    /// Say who it would be, and why, and do nothing
+    /// Show which users would be rotated, and why, without doing it
     #[arg(long)]
     dry_run: bool,
 
-    /// At most so many users, beside those whose rotation is unfinished
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Rotate at most N users, in addition to unfinished rotations
+    #[arg(long, value_name = "N", value_parser = number::within(1..=u32::MAX))]
     limit: Option<u32>,
 
-    /// How many deliveries at the same time; as many as there are processors by default
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    /// Run N deliveries at the same time; by default one for each processor
+    #[arg(long, value_name = "N", value_parser = number::within(1..=256_u16))]
     jobs: Option<u16>,
 
-    /// How long the old password works beside the new one; 0 stops it at once
+    /// Let the old password also work for this long; 0 stops it at once
     #[arg(
         long,
         value_name = "DURATION",
@@ -81,16 +124,17 @@ pub struct Rotate {
     )]
     overlap: Overlap,
 
-    /// when-unused:48h keeps the old password until nobody has used it for so long
+    /// Keep the old password until it has not been used for a time: when-unused:48h
     #[arg(long, value_name = "WHEN")]
     retire: Option<WhenUnused>,
 
-    /// With --retire: for no longer than this
+    /// With --retire: keep it no longer than this
     #[arg(
         long,
         value_name = "DURATION",
         default_value = "30d",
         requires = "retire",
+        conflicts_with = "overlap",
         allow_hyphen_values = true
     )]
     overlap_max: Duration,
@@ -104,14 +148,13 @@ pub struct Rotate {
         require_equals = true,
         default_missing_value = ""
     )]
-    prove: Option<At>,
+    prove: Option<ProveAt>,
 
-    /// Stop an older password that would retire later; begin anew where it is not known whether a
-    /// new password has arrived
+    /// Stop an older password that would retire later, and replace a new password of unknown outcome
     #[arg(long)]
     force: bool,
 
-    /// Run what the store says though another user, who is not root, can write it
+    /// Run commands from a store that another user (not root) can write
     #[arg(long)]
     trust_store: bool,
 
@@ -143,16 +186,20 @@ impl FromStr for WhenUnused {
     fn from_str(text: &str) -> Result<Self, Error> {
         match text.strip_prefix("when-unused:") {
             Some(duration) => duration.parse().map(Self),
-            None => Err(invalid("time to retire", text, "when-unused:48h or alike")),
+            None => Err(invalid(
+                "time to retire",
+                text,
+                "use when-unused: and a duration, such as when-unused:48h",
+            )),
         }
     }
 }
 
-/// A server, or the user's own.
+/// A server, or `None` for the user's own.
 #[derive(Clone, Debug)]
-struct At(Option<Server>);
+struct ProveAt(Option<HostPort>);
 
-impl FromStr for At {
+impl FromStr for ProveAt {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
@@ -163,7 +210,7 @@ impl FromStr for At {
     }
 }
 
-impl Rotate {
+impl RotatePasswords {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let mut rules = RotationRules::default();
         rules.change(&self.delivery.change()?);
@@ -179,8 +226,8 @@ impl Rotate {
             || available_parallelism().map_or(1, NonZero::get),
             usize::from,
         );
-        let options = Options {
-            delivery: rules.delivery,
+        let options = RotationOptions {
+            destination: rules.delivery,
             retire,
             jobs,
             force: self.force,
@@ -198,50 +245,56 @@ impl Rotate {
 
         let prove = match self.prove {
             None => Prove::No,
-            Some(At(None)) => Prove::AtItsServer,
-            Some(At(Some(server))) => Prove::At(server),
+            Some(ProveAt(None)) => Prove::AtItsServer,
+            Some(ProveAt(Some(server))) => Prove::At(server),
         };
-        let courier = Carrier {
+        let deliverer = SystemDeliverer {
             prove,
             store_id: None,
         };
 
         let mut app = context.app(Access::Existing)?;
         if self.dry_run {
-            let planned = app.plan_rotation(&selection, &options, most, &courier)?;
+            let planned = app.plan_rotation(&selection, &options, most, &deliverer)?;
             let mut list = context.out.list::<PlanRecord>();
             for planned in &planned {
                 list.push(&PlanRecord::new(planned))?;
             }
-            return Ok(list.end("nobody is due")?);
+            return Ok(list.end("no user is due")?);
         }
         let _lock = app.store.lock_rotation()?;
         app.tidy_rotation()?;
-        let mut planned = app.plan_rotation(&selection, &options, most, &courier)?;
-        let hindered = planned.iter().position(|planned| planned.delivery.is_err());
+        let mut planned = app.plan_rotation(&selection, &options, most, &deliverer)?;
+        let hindered = planned
+            .iter()
+            .position(|planned| planned.destination.is_err());
         if let (Selection::Named(_), Some(at)) = (&selection, hindered) {
-            planned.swap_remove(at).delivery?;
+            planned.swap_remove(at).destination?;
         }
-        let mut told = Told {
+        let mut reporter = RotationPrinter {
             out: &context.out,
             progress: None,
             users: Vec::new(),
         };
         let summary = app.rotate(
             planned,
-            &mut Run {
+            &mut RotationRun {
                 options: &options,
-                courier: &courier,
-                watcher: &mut told,
-                stop: &*machine::stop_on_signals()?,
+                deliverer: &deliverer,
+                reporter: &mut reporter,
+                stop: &*host::stop_on_signals()?,
             },
         )?;
-        let users = told.end();
+        let users = reporter.end();
         finish(context, summary, users)
     }
 }
 
-fn finish(context: &mut Context, mut summary: Summary, users: Vec<UserOutcome>) -> Result<()> {
+fn finish(
+    context: &mut Context,
+    mut summary: RotationSummary,
+    users: Vec<UserOutcome>,
+) -> Result<()> {
     let record = RunRecord {
         rotated: summary.rotated,
         failed: summary.failed,
@@ -249,11 +302,14 @@ fn finish(context: &mut Context, mut summary: Summary, users: Vec<UserOutcome>) 
         users,
     };
     let all_well = summary.failed == 0 && summary.left == 0 && summary.store.is_none();
-    if context.out.format() != Format::Table {
-        context.out.one(&record)?;
+    let printed = if context.out.format() != OutputFormat::Table {
+        context.out.one(&record)
     } else if !(all_well && context.out.is_quiet()) {
-        context.out.text(&record.line())?;
-    }
+        context.out.text(&record.line())
+    } else {
+        Ok(())
+    };
+    context.out.recorded(printed)?;
     if let Some(error) = summary.store.take() {
         return Err(error.into());
     }

@@ -1,20 +1,21 @@
-//! How a rotation goes, and what came of it, as it is printed.
+//! The progress and the result of a rotation, as they are printed.
 
 use serde::Serialize;
 
-use crate::app::rotation::{Outcome, Planned, Watcher};
-use crate::cli::output::{Format, Output, Record};
-use crate::cli::progress::Progress;
+use crate::app::rotation::{PlannedRotation, RotationOutcome, RotationReporter};
+use crate::cli::terminal::output::{Output, OutputFormat};
+use crate::cli::terminal::progress::Progress;
+use crate::cli::terminal::record::Record;
 use crate::model::name::Username;
 
-/// Says on stderr how it goes, and keeps what came of it.
-pub struct Told<'a> {
+/// Prints the progress on stderr and keeps the outcomes.
+pub struct RotationPrinter<'a> {
     pub out: &'a Output,
     pub progress: Option<Progress>,
     pub users: Vec<UserOutcome>,
 }
 
-impl Told<'_> {
+impl RotationPrinter<'_> {
     fn say(&self, print: impl FnOnce(&Output)) {
         match &self.progress {
             Some(progress) => progress.aside(|| print(self.out)),
@@ -22,6 +23,7 @@ impl Told<'_> {
         }
     }
 
+    /// Ends the display of progress and returns the outcomes.
     pub fn end(self) -> Vec<UserOutcome> {
         if let Some(progress) = &self.progress {
             progress.end();
@@ -30,66 +32,69 @@ impl Told<'_> {
     }
 }
 
-impl Watcher for Told<'_> {
+impl RotationReporter for RotationPrinter<'_> {
     fn begin(&mut self, users: usize) {
         self.progress = Progress::begin(self.out, users);
     }
 
-    fn said(&mut self, username: &Username, line: &str) {
+    fn output(&mut self, username: &Username, line: &str) {
         self.say(|out| out.note(&format!("{username}: {line}")));
     }
 
-    fn done(&mut self, username: &Username, outcome: &Outcome) {
+    fn done(&mut self, username: &Username, outcome: &RotationOutcome) {
         self.say(|out| match outcome {
-            Outcome::Rotated {
-                key,
-                taken_up: true,
-            } => out.note(&format!(
-                "finished {username}: the new password (key {key}) of an earlier run has arrived"
+            RotationOutcome::Rotated { password_id, resumed: true } => out.note(&format!(
+                "finished {username}: the new password (ID {password_id}) of an earlier run has arrived"
             )),
-            Outcome::Rotated { key, .. } => out.note(&format!("rotated {username} (key {key})")),
-            Outcome::Failed(reason) => {
+            RotationOutcome::Rotated { password_id, .. } => {
+                out.note(&format!("rotated {username} (password ID {password_id})"));
+            }
+            RotationOutcome::Failed(reason) => {
                 out.warn(&format!("{username} was not rotated: {reason}"));
             }
-            Outcome::Unfinished(reason) => {
+            RotationOutcome::Unfinished(reason) => {
                 out.warn(&format!(
-                    "the rotation of {username} is unfinished, both passwords work: {reason}"
+                    "the rotation of {username} is unfinished and both passwords work: {reason}"
                 ));
             }
         });
         if let Some(progress) = &self.progress {
             progress.step();
         }
-        if self.out.format() != Format::Table {
+        if self.out.format() != OutputFormat::Table {
             self.users.push(UserOutcome::new(username, outcome));
         }
     }
 }
 
+/// What a run did for one user.
 #[derive(Serialize)]
 pub struct UserOutcome {
     username: String,
     outcome: &'static str,
-    key_id: Option<String>,
+    password_id: Option<String>,
     reason: Option<String>,
 }
 
 impl UserOutcome {
-    fn new(username: &Username, outcome: &Outcome) -> Self {
-        let (name, key_id, reason) = match outcome {
-            Outcome::Rotated { key, .. } => ("rotated", Some(key.to_string()), None),
-            Outcome::Failed(reason) => ("failed", None, Some(reason.clone())),
-            Outcome::Unfinished(reason) => ("unfinished", None, Some(reason.clone())),
+    fn new(username: &Username, outcome: &RotationOutcome) -> Self {
+        let (name, password_id, reason) = match outcome {
+            RotationOutcome::Rotated { password_id, .. } => {
+                ("rotated", Some(password_id.to_string()), None)
+            }
+            RotationOutcome::Failed(reason) => ("failed", None, Some(reason.clone())),
+            RotationOutcome::Unfinished(reason) => ("unfinished", None, Some(reason.clone())),
         };
         Self {
             username: username.to_string(),
             outcome: name,
-            key_id,
+            password_id,
             reason,
         }
     }
 }
 
+/// What a run did.
 #[derive(Serialize)]
 pub struct RunRecord {
     pub rotated: u64,
@@ -99,10 +104,11 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
+    /// Returns the summary for people.
     pub fn line(&self) -> String {
         let mut line = format!("rotated {}, failed {}", self.rotated, self.failed);
         if self.left > 0 {
-            line = format!("{line}, not begun {}", self.left);
+            line = format!("{line}, not started {}", self.left);
         }
         line
     }
@@ -125,7 +131,7 @@ impl Record for RunRecord {
     }
 }
 
-/// What a run would do.
+/// A user that would be rotated.
 #[derive(Serialize)]
 pub struct PlanRecord {
     username: String,
@@ -135,12 +141,12 @@ pub struct PlanRecord {
 }
 
 impl PlanRecord {
-    pub fn new(planned: &Planned) -> Self {
+    pub fn new(planned: &PlannedRotation) -> Self {
         Self {
             username: planned.username.to_string(),
             why: planned.why.clone(),
-            delivery: planned.delivery.as_ref().ok().map(ToString::to_string),
-            problem: planned.delivery.as_ref().err().map(ToString::to_string),
+            delivery: planned.destination.as_ref().ok().map(ToString::to_string),
+            problem: planned.destination.as_ref().err().map(ToString::to_string),
         }
     }
 }

@@ -1,12 +1,14 @@
-//! A row of a file: what is wrong with it, or what would become of it.
+//! Rows of a file of users: what is wrong with them, or what they would change.
 
 use serde::Serialize;
 
-use crate::app::import::Problem;
-use crate::cli::list::List;
-use crate::cli::output::{Output, Record};
+use crate::app::import::RowProblem;
+use crate::cli::terminal::list::RecordList;
+use crate::cli::terminal::output::Output;
+use crate::cli::terminal::record::Record;
 use crate::error::Result;
 
+/// An invalid row, or a change of a user.
 #[derive(Serialize)]
 pub struct RowRecord {
     pub row: Option<i64>,
@@ -17,7 +19,8 @@ pub struct RowRecord {
 }
 
 impl RowRecord {
-    pub fn bad(problem: &Problem) -> Self {
+    /// Returns the record of an invalid row.
+    pub fn bad(problem: &RowProblem) -> Self {
         Self {
             row: Some(problem.row),
             what: "bad",
@@ -28,15 +31,16 @@ impl RowRecord {
     }
 }
 
-/// A list is begun by the first that is wrong, or would change.
+/// A list that begins with the first invalid row or change.
 #[expect(clippy::large_enum_variant, reason = "there is one")]
-pub enum Rows<'a> {
+pub enum RowList<'a> {
     Out(&'a mut Output),
-    List(List<'a>),
+    List(RecordList<'a>),
     Nothing,
 }
 
-impl Rows<'_> {
+impl RowList<'_> {
+    /// Prints a record.
     pub fn push(&mut self, record: &RowRecord) -> Result<()> {
         *self = match std::mem::replace(self, Self::Nothing) {
             Self::Out(out) => Self::List(out.list::<RowRecord>()),
@@ -71,11 +75,11 @@ impl Record for RowRecord {
 
 /// Of a user that was created.
 #[derive(Serialize)]
-pub struct UserLine {
+pub struct CreatedUserRecord {
     pub row: i64,
     pub username: String,
     pub label: Option<String>,
-    pub key_id: String,
+    pub password_id: String,
 }
 
 /// Of all of them.
@@ -84,7 +88,7 @@ pub struct BulkRecord {
     pub created: u64,
     pub skipped: u64,
     pub left: u64,
-    pub users: Vec<UserLine>,
+    pub users: Vec<CreatedUserRecord>,
 }
 
 impl Record for BulkRecord {

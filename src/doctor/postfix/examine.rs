@@ -1,12 +1,12 @@
-//! What is wrong with a Postfix that should sign users in by smtpcred.
+//! Checks a Postfix that should use smtpcred.
 
 use std::path::{Path, PathBuf};
 
 use super::restrictions::{self, PERMITS, ends_for_users, services, words};
 use super::{Postfix, Service};
-use crate::doctor::access::Who;
+use crate::doctor::access::Identity;
 use crate::doctor::findings::{Area, Findings};
-use crate::doctor::sockets::{Endpoint, Known, Sockets};
+use crate::doctor::sockets::{Endpoint, KnownSockets, Sockets};
 
 const RECIPIENT: &str = "smtpd_recipient_restrictions";
 const END_OF_DATA: &str = "smtpd_end_of_data_restrictions";
@@ -16,9 +16,9 @@ const HELO: &str = "smtpd_helo_restrictions";
 const SENDER: &str = "smtpd_sender_restrictions";
 
 impl Postfix {
-    /// Where its services look for the sockets.
-    pub fn sockets(&self) -> Known {
-        let mut known = Known::default();
+    /// Returns the sockets that its services use.
+    pub fn sockets(&self) -> KnownSockets {
+        let mut known = KnownSockets::default();
         let add = |to: &mut Vec<Endpoint>, endpoint: Endpoint| {
             if !to.contains(&endpoint) {
                 to.push(endpoint);
@@ -35,19 +35,20 @@ impl Postfix {
                 }
             }
         }
-        // One of another program, where there is one of ours as well.
+        // Drops the policy services of other programs if there is one of ours.
         if known.policy.iter().any(names_us) {
             known.policy.retain(names_us);
         }
         known
     }
 
-    pub fn examine(&self, findings: &mut Findings, known: &Known, with_dovecot: bool) {
+    /// Adds findings on every service that offers AUTH.
+    pub fn examine(&self, findings: &mut Findings, known: &KnownSockets, with_dovecot: bool) {
         let mut area = findings.area("postfix");
         for warning in &self.warnings {
-            area.warn("main.cf", warning, "say it once, and then: postfix reload");
+            area.warn("main.cf", warning, "set it only once, then: postfix reload");
         }
-        let mut used = Known::default();
+        let mut used = KnownSockets::default();
         for service in self.signing_in() {
             let auth = self.endpoint(service, self.value(service, "smtpd_sasl_path"));
             used.auth.push(auth);
@@ -55,22 +56,22 @@ impl Postfix {
             self.lists(&mut area, service);
         }
         if used.auth.is_empty() {
-            let found = "no service signs users in";
-            let advice = "smtpcred show-server-config postfix says what goes into master.cf";
+            let found = "no service offers AUTH";
+            let advice = "smtpcred show-server-config postfix shows what to add to master.cf";
             area.fail("master.cf smtpd_sasl_auth_enable", found, advice);
             return;
         }
         self.may_connect(&mut area, known, &used);
     }
 
-    /// What show-server-config would have it say, in the names that the service
-    /// itself uses for the sockets.
+    /// Compares with what show-server-config prints, in the names that the service uses for
+    /// the sockets.
     fn compared(
         &self,
         area: &mut Area,
         service: &Service,
-        known: &Known,
-        used: &mut Known,
+        known: &KnownSockets,
+        used: &mut KnownSockets,
         with_dovecot: bool,
     ) {
         let path = self.value(service, "smtpd_sasl_path");
@@ -114,18 +115,22 @@ impl Postfix {
                 _ => one.wanted.clone(),
             };
             let advice = format!(
-                "in master.cf, below {}: -o {{ {wanted} }}, and then: postfix reload",
+                "in master.cf, below {}: -o {{ {wanted} }}, then: postfix reload",
                 service.name.trim_end_matches("/inet"),
             );
             if of_policy && !one.good && with_dovecot && known.policy.is_empty() {
-                area.warn(&check, "no limits without smtpcred serve", &advice);
+                area.warn(
+                    &check,
+                    "without smtpcred serve there are no limits",
+                    &advice,
+                );
             } else {
                 area.judge(&check, one.good, &found, &advice);
             }
         }
     }
 
-    /// A list with the policy service at its head, as master.cf has it.
+    /// Returns a list with the policy service first, as master.cf needs it.
     fn with_policy(&self, service: &Service, name: &str, policy: &str) -> String {
         let list = self.list(service, name);
         let mut words = words(&list).into_iter().peekable();
@@ -135,7 +140,7 @@ impl Postfix {
                 "warn_if_reject" if words.peek() == Some(&"check_policy_service") => {}
                 "check_policy_service" => {
                     let asked = words.next().unwrap_or_default();
-                    // One of another program stays.
+                    // Those of other programs stay.
                     if !asked.contains("smtpcred") {
                         rest.extend([format!("{word} {asked}")]);
                     }
@@ -155,11 +160,12 @@ impl Postfix {
         };
         let ours = format!("check_policy_service {{ {policy}, default_action=DEFER }}");
         rest.insert(0, ours);
-        // An argument follows what it belongs to without a comma as well.
+        // No comma is needed before an argument.
         format!("{name} = {}", rest.join(", "))
     }
 
-    /// What makes the policy service or signing in useless, by its place in a list.
+    /// Finds restrictions whose place in a list bypasses the policy service or rejects
+    /// users.
     fn lists(&self, area: &mut Area, service: &Service) {
         let named = |name: &str| format!("{} {name}", service.name);
         for list in [RECIPIENT, END_OF_DATA] {
@@ -181,7 +187,7 @@ impl Postfix {
             &named(RELAY),
             good,
             if good { "users may relay" } else { &found },
-            "users would be told \"554 Relay access denied\": put permit_sasl_authenticated first",
+            "users would get \"554 Relay access denied\": put permit_sasl_authenticated first",
         );
         for list in [CLIENT, HELO, SENDER, RECIPIENT] {
             let restrictions = self.list(service, list);
@@ -190,8 +196,8 @@ impl Postfix {
             {
                 area.fail(
                     &format!("{} for users", named(list)),
-                    &format!("users meet {end}: {restrictions}"),
-                    &format!("they would be refused: put permit_sasl_authenticated before {end}"),
+                    &format!("{end} applies to users: {restrictions}"),
+                    &format!("users would be rejected: put permit_sasl_authenticated before {end}"),
                 );
             }
         }
@@ -203,13 +209,13 @@ impl Postfix {
         area: &mut Area,
         check: &str,
         service: &Service,
-        asked: &restrictions::Service,
+        asked: &restrictions::PolicyService,
     ) {
         if !asked.skipped_by.is_empty() {
             area.warn(
                 &format!("{check} order"),
                 &format!(
-                    "{} before check_policy_service lets mail through unchecked",
+                    "{} before check_policy_service accepts mail unchecked",
                     asked.skipped_by.join(", ")
                 ),
                 "put check_policy_service first",
@@ -222,13 +228,15 @@ impl Postfix {
         if ["DUNNO", "OK", "PERMIT", "WARN", "INFO"].contains(&action.as_str()) {
             area.warn(
                 &format!("{check} default_action"),
-                &format!("default_action={action}: uncounted while serve does not answer"),
-                "default_action=DEFER puts mail off instead",
+                &format!(
+                    "default_action={action}: mail is not counted while serve does not answer"
+                ),
+                "set default_action=DEFER to defer mail instead",
             );
         }
     }
 
-    /// A second opinion on who may send as whom.
+    /// Checks Postfix's own map of senders, which decides beside smtpcred.
     fn sender_maps(&self, area: &mut Area, service: &Service, named: &dyn Fn(&str) -> String) {
         const EVERY: [&str; 2] = [
             "reject_sender_login_mismatch",
@@ -245,31 +253,31 @@ impl Postfix {
         if used(&EVERY) && maps.is_empty() {
             area.fail(
                 &named("smtpd_sender_login_maps"),
-                "empty, and senders are looked up in it: each is refused (553)",
-                "take reject_sender_login_mismatch out: the policy service knows the senders",
+                "empty, but senders are looked up in it, so each is rejected (553)",
+                "remove reject_sender_login_mismatch: the policy service checks senders",
             );
         } else if !maps.is_empty() && (used(&EVERY) || used(&[KNOWN])) {
             area.warn(
                 &named("smtpd_sender_login_maps"),
-                &format!("{maps}: senders beside those that smtpcred knows"),
-                "a sender has to be in both; use `smtpcred user set --sender` alone",
+                &format!("{maps}: a second list of senders beside smtpcred's"),
+                "a sender must be in both; use only `smtpcred user set USERNAME --sender ADDRESS`",
             );
         } else {
             area.ok(&named("smtpd_sender_login_maps"), "not used");
         }
     }
 
-    /// Its processes have the groups of its user, too.
-    fn may_connect(&self, area: &mut Area, known: &Known, used: &Known) {
+    /// Checks that its processes, with the groups of its user, can connect.
+    fn may_connect(&self, area: &mut Area, known: &KnownSockets, used: &KnownSockets) {
         let owner = match self.main("mail_owner") {
             "" => "postfix",
             owner => owner,
         };
-        let Some(who) = Who::named(owner) else {
+        let Some(who) = Identity::named(owner) else {
             return;
         };
         let group =
-            "SocketGroup=postfix (or ,group=postfix of smtpcred serve) opens it for Postfix";
+            "SocketGroup=postfix (or ,group=postfix for smtpcred serve) opens it for Postfix";
         for (name, known, used) in [
             ("auth", &known.auth, &used.auth),
             ("policy", &known.policy, &used.policy),
@@ -283,10 +291,10 @@ impl Postfix {
         }
     }
 
-    /// Where a service finds what it calls so.
+    /// Returns the socket that a service calls by this name.
     fn endpoint(&self, service: &Service, name: &str) -> Endpoint {
         if let Some(address) = name.strip_prefix("inet:") {
-            // A port alone is one of this machine.
+            // A port without a host is on this machine.
             return Endpoint::Inet(if address.contains(':') {
                 address.to_owned()
             } else {
@@ -304,7 +312,7 @@ impl Postfix {
         Endpoint::unix(path)
     }
 
-    /// What a service has to call it.
+    /// Returns the name by which a service must call a socket.
     fn spelled(&self, service: &Service, endpoint: &Endpoint, of_policy: bool) -> String {
         let queue = PathBuf::from(self.main("queue_directory"));
         let queue = std::fs::canonicalize(&queue).unwrap_or(queue);
@@ -333,7 +341,7 @@ fn described(service: &Service, path: &str, auth: &Endpoint) -> String {
         return format!("{path}, which is {auth} in its chroot");
     }
     if path == auth.to_string() {
-        return format!("{path}, where smtpcred serve is not");
+        return format!("{path}, where smtpcred serve does not listen");
     }
-    format!("{path}, which is {auth}, where smtpcred serve is not")
+    format!("{path}, which is {auth}, where smtpcred serve does not listen")
 }

@@ -1,4 +1,4 @@
-//! Postfix's configuration, as `postconf` tells it.
+//! Postfix's configuration as `postconf` prints it.
 
 mod examine;
 mod restrictions;
@@ -10,24 +10,27 @@ use super::sockets::Sockets;
 use super::tool;
 use crate::error::Result;
 
-/// main.cf, master.cf, and what `postconf` complains about.
+/// main.cf, master.cf, and the warnings of `postconf`.
 pub struct Postfix {
     main: Vec<(String, String)>,
     /// `submission/inet/smtpd_sasl_path = …`
     overrides: Vec<(String, String)>,
     services: Vec<Service>,
+    /// What `postconf` warns of.
     pub warnings: Vec<String>,
 }
 
-/// One that listens for mail.
+/// A service of master.cf that listens for mail.
 #[derive(Clone)]
 pub struct Service {
     /// `submission/inet`
     pub name: String,
+    /// The service runs in the queue directory as its root.
     pub chroot: bool,
 }
 
 impl Postfix {
+    /// Reads the configuration, from `folder` if given. Fails if `postconf` does.
     pub fn read(folder: Option<&Path>) -> Result<Self> {
         let folder = folder.map(|path| path.display().to_string());
         let asked = |args: &[&str]| {
@@ -35,7 +38,7 @@ impl Postfix {
             let args: Vec<_> = folder.chain(args.iter().copied()).collect();
             tool::ask("postconf", &args)
         };
-        // With every $name replaced by what it stands for.
+        // With every $name expanded.
         let main = asked(&["-x"])?;
         let overrides = asked(&["-Px"])?;
         let master = asked(&["-M"])?;
@@ -64,24 +67,24 @@ impl Postfix {
         Ok(postfix)
     }
 
-    /// What main.cf or Postfix itself says.
+    /// Returns a parameter of main.cf or its default, empty if it is unknown.
     pub fn main(&self, name: &str) -> &str {
         found(&self.main, name).unwrap_or_default()
     }
 
-    /// What holds for a service: what it sets itself, and else what main.cf says.
+    /// Returns a parameter of a service: its own, or else that of main.cf.
     pub fn value(&self, service: &Service, name: &str) -> &str {
         found(&self.overrides, &format!("{}/{name}", service.name))
             .unwrap_or_else(|| self.main(name))
     }
 
-    /// A list of restrictions as Postfix sees it: without regard to case, and each
-    /// class of its own replaced by what that stands for.
+    /// Returns a list of restrictions as Postfix reads it: in lower case, with restriction
+    /// classes expanded.
     pub fn list(&self, service: &Service, name: &str) -> String {
         let classes = self.value(service, "smtpd_restriction_classes");
         let classes = restrictions::words(classes);
         let mut words = restrictions::words(self.value(service, name));
-        // A class may name others; no sane one goes deeper.
+        // A class may name others, but hardly deeper than this.
         for _ in 0..4 {
             let stands = words.into_iter().flat_map(|word| {
                 if classes.contains(&word) {
@@ -90,7 +93,7 @@ impl Postfix {
                     vec![word]
                 }
             });
-            // One that names itself several times would grow for ever.
+            // A class that names itself several times would grow without end.
             words = stands.take(1000).collect();
         }
         let plain: Vec<_> = words.into_iter().map(restrictions::plain).collect();
@@ -101,19 +104,19 @@ impl Postfix {
         self.value(service, name).eq_ignore_ascii_case("yes")
     }
 
-    /// Those that sign users in.
+    /// Returns the services that offer AUTH.
     pub fn signing_in(&self) -> impl Iterator<Item = &Service> {
         let signs_in = |service: &&Service| self.says_yes(service, "smtpd_sasl_auth_enable");
         self.services.iter().filter(signs_in)
     }
 
-    /// For signing in, or for limits.
+    /// Returns whether it uses smtpcred for sign-ins or limits.
     pub fn is_set_up(&self) -> bool {
         let mut all = self.main.iter().chain(&self.overrides);
         self.signing_in().next().is_some() || all.any(|(_, value)| value.contains("smtpcred"))
     }
 
-    /// Passwords come over TLS only.
+    /// Returns whether passwords are accepted over TLS only.
     pub fn encrypts(&self, service: &Service) -> bool {
         let level = self.value(service, "smtpd_tls_security_level");
         self.says_yes(service, "smtpd_tls_auth_only")
@@ -121,7 +124,7 @@ impl Postfix {
             || self.says_yes(service, "smtpd_tls_wrappermode")
     }
 
-    /// Every service that signs users in.
+    /// Compares every service that offers AUTH with what show-server-config prints.
     pub fn compare(&self, sockets: &Sockets) -> Vec<Compared> {
         let mut all: Vec<_> = self
             .signing_in()
@@ -131,13 +134,14 @@ impl Postfix {
             all.push(Compared::new(
                 "master.cf",
                 "smtpd_sasl_auth_enable = yes",
-                "no service signs users in",
+                "no service offers AUTH",
                 false,
             ));
         }
         all
     }
 
+    /// Compares one service with what show-server-config prints.
     pub fn compare_service(&self, service: &Service, sockets: &Sockets) -> Vec<Compared> {
         let compared =
             |wanted: &str, found: &str, good| Compared::new(&service.name, wanted, found, good);
@@ -149,7 +153,7 @@ impl Postfix {
         let clear = if encrypts {
             "yes"
         } else {
-            "passwords may come in clear"
+            "passwords may be sent in plain text"
         };
         let policy = [
             "smtpd_recipient_restrictions",
@@ -176,8 +180,8 @@ impl Postfix {
     }
 }
 
-/// Each once: `postconf` reads main.cf several times, and finds the second time that
-/// the first of two overrides the last.
+/// Returns each warning once: `postconf` reads main.cf several times, and the second time
+/// the first of two entries overrides the last.
 fn warnings(text: &str) -> Vec<String> {
     let mut seen = Vec::new();
     let about = |line: &str| {

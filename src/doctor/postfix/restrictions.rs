@@ -1,6 +1,6 @@
 //! Lists of restrictions (<https://www.postfix.org/SMTPD_ACCESS_README.html>).
 
-/// The words of a list; what is in braces is one.
+/// Splits a list into words; braces hold one word together.
 pub fn words(list: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let mut begun = None;
@@ -25,28 +25,29 @@ pub fn words(list: &str) -> Vec<&str> {
     words
 }
 
-/// A policy service that a list asks.
+/// A policy service in a list.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Service<'a> {
+pub struct PolicyService<'a> {
     /// `unix:smtpcred/policy`
     pub name: &'a str,
-    /// What to do where it does not answer, if the list says so.
+    /// What the list says to do if it does not answer.
     pub default_action: Option<&'a str>,
-    /// Restrictions before it that let mail through without it.
+    /// Earlier restrictions that accept mail without asking it.
     pub skipped_by: Vec<&'a str>,
-    /// What it says counts, and is not only logged.
+    /// Its answer counts, and is not only logged.
     pub enforced: bool,
 }
 
-impl Service<'_> {
-    /// Whether it is this one, with `unix:` or without.
+impl PolicyService<'_> {
+    /// Returns whether it has this name, with `unix:` or without.
     pub fn is(&self, name: &str) -> bool {
         let bare = |name: &str| name.strip_prefix("unix:").unwrap_or(name).to_owned();
         bare(self.name) == bare(name)
     }
 }
 
-/// The names of restrictions, whose case says nothing to Postfix, in lower case.
+/// Returns the name of a restriction in lower case, as Postfix ignores its case; other words
+/// stay as they are.
 pub fn plain(word: &str) -> String {
     const BEGIN: [&str; 4] = ["permit", "reject", "defer", "check_"];
     let lower = word.to_ascii_lowercase();
@@ -58,7 +59,8 @@ pub fn plain(word: &str) -> String {
     word.to_owned()
 }
 
-/// What ends a list for whoever signed in, before anything lets them through.
+/// Returns the restriction that rejects users who have signed in before another permits
+/// them.
 pub fn ends_for_users(list: &str) -> Option<&str> {
     const ENDS: [&str; 4] = [
         "reject",
@@ -80,10 +82,11 @@ pub fn ends_for_users(list: &str) -> Option<&str> {
     None
 }
 
-/// What lets whoever signed in through.
+/// The restrictions that permit users who have signed in.
 pub const PERMITS: [&str; 2] = ["permit_sasl_authenticated", "permit"];
 
-pub fn services(list: &str) -> Vec<Service<'_>> {
+/// Returns the policy services of a list, in order.
+pub fn services(list: &str) -> Vec<PolicyService<'_>> {
     let words = words(list);
     let mut found = Vec::new();
     for (at, word) in words.iter().enumerate() {
@@ -101,7 +104,7 @@ pub fn services(list: &str) -> Vec<Service<'_>> {
         let action = inner.split_once("default_action");
         let action = action.map(|(_, rest)| rest.trim_start_matches([' ', '=']));
         let permits = |word: &&&str| **word == "permit" || word.starts_with("permit_");
-        found.push(Service {
+        found.push(PolicyService {
             name,
             default_action: action.and_then(|rest| rest.split([',', ' ', '}']).next()),
             enforced: at == 0 || words[at - 1] != "warn_if_reject",

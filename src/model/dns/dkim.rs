@@ -1,30 +1,37 @@
-//! Keys as DKIM publishes them (RFC 6376 §3.6.1, RFC 8463).
+//! DKIM keys in the DNS (RFC 6376 §3.6.1, RFC 8463).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::tags::{tags, value};
 
+/// A public key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Key {
+pub enum DkimKey {
+    /// An RSA key.
     Rsa {
+        /// The length of the modulus.
         bits: usize,
     },
+    /// An Ed25519 key (RFC 8463).
     Ed25519,
-    /// Signed mail is to be taken for unsigned.
+    /// Withdrawn: signatures by it no longer count.
     Revoked,
-    /// Of a kind that this program does not know.
+    /// Of a type that smtpcred does not know.
     Other(String),
 }
 
+/// A key and how to use it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Published {
-    pub key: Key,
-    /// Verifiers are told not to rely on it.
+pub struct DkimRecord {
+    /// The key.
+    pub key: DkimKey,
+    /// Verifiers must not rely on it yet (`t=y`).
     pub testing: bool,
 }
 
-pub fn parse(text: &str) -> Result<Published, String> {
+/// Parses the text of a record. The error says what is wrong with it.
+pub fn parse(text: &str) -> Result<DkimRecord, String> {
     let tags = tags(text)?;
     if let Some(version) = value(&tags, "v")
         && (version != "DKIM1" || tags.first().is_none_or(|(name, _)| *name != "v"))
@@ -45,31 +52,31 @@ pub fn parse(text: &str) -> Result<Published, String> {
     }
     let testing =
         value(&tags, "t").is_some_and(|flags| flags.split(':').any(|flag| flag.trim() == "y"));
-    Ok(Published {
+    Ok(DkimRecord {
         key: key(value(&tags, "k").unwrap_or("rsa"), public)?,
         testing,
     })
 }
 
-fn key(kind: &str, public: &str) -> Result<Key, String> {
+fn key(kind: &str, public: &str) -> Result<DkimKey, String> {
     let public: String = public.split_whitespace().collect();
     if public.is_empty() {
-        return Ok(Key::Revoked);
+        return Ok(DkimKey::Revoked);
     }
     let bytes = STANDARD
         .decode(&public)
         .map_err(|_| "its p= is not base64: was a part of it lost?".to_owned())?;
     match kind {
         "rsa" => rsa_bits(&bytes)
-            .map(|bits| Key::Rsa { bits })
+            .map(|bits| DkimKey::Rsa { bits })
             .ok_or_else(|| "its p= is not an RSA key: was a part of it lost?".to_owned()),
-        "ed25519" if bytes.len() == 32 => Ok(Key::Ed25519),
+        "ed25519" if bytes.len() == 32 => Ok(DkimKey::Ed25519),
         "ed25519" => Err("its p= is not an Ed25519 key, which has 32 bytes".to_owned()),
-        other => Ok(Key::Other(other.to_owned())),
+        other => Ok(DkimKey::Other(other.to_owned())),
     }
 }
 
-/// Of a `SubjectPublicKeyInfo` (RFC 5280 §4.1), or of the `RSAPublicKey` alone
+/// Returns the bits of a `SubjectPublicKeyInfo` (RFC 5280 §4.1), or of the `RSAPublicKey` alone
 /// (RFC 8017 §A.1.1): both are published.
 fn rsa_bits(der: &[u8]) -> Option<usize> {
     const INTEGER: u8 = 0x02;
@@ -125,12 +132,12 @@ mod tests {
     #[test]
     fn keys_of_all_kinds() {
         for (kind, public, means) in [
-            ("rsa", RSA_512, Key::Rsa { bits: 512 }),
-            ("rsa", RSA_1024_BARE, Key::Rsa { bits: 1024 }),
-            ("rsa", RSA_2048, Key::Rsa { bits: 2048 }),
-            ("ed25519", ED25519, Key::Ed25519),
-            ("rsa", "", Key::Revoked),
-            ("falcon", "AAAA", Key::Other("falcon".into())),
+            ("rsa", RSA_512, DkimKey::Rsa { bits: 512 }),
+            ("rsa", RSA_1024_BARE, DkimKey::Rsa { bits: 1024 }),
+            ("rsa", RSA_2048, DkimKey::Rsa { bits: 2048 }),
+            ("ed25519", ED25519, DkimKey::Ed25519),
+            ("rsa", "", DkimKey::Revoked),
+            ("falcon", "AAAA", DkimKey::Other("falcon".into())),
         ] {
             let text = format!("v=DKIM1; k={kind}; p={public}");
             assert_eq!(parse(&text).unwrap().key, means, "{text}");
@@ -139,7 +146,7 @@ mod tests {
         let (start, end) = RSA_2048.split_at(200);
         let text = format!("p={start} \t {end}; t=s:y");
         let published = parse(&text).unwrap();
-        assert_eq!(published.key, Key::Rsa { bits: 2048 });
+        assert_eq!(published.key, DkimKey::Rsa { bits: 2048 });
         assert!(published.testing);
     }
 

@@ -1,4 +1,4 @@
-//! What the DNS is asked and says, and the texts that mail keeps in it.
+//! Questions to the DNS and its answers, and the texts that mail keeps there.
 
 pub mod dkim;
 mod macros;
@@ -9,75 +9,96 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use super::text::invalid;
+use super::text::{invalid, socket_address};
 use crate::error::{Error, Result};
 
-/// The types of records that are asked for (RFC 1035 §3.2.2, RFC 3596).
+/// A type of record to look up (RFC 1035 §3.2.2, RFC 3596).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum RecordType {
+    /// An IPv4 address.
     A,
+    /// An IPv6 address.
     Aaaa,
+    /// Another name for this one.
     Cname,
+    /// A mail server.
     Mx,
+    /// The name of an address.
     Ptr,
+    /// The start of a zone.
     Soa,
+    /// Text, such as an SPF record.
     Txt,
 }
 
-/// A record's value. Names are without the root's dot, which is "" alone.
+/// The value of a record. Names have no dot of the root at their end; the root is "".
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
+pub enum RecordValue {
+    /// Of an A or AAAA record.
     Address(IpAddr),
+    /// Of an MX record.
     Exchange {
+        /// The lowest is tried first.
         preference: u16,
+        /// Empty if the domain accepts no mail (RFC 7505).
         host: String,
     },
+    /// Of a CNAME or PTR record.
     Name(String),
-    /// Its strings joined, as everybody who reads them has to.
+    /// Of a TXT record: its strings joined (RFC 7208 §3.3).
     Text(String),
+    /// Of any other type.
     Other,
 }
 
-/// "Nothing" is an answer; "it did not say" is none, and never means "missing".
+/// The answer to a look-up. A failure never means that a record is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Never empty.
-    Found(Vec<Value>),
-    /// The name is there, and has none of the kind.
+pub enum DnsAnswer {
+    /// At least one record.
+    Found(Vec<RecordValue>),
+    /// The name exists without a record of this type.
     NoData,
+    /// The name does not exist (NXDOMAIN).
     NoSuchName,
-    Failed(Failure),
+    /// The look-up failed.
+    Failed(DnsFailure),
 }
 
+/// Why a look-up failed, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// Nobody answered.
+pub enum DnsFailure {
+    /// No server answered.
     NoAnswer(String),
-    /// Somebody did, and could not tell.
+    /// A server answered without a result, such as SERVFAIL.
     CannotTell(String),
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for DnsFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::NoAnswer(reason) | Self::CannotTell(reason)) = self;
         f.write_str(reason)
     }
 }
 
-/// Somebody to ask.
-pub trait Ask {
-    fn ask(&mut self, name: &str, kind: Kind) -> Answer;
+/// A resolver.
+pub trait DnsClient {
+    /// Looks up the records of this type.
+    fn ask(&mut self, name: &str, kind: RecordType) -> DnsAnswer;
 }
 
 /// A record to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneRecord {
+    /// Without a dot at its end.
     pub name: String,
+    /// Such as `TXT`.
     pub kind: &'static str,
+    /// Not quoted.
     pub value: String,
 }
 
 impl ZoneRecord {
+    /// Returns a TXT record.
     pub fn text(name: impl Into<String>, value: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -111,7 +132,7 @@ impl fmt::Display for ZoneRecord {
     }
 }
 
-/// The name that an address is looked up by (RFC 1035 §3.5, RFC 3596 §2.5).
+/// Returns the name under which an address is looked up (RFC 1035 §3.5, RFC 3596 §2.5).
 pub fn reverse_name(address: IpAddr) -> String {
     let (mut labels, end): (Vec<String>, _) = match address {
         IpAddr::V4(v4) => {
@@ -128,7 +149,7 @@ pub fn reverse_name(address: IpAddr) -> String {
     labels.join(".")
 }
 
-/// Whom to ask instead of the servers of this machine.
+/// The address of a resolver, in place of those of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResolverAddress(pub SocketAddr);
 
@@ -143,9 +164,8 @@ impl FromStr for ResolverAddress {
         let address = bare.unwrap_or(text).parse::<IpAddr>();
         address
             .map(|ip| SocketAddr::new(ip, PORT))
-            .or_else(|_| text.parse())
             .ok()
-            .filter(|address| address.port() != 0)
+            .or_else(|| socket_address(text))
             .map(Self)
             .ok_or_else(|| {
                 let rule = "an address, with a port if that is not 53: 192.0.2.53, \
@@ -161,11 +181,12 @@ impl fmt::Display for ResolverAddress {
     }
 }
 
-/// What tells a DKIM key from the domain's others (RFC 6376 §3.1).
+/// The name that tells a DKIM key from others of its domain (RFC 6376 §3.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selector(String);
 
 impl Selector {
+    /// Returns the selector in lower case.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -192,7 +213,7 @@ impl FromStr for Selector {
     }
 }
 
-/// Where the token of a domain is looked for, and what it looks like.
+/// Returns the record that verifies a domain with this token.
 pub fn verification(domain: &str, token: &str) -> ZoneRecord {
     ZoneRecord::text(
         format!("_smtpcred.{domain}"),
@@ -247,6 +268,9 @@ mod tests {
             "1.2.3",
             "1.2.3.4:",
             "1.2.3.4:0",
+            "1.2.3.4:053",
+            "1.2.3.4:+53",
+            "[2001:db8::53]:053",
             "1.2.3.4:99999",
             "::1:x",
         ] {

@@ -1,51 +1,75 @@
 //! The text of an SPF record (RFC 7208 §4.6.1, §12).
+//! This file is long on purpose: half of it tests what the rules refuse.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use super::macros;
+use super::macros::{self, Within};
+use crate::model::text::number;
 
+/// The result of a match (RFC 7208 §2.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Qualifier {
+    /// The client may send.
     Pass,
+    /// The client may not send.
     Fail,
+    /// The client probably may not send.
     SoftFail,
+    /// The domain says nothing about the client.
     Neutral,
 }
 
-/// What a name or address matches with: bits of each family.
+/// How many leading bits of an address must match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefix {
+    /// Of an IPv4 address, up to 32.
     pub four: u8,
+    /// Of an IPv6 address, up to 128.
     pub six: u8,
 }
 
+/// A condition on the client's address (RFC 7208 §5).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mechanism {
+pub enum SpfMechanism {
+    /// Any address.
     All,
+    /// The addresses that the record of this domain passes.
     Include(String),
+    /// The addresses of this domain; `None` is the record's own.
     A(Option<String>, Prefix),
+    /// The addresses of this domain's mail servers; `None` is the record's own.
     Mx(Option<String>, Prefix),
+    /// Addresses with a name in the domain (deprecated).
     Ptr,
+    /// A network.
     Ip(IpAddr, Prefix),
+    /// Any address, if this name has an A record.
     Exists(String),
 }
 
+/// A mechanism with its qualifier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Term {
+    /// The result if it matches.
     pub qualifier: Qualifier,
-    pub mechanism: Mechanism,
+    /// What it matches.
+    pub mechanism: SpfMechanism,
 }
 
+/// An SPF record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spf {
+    /// In their order: the first that matches decides.
     pub terms: Vec<Term>,
+    /// The domain whose record applies if no term matches.
     pub redirect: Option<String>,
 }
 
 impl Prefix {
     const WHOLE: Self = Self { four: 32, six: 128 };
 
+    /// Returns whether an address is in the network.
     pub fn matches(self, network: IpAddr, address: IpAddr) -> bool {
         match (network, address) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {
@@ -64,14 +88,14 @@ impl Prefix {
 }
 
 impl Spf {
-    /// What becomes of mail that nothing before it matched.
+    /// Returns the result for mail that no term before `all` matches; `None` without `all`.
     pub fn all(&self) -> Option<Qualifier> {
-        let all = self.terms.iter().find(|t| t.mechanism == Mechanism::All);
+        let all = self.terms.iter().find(|t| t.mechanism == SpfMechanism::All);
         all.map(|term| term.qualifier)
     }
 }
 
-/// Whether a text record means to be an SPF record.
+/// Returns whether a text record is meant as an SPF record.
 pub fn is_spf(text: &str) -> bool {
     text.split(' ')
         .next()
@@ -100,7 +124,7 @@ impl FromStr for Spf {
                     }
                     explained = true;
                     domain(word, value)?;
-                } else if !is_modifier(name) || !macros::are_good(value) {
+                } else if !is_modifier(name) || !macros::are_good(value, Within::Text) {
                     return Err(format!("{word}: no such modifier"));
                 }
                 continue; // what is not known yet (§6)
@@ -126,21 +150,21 @@ impl FromStr for Term {
         let (name, argument) = rest.split_at(end);
         let value = argument.strip_prefix(':');
         let mechanism = match (name.to_ascii_lowercase().as_str(), value) {
-            ("all", None) if argument.is_empty() => Mechanism::All,
-            ("include", Some(value)) => Mechanism::Include(domain(word, value)?),
-            ("exists", Some(value)) => Mechanism::Exists(domain(word, value)?),
+            ("all", None) if argument.is_empty() => SpfMechanism::All,
+            ("include", Some(value)) => SpfMechanism::Include(domain(word, value)?),
+            ("exists", Some(value)) => SpfMechanism::Exists(domain(word, value)?),
             ("a", _) => {
                 let (name, prefix) = target(word, argument)?;
-                Mechanism::A(name, prefix)
+                SpfMechanism::A(name, prefix)
             }
             ("mx", _) => {
                 let (name, prefix) = target(word, argument)?;
-                Mechanism::Mx(name, prefix)
+                SpfMechanism::Mx(name, prefix)
             }
-            ("ptr", None) if argument.is_empty() => Mechanism::Ptr,
+            ("ptr", None) if argument.is_empty() => SpfMechanism::Ptr,
             ("ptr", Some(value)) => {
                 domain(word, value)?;
-                Mechanism::Ptr
+                SpfMechanism::Ptr
             }
             ("ip4" | "ip6", Some(value)) => {
                 let four = name.eq_ignore_ascii_case("ip4");
@@ -152,7 +176,7 @@ impl FromStr for Term {
                     };
                     format!("{word}: what follows the colon is not like {example}")
                 })?;
-                Mechanism::Ip(address, prefix)
+                SpfMechanism::Ip(address, prefix)
             }
             ("include" | "exists" | "ip4" | "ip6", None) => {
                 return Err(format!("{word}: nothing follows it"));
@@ -183,8 +207,7 @@ fn network(value: &str, four: bool) -> Option<(IpAddr, Prefix)> {
 }
 
 fn length(bits: &str, most: u8) -> Option<u8> {
-    let plain = bits.bytes().all(|b| b.is_ascii_digit());
-    bits.parse().ok().filter(|n| plain && *n <= most)
+    number(bits).filter(|n| *n <= most)
 }
 
 /// `:name/24//64`, every part of it optional.
@@ -218,12 +241,21 @@ fn is_modifier(name: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
+/// §7.1: letters, digits and inner hyphens, and not only digits.
+fn is_top_label(label: &str) -> bool {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    label.bytes().all(good)
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+        && !label.bytes().all(|b| b.is_ascii_digit())
+}
+
 /// A name with two parts at least, or one with macros.
 fn domain(word: &str, text: &str) -> Result<String, String> {
     let name = text.strip_suffix('.').unwrap_or(text);
     if name.contains('%') {
         let broken = || format!("{word}: no such macro");
-        return macros::are_good(name)
+        return macros::are_good(name, Within::Domain)
             .then(|| name.to_owned())
             .ok_or_else(broken);
     }
@@ -235,19 +267,16 @@ fn domain(word: &str, text: &str) -> Result<String, String> {
     let good = name.contains('.')
         && name.split('.').all(|label| (1..=63).contains(&label.len()))
         && name.bytes().all(|b| b.is_ascii_graphic() && b != b'/')
-        && !name
-            .rsplit('.')
-            .next()
-            .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+        && name.rsplit('.').next().is_some_and(is_top_label);
     if !good {
         return Err(format!("{word}: what follows it is not a domain"));
     }
     Ok(name.to_ascii_lowercase())
 }
 
-/// The record that says what these say together, and lets this term pass, too.
-/// Nothing is passed on of what lets everybody send. There is none where they are
-/// broken: what was meant is not known; and none that would let nobody send.
+/// Returns a record that merges these and also allows this term. Terms that let everyone
+/// send are dropped. `None` if a record is broken, because its meaning is unknown, or if
+/// the result would let no host send.
 pub fn amended(records: &[String], term: Option<&str>) -> Option<String> {
     let mut words: Vec<&str> = term.into_iter().collect();
     let mut redirect = None;
@@ -269,7 +298,7 @@ pub fn amended(records: &[String], term: Option<&str>) -> Option<String> {
     words.push(end);
     let text = words.join(" ");
     let spf: Spf = text.parse().ok()?;
-    let lets = |term: &Term| term.mechanism != Mechanism::All;
+    let lets = |term: &Term| term.mechanism != SpfMechanism::All;
     (spf.terms.iter().any(lets) || spf.redirect.is_some()).then_some(text)
 }
 
@@ -292,9 +321,9 @@ mod tests {
             mechanism,
         };
         let prefix = Prefix { four: 24, six: 64 };
-        assert_eq!(spf.terms[0], pass(Mechanism::Mx(None, Prefix::WHOLE)));
+        assert_eq!(spf.terms[0], pass(SpfMechanism::Mx(None, Prefix::WHOLE)));
         let host = Some("smtp.example.com".to_owned());
-        assert_eq!(spf.terms[1], pass(Mechanism::A(host, prefix)));
+        assert_eq!(spf.terms[1], pass(SpfMechanism::A(host, prefix)));
         assert_eq!(spf.terms[2].qualifier, Qualifier::SoftFail);
         assert_eq!(spf.terms[4].qualifier, Qualifier::Neutral);
         assert_eq!(spf.redirect.as_deref(), Some("example.org"));
@@ -318,6 +347,19 @@ mod tests {
             "mx:example.com/-1",
             "ip4:192.0.2",
             "ip4:192.0.2.0/33",
+            "ip4:192.0.2.0/032",
+            "ip4:192.0.2.0/00",
+            "ip4:192.0.2.0/+24",
+            "ip4:192.0.2.0/",
+            "ip4:192.0.2.010",
+            "ip6:2001:db8::/064",
+            "a/024",
+            "mx//064",
+            "a:example.com/024//64",
+            "include:%{c}.example.org",
+            "include:%{d0}.example.org",
+            "include:example.-org",
+            "include:example.o_rg",
             "ip4:2001:db8::1",
             "ip6:192.0.2.1",
             "ip6:2001:db8::/+9",
@@ -349,7 +391,7 @@ mod tests {
     #[test]
     fn networks() {
         let matches = |term: &str, address: &str| {
-            let Mechanism::Ip(network, prefix) = term.parse::<Term>().unwrap().mechanism else {
+            let SpfMechanism::Ip(network, prefix) = term.parse::<Term>().unwrap().mechanism else {
                 panic!("{term}");
             };
             prefix.matches(network, address.parse().unwrap())
@@ -392,7 +434,7 @@ mod tests {
             amended(&["v=spf1 redirect=b.example"], term),
             "v=spf1 a:smtp.example.com redirect=b.example"
         );
-        assert_eq!(amended(&["v=spf1 +all"], None), "", "nobody may");
+        assert_eq!(amended(&["v=spf1 +all"], None), "", "no client may");
         assert_eq!(amended(&["v=spf1 inlcude:b.example -all"], term), "");
     }
 }

@@ -1,7 +1,7 @@
 //! Lists of tags such as `v=DMARC1; p=none`, which DKIM, DMARC, MTA-STS and
 //! TLS-RPT write their records in (RFC 6376 §3.2).
 
-/// In order, or the part that is none.
+/// Returns names and values in their order. The error names a part that is no tag.
 pub fn tags(text: &str) -> Result<Vec<(&str, &str)>, String> {
     let mut found: Vec<(&str, &str)> = Vec::new();
     for part in text.split(';').map(str::trim).filter(|p| !p.is_empty()) {
@@ -17,13 +17,14 @@ pub fn tags(text: &str) -> Result<Vec<(&str, &str)>, String> {
     Ok(found)
 }
 
+/// Returns the value of a tag; `None` if it is missing.
 pub fn value<'a>(tags: &[(&str, &'a str)], name: &str) -> Option<&'a str> {
     tags.iter()
         .find(|(other, _)| *other == name)
         .map(|(_, value)| *value)
 }
 
-/// Whether a record is meant to be of this version, however it goes on.
+/// Returns whether a record begins with this version.
 pub fn has_version(text: &str, version: &str) -> bool {
     let first = text.split(';').next().unwrap_or_default();
     first
@@ -31,36 +32,61 @@ pub fn has_version(text: &str, version: &str) -> bool {
         .is_some_and(|(name, value)| name.trim() == "v" && value.trim() == version)
 }
 
-/// What is wrong with a DMARC record (RFC 7489 §6.3), if anything.
+/// Returns what is wrong with a DMARC record (RFC 7489 §6.3); `None` if nothing.
 pub fn dmarc_fault(text: &str) -> Option<String> {
+    const POLICIES: &[&str] = &["none", "quarantine", "reject"];
+    const ALIGNMENT: &[&str] = &["r", "s"];
     let tags = match tags(text) {
         Ok(tags) => tags,
         Err(fault) => return Some(fault),
     };
-    let policies = ["none", "quarantine", "reject"];
+    let is_known =
+        |value: &str, known: &[&str]| known.iter().any(|k| k.eq_ignore_ascii_case(value));
     let one_of = |name: &str, known: &[&str]| {
         let value = value(&tags, name)?;
-        let good = known.iter().any(|k| k.eq_ignore_ascii_case(value));
-        (!good).then(|| format!("{name}={value} is none of {}", known.join(", ")))
+        let fault = || format!("{name}={value} is not one of {}", known.join(", "));
+        (!is_known(value, known)).then(fault)
+    };
+    let all_of = |name: &str, known: &[&str]| {
+        let list = value(&tags, name)?;
+        let good = list.split(':').all(|value| is_known(value.trim(), known));
+        (!good).then(|| {
+            format!(
+                "{name}={list} is not a list of {}, separated by colons",
+                known.join(", ")
+            )
+        })
+    };
+    // RFC 7489 §6.4 allows leading zeros, but no sign.
+    let number_up_to = |name: &str, digits: usize, most: u32| {
+        let text = value(&tags, name)?;
+        let good = text.len() <= digits
+            && text.bytes().all(|b| b.is_ascii_digit())
+            && text.parse::<u32>().is_ok_and(|n| n <= most);
+        (!good).then(|| format!("{name}={text} is not a number up to {most}"))
     };
     if value(&tags, "p").is_none() {
         return Some("it has no p=, the policy".into());
     }
-    one_of("p", &policies)
-        .or_else(|| one_of("sp", &policies))
-        .or_else(|| one_of("adkim", &["r", "s"]))
-        .or_else(|| one_of("aspf", &["r", "s"]))
-        .or_else(|| {
-            let percent = value(&tags, "pct")?;
-            let good = percent.parse::<u8>().is_ok_and(|n| n <= 100);
-            (!good).then(|| format!("pct={percent} is not a number up to 100"))
-        })
+    one_of("p", POLICIES)
+        .or_else(|| one_of("sp", POLICIES))
+        // RFC 9091 §3.1 and its successors.
+        .or_else(|| one_of("np", POLICIES))
+        .or_else(|| one_of("psd", &["y", "n", "u"]))
+        .or_else(|| one_of("t", &["y", "n"]))
+        .or_else(|| one_of("adkim", ALIGNMENT))
+        .or_else(|| one_of("aspf", ALIGNMENT))
+        .or_else(|| all_of("fo", &["0", "1", "d", "s"]))
+        .or_else(|| all_of("rf", &["afrf"]))
+        .or_else(|| number_up_to("pct", 3, 100))
+        .or_else(|| number_up_to("ri", 10, u32::MAX))
         // Any URI may stand there (RFC 7489 §6.2); receivers know the first.
         .or_else(|| reports_fault(&tags, "rua", &["mailto:", "https:", "http:"]))
         .or_else(|| reports_fault(&tags, "ruf", &["mailto:", "https:", "http:"]))
 }
 
-/// Of an MTA-STS record (RFC 8461 §3.1).
+/// Returns what is wrong with an MTA-STS record (RFC 8461 §3.1); `None` if
+/// nothing.
 pub fn mta_sts_fault(text: &str) -> Option<String> {
     let tags = match tags(text) {
         Ok(tags) => tags,
@@ -73,7 +99,7 @@ pub fn mta_sts_fault(text: &str) -> Option<String> {
     (!good).then(|| format!("id={id} is not 1 to 32 letters and digits"))
 }
 
-/// Of a TLS-RPT record (RFC 8460 §3).
+/// Returns what is wrong with a TLS-RPT record (RFC 8460 §3); `None` if nothing.
 pub fn tls_rpt_fault(text: &str) -> Option<String> {
     let tags = match tags(text) {
         Ok(tags) => tags,
@@ -85,9 +111,25 @@ pub fn tls_rpt_fault(text: &str) -> Option<String> {
     reports_fault(&tags, "rua", &["mailto:", "https:"])
 }
 
+/// RFC 7489 §6.2: how large a report may be.
+fn is_size(text: &str) -> bool {
+    let digits = text
+        .strip_suffix(['k', 'm', 'g', 't', 'K', 'M', 'G', 'T'])
+        .unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+}
+
 fn reports_fault(tags: &[(&str, &str)], name: &str, schemes: &[&str]) -> Option<String> {
     let list = value(tags, name)?;
     for uri in list.split(',').map(str::trim) {
+        let (uri, size) = uri
+            .split_once('!')
+            .map_or((uri, None), |(uri, size)| (uri, Some(size)));
+        if let Some(size) = size.filter(|size| !is_size(size)) {
+            return Some(format!(
+                "{name}={uri}!{size}: a size, such as 10m, must follow the !"
+            ));
+        }
         let rest = schemes.iter().find_map(|scheme| {
             let start = uri.get(..scheme.len())?;
             start
@@ -131,6 +173,7 @@ mod tests {
         for good in [
             "v=DMARC1; p=none",
             "v=DMARC1; p=Reject; sp=none; adkim=s; aspf=r; pct=100; fo=1",
+            "v=DMARC1; p=none; np=reject; psd=u; t=y; pct=005; ri=86400; rf=afrf; fo=1:d:s",
             "v=DMARC1;p=quarantine;rua=mailto:a@b.example,mailto:c@d.example!10m",
             "v=DMARC1; p=none; rua=https://b.example/reports",
         ] {
@@ -142,6 +185,23 @@ mod tests {
             "v=DMARC1; p=maybe",
             "v=DMARC1; p=none; sp=no",
             "v=DMARC1; p=none; pct=101",
+            "v=DMARC1; p=none; pct=+5",
+            "v=DMARC1; p=none; pct=-5",
+            "v=DMARC1; p=none; pct=0005",
+            "v=DMARC1; p=none; pct=5%",
+            "v=DMARC1; p=none; pct=",
+            "v=DMARC1; p=none; np=bogus",
+            "v=DMARC1; p=none; psd=maybe",
+            "v=DMARC1; p=none; t=1",
+            "v=DMARC1; p=none; fo=2",
+            "v=DMARC1; p=none; fo=",
+            "v=DMARC1; p=none; rf=bogus",
+            "v=DMARC1; p=none; ri=+3600",
+            "v=DMARC1; p=none; ri=daily",
+            "v=DMARC1; p=none; ri=4294967296",
+            "v=DMARC1; p=none; rua=mailto:a@b.example!10x",
+            "v=DMARC1; p=none; rua=mailto:a@b.example!+10m",
+            "v=DMARC1; p=none; rua=mailto:a@b.example!",
             "v=DMARC1; p=none; rua=postmaster@b.example",
             "v=DMARC1; p=none; rua=mailto:",
             "v=DMARC1; p=none; rua=",

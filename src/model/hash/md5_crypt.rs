@@ -3,7 +3,7 @@
 
 use md5::{Digest as _, Md5};
 
-/// Not a cost that anybody can choose.
+/// The number of rounds, which is fixed.
 const ROUNDS: u32 = 1000;
 const CRYPT64: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 

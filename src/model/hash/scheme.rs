@@ -6,29 +6,49 @@ use std::str::FromStr;
 use crate::error::{Error, Result};
 use crate::model::text::invalid;
 
+/// A family of hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
+    /// Argon2id, Argon2i or Argon2d (RFC 9106).
     Argon2,
+    /// scrypt (RFC 7914).
     Scrypt,
+    /// yescrypt, of current Linux distributions.
     Yescrypt,
+    /// bcrypt, in any of its variants.
     Bcrypt,
+    /// PBKDF2 (RFC 8018).
     Pbkdf2,
+    /// A stored key of SCRAM (RFC 5802, RFC 7677).
     Scram,
+    /// crypt's `$6$`.
     Sha512Crypt,
+    /// crypt's `$5$`.
     Sha256Crypt,
+    /// crypt's `$1$` and Apache's `$apr1$`.
     Md5Crypt,
+    /// SHA-512 with a salt, once.
     Ssha512,
+    /// SHA-256 with a salt, once.
     Ssha256,
+    /// SHA-1 with a salt, once.
     Ssha,
+    /// MD5 with a salt, once.
     Smd5,
+    /// SHA-512 without a salt.
     Sha512,
+    /// SHA-256 without a salt.
     Sha256,
+    /// SHA-1 without a salt.
     Sha,
+    /// MD5 without a salt.
     Md5,
+    /// The password in clear.
     Plain,
 }
 
 impl Scheme {
+    /// All families.
     pub const ALL: [Self; 18] = [
         Self::Argon2,
         Self::Scrypt,
@@ -50,6 +70,7 @@ impl Scheme {
         Self::Plain,
     ];
 
+    /// Returns the name in settings and messages.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Argon2 => "argon2",
@@ -73,7 +94,7 @@ impl Scheme {
         }
     }
 
-    /// The same password has another hash each time.
+    /// Returns whether the same password has another hash each time.
     pub const fn is_salted(self) -> bool {
         !matches!(
             self,
@@ -81,7 +102,7 @@ impl Scheme {
         )
     }
 
-    /// Too fast to stop somebody who has it from guessing.
+    /// Returns whether it is so fast that passwords can be guessed from a stolen hash.
     pub const fn is_fast(self) -> bool {
         matches!(
             self,
@@ -99,17 +120,18 @@ impl Scheme {
     }
 }
 
-/// Which of them an import takes; all, unless set.
+/// The families that an import accepts; all, unless set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Accepted(Option<Vec<Scheme>>);
+pub struct AcceptedSchemes(Option<Vec<Scheme>>);
 
-impl Accepted {
+impl AcceptedSchemes {
+    /// Returns whether an import accepts this family.
     pub fn accepts(&self, scheme: Scheme) -> bool {
         self.0.as_ref().is_none_or(|some| some.contains(&scheme))
     }
 }
 
-impl FromStr for Accepted {
+impl FromStr for AcceptedSchemes {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -131,7 +153,7 @@ impl FromStr for Accepted {
     }
 }
 
-impl fmt::Display for Accepted {
+impl fmt::Display for AcceptedSchemes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             None => f.write_str("all"),

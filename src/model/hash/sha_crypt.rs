@@ -3,7 +3,7 @@
 
 use sha_crypt::{Params, sha256_crypt, sha512_crypt};
 
-/// Which byte of the digest stands where, as the specification orders them.
+/// The order of the digest's bytes in the hash, by the specification.
 const ORDER_256: [usize; 32] = [
     20, 10, 0, 11, 1, 21, 2, 22, 12, 23, 13, 3, 14, 4, 24, 5, 25, 15, 26, 16, 6, 17, 7, 27, 8, 28,
     18, 29, 19, 9, 30, 31,
@@ -14,14 +14,15 @@ const ORDER_512: [usize; 64] = [
     37, 38, 17, 59, 60, 39, 18, 19, 61, 40, 41, 20, 62, 63,
 ];
 
+/// Which of the two.
 #[derive(Clone, Copy)]
-pub(super) enum Digest {
+pub(super) enum ShaVariant {
     Sha256,
     Sha512,
 }
 
-impl Digest {
-    /// What the letters after the salt stand for.
+impl ShaVariant {
+    /// Returns the bytes that the letters after the salt encode.
     pub(super) fn compute(self, rounds: Params, salt: &[u8], password: &[u8]) -> Vec<u8> {
         match self {
             Self::Sha256 => {

@@ -1,7 +1,7 @@
-//! Which hashes are weaker than those made today, as far as can be told from where
-//! they begin.
+//! Finds hashes that are weaker than those made today, by how they begin.
 
-use super::{Cost, Hash, Scheme, parts};
+use super::{Cost, Hash, Scheme, phc};
+use crate::model::text;
 
 impl Cost {
     fn is_cheaper_than(self, today: Self) -> bool {
@@ -11,37 +11,37 @@ impl Cost {
 }
 
 impl Hash {
-    /// What Argon2's begin with, whatever they cost.
+    /// How every Argon2 hash begins.
     pub const ARGON2: &str = "$argon2";
 
-    /// True if it was made with less than is asked for today, or by others.
+    /// Returns whether it costs less than today's hashes, or another system made it.
     pub fn is_cheaper_than(&self, today: Cost) -> bool {
         if self.0.starts_with('{') {
             return true;
         }
-        parts(&self.0).is_none_or(|p| p.cost.is_cheaper_than(today))
+        phc::parse(&self.0).is_none_or(|p| p.cost.is_cheaper_than(today))
     }
 
-    /// No hash, but how one was made: what a database shows to those who may not see
-    /// them. No other one ends like that.
+    /// Returns whether a text is a hash without its salt and tag, as the database shows it
+    /// to roles that may not see hashes.
     pub fn is_hidden(text: &str) -> bool {
         let made = text.rsplit(['$', '{']).next().unwrap_or_default();
         text.is_empty() || made.ends_with('}') || made.starts_with("m=")
     }
 
-    /// What stands before the salt of every hash that is made at this cost.
+    /// Returns the part before the salt of every hash of this cost.
     pub fn beginning(cost: Cost) -> String {
         format!("{}id$v=19${cost}$", Self::ARGON2)
     }
 
-    /// What is stored was made with less than is asked for today, or by others: how.
-    /// Also where only its beginning may be seen.
+    /// Returns the scheme of a stored hash if it costs less than today's hashes, or another
+    /// system made it. The part before the salt is enough.
     pub fn weak_scheme(text: &str, today: Cost) -> Option<Scheme> {
         if text.starts_with('{') {
             return Some(Self::scheme_of(text));
         }
         let mut numbers = text.split('$').nth(3)?.split(',');
-        let mut number = |name| numbers.next()?.strip_prefix(name)?.parse().ok();
+        let mut number = |name| text::number(numbers.next()?.strip_prefix(name)?);
         let cost = Cost {
             m: number("m=")?,
             t: number("t=")?,

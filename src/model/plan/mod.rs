@@ -1,76 +1,105 @@
-//! A plan: what an admin wants settings, domains and users to be, as TOML. What
-//! it does not name stays as it is. All that is wrong with one is told at once,
-//! each thing with its line; none of it is a secret, and none may be in it.
+//! A plan: the wanted settings, domains and users, as TOML. What it does not name stays as
+//! it is. All problems are reported at once, each with its line. A plan contains no
+//! secrets.
 
+mod problem;
 mod table;
 mod values;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt::Display;
-use std::str::FromStr;
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
-use self::table::{Reader, Table};
+pub use self::problem::PlanProblem;
+use self::table::{PlanReader, PlanTable};
 use self::values::{boolean, limits, list, number, path, senders, text, time};
 use super::day::Day;
-use super::hash::{Accepted, Cost};
+use super::hash::{AcceptedSchemes, Cost};
 use super::label::Label;
-use super::limits::{Kind, LimitSetting, OnLimit};
+use super::limit_kind::LimitKind;
+use super::limits::{LimitSetting, OnLimit};
 use super::name::{DomainName, HostName, Username};
 use super::rotation::{RotationRules, RulesChange};
 use super::sender::Sender;
-use super::settings::{Limit, Ports, Setting};
+use super::setting::{LimitValue, Setting};
+use super::settings::Ports;
 use super::time::Time;
 use crate::error::Error;
 
-/// In bytes. Some 40,000 users; more are a matter of `user import`.
+/// The largest plan, in bytes: about 40,000 users. `user import` is for more.
 pub const MAX_SIZE: usize = 4 * 1024 * 1024;
 
-/// In bytes. In larger ones the first mistake in the syntax is told alone: each may
-/// be one, and takes memory.
+/// The size in bytes above which only the first syntax error is reported: there may be one
+/// per byte, and each takes memory.
 const ALL_MISTAKES: usize = 256 * 1024;
 
+/// The wanted settings, domains and users.
 #[derive(Debug, Default)]
 pub struct Plan {
+    /// The wanted settings; `None` if the plan has no such table.
     pub settings: Option<SettingsPlan>,
+    /// The wanted domains, by name.
     pub domains: BTreeMap<DomainName, DomainPlan>,
+    /// The wanted users, by name.
     pub users: BTreeMap<Username, UserPlan>,
 }
 
-/// In all three: absent is not said, and stays as it is.
+/// The wanted settings. Here as in domains and users, absent values stay as they are.
 #[derive(Debug, Default)]
 pub struct SettingsPlan {
+    /// The line of its table, from 1.
     pub line: usize,
+    /// The name of the mail server.
     pub host: Option<Setting<HostName>>,
+    /// The ports that applications may use.
     pub ports: Option<Ports>,
+    /// The cost of new hashes.
     pub argon2: Option<Cost>,
-    pub accept_hash: Option<Accepted>,
+    /// The hashes that an import accepts.
+    pub accept_hash: Option<AcceptedSchemes>,
+    /// When limits of a day begin anew.
     pub day: Option<Day>,
+    /// Whether passwords may come over connections without encryption.
     pub allow_insecure: Option<bool>,
+    /// Whether users of domains that are not verified cannot send.
     pub require_verified_domains: Option<bool>,
+    /// What domains and users have, too.
     pub common: Common,
 }
 
+/// The wanted values of a domain.
 #[derive(Debug, Default)]
 pub struct DomainPlan {
+    /// The line of its table, from 1.
     pub line: usize,
+    /// The name of its mail server.
     pub host: Option<Setting<HostName>>,
-    pub max_users: Option<Setting<Limit>>,
-    pub daily_limit: Option<Setting<Limit>>,
+    /// The most users it may have.
+    pub max_users: Option<Setting<LimitValue>>,
+    /// Messages a day of all its users together.
+    pub daily_limit: Option<Setting<LimitValue>>,
+    /// What settings and users have, too.
     pub common: Common,
 }
 
+/// The wanted values of a user.
 #[derive(Debug, Default)]
 pub struct UserPlan {
+    /// The line of its table, from 1.
     pub line: usize,
+    /// What it is for.
     pub label: Option<Setting<Label>>,
-    pub daily_limit: Option<Setting<Limit>>,
+    /// Messages a day.
+    pub daily_limit: Option<Setting<LimitValue>>,
+    /// When it expires.
     pub expires_at: Option<Setting<Time>>,
+    /// Whether it is suspended.
     pub suspended: Option<bool>,
     /// In order. Empty: every address of the user's domain.
     pub senders: Option<Vec<Sender>>,
+    /// What settings and domains have, too.
     pub common: Common,
 }
 
@@ -79,51 +108,32 @@ pub struct UserPlan {
 pub struct Common {
     /// In the order of kinds. Messages a day of users and domains stand apart.
     pub limits: Vec<LimitSetting>,
+    /// What happens at a limit.
     pub on_limit: Option<Setting<OnLimit>>,
+    /// How passwords are rotated.
     pub rotation: RulesChange,
 }
 
-/// What is wrong with a plan, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// From 1; nothing of what is no line's fault.
-    pub line: Option<usize>,
-    /// As TOML names it, such as `users."shop@example.com".label`. Escaped.
-    pub key: String,
-    pub reason: String,
-}
-
-impl Problem {
-    /// Of one table: `domains` or `users`, and a name that was checked.
-    pub fn of(line: usize, tables: &str, name: impl Display, reason: impl Into<String>) -> Self {
-        Self {
-            line: Some(line),
-            key: format!("{tables}.\"{name}\""),
-            reason: reason.into(),
-        }
-    }
-}
-
 impl Plan {
-    /// All there is to say against it, if anything, by line.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Vec<Problem>> {
+    /// Parses a plan. Fails with all problems, by line.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Vec<PlanProblem>> {
         let source = match std::str::from_utf8(bytes) {
-            // Some editors put it there.
+            // Some editors write a byte order mark.
             Ok(source) => source.trim_start_matches('\u{feff}'),
             Err(error) => {
                 let before = &bytes[..error.valid_up_to()];
                 let line = before.split(|byte| *byte == b'\n').count();
-                return Err(vec![Problem {
+                return Err(vec![PlanProblem {
                     line: Some(line),
                     key: String::new(),
                     reason: "is not UTF-8".into(),
                 }]);
             }
         };
-        let mut reader = Reader::new(source);
+        let mut reader = PlanReader::new(source);
         let root = match DeTable::parse(source) {
             Ok(root) => root,
-            // What follows from a mistake in the syntax is no mistake of its own.
+            // After a syntax error, other problems may only follow from it.
             Err(first) => {
                 let all = if source.len() <= ALL_MISTAKES {
                     DeTable::parse_recoverable(source).1
@@ -131,7 +141,7 @@ impl Plan {
                     vec![first]
                 };
                 for error in all {
-                    // Never the text itself: somebody may have put a password there.
+                    // Without the text itself, which may contain a password.
                     reader.syntax(error.span(), error.message());
                 }
                 return Err(reader.problems());
@@ -146,24 +156,24 @@ impl Plan {
         }
     }
 
-    fn read(root: &DeTable, reader: &mut Reader) -> Self {
+    fn read(root: &DeTable, reader: &mut PlanReader) -> Self {
         let mut plan = Self::default();
-        let mut root = Table::root(root);
+        let mut root = PlanTable::root(root);
         if let Some(table) = root.table("settings", reader) {
             plan.settings = Some(SettingsPlan::read(table, reader));
         }
         if let Some(domains) = root.table("domains", reader) {
-            plan.domains = named(&domains, reader, DomainPlan::read);
+            plan.domains = named(&domains, reader, str::parse, DomainPlan::read);
         }
         if let Some(users) = root.table("users", reader) {
-            plan.users = named(&users, reader, UserPlan::read);
+            plan.users = named(&users, reader, Username::of_new_user, UserPlan::read);
         }
         root.end(reader);
         if reader.is_content() && plan.is_empty() {
             reader.problem(
                 None,
                 String::new(),
-                "it names nothing: there is no [settings], [domains.\"…\"] or [users.\"…\"]",
+                "the plan is empty: it needs [settings], [domains.\"…\"] or [users.\"…\"]",
             );
         }
         plan
@@ -176,17 +186,18 @@ impl Plan {
 
 /// Tables by names, which are folded to one form each.
 fn named<'a, N, T>(
-    tables: &Table<'a>,
-    reader: &mut Reader,
-    read: fn(Table<'a>, &mut Reader) -> T,
+    tables: &PlanTable<'a>,
+    reader: &mut PlanReader,
+    name: fn(&str) -> Result<N, Error>,
+    read: fn(PlanTable<'a>, &mut PlanReader) -> T,
 ) -> BTreeMap<N, T>
 where
-    N: FromStr<Err = Error> + Ord + Display,
+    N: Ord + Display,
 {
     let mut all = BTreeMap::new();
     for table in tables.tables(reader) {
         let (line, path) = (table.line(reader), table.path().to_owned());
-        match table.name().parse::<N>() {
+        match name(table.name()) {
             Err(error) => {
                 // [domains.example.com] are three tables in each other.
                 let reason = if table.holds_tables() {
@@ -214,10 +225,10 @@ where
 }
 
 impl SettingsPlan {
-    fn read(mut table: Table, reader: &mut Reader) -> Self {
+    fn read(mut table: PlanTable, reader: &mut PlanReader) -> Self {
         let (daily, mut common) = Common::read(&mut table, reader, true);
         if let Some(most) = daily {
-            let kind = Kind::MESSAGES_A_DAY;
+            let kind = LimitKind::MESSAGES_A_DAY;
             common.limits.push(LimitSetting { kind, most });
         }
         let plan = Self {
@@ -237,7 +248,7 @@ impl SettingsPlan {
 }
 
 impl DomainPlan {
-    fn read(mut table: Table, reader: &mut Reader) -> Self {
+    fn read(mut table: PlanTable, reader: &mut PlanReader) -> Self {
         let (daily_limit, common) = Common::read(&mut table, reader, true);
         let plan = Self {
             line: table.line(reader),
@@ -252,7 +263,7 @@ impl DomainPlan {
 }
 
 impl UserPlan {
-    fn read(mut table: Table, reader: &mut Reader) -> Self {
+    fn read(mut table: PlanTable, reader: &mut PlanReader) -> Self {
         let (daily_limit, common) = Common::read(&mut table, reader, false);
         let plan = Self {
             line: table.line(reader),
@@ -271,14 +282,16 @@ impl UserPlan {
 impl Common {
     /// And the messages a day, which have two names.
     fn read(
-        table: &mut Table,
-        reader: &mut Reader,
+        table: &mut PlanTable,
+        reader: &mut PlanReader,
         of_many: bool,
-    ) -> (Option<Setting<Limit>>, Self) {
+    ) -> (Option<Setting<LimitValue>>, Self) {
         let mut daily = table.take("daily_limit", reader, number);
         let mut limits: Vec<LimitSetting> =
             table.take("limits", reader, limits).unwrap_or_default();
-        let a_day = limits.iter().position(|l| l.kind == Kind::MESSAGES_A_DAY);
+        let a_day = limits
+            .iter()
+            .position(|l| l.kind == LimitKind::MESSAGES_A_DAY);
         if let Some(at) = a_day {
             let most = limits.remove(at).most;
             if daily.is_some() {
@@ -306,7 +319,7 @@ impl Common {
                 ("write_env", &rules.delivery.write_env),
             ] {
                 if path.as_ref().is_some_and(|path| !path.is_for_each_user()) {
-                    let reason = "would be shared by all users: it needs {username} in it";
+                    let reason = "would be shared by all users: add {username} to its name";
                     table.refuse(key, reader, reason);
                 }
             }
@@ -317,19 +330,6 @@ impl Common {
             rotation,
         };
         (daily, common)
-    }
-}
-
-/// What kind of value something is, for people.
-const fn kind_of(value: &DeValue) -> &'static str {
-    match value {
-        DeValue::String(_) => "a text",
-        DeValue::Integer(_) => "a number",
-        DeValue::Float(_) => "a number with a fraction",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a time",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
     }
 }
 

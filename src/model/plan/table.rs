@@ -1,4 +1,4 @@
-//! Tables of a plan: what is known is taken out of them, what is left is refused.
+//! Tables of a plan. Known keys are read; all others are problems.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -6,20 +6,21 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Problem, kind_of};
+use super::problem::{PlanProblem, kind_of};
+use crate::model::near::nearest;
 use crate::model::text::{escaped, quoted};
 
-/// Where lines begin, and what was found to be wrong.
-pub struct Reader {
+/// The lines of a plan, and the problems found so far.
+pub struct PlanReader {
     newlines: Vec<usize>,
-    problems: Vec<Problem>,
+    problems: Vec<PlanProblem>,
     more: usize,
 }
 
-/// As many as anybody reads, and as fit into memory whatever the plan.
+/// The most problems that are kept: more than anyone reads, and few enough for memory.
 const MOST_PROBLEMS: usize = 1000;
 
-impl Reader {
+impl PlanReader {
     pub fn new(source: &str) -> Self {
         let newlines = source.bytes().enumerate().filter(|(_, b)| *b == b'\n');
         Self {
@@ -38,7 +39,7 @@ impl Reader {
             self.more += 1;
             return;
         }
-        self.problems.push(Problem {
+        self.problems.push(PlanProblem {
             line,
             key,
             reason: reason.to_owned(),
@@ -47,19 +48,19 @@ impl Reader {
 
     pub fn syntax(&mut self, at: Option<Range<usize>>, message: &str) {
         let line = at.map(|at| self.line(at.start));
-        self.problem(line, String::new(), &format!("no TOML: {message}"));
+        self.problem(line, String::new(), &format!("invalid TOML: {message}"));
     }
 
-    /// Nothing is wrong so far.
+    /// Returns whether there is no problem so far.
     pub const fn is_content(&self) -> bool {
         self.problems.is_empty()
     }
 
-    /// By line.
-    pub fn problems(mut self) -> Vec<Problem> {
+    /// Returns the problems, by line.
+    pub fn problems(mut self) -> Vec<PlanProblem> {
         self.problems.sort_by_key(|problem| problem.line);
         if self.more > 0 {
-            self.problems.push(Problem {
+            self.problems.push(PlanProblem {
                 line: None,
                 key: String::new(),
                 reason: format!("and {} more", self.more),
@@ -69,7 +70,7 @@ impl Reader {
     }
 }
 
-pub struct Table<'a> {
+pub struct PlanTable<'a> {
     inner: &'a DeTable<'a>,
     at: usize,
     name: &'a str,
@@ -78,7 +79,7 @@ pub struct Table<'a> {
     known: BTreeSet<&'static str>,
 }
 
-impl<'a> Table<'a> {
+impl<'a> PlanTable<'a> {
     pub fn root(table: &'a DeTable<'a>) -> Self {
         Self::new(table, 0, "", String::new())
     }
@@ -94,7 +95,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// The last part of its path, as it stands there.
+    /// Returns the last part of its path, as the plan spells it.
     pub const fn name(&self) -> &'a str {
         self.name
     }
@@ -103,7 +104,7 @@ impl<'a> Table<'a> {
         &self.path
     }
 
-    pub fn line(&self, reader: &Reader) -> usize {
+    pub fn line(&self, reader: &PlanReader) -> usize {
         reader.line(self.at)
     }
 
@@ -129,11 +130,11 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// The value of a key, if it is there and as it should be.
+    /// Reads the value of a key. Returns `None` if it is absent, or bad and reported.
     pub fn take<T>(
         &mut self,
         key: &'static str,
-        reader: &mut Reader,
+        reader: &mut PlanReader,
         read: impl FnOnce(&DeValue) -> Result<T, String>,
     ) -> Option<T> {
         self.known.insert(key);
@@ -148,21 +149,21 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// A value that is well by itself.
-    pub fn refuse(&self, key: &str, reader: &mut Reader, reason: &str) {
+    /// Reports a problem of a value that is valid by itself.
+    pub fn refuse(&self, key: &str, reader: &mut PlanReader, reason: &str) {
         let at = self.inner.get(key).map_or(self.at, |v| v.span().start);
         let line = reader.line(at);
         reader.problem(Some(line), self.path_of(key), reason);
     }
 
-    pub fn table(&mut self, key: &'static str, reader: &mut Reader) -> Option<Self> {
+    pub fn table(&mut self, key: &'static str, reader: &mut PlanReader) -> Option<Self> {
         self.known.insert(key);
         let (found, value) = self.inner.get_key_value(key)?;
         self.below(found, value, reader)
     }
 
-    /// All there are in it, as they stand there.
-    pub fn tables(&self, reader: &mut Reader) -> Vec<Self> {
+    /// Returns all tables in it, in the order of the file.
+    pub fn tables(&self, reader: &mut PlanReader) -> Vec<Self> {
         let all = self.inner.iter();
         let tables = all.filter_map(|(key, value)| self.below(key, value, reader));
         let mut tables: Vec<_> = tables.collect();
@@ -179,7 +180,7 @@ impl<'a> Table<'a> {
         &self,
         key: &'a Spanned<toml::de::DeString<'a>>,
         value: &'a Spanned<DeValue<'a>>,
-        reader: &mut Reader,
+        reader: &mut PlanReader,
     ) -> Option<Self> {
         let name = key.get_ref().as_ref();
         let at = key.span().start;
@@ -194,8 +195,8 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// What nobody asked for is nothing that is known.
-    pub fn end(self, reader: &mut Reader) {
+    /// Reports each key that was not asked for.
+    pub fn end(self, reader: &mut PlanReader) {
         for key in self.inner.keys() {
             let name = key.get_ref().as_ref();
             if self.known.contains(name) {
@@ -207,36 +208,28 @@ impl<'a> Table<'a> {
     }
 
     fn unknown(&self, name: &str) -> String {
-        let name = name.to_lowercase().replace('-', "_");
+        let name = name.to_ascii_lowercase().replace('-', "_");
         // Its value is not looked at, and never shown.
         let secret = ["pass", "hash", "secret", "token"]
             .iter()
             .any(|word| name.contains(word));
         if secret {
-            return "has no place in a plan, which holds no secrets: a new user's password is generated and delivered, and `user import` takes hashes".into();
+            return "is not allowed: a plan contains no secrets. Passwords of new users are generated and delivered; `user import` imports hashes".into();
         }
         if name == "expires_in" {
-            return "would mean another time at each run: say expires_at".into();
+            return "is relative, so each run would change it: use expires_at".into();
         }
         if self.path.is_empty() && name.contains('@') {
-            return format!(
-                "is not known here; did you mean users.\"{}\"?",
-                escaped(&name)
-            );
+            return format!("is unknown; did you mean users.\"{}\"?", escaped(&name));
         }
-        let near = self
-            .known
-            .iter()
-            .map(|known| (strsim::jaro_winkler(known, &name), known));
-        let nearest = near.max_by(|(a, _), (b, _)| a.total_cmp(b));
-        match nearest {
-            Some((likeness, known)) if likeness > 0.8 => {
-                format!("is not known here; did you mean {known}?")
-            }
-            _ => {
-                let all: Vec<_> = self.known.iter().copied().collect();
-                format!("is not known here: there are {}", all.join(", "))
-            }
+        // Flags have the same names, with hyphens.
+        let dashed: Vec<_> = self.known.iter().map(|k| k.replace('_', "-")).collect();
+        let asked = name.replace('_', "-");
+        if let Some(known) = nearest(&asked, dashed.iter().map(String::as_str)) {
+            let known = known.replace('-', "_");
+            return format!("is unknown; did you mean {known}?");
         }
+        let all: Vec<_> = self.known.iter().copied().collect();
+        format!("is unknown; known are {}", all.join(", "))
     }
 }

@@ -1,15 +1,15 @@
-//! Values of a plan: as the flags of the same names take them.
+//! Values of a plan, in the form that the flags of the same names accept.
 
 use std::fmt::Display;
 use std::str::FromStr;
 
 use toml::de::{DeInteger, DeValue};
 
-use super::kind_of;
+use super::problem::kind_of;
 use crate::model::delivery::PathTemplate;
 use crate::model::limits::LimitSetting;
 use crate::model::sender::Sender;
-use crate::model::settings::Setting;
+use crate::model::setting::Setting;
 use crate::model::text::quoted;
 use crate::model::time::Time;
 
@@ -60,7 +60,7 @@ pub fn time(value: &DeValue) -> Read<Setting<Time>> {
     }
 }
 
-/// What a flag takes with commas.
+/// Reads a list of what a flag takes with commas.
 pub fn list<T: FromStr<Err: Display>>(value: &DeValue) -> Read<T> {
     let items = match value {
         DeValue::String(text) => return parsed(text),
@@ -91,7 +91,7 @@ pub fn senders(value: &DeValue) -> Read<Vec<Sender>> {
     Ok(senders)
 }
 
-/// By the names of their kinds; in the order of these.
+/// Reads limits by the names of their kinds, in the order of kinds.
 pub fn limits(value: &DeValue) -> Read<Vec<LimitSetting>> {
     let DeValue::Table(table) = value else {
         let wanted = "a table such as { \"messages/hour\" = 100, \"recipients/day\" = \"none\" }";
@@ -116,7 +116,7 @@ pub fn limits(value: &DeValue) -> Read<Vec<LimitSetting>> {
     }
 }
 
-/// One that is the same wherever a run is started.
+/// Reads a path that means the same in every working folder.
 pub fn path(value: &DeValue) -> Read<Setting<PathTemplate>> {
     let path: Setting<PathTemplate> = text(value)?;
     match &path {

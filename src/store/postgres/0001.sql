@@ -14,7 +14,7 @@ CREATE TABLE smtpcred.domains (
     daily_limit BIGINT,
     created_at BIGINT NOT NULL,
     on_limit TEXT,
-    -- Proof that whoever uses a domain has it: a token to publish in its DNS, and
+    -- Proof that the domain belongs to its users: a token to publish in its DNS, and
     -- when it was found there.
     verification_token TEXT,
     verified_at BIGINT
@@ -166,7 +166,7 @@ CREATE TABLE smtpcred.rotations (
     key_id TEXT COLLATE "C",
     state TEXT NOT NULL,
     began_at BIGINT NOT NULL,
-    -- Until when somebody may be handing it over.
+    -- Until when it may be being delivered.
     settles_at BIGINT,
     reason TEXT,
     -- Where it was to go: files can be looked into.
@@ -176,13 +176,13 @@ CREATE TABLE smtpcred.rotations (
     env_name TEXT
 );
 
--- What is looked for every few minutes, while nobody else can write.
+-- Read every few minutes, while no other process can write.
 CREATE INDEX users_to_expire ON smtpcred.users (expires_at)
     WHERE expires_at IS NOT NULL AND expiry_told IS NULL;
 CREATE INDEX passwords_retiring ON smtpcred.passwords (retiring_since)
     WHERE retiring_since IS NOT NULL;
 
--- Whoever may change nothing of users but this may suspend them, and not bring them back.
+-- A role that may change only this column of users can suspend them, but not resume them.
 CREATE FUNCTION smtpcred.only_suspend() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.suspended_at IS NULL AND OLD.suspended_at IS NOT NULL
@@ -216,8 +216,8 @@ CREATE VIEW smtpcred.dovecot_overlap AS
         AND p.hash IS NOT NULL
         AND (p.retires_at > CAST(extract(epoch FROM now()) AS BIGINT) OR r.username IS NOT NULL);
 
--- For those who may know everything but the hashes: see `store grant`. Of those only
--- how they were made, which nobody can take for a hash.
+-- For roles that may read everything but the hashes (see `store grant`). In place of a
+-- hash they see only its scheme and cost, which cannot be mistaken for a hash.
 CREATE SCHEMA IF NOT EXISTS smtpcred_audit;
 
 CREATE VIEW smtpcred_audit.passwords AS

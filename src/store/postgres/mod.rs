@@ -1,377 +1,259 @@
 //! PostgreSQL behind the store: for relays on several machines.
 //!
-//! Everything of ours is in a schema of its own, `smtpcred`. Whoever changes the
-//! store holds one advisory lock until it commits: there is one writer at a time,
-//! as in SQLite, on whatever machine, so what a change reads is true until it is
-//! committed. Readers wait for nobody.
+//! All tables are in the schema `smtpcred`. A change holds one advisory lock until it
+//! commits: as in SQLite, there is one writer at a time on all machines, so what a change
+//! reads stays true until its commit. Readers never wait.
 
+mod auth_methods;
+mod cluster;
+mod conn_url;
+mod connect;
+mod connection;
+mod conninfo;
+mod engine;
 mod grants;
+mod indexes;
+mod instance;
 mod passfile;
-mod reach;
+mod pg_error;
+mod pooler;
 mod row;
 mod schema;
-mod target;
+mod session;
+mod socket;
+mod sqlstate;
 mod tls;
-mod wire;
+mod translate;
 
-use std::any::Any;
 use std::time::Duration;
 
-use tokio_postgres::error::SqlState;
+use self::cluster::Cluster;
+use self::conn_url::ConnUrl;
+use self::connect::Timeouts;
+use self::connection::PgConnection;
+use self::pooler::PROCESS;
+use super::engine::{Arg, Engine as _, OwnedArg};
+use crate::error::{Error, Result};
+use crate::model::store_location::Location;
+use crate::store::access::Access;
 
-use self::reach::Terms;
-use self::row::PostgresRow;
-use self::target::Target;
-use self::wire::{Refused, Trouble, Wire};
-use super::engine::{Arg, Each, Engine, Integrity, Right, Space};
-use crate::error::{Error, Place, Result};
-use crate::model::location::Location;
-use crate::model::role::Role;
-use crate::store::Access;
-
+/// An open store in PostgreSQL.
 pub struct Postgres {
     store: Location,
-    target: Target,
-    /// Which of the servers was the primary when it was last looked for.
-    primary: usize,
-    wire: Option<Wire>,
+    cluster: Cluster,
+    connection: Option<PgConnection>,
     access: Access,
-    /// For whoever has the lock.
+    /// How long to wait for the lock.
     patience: Duration,
     in_change: bool,
+    /// A read-only view replaces the table of passwords.
+    hashes_hidden: bool,
+    /// Statements of the change that are not sent yet.
+    later: Vec<Deferred>,
     snapshot: Snapshot,
 }
 
-/// What could be seen last, and how often that changed.
+/// See [`Engine::execute_later`].
+struct Deferred {
+    sql: &'static str,
+    args: Vec<OwnedArg>,
+    unless_changed: Option<Error>,
+}
+
+/// How many statements are sent before the first answer is awaited.
+const TOGETHER: usize = 256;
+
+/// The last snapshot, and how often it changed.
 #[derive(Default)]
 struct Snapshot {
     seen: String,
     changes: i64,
 }
 
-/// "smtpcred" in ASCII; the one after it is for rotations.
+/// "smtpcred" in ASCII; the next two numbers are for rotations and indexes.
 const LOCK: i64 = 0x736d_7470_6372_6564;
 const ROTATION: i64 = LOCK + 1;
-/// A server that says nothing for so long is lost: for who waits for nobody, and
-/// for who has time. The longer one is for a commit on a standby that is far away.
+const INDEXING: i64 = LOCK + 2;
+/// How long to wait for an answer before a server counts as lost: for a caller that must
+/// not wait, and for others. The longer one allows for a commit on a distant standby.
 const ANSWER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
-/// To say whether anything changed takes no time, and waits for no lock.
-const VERSION: Duration = Duration::from_secs(2);
-
+const NO_PRIMARY: &str = "it is no longer the primary: nothing can be written";
+/// Opens the store on its primary. `patience` is how long to wait for other writers.
 pub fn open(store: &Location, access: Access, patience: Duration) -> Result<Postgres> {
     let Location::Postgres(url) = store else {
-        return Err(Error::Usage(format!("{store} is no database")));
+        return Err(Error::Usage(format!("{store} is not a database")));
+    };
+    let timeouts = Timeouts {
+        answer: answer(patience),
+        patience,
     };
     let mut engine = Postgres {
         store: store.clone(),
-        target: Target::of(url)?,
-        primary: 0,
-        wire: None,
+        cluster: Cluster::new(ConnUrl::of(url)?, timeouts),
+        connection: None,
         access,
         patience,
         in_change: false,
+        hashes_hidden: false,
+        later: Vec::new(),
         snapshot: Snapshot::default(),
     };
     engine.connect()?;
     Ok(engine)
 }
 
-/// The lock of a run of rotations, with a connection of its own: if the process is
-/// killed, it ends with that.
-struct Rotating(Wire);
+/// Reads the answer to [`Postgres::state`], which precedes that to [`PROCESS`].
+fn is_primary(said: &[String]) -> bool {
+    said.iter()
+        .rev()
+        .nth(1)
+        .is_some_and(|said| said == "primary")
+}
 
-impl Drop for Rotating {
-    fn drop(&mut self) {
-        // The server may see later that the connection is gone, and until then the
-        // next run would be turned away. Where this fails it has to.
-        let _ = self
-            .0
-            .simple(&format!("SELECT pg_advisory_unlock({ROTATION})"));
-    }
+fn answer(patience: Duration) -> Duration {
+    patience.clamp(ANSWER[0], ANSWER[1])
 }
 
 impl Postgres {
     /// Finds the primary, wherever it is now.
     fn connect(&mut self) -> Result<()> {
-        match reach::primary(&self.target, self.primary, self.terms()) {
-            Ok((number, wire)) => {
-                self.primary = number;
-                self.wire = Some(wire);
-                // Another server counts its transactions anew.
-                self.snapshot.seen.clear();
-                schema::check(self)
+        let found = self.cluster.find().and_then(|mut connection| {
+            if self.access == Access::Look {
+                connection.simple("SET default_transaction_read_only = on")?;
             }
-            Err(trouble) => Err(self.translated(trouble)),
-        }
-    }
-
-    fn terms(&self) -> Terms {
-        Terms {
-            answer: self.answer(),
-            patience: self.patience,
-            read_only: self.access == Access::Look,
-        }
+            Ok(connection)
+        });
+        self.connection = Some(found.map_err(|error| self.translated(error))?);
+        // Another server has its own transaction numbers.
+        self.snapshot.seen.clear();
+        self.check_schema()
     }
 
     fn answer(&self) -> Duration {
-        self.patience.clamp(ANSWER[0], ANSWER[1])
+        answer(self.patience)
     }
 
-    /// The connection, again where it was lost; but a change goes with it.
-    fn wire(&mut self) -> Result<&mut Wire> {
-        if self.wire.is_none() {
+    /// Returns an error if another server accepts writes, too.
+    fn check_cluster(&mut self) -> Result<()> {
+        self.cluster.check().map_err(|error| self.translated(error))
+    }
+
+    /// The query that answers `primary` as long as the server is usable. It may become
+    /// read-only, or a pooler may switch to another one, while the connection stays.
+    fn state(&self) -> &'static str {
+        match self.access {
+            Access::Look => instance::RECOVERY,
+            _ => instance::STATE,
+        }
+    }
+
+    /// Begins a change, takes a lock and returns the server's answers.
+    fn begin_locked(&mut self, lock: &str, patience: Duration) -> Result<Vec<String>> {
+        self.check_cluster()?;
+        let sql = format!("BEGIN; SELECT {lock}({LOCK}); {}; {PROCESS}", self.state());
+        for _ in 0..2 {
+            let begun = self.ask_first(|connection| connection.slowly(patience, &sql));
+            let said = self.begun(begun)?;
+            if is_primary(&said) {
+                return Ok(said);
+            }
+            self.rollback();
+            self.connection = None;
+        }
+        Err(self.lost(NO_PRIMARY))
+    }
+
+    /// Returns the connection, and reconnects if it was lost. Returns an error within a
+    /// change, which is lost with the connection.
+    fn connection(&mut self) -> Result<&mut PgConnection> {
+        if self.connection.is_none() {
             if self.in_change {
                 return Err(self.lost("the connection was lost in the middle of a change"));
             }
-            // Who waits for nobody has others to answer: it is opened anew elsewhere.
+            // A caller that must not wait opens the store again elsewhere.
             if self.patience.is_zero() {
                 return Err(self.lost("the connection was lost"));
             }
             self.connect()?;
         }
-        match &mut self.wire {
-            Some(wire) => Ok(wire),
+        match &mut self.connection {
+            Some(connection) => Ok(connection),
             None => Err(Error::StoreMissing((&self.store).into())),
         }
     }
 
-    fn ask<T>(&mut self, ask: impl FnOnce(&mut Wire) -> wire::Answer<T>) -> Result<T> {
-        let answer = ask(self.wire()?);
-        answer.map_err(|trouble| self.translated(trouble))
+    /// Sends the deferred statements, then asks.
+    fn ask<T>(
+        &mut self,
+        ask: impl FnOnce(&mut PgConnection) -> pg_error::PgResult<T>,
+    ) -> Result<T> {
+        self.send()?;
+        self.ask_now(ask)
     }
 
-    /// As [`Self::ask`], for what may be asked twice: a connection that was idle may
-    /// be found lost only now.
-    fn ask_first<T>(&mut self, ask: impl Fn(&mut Wire) -> wire::Answer<T>) -> Result<T> {
-        let idle = self.wire.is_some() && !self.in_change && !self.patience.is_zero();
+    fn ask_now<T>(
+        &mut self,
+        ask: impl FnOnce(&mut PgConnection) -> pg_error::PgResult<T>,
+    ) -> Result<T> {
+        let answer = ask(self.connection()?);
+        answer.map_err(|error| self.translated(error))
+    }
+
+    /// Sends the deferred statements. The server runs none after one that fails.
+    fn send(&mut self) -> Result<()> {
+        if self.later.is_empty() {
+            return Ok(());
+        }
+        let later = std::mem::take(&mut self.later);
+        let statements: Vec<(_, Vec<Arg>)> = later
+            .iter()
+            .map(|later| (later.sql, later.args.iter().map(Arg::from).collect()))
+            .collect();
+        let answers = self.ask_now(|connection| connection.execute_all(&statements))?;
+        for (later, answer) in later.into_iter().zip(answers) {
+            let changed = answer.map_err(|error| self.translated(error))?;
+            if let (0, Some(error)) = (changed, later.unless_changed) {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`Self::ask`], for a request that may be sent twice: the loss of an idle
+    /// connection may show only now.
+    fn ask_first<T>(
+        &mut self,
+        ask: impl Fn(&mut PgConnection) -> pg_error::PgResult<T>,
+    ) -> Result<T> {
+        let idle = self.connection.is_some() && !self.in_change && !self.patience.is_zero();
         match self.ask(&ask) {
-            Err(Error::StoreUnreachable { .. }) if idle && self.wire.is_none() => self.ask(&ask),
+            Err(Error::StoreUnreachable { .. }) if idle && self.connection.is_none() => {
+                self.ask(&ask)
+            }
             answered => answered,
         }
     }
 
-    fn lost(&self, reason: &str) -> Error {
-        Error::StoreUnreachable {
-            store: (&self.store).into(),
-            reason: reason.to_owned(),
-        }
-    }
-
-    /// What the server says, in the words of the store.
-    fn translated(&mut self, trouble: Trouble) -> Error {
-        let store = Place::from(&self.store);
-        let refused = match trouble {
-            Trouble::Lost(reason) | Trouble::Coming(reason) => {
-                self.wire = None;
-                return Error::StoreUnreachable { store, reason };
-            }
-            Trouble::Refused(refused) => *refused,
-        };
-        let Refused {
-            state,
-            message: reason,
-        } = refused;
-        match state {
-            SqlState::LOCK_NOT_AVAILABLE => Error::StoreBusy(store),
-            SqlState::DISK_FULL => Error::StoreFull(store),
-            SqlState::INSUFFICIENT_PRIVILEGE => Error::StoreForbidden { store, reason },
-            // Ours, or not as we made it.
-            SqlState::UNDEFINED_TABLE | SqlState::INVALID_SCHEMA_NAME => Error::StoreMissing(store),
-            state if ["22", "23", "42"].contains(&&state.code()[..2]) => {
-                Error::StoreDamaged { store, reason }
-            }
-            // Connections, resources, operators, systems: it passes, or is mended there.
-            _ => Error::StoreUnreachable { store, reason },
-        }
-    }
-}
-
-impl Engine for Postgres {
-    fn version(&mut self) -> Result<i64> {
-        // Which transactions can be seen: another one whenever any has ended.
-        const SQL: &str = "SELECT CAST(pg_current_snapshot() AS TEXT)";
-        let patience = self.answer().min(VERSION);
-        let seen = self.ask_first(|wire| wire.slowly(patience, SQL))?;
-        let seen = seen.into_iter().next().unwrap_or_default();
-        if self.snapshot.seen != seen {
-            self.snapshot.seen = seen;
-            self.snapshot.changes += 1;
-        }
-        Ok(self.snapshot.changes)
-    }
-
-    fn schema(&mut self) -> Result<(i64, i64)> {
-        Ok((schema::found(self)?.unwrap_or(0), schema::KNOWN))
-    }
-
-    fn check(&mut self, patience: Duration) -> Result<Integrity> {
-        schema::read_all(self, patience)
-    }
-
-    fn lock_rotation(&mut self) -> Result<Box<dyn Any>> {
-        let server = &self.target.servers[self.primary];
-        let mut wire = reach::reach(server, &self.target.tls, self.terms())
-            .map_err(|trouble| self.translated(trouble))?;
-        let locked = wire.simple(&format!("SELECT pg_try_advisory_lock({ROTATION})"));
-        let locked = locked.map_err(|trouble| self.translated(trouble))?;
-        if locked.first().is_none_or(|answer| answer != "t") {
-            return Err(Error::RotationRunning);
-        }
-        Ok(Box::new(Rotating(wire)))
-    }
-
-    fn foreign_owner(&self) -> Option<String> {
-        let root = nix::unistd::geteuid().is_root();
-        root.then(|| "whoever may write the database".to_owned())
-    }
-
-    fn wait_for_commits(&mut self) -> Result<()> {
-        // One that waits for a standby has the lock until then.
-        self.begin()?;
-        self.rollback();
-        Ok(())
-    }
-
-    fn may(&mut self, what: Right) -> Result<bool> {
-        schema::may(self, what)
-    }
-
-    fn keep_little(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    fn make_staging(&mut self) -> Result<()> {
-        self.ask(|wire| wire.simple(include_str!("staged.sql")))
-            .map(|_| ())
-    }
-
-    fn begin_apart(&mut self) -> Result<()> {
-        self.ask(|wire| wire.simple("BEGIN"))?;
+    /// Checks that the transaction began in this session.
+    fn begun(&mut self, begun: Result<Vec<String>>) -> Result<Vec<String>> {
         self.in_change = true;
-        Ok(())
-    }
-
-    fn begin_reading(&mut self) -> Result<()> {
-        // All statements of it see the same.
-        const SQL: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        self.ask_first(|wire| wire.simple(SQL))?;
-        self.in_change = true;
-        Ok(())
-    }
-
-    fn begin(&mut self) -> Result<()> {
-        let sql = format!("BEGIN READ WRITE; SELECT pg_advisory_xact_lock({LOCK})");
-        // Longer than others may be waited for, or whoever is busy seems to be gone.
-        let patience = self.patience + self.answer();
-        let begun = self.ask_first(|wire| wire.slowly(patience, &sql));
-        self.in_change = true;
+        let begun = begun.and_then(|said| self.in_this_session(said));
         if begun.is_err() {
             self.rollback();
         }
-        begun.map(|_| ())
+        begun
     }
 
-    fn begin_now(&mut self) -> Result<()> {
-        let sql = format!("BEGIN READ WRITE; SELECT pg_try_advisory_xact_lock({LOCK})");
-        let begun = self.ask_first(|wire| wire.simple(&sql));
-        self.in_change = true;
-        match begun {
-            Ok(answer) if answer.first().is_some_and(|locked| locked == "t") => Ok(()),
-            Ok(_) => {
-                self.rollback();
-                Err(Error::StoreBusy((&self.store).into()))
-            }
-            Err(error) => {
-                self.rollback();
-                Err(error)
-            }
+    /// Checks the answer to [`PROCESS`], which is the last one, and returns all answers. In a
+    /// shared pool, a changed session may show only later.
+    fn in_this_session(&mut self, said: Vec<String>) -> Result<Vec<String>> {
+        let known = self
+            .connection
+            .as_ref()
+            .map(|connection| connection.process);
+        if pooler::process(&said) == known {
+            return Ok(said);
         }
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        // It has been sent already; but is anybody there?
-        self.ask(|wire| wire.simple("SELECT 1")).map(|_| ())
-    }
-
-    fn commit(&mut self) -> Result<()> {
-        let committed = self.ask(|wire| wire.simple("COMMIT"));
-        self.in_change = false;
-        match committed {
-            // It may have been done: nobody was there to say so.
-            Err(Error::StoreUnreachable { store, reason }) if self.wire.is_none() => {
-                Err(Error::CommitUnknown { store, reason })
-            }
-            committed => committed.map(|_| ()),
-        }
-    }
-
-    fn rollback(&mut self) {
-        if let Some(wire) = &mut self.wire
-            && wire.simple("ROLLBACK").is_err()
-        {
-            // The server does it when the connection ends.
-            self.wire = None;
-        }
-        self.in_change = false;
-    }
-
-    fn scrub(&mut self) {
-        // See `analyze`: what was deleted goes with all that nobody can see any more.
-    }
-
-    fn space(&mut self) -> Result<Option<Space>> {
-        // The server uses it again by itself.
-        Ok(None)
-    }
-
-    fn shrink(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    fn rewrite(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    fn analyze(&mut self) -> Result<()> {
-        schema::vacuum(self)
-    }
-
-    fn grant(&mut self, role: Role, to: &str) -> Result<()> {
-        grants::grant(self, role, to)
-    }
-
-    fn number_on(&mut self) -> Result<()> {
-        const SQL: &str = "SELECT setval(pg_get_serial_sequence('smtpcred.events', 'id'),
-            GREATEST(max(id), 1)) FROM smtpcred.events";
-        self.ask(|wire| wire.simple(SQL)).map(|_| ())
-    }
-
-    fn execute(&mut self, sql: &'static str, args: &[Arg]) -> Result<usize> {
-        let changed = self.ask(|wire| wire.execute(sql, args))?;
-        Ok(usize::try_from(changed).unwrap_or(usize::MAX))
-    }
-
-    fn query(&mut self, sql: &'static str, args: &[Arg], each: &mut Each) -> Result<()> {
-        let mut rows = self.ask_first(|wire| wire.query(sql, args))?;
-        let mut fetched = Vec::new();
-        loop {
-            let end = self.ask(|wire| wire.more(&mut rows, &mut fetched))?;
-            for row in fetched.drain(..) {
-                let row = PostgresRow {
-                    row: &row,
-                    store: &self.store,
-                };
-                if let Err(error) = each(&row) {
-                    // What is still to come would have to be read.
-                    if !end {
-                        self.wire = None;
-                    }
-                    return Err(error);
-                }
-            }
-            if end {
-                return Ok(());
-            }
-        }
+        Err(self.translated(pooler::changes()))
     }
 }

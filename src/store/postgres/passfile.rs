@@ -1,14 +1,16 @@
 //! The file that PostgreSQL's programs read passwords from
 //! (<https://www.postgresql.org/docs/current/libpq-pgpass.html>).
 
-use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::files;
 
+/// The contents of a password file; empty if none exists.
 #[derive(Default)]
 pub struct Passwords(Zeroizing<String>);
 
@@ -21,17 +23,20 @@ pub fn read(named: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Resul
         return Ok(Passwords::default());
     };
     let failed = |reason: String| Error::Usage(format!("{}: {reason}", path.display()));
-    let file = match fs::metadata(&path) {
-        Ok(file) => file,
+    let opened = files::open(&path).and_then(|file| Ok((file.metadata()?, file)));
+    let (found, mut file) = match opened {
+        Ok(opened) => opened,
         Err(_) if named.is_none() => return Ok(Passwords::default()),
         Err(error) => return Err(failed(error.to_string())),
     };
-    if file.is_file() && file.mode() & OTHERS != 0 {
+    if found.is_file() && found.mode() & OTHERS != 0 {
         let reason = "others can read the passwords in it; chmod 0600 it";
         return Err(failed(reason.into()));
     }
-    let text = fs::read_to_string(&path).map_err(|error| failed(error.to_string()))?;
-    Ok(Passwords(Zeroizing::new(text)))
+    let mut text = Zeroizing::default();
+    file.read_to_string(&mut text)
+        .map_err(|error| failed(error.to_string()))?;
+    Ok(Passwords(text))
 }
 
 impl Passwords {
@@ -70,6 +75,8 @@ fn fields(line: &str) -> Option<[String; 5]> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -1,14 +1,14 @@
-//! A row of an answer.
+//! Rows of PostgreSQL.
 
-use tokio_postgres::Row as Found;
 use tokio_postgres::types::Type;
 
 use crate::error::{Error, Result};
-use crate::model::location::Location;
+use crate::model::store_location::Location;
 use crate::store::engine::Row;
 
+/// A row of an answer, and the store that errors name.
 pub struct PostgresRow<'a> {
-    pub row: &'a Found,
+    pub row: &'a tokio_postgres::Row,
     pub store: &'a Location,
 }
 

@@ -1,19 +1,29 @@
-//! The tables: are they there, and of the version that this program knows?
+//! The tables of the database: migrated, and checked.
 
 use std::time::{Duration, Instant};
 
-use super::{LOCK, Postgres};
+use super::translate::statements;
+use super::{LOCK, Postgres, indexes};
 use crate::error::{Error, Result};
-use crate::store::Access;
+use crate::model::text;
+use crate::store::access::Access;
 use crate::store::engine::{Engine as _, Integrity, Right};
 
-/// Each brings a store from one version to the next. Never changed once
-/// released, only added to.
-const MIGRATIONS: [&str; 1] = [include_str!("0001.sql")];
+/// Each one migrates a store from one version to the next. After a release they are
+/// never changed, only added to.
+const MIGRATIONS: [&str; 6] = [
+    include_str!("0001.sql"),
+    include_str!("0002.sql"),
+    include_str!("0003.sql"),
+    include_str!("0004.sql"),
+    include_str!("0005.sql"),
+    include_str!("0006.sql"),
+];
+/// The version of the schema that this program knows.
 #[allow(clippy::cast_possible_wrap, reason = "a handful")]
 pub const KNOWN: i64 = MIGRATIONS.len() as i64;
 
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 16] = [
     "domains",
     "users",
     "passwords",
@@ -25,65 +35,53 @@ const TABLES: [&str; 14] = [
     "counts",
     "recipients",
     "usage",
+    "usage_by_domain",
+    "summing",
     "failures",
     "rotation_rules",
     "rotations",
 ];
 
-/// Looked at once for each connection.
-pub fn check(engine: &mut Postgres) -> Result<()> {
-    server(engine)?;
-    let found = found(engine)?;
-    match (found, engine.access) {
-        (Some(found), Access::Look) if found > 0 => {}
-        (None, Access::Create) => migrate(engine)?,
-        (None, _) => return Err(Error::StoreMissing((&engine.store).into())),
-        (Some(found), _) if found > KNOWN => return Err(too_new(engine, found)),
-        (Some(found), Access::Migrate) if found < KNOWN => migrate(engine)?,
-        (Some(found), _) if found < KNOWN => {
-            return Err(Error::StoreTooOld {
-                store: (&engine.store).into(),
-                found,
-                known: KNOWN,
-            });
+impl Postgres {
+    /// Checks the version once for each connection, and migrates the tables if asked to.
+    pub(super) fn check_schema(&mut self) -> Result<()> {
+        let found = found(self)?;
+        match (found, self.access) {
+            (Some(found), Access::Look) if found > 0 => {}
+            (None, Access::Create) => migrate(self)?,
+            (None, _) => return Err(Error::StoreMissing((&self.store).into())),
+            (Some(found), _) if found > KNOWN => return Err(too_new(self, found)),
+            (Some(found), Access::Migrate) if found < KNOWN => {
+                migrate(self)?;
+                make_audit(self)?;
+            }
+            (Some(found), _) if found < KNOWN => {
+                return Err(Error::StoreTooOld {
+                    store: (&self.store).into(),
+                    found,
+                    known: KNOWN,
+                });
+            }
+            (_, Access::Migrate) => make_audit(self)?,
+            _ => {}
         }
-        _ => {}
+        see_what_may_be_seen(self)
     }
-    see_what_may_be_seen(engine)
 }
 
-/// What only speaks as PostgreSQL does may take a lock and not keep it.
-fn server(engine: &mut Postgres) -> Result<()> {
-    const VERSION: &str = "SELECT version() || ' ' || current_setting('server_version_num')";
-    /// The first with `pg_current_snapshot`.
-    const FIRST: u32 = 130_000;
-    let version = engine.ask(|wire| wire.simple(VERSION))?;
-    let version = version.first().map_or("", String::as_str);
-    let number = version.rsplit(' ').next().and_then(|n| n.parse().ok());
-    let known = version.starts_with("PostgreSQL ") && !version.contains("-YB-");
-    if known && number.is_some_and(|number: u32| number >= FIRST) {
-        return Ok(());
-    }
-    let name = version.split(',').next().unwrap_or_default();
-    Err(Error::StoreForeign {
-        store: (&engine.store).into(),
-        reason: format!("its server is {name}; it has to be PostgreSQL itself, 13 or later"),
-    })
-}
-
-/// Nothing where there are no tables of ours.
+/// Returns the version of the tables; `None` if there are none.
 pub fn found(engine: &mut Postgres) -> Result<Option<i64>> {
-    // Asked of the tables themselves: a name that was looked up before is remembered
-    // as missing until the transaction ends, whatever others made meanwhile.
+    // Reads the catalog: a failed look-up of a name is remembered until the transaction
+    // ends, even if another process creates the table meanwhile.
     const THERE: &str = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class c
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = 'smtpcred' AND c.relname = 'store')";
     const VERSION: &str = "SELECT CAST(max(version) AS TEXT) FROM smtpcred.store";
-    let there = engine.ask(|wire| wire.simple(THERE))?;
+    let there = engine.ask(|connection| connection.simple(THERE))?;
     if there.first().is_none_or(|there| there != "t") {
         return Ok(None);
     }
-    let version = engine.ask(|wire| wire.simple(VERSION))?;
+    let version = engine.ask(|connection| connection.simple(VERSION))?;
     let version = version.first().and_then(|version| version.parse().ok());
     version.map(Some).ok_or_else(|| Error::StoreForeign {
         store: (&engine.store).into(),
@@ -91,33 +89,129 @@ pub fn found(engine: &mut Postgres) -> Result<Option<i64>> {
     })
 }
 
-/// As the hashes are not for everybody, another view of the passwords may be.
+/// Uses the auditors' view of passwords if this database user may not see the hashes.
 fn see_what_may_be_seen(engine: &mut Postgres) -> Result<()> {
     const WITHOUT: &str = "SET search_path = smtpcred_audit, smtpcred, pg_temp";
-    if !may(engine, Right::SeeHashes)? {
-        engine.ask(|wire| wire.simple(WITHOUT))?;
+    engine.hashes_hidden = !may(engine, Right::SeeHashes)?;
+    if engine.hashes_hidden {
+        engine.ask(|connection| connection.simple(WITHOUT))?;
     }
     Ok(())
 }
 
+/// Returns whether this database user has a right.
 pub fn may(engine: &mut Postgres, what: Right) -> Result<bool> {
     let sql = match what {
         Right::SeeHashes => "SELECT has_column_privilege('smtpcred.passwords', 'hash', 'SELECT')",
         Right::DeleteUsers => "SELECT has_table_privilege('smtpcred.users', 'DELETE')",
     };
-    let may = engine.ask(|wire| wire.simple(sql))?;
+    let may = engine.ask(|connection| connection.simple(sql))?;
     Ok(may.first().is_none_or(|may| may != "f"))
 }
 
-/// From whatever version there is, or from nothing.
+/// Triggers and the like on our tables that are not ours. Only the owner of the
+/// tables can create them, and their execution cannot be prevented: they are only
+/// reported.
+pub fn added(engine: &mut Postgres) -> Result<Vec<String>> {
+    const SQL: &str = "SELECT 'the trigger ' || quote_ident(t.tgname) || ' on ' || c.relname
+            FROM pg_catalog.pg_trigger t
+            JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = 'smtpcred' AND NOT t.tgisinternal
+                AND (c.relname, t.tgname) NOT IN (('users', 'only_suspend'),
+                    ('passwords', 'only_strengthen'), ('events', 'own_events'))
+        UNION ALL SELECT 'the rule ' || quote_ident(rulename) || ' on ' || tablename
+            FROM pg_catalog.pg_rules WHERE schemaname = 'smtpcred'
+        UNION ALL SELECT 'the policy ' || quote_ident(policyname) || ' on ' || tablename
+            FROM pg_catalog.pg_policies WHERE schemaname = 'smtpcred'
+        ORDER BY 1";
+    let added = engine.ask(|connection| connection.simple(SQL))?;
+    Ok(added.iter().map(|name| text::escaped(name)).collect())
+}
+
+/// What is missing or disabled, without which roles may do more or less than documented.
+pub fn missing(engine: &mut Postgres) -> Result<Vec<String>> {
+    const SQL: &str = "SELECT 'the trigger ' || ours.name || ' on ' || ours.relation
+        FROM (VALUES ('users', 'only_suspend'), ('passwords', 'only_strengthen'),
+            ('events', 'own_events')) AS ours (relation, name)
+        WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t
+            JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = 'smtpcred' AND c.relname = ours.relation
+                AND t.tgname = ours.name AND t.tgenabled IN ('O', 'A'))
+        UNION ALL SELECT CASE WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_namespace
+                WHERE nspname = ours.schema)
+            THEN 'the view ' || ours.schema || '.' || ours.name ELSE 'the schema ' || ours.schema END
+        FROM (VALUES ('smtpcred', 'dovecot_users'), ('smtpcred', 'dovecot_overlap'),
+            ('smtpcred_audit', 'passwords')) AS ours (schema, name)
+        WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_class c
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = ours.schema AND c.relname = ours.name AND c.relkind = 'v')
+        ORDER BY 1";
+    engine.ask(|connection| connection.simple(SQL))
+}
+
+/// Migrates from any version, or creates the tables.
 fn migrate(engine: &mut Postgres) -> Result<()> {
     let lock = format!("BEGIN READ WRITE; SELECT pg_advisory_xact_lock({LOCK})");
-    engine.ask(|wire| wire.simple(&lock))?;
-    let migrated = migrate_in_transaction(engine);
+    engine.ask(|connection| connection.simple(&lock))?;
+    let migrated = may_make_schemas(engine).and_then(|()| migrate_in_transaction(engine));
     if migrated.is_err() {
         engine.rollback();
     }
     migrated
+}
+
+/// If the schemas exist already, rights on them are needed instead of one on the database.
+fn may_make_schemas(engine: &mut Postgres) -> Result<()> {
+    const NEEDED: &str = "SELECT CASE
+            WHEN to_regnamespace(name) IS NULL THEN
+                CASE WHEN NOT has_database_privilege(current_database(), 'CREATE')
+                THEN format('GRANT CREATE ON DATABASE %I TO %I', current_database(), current_user)
+                END
+            WHEN NOT (has_schema_privilege(name, 'CREATE') AND has_schema_privilege(name, 'USAGE'))
+                THEN format('ALTER SCHEMA %I OWNER TO %I', name, current_user) END
+        FROM (VALUES ('smtpcred'), ('smtpcred_audit')) AS needed (name)";
+    let said = engine.ask(|connection| connection.simple(NEEDED))?;
+    let cure = statements(&said);
+    if cure.is_none() {
+        return Ok(());
+    }
+    Err(Error::StoreForbidden {
+        store: (&engine.store).into(),
+        reason: "it cannot create tables in the schemas smtpcred and smtpcred_audit".into(),
+        cure,
+    })
+}
+
+/// Skips existing schemas: `CREATE SCHEMA IF NOT EXISTS` needs the right to create one anyway.
+fn make(engine: &mut Postgres, step: &str) -> Result<()> {
+    const THERE: &str = "SELECT nspname FROM pg_catalog.pg_namespace
+        WHERE nspname IN ('smtpcred', 'smtpcred_audit')";
+    let mut step = step.to_owned();
+    for schema in engine.ask(|connection| connection.simple(THERE))? {
+        step = step.replace(&format!("CREATE SCHEMA IF NOT EXISTS {schema};"), "");
+    }
+    engine
+        .ask(|connection| connection.simple(&step))
+        .map(|_| ())
+}
+
+/// Creates the other schema again, which a backup of the schema smtpcred alone omits.
+fn make_audit(engine: &mut Postgres) -> Result<()> {
+    if missing(engine)?
+        .iter()
+        .all(|name| !name.contains("smtpcred_audit"))
+    {
+        return Ok(());
+    }
+    engine.begin()?;
+    let made = may_make_schemas(engine).and_then(|()| make(engine, include_str!("audit.sql")));
+    if made.is_err() {
+        engine.rollback();
+        return made;
+    }
+    engine.commit()
 }
 
 fn migrate_in_transaction(engine: &mut Postgres) -> Result<()> {
@@ -130,25 +224,36 @@ fn migrate_in_transaction(engine: &mut Postgres) -> Result<()> {
         return Err(too_new(engine, found));
     };
     for step in steps {
-        engine.ask(|wire| wire.simple(step))?;
+        make(engine, step)?;
+    }
+    if found == 0 {
+        engine.ask(|connection| connection.simple(&indexes::of_new_store()))?;
     }
     let version = format!("UPDATE smtpcred.store SET version = {KNOWN}; COMMIT");
-    engine.ask(|wire| wire.simple(&version)).map(|_| ())
+    engine
+        .ask(|connection| connection.simple(&version))
+        .map(|_| ())
 }
 
-/// The server checks each page as it reads it, where it was told to keep sums.
+/// Reads all tables: a server with data checksums checks each page.
 pub fn read_all(engine: &mut Postgres, patience: Duration) -> Result<Integrity> {
+    const LATE: Duration = Duration::from_secs(5);
     let since = Instant::now();
     for table in TABLES {
         let left = patience.saturating_sub(since.elapsed());
         if left.is_zero() {
             return Ok(Integrity::Unfinished);
         }
-        // By its bare name: what may be seen of it.
-        let sql = format!("SELECT count(*) FROM {table}");
-        match engine.ask(|wire| wire.slowly(left, &sql)) {
-            // The deadline, as the connection broke: it is looked for again.
+        // The bare name is the view that this user may see. The server stops by itself; wait
+        // a little longer than that.
+        let most = left.as_millis().max(1);
+        let sql = format!(
+            "BEGIN READ ONLY; SET LOCAL statement_timeout = {most};
+            SELECT count(*) FROM {table}; COMMIT"
+        );
+        match engine.ask(|connection| connection.slowly(left + LATE, &sql)) {
             Err(Error::StoreUnreachable { .. }) if since.elapsed() >= patience => {
+                engine.rollback();
                 return Ok(Integrity::Unfinished);
             }
             Err(Error::StoreDamaged { reason, .. }) => return Ok(Integrity::Damaged(reason)),
@@ -158,14 +263,31 @@ pub fn read_all(engine: &mut Postgres, patience: Duration) -> Result<Integrity> 
     Ok(Integrity::Whole)
 }
 
-/// Takes away what nobody can see any more, erased hashes among it, and looks at
-/// what there is. Others read and write meanwhile. Tables that this database user
-/// does not own are left to the server, which does it by itself, later.
+/// Returns whether this database user may vacuum all tables. The server skips a table with a
+/// warning otherwise
+/// (<https://www.postgresql.org/docs/current/sql-vacuum.html#SQL-VACUUM-NOTES>).
+pub fn may_vacuum(engine: &mut Postgres) -> Result<bool> {
+    // Older servers do not know the privilege MAINTAIN.
+    const SQL: &str = "SELECT bool_and(pg_has_role(c.relowner, 'USAGE')
+            OR pg_has_role(d.datdba, 'USAGE')
+            OR CASE WHEN CAST(current_setting('server_version_num') AS int) >= 170000
+                THEN has_table_privilege(c.oid, 'MAINTAIN') ELSE false END)
+        FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_catalog.pg_database d ON d.datname = current_database()
+        WHERE n.nspname = 'smtpcred' AND c.relkind = 'r'";
+    let may = engine.ask(|connection| connection.simple(SQL))?;
+    Ok(may.first().is_some_and(|may| may == "t"))
+}
+
+/// Removes deleted rows, such as erased hashes, and collects statistics, while others read
+/// and write. The server skips tables that this database user does not own, and vacuums
+/// them later by itself.
 pub fn vacuum(engine: &mut Postgres) -> Result<()> {
     const LONG: Duration = Duration::from_secs(3600);
     for table in TABLES {
         let sql = format!("VACUUM (ANALYZE) smtpcred.{table}");
-        engine.ask(|wire| wire.slowly(LONG, &sql))?;
+        engine.ask(|connection| connection.slowly(LONG, &sql))?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
--- What is looked for every few minutes, while nobody else can write.
+-- Read every few minutes, while no other process can write.
 CREATE INDEX users_to_expire ON users (expires_at)
     WHERE expires_at IS NOT NULL AND expiry_told IS NULL;
 CREATE INDEX passwords_retiring ON passwords (retiring_since)

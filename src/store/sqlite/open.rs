@@ -1,76 +1,73 @@
-//! Opening the file: is it ours, is it whole, is it safe? Whatever is wrong is
-//! found before SQLite may touch it.
+//! Opens the file, after checking that it is a store, undamaged and safe, before SQLite
+//! touches it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, fchown};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileTypeExt, fchown};
+use std::path::Path;
 use std::time::Duration;
 
 use nix::unistd::Uid;
 use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
-use super::held::Held;
-use super::index;
-use super::{Sqlite, busy, translated};
+use super::companions::{COMPANIONS, beside};
+use super::deadline::{Deadline, STEPS, WHOLE};
+use super::errors::{damaged, foreign, io_error, too_new, translated};
+use super::header_fd::HeaderFd;
+use super::leftover_shm::LeftoverShm;
+use super::log::WriteAheadLog;
+use super::rights;
+use super::schema::SCHEMA;
+use super::{APPLICATION_ID, Sqlite, busy_handler};
 use crate::error::{Error, Result};
-use crate::store::Access;
-
-/// "SMTP" in ASCII, in the header's application id: file(1) and we know it by
-/// that. <https://www.sqlite.org/fileformat.html#the_database_header>
-const APPLICATION_ID: i32 = 0x534d_5450;
-
-/// Each brings a store from one version to the next. Never changed once
-/// released, only added to.
-const MIGRATIONS: [&str; 6] = [
-    include_str!("0001.sql"),
-    include_str!("0002.sql"),
-    include_str!("0003.sql"),
-    include_str!("0004.sql"),
-    include_str!("0005.sql"),
-    include_str!("0006.sql"),
-];
-#[allow(clippy::cast_possible_wrap, reason = "a handful")]
-pub(super) const SCHEMA: i64 = MIGRATIONS.len() as i64;
+use crate::files::Folder;
+use crate::store::access::Access;
+use crate::store::one_store::{NamedFile, is_on_local_disk};
 
 /// For every connection. `secure_delete`: an erased hash is overwritten.
 /// `cell_size_check`: damage is found when a page is read, not later.
-const PRAGMAS: &str = "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;
+const PRAGMAS: &str = "PRAGMA cell_size_check = ON;
     PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA synchronous = FULL;";
 
-/// Opens the store, and says what the admin should know about it.
+/// Opens the store; also returns warnings for the admin.
 pub fn open(path: &Path, access: Access, patience: Duration) -> Result<(Sqlite, Vec<String>)> {
-    let path = std::path::absolute(path).map_err(|e| unreachable_(path, &e))?;
+    let path = std::path::absolute(path).map_err(|e| io_error(path, &e))?;
+    is_on_local_disk(&path)?;
     if !path.exists() && access == Access::Create {
         create(&path)?;
     }
+    check_file(&path)?;
     check_beside(&path)?;
     let looks = access == Access::Look;
-    let warnings = match check_rights(&path) {
-        Err(Error::StoreUnsafe { .. }) if looks => Vec::new(),
-        checked => checked?,
-    };
-    let file = Held::open(&path).map_err(|e| unreachable_(&path, &e))?;
+    let mut warnings = rights::check(&path, looks)?;
+    let file = HeaderFd::open(&path).map_err(|e| io_error(&path, &e))?;
     let state = match inspect(&path, &file) {
-        Err(Error::StoreTooNew { .. }) if looks => State::Wal,
+        Err(Error::StoreTooNew { .. }) if looks => FileState::Wal,
         inspected => inspected?,
     };
-    if state == State::Empty && access != Access::Create {
+    if state == FileState::Empty && access != Access::Create {
         return Err(Error::StoreMissing(path.into()));
     }
 
+    let log = WriteAheadLog::of(&path);
+    log.check_unopened(&path, &file)?;
     let (left, made) = if looks {
         left_behind(&path, &file)?
     } else {
         (false, None)
     };
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // Opens the file that was checked, not a link that replaced it since.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let failed = |e: &rusqlite::Error| translated(&path, e);
-    let mut connection = Connection::open_with_flags(&path, flags).map_err(|e| failed(&e))?;
+    let real = fs::canonicalize(&path).map_err(|e| io_error(&path, &e))?;
+    let mut connection = Connection::open_with_flags(&real, flags).map_err(|e| failed(&e))?;
     // Before anything else: from here on every statement may meet a lock.
     connection
-        .busy_handler(Some(busy::handler(patience)))
+        .busy_handler(Some(busy_handler::with_patience(patience)))
         .map_err(|e| failed(&e))?;
     // A plan does not depend on the values: otherwise each new value may have its
     // statement compiled again, which takes longer than to find a user in a million.
@@ -78,6 +75,8 @@ pub fn open(path: &Path, access: Access, patience: Duration) -> Result<(Sqlite, 
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
         .map_err(|e| failed(&e))?;
+    let deadline = Deadline::for_patience(if looks { WHOLE } else { patience });
+    guard(&mut connection, &deadline).map_err(|e| failed(&e))?;
     connection.execute_batch(PRAGMAS).map_err(|e| failed(&e))?;
     if looks {
         only_look(left, &connection).map_err(|e| failed(&e))?;
@@ -86,67 +85,52 @@ pub fn open(path: &Path, access: Access, patience: Duration) -> Result<(Sqlite, 
         connection,
         path,
         patience,
+        deadline,
+        log,
+        changed: None,
         _made: made,
         file,
     };
+    if state != FileState::Empty {
+        // Opens the log and checks it again, because only SQLite knows how much of it was
+        // checkpointed.
+        store.found_schema()?;
+        store.log.is_open();
+        store.check_log()?;
+    }
     if looks {
+        if store.found_schema()? == SCHEMA {
+            store.compare()?;
+        }
         return Ok((store, warnings));
     }
-    if state == State::Empty {
-        // Only before there is anything: what holds nothing is then given back
-        // little by little. <https://www.sqlite.org/pragma.html#pragma_auto_vacuum>
+    if state == FileState::Empty {
+        // Possible only in an empty file: unused space is then given back in small steps.
+        // <https://www.sqlite.org/pragma.html#pragma_auto_vacuum>
         store.batch("PRAGMA auto_vacuum = INCREMENTAL")?;
     }
     store.migrate()?;
-    if state != State::Wal {
-        store.use_wal()?;
+    let added = store.compare()?;
+    if !added.is_empty() {
+        warnings.push(format!(
+            "the store has {}, which smtpcred did not create and does not run",
+            added.join(", ")
+        ));
     }
+    if state != FileState::Wal {
+        store.use_wal()?;
+        store.log.is_open();
+    }
+    store.number();
     Ok((store, warnings))
 }
 
 impl Sqlite {
-    fn migrate(&mut self) -> Result<()> {
-        if self.found_schema()? == SCHEMA {
-            return Ok(());
-        }
-        self.batch("BEGIN IMMEDIATE")?;
-        let migrated = self.migrate_in_transaction();
-        if migrated.is_err() {
-            // Fails where SQLite has rolled back by itself, which is as good.
-            let _ = self.connection.execute_batch("ROLLBACK");
-        }
-        migrated
-    }
-
-    fn migrate_in_transaction(&self) -> Result<()> {
-        // Read again: another process may have been first.
-        let found = self.found_schema()?;
-        let steps = usize::try_from(found)
-            .ok()
-            .and_then(|n| MIGRATIONS.get(n..));
-        let Some(steps) = steps else {
-            return Err(too_new(&self.path, found));
-        };
-        if found == 0 {
-            self.batch(&format!("PRAGMA application_id = {APPLICATION_ID}"))?;
-        }
-        for step in steps {
-            self.batch(step)?;
-        }
-        self.batch(&format!("PRAGMA user_version = {SCHEMA}; COMMIT"))
-    }
-
-    pub(super) fn found_schema(&self) -> Result<i64> {
-        self.connection
-            .query_row("PRAGMA user_version", [], |row| row.get(0))
-            .map_err(|e| translated(&self.path, &e))
-    }
-
-    /// Readers and a writer side by side. Only after the schema, so that the
-    /// file itself carries our mark from its first page on.
+    /// Lets readers and a writer work at the same time. Called after the schema exists, so
+    /// that the first page of the file itself has our mark.
     fn use_wal(&self) -> Result<()> {
         // SQLite does not call the busy handler for this one.
-        let mut go_on = busy::handler(self.patience);
+        let mut go_on = busy_handler::with_patience(self.patience);
         let mut asked = 0;
         loop {
             match self.batch("PRAGMA journal_mode = WAL") {
@@ -157,63 +141,75 @@ impl Sqlite {
     }
 }
 
-/// A log that somebody left stays as it is, too: whoever closes a store last would
-/// take it in.
+/// The file may be crafted. Nothing that it contains is run: triggers and views (we
+/// read none of ours; Dovecot reads them), functions in its schema, huge values,
+/// endless statements.
+fn guard(connection: &mut Connection, deadline: &Deadline) -> rusqlite::Result<()> {
+    for (config, on) in [
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+    ] {
+        connection.set_db_config(config, on)?;
+    }
+    for (limit, most) in [
+        // In bytes: none of our values is longer.
+        (Limit::SQLITE_LIMIT_LENGTH, 16 << 20),
+        (Limit::SQLITE_LIMIT_SQL_LENGTH, 100_000),
+        (Limit::SQLITE_LIMIT_COLUMN, 200),
+        (Limit::SQLITE_LIMIT_EXPR_DEPTH, 200),
+        // VACUUM attaches one.
+        (Limit::SQLITE_LIMIT_ATTACHED, 1),
+        (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 10),
+        (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
+    ] {
+        connection.set_limit(limit, most)?;
+    }
+    deadline.begin();
+    connection.progress_handler(STEPS, Some(deadline.handler()))
+}
+
+/// Leaves a leftover log as it is, too: closing a store checkpoints its log.
 fn only_look(left: bool, connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, left)?;
     connection.execute_batch("PRAGMA query_only = ON")
 }
 
-/// Whether somebody left a log, and its index, if SQLite is about to make one.
-fn left_behind(path: &Path, file: &Held) -> Result<(bool, Option<index::Made>)> {
-    let store = fs::canonicalize(path).map_err(|e| unreachable_(path, &e))?;
+/// Returns whether there is a leftover log, and its index if SQLite is about to create
+/// one.
+fn left_behind(path: &Path, file: &HeaderFd) -> Result<(bool, Option<LeftoverShm>)> {
+    let store = fs::canonicalize(path).map_err(|e| io_error(path, &e))?;
     let [log, index] = ["-wal", "-shm"].map(|suffix| beside(&store, suffix));
     let left = fs::metadata(&log).is_ok_and(|log| log.len() > 0);
     // Locks are those of all this process: only where it is open once.
     let makes = left && !index.exists() && file.is_alone();
-    Ok((left, makes.then(|| index::Made { store, index })))
+    Ok((left, makes.then(|| LeftoverShm { store, index })))
 }
 
+/// Creates the file. Root gives it to the owner of its folder, or a relay that runs as
+/// that user could not read it.
 fn create(path: &Path) -> Result<()> {
-    if let Some(folder) = path.parent() {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(|e| unreachable_(folder, &e))?;
-    }
-    let made = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    match made {
-        Ok(file) => give_to_owner(path, &file),
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(e) => Err(unreachable_(path, &e)),
-    }
-}
-
-/// Made by root in the folder of another user, it is for that user: the relay
-/// that runs as it could not read it otherwise.
-fn give_to_owner(path: &Path, file: &File) -> Result<()> {
-    let failed = |e: io::Error| unreachable_(path, &e);
-    let Some(folder) = path.parent() else {
-        return Ok(());
+    let create = || -> io::Result<()> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(ErrorKind::IsADirectory.into());
+        };
+        let folder = Folder::create(parent, 0o700)?;
+        let file = folder.create_file(name, 0o600)?;
+        let owner = folder.metadata()?;
+        if Uid::effective().is_root() && owner.st_uid != 0 {
+            fchown(file, Some(owner.st_uid), Some(owner.st_gid))?;
+        }
+        Ok(())
     };
-    let folder = fs::metadata(folder).map_err(failed)?;
-    if Uid::effective().is_root() && folder.uid() != 0 {
-        fchown(file, Some(folder.uid()), Some(folder.gid())).map_err(failed)?;
+    match create() {
+        Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(io_error(path, &e)),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
-/// Refuses a store that strangers can write; names one that they can read.
-fn check_rights(path: &Path) -> Result<Vec<String>> {
-    const OTHERS_WRITE: u32 = 0o002;
-    const OTHERS_READ: u32 = 0o004;
-    const STICKY: u32 = 0o1000;
-
+/// Refuses anything but a regular file, and a file with another name.
+fn check_file(path: &Path) -> Result<()> {
     let file = match fs::metadata(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => {
             return Err(if path.is_symlink() {
@@ -222,7 +218,7 @@ fn check_rights(path: &Path) -> Result<Vec<String>> {
                 Error::StoreMissing(path.to_owned().into())
             });
         }
-        found => found.map_err(|e| unreachable_(path, &e))?,
+        found => found.map_err(|e| io_error(path, &e))?,
     };
     if !file.is_file() {
         let kind = file.file_type();
@@ -235,57 +231,32 @@ fn check_rights(path: &Path) -> Result<Vec<String>> {
         };
         return Err(foreign(path, what));
     }
-    let unsafe_ = |reason: String| {
-        Err(Error::StoreUnsafe {
-            store: path.into(),
-            reason,
-        })
-    };
-    if file.mode() & OTHERS_WRITE != 0 {
-        return unsafe_(format!(
-            "everybody can write it (mode {:04o}); chmod o-rwx {}",
-            file.mode() & 0o7777,
-            path.display()
-        ));
-    }
-    // Where the file really is, should the path be a link.
-    let real = fs::canonicalize(path).map_err(|e| unreachable_(path, &e))?;
-    if let Some(folder) = real.parent() {
-        let mode = fs::metadata(folder)
-            .map_err(|e| unreachable_(folder, &e))?
-            .mode();
-        if mode & OTHERS_WRITE != 0 && mode & STICKY == 0 {
-            return unsafe_(format!(
-                "everybody can replace files in its folder; chmod o-w {}",
-                folder.display()
-            ));
-        }
-    }
-    if file.mode() & OTHERS_READ != 0 {
-        return Ok(vec![format!(
-            "everybody on this machine can read the hashes in {0}; chmod o-rwx {0}",
-            path.display()
-        )]);
-    }
-    Ok(Vec::new())
+    let named = NamedFile::at(path).map_err(|e| io_error(path, &e))?;
+    named.has_one_name(path)
 }
 
-/// SQLite would wait for ever for somebody to write into a pipe.
+/// Refuses companion files that are not regular: SQLite would wait forever at a pipe.
 fn check_beside(path: &Path) -> Result<()> {
     let Ok(real) = fs::canonicalize(path) else {
         return Ok(());
     };
-    for suffix in ["-journal", "-wal", "-shm"] {
+    for suffix in COMPANIONS {
         let other = beside(&real, suffix);
-        if fs::symlink_metadata(&other).is_ok_and(|other| !other.is_file()) {
-            return Err(foreign(path, &format!("{} is no file", other.display())));
+        let Ok(found) = fs::symlink_metadata(&other) else {
+            continue;
+        };
+        if !found.is_file() {
+            return Err(foreign(path, &format!("{} is not a file", other.display())));
+        }
+        if let Ok(named) = NamedFile::at(&other) {
+            named.has_one_name(&other)?;
         }
     }
     Ok(())
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum State {
+enum FileState {
     Empty,
     Rollback,
     Wal,
@@ -293,20 +264,20 @@ enum State {
 
 /// Reads the header as bytes: opening a stranger's file with SQLite could
 /// already change it.
-fn inspect(path: &Path, file: &Held) -> Result<State> {
+fn inspect(path: &Path, file: &HeaderFd) -> Result<FileState> {
     const HEADER: usize = 100;
     const WAL: u8 = 2;
     let mut header = [0; HEADER];
-    let (filled, length) = file.read(&mut header).map_err(|e| unreachable_(path, &e))?;
+    let (filled, length) = file.read(&mut header).map_err(|e| io_error(path, &e))?;
     if filled == 0 {
-        return Ok(State::Empty);
+        return Ok(FileState::Empty);
     }
     let being_made = beside(path, "-journal").exists();
     if !header.starts_with(b"SQLite format 3\0") {
         if being_made && header.iter().all(|b| *b == 0) {
-            return Ok(State::Rollback);
+            return Ok(FileState::Rollback);
         }
-        return Err(foreign(path, "it is no SQLite file"));
+        return Err(foreign(path, "it is not an SQLite file"));
     }
     if filled < HEADER {
         return Err(damaged(path, "it ends within its header"));
@@ -314,19 +285,19 @@ fn inspect(path: &Path, file: &Held) -> Result<State> {
     let number = |at: usize| -> u32 {
         u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
     };
-    // Begun by one of us who said how it is to shrink, and nothing else so far.
+    // A program of ours set auto_vacuum and nothing else so far.
     let nothing = number(28) == 1 && [40, 44, 60, 68].iter().all(|at| number(*at) == 0);
     if nothing && header[18] != WAL && number(52) == 1 && number(64) == 1 {
-        return Ok(State::Empty);
+        return Ok(FileState::Empty);
     }
     if number(68) != APPLICATION_ID as u32 {
         return Err(foreign(path, "it is another program's SQLite file"));
     }
     if i64::from(number(60)) > SCHEMA {
-        return Err(too_new(path, number(60).into()));
+        return Err(too_new(path, number(60).into(), SCHEMA));
     }
-    // Where no journal is left, the header tells the file's length. The order
-    // matters: a process that grows the file removes its journal afterwards.
+    // Without a journal, the header holds the file's length. The order matters: a process
+    // that grows the file removes its journal afterwards.
     let at_rest = !being_made && !beside(path, "-wal").exists();
     let page_size = match number(16) >> 16 {
         1 => 65_536,
@@ -336,43 +307,8 @@ fn inspect(path: &Path, file: &Held) -> Result<State> {
         return Err(damaged(path, "its end is missing"));
     }
     Ok(if header[18] == WAL && header[19] == WAL {
-        State::Wal
+        FileState::Wal
     } else {
-        State::Rollback
+        FileState::Rollback
     })
-}
-
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-fn unreachable_(path: &Path, error: &io::Error) -> Error {
-    Error::StoreUnreachable {
-        store: path.into(),
-        reason: error.to_string(),
-    }
-}
-
-fn foreign(path: &Path, reason: &str) -> Error {
-    Error::StoreForeign {
-        store: path.into(),
-        reason: reason.to_owned(),
-    }
-}
-
-fn damaged(path: &Path, reason: &str) -> Error {
-    Error::StoreDamaged {
-        store: path.into(),
-        reason: reason.to_owned(),
-    }
-}
-
-fn too_new(path: &Path, found: i64) -> Error {
-    Error::StoreTooNew {
-        store: path.into(),
-        found,
-        known: SCHEMA,
-    }
 }

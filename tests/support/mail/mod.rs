@@ -1,9 +1,6 @@
 //! Real mail servers for the tests: Postfix, Exim and Dovecot, each a private
 //! one on free ports of the loopback, and a client that speaks to them.
 
-// Each test file uses a part of it.
-#![allow(dead_code)]
-
 pub mod dovecot;
 pub mod exim;
 pub mod postfix;

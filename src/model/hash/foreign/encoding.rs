@@ -8,32 +8,23 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use zeroize::Zeroize as _;
 
-use super::{MALFORMED, Reason};
-use crate::model::text::hexadecimal;
+use super::reason::{HashReason, MALFORMED, TOO_MUCH};
+use crate::model::text::{from_hexadecimal, hexadecimal};
 
 const ANY_PADDING: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, ANY_PADDING);
 
-pub(super) fn base64(text: &str) -> Result<Vec<u8>, Reason> {
+pub fn base64(text: &str) -> Result<Vec<u8>, HashReason> {
     BASE64.decode(text).map_err(|_| MALFORMED)
 }
 
-pub(super) fn hex(text: &str) -> Result<Vec<u8>, Reason> {
-    let digit = |c: u8| {
-        char::from(c)
-            .to_digit(16)
-            .and_then(|d| u8::try_from(d).ok())
-    };
-    let bytes = text.as_bytes().chunks(2).map(|pair| match pair {
-        [a, b] => Some(digit(*a)? << 4 | digit(*b)?),
-        _ => None,
-    });
-    bytes.collect::<Option<_>>().ok_or(MALFORMED)
+pub fn hex(text: &str) -> Result<Vec<u8>, HashReason> {
+    from_hexadecimal(text).ok_or(MALFORMED)
 }
 
-/// Dovecot takes what has exactly the length of hexadecimal for that.
-fn decoded(data: &str, encoding: &str, tag: usize) -> Result<Vec<u8>, Reason> {
+/// Decodes data. Dovecot reads data of exactly the length of hexadecimal as that.
+fn decoded(data: &str, encoding: &str, tag: usize) -> Result<Vec<u8>, HashReason> {
     let by_length = encoding.is_empty() && data.len() == 2 * tag;
     if encoding.eq_ignore_ascii_case("hex") || by_length && hex(data).is_ok() {
         hex(data)
@@ -42,7 +33,7 @@ fn decoded(data: &str, encoding: &str, tag: usize) -> Result<Vec<u8>, Reason> {
     }
 }
 
-pub(super) fn in_base64(data: &str, encoding: &str, tag: usize) -> Result<String, Reason> {
+pub fn in_base64(data: &str, encoding: &str, tag: usize) -> Result<String, HashReason> {
     let bytes = decoded(data, encoding, tag)?;
     if bytes.len() < tag {
         return Err(MALFORMED);
@@ -50,13 +41,13 @@ pub(super) fn in_base64(data: &str, encoding: &str, tag: usize) -> Result<String
     Ok(base64::prelude::BASE64_STANDARD.encode(bytes))
 }
 
-pub(super) fn in_hex(data: &str, encoding: &str) -> Result<String, Reason> {
+pub fn in_hex(data: &str, encoding: &str) -> Result<String, HashReason> {
     let bytes = decoded(data, encoding, 16)?;
     Ok(hexadecimal(&bytes))
 }
 
-/// What is text by itself, and may be encoded nevertheless: `{SHA512-CRYPT.B64}`.
-pub(super) fn as_text<'a>(data: &'a str, encoding: &str) -> Result<Cow<'a, str>, Reason> {
+/// Decodes a hash that is text, and that may be encoded as `{SHA512-CRYPT.B64}` is.
+pub fn as_text<'a>(data: &'a str, encoding: &str) -> Result<Cow<'a, str>, HashReason> {
     if encoding.is_empty() {
         return Ok(Cow::Borrowed(data));
     }
@@ -68,17 +59,17 @@ pub(super) fn as_text<'a>(data: &'a str, encoding: &str) -> Result<Cow<'a, str>,
     })
 }
 
-pub(super) fn number(text: &str, most: u32) -> Result<u32, Reason> {
+pub fn number(text: &str, most: u32) -> Result<u32, HashReason> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         return Err(MALFORMED);
     }
     match text.parse() {
         Ok(n) if n <= most => Ok(n),
-        _ => Err(super::TOO_MUCH),
+        _ => Err(TOO_MUCH),
     }
 }
 
-pub(super) fn crypt_letters(text: &str, least: usize, most: usize) -> Result<&str, Reason> {
+pub fn crypt_letters(text: &str, least: usize, most: usize) -> Result<&str, HashReason> {
     let good = |b: u8| b.is_ascii_alphanumeric() || b == b'.' || b == b'/';
     if (least..=most).contains(&text.len()) && text.bytes().all(good) {
         Ok(text)
@@ -87,9 +78,9 @@ pub(super) fn crypt_letters(text: &str, least: usize, most: usize) -> Result<&st
     }
 }
 
-/// Salts are most often letters of crypt(3), but crypt(5) allows what does not end
-/// a field, and `PostfixAdmin` makes `+`.
-pub(super) fn salt_letters(text: &str, most: usize) -> Result<&str, Reason> {
+/// Checks a salt. Most are letters of crypt(3), but crypt(5) allows any character that does
+/// not end a field, and `PostfixAdmin` uses `+`.
+pub fn salt_letters(text: &str, most: usize) -> Result<&str, HashReason> {
     let good = |b: u8| b.is_ascii_graphic() && b != b'$' && b != b':';
     if text.len() <= most && text.bytes().all(good) {
         Ok(text)
@@ -98,8 +89,8 @@ pub(super) fn salt_letters(text: &str, most: usize) -> Result<&str, Reason> {
     }
 }
 
-/// The value of a letter of crypt(3)'s base64.
-pub(super) fn crypt_value(letter: u8) -> Result<u32, Reason> {
+/// Returns the value of a letter of crypt(3)'s base64.
+pub fn crypt_value(letter: u8) -> Result<u32, HashReason> {
     Ok(match letter {
         b'.' => 0,
         b'/' => 1,
@@ -110,8 +101,8 @@ pub(super) fn crypt_value(letter: u8) -> Result<u32, Reason> {
     })
 }
 
-/// Little end first, six bits a letter.
-pub(super) fn crypt_base64(text: &str) -> Result<Vec<u8>, Reason> {
+/// Decodes crypt(3)'s base64: little end first, six bits for each letter.
+pub fn crypt_base64(text: &str) -> Result<Vec<u8>, HashReason> {
     let mut bytes = Vec::new();
     for group in text.as_bytes().chunks(4) {
         let mut value = 0;

@@ -1,0 +1,306 @@
+//! What a running relay still has to write to the store: last connections, refused sign-ins,
+//! usage, counts.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::IpAddr;
+
+use crate::model::name::Username;
+use crate::model::password::PasswordId;
+use crate::model::refused_sign_ins::{RefusalReason, RefusedSignIns};
+use crate::model::stranger::WrittenName;
+use crate::model::time::Time;
+use crate::model::usage_window::Count;
+use crate::store::DailyUsage;
+
+/// What is still to be written to the store.
+#[derive(Default)]
+pub struct PendingWrites {
+    /// By user: when and from where each of its passwords was last used.
+    pub seen: HashMap<Username, Vec<(PasswordId, Time, Option<IpAddr>)>>,
+    /// Refused sign-ins, by name, address and reason.
+    pub refused: HashMap<(WrittenName, String, RefusalReason), RefusedSignIns>,
+    /// What users sent, to add to their usage, by day.
+    pub sent: HashMap<(Username, i64), DailyUsage>,
+    /// What users without limits sent, to add to their counts.
+    pub uncounted: HashMap<(Username, Time), Count>,
+    /// Counts and leases to release.
+    pub releases: Vec<Release>,
+    /// Refusals that were too many to keep apart.
+    pub lost: u64,
+}
+
+/// A lease that has ended, or the charge of an answer that did not arrive.
+pub struct Release {
+    /// The user whose count it is.
+    pub username: Username,
+    /// What was counted and not sent.
+    pub left: Count,
+    /// The whole lease; nothing for a charge.
+    pub held: Count,
+    /// The new recipients of messages that were not sent.
+    pub new_recipients: Vec<u128>,
+    /// The time under which it was counted.
+    pub at: Time,
+}
+
+/// How many counts are kept by user and second, and then by user and hour, so that a store
+/// that cannot be written to does not fill the memory. Beyond that, one is kept for each user
+/// and day, as in the usage.
+const MOST_UNCOUNTED: usize = 50_000;
+const COARSER: [i64; 2] = [3_600, 86_400];
+
+/// How many kinds of refusals are kept apart until they are written, which is
+/// every second.
+const MOST_REFUSED: usize = 1000;
+
+impl PendingWrites {
+    /// Returns whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.seen.is_empty()
+            && self.refused.is_empty()
+            && self.sent.is_empty()
+            && self.uncounted.is_empty()
+            && self.releases.is_empty()
+    }
+
+    /// Records that a user signed in with this password.
+    pub fn signed_in(
+        &mut self,
+        username: Username,
+        password_id: PasswordId,
+        address: Option<IpAddr>,
+        at: Time,
+    ) {
+        match self.seen.entry(username) {
+            // Room for one: few users sign in with two passwords within a second.
+            Entry::Vacant(entry) => {
+                entry.insert(vec![(password_id, at, address)]);
+            }
+            Entry::Occupied(mut entry) => {
+                let seen = entry.get_mut();
+                match seen.iter_mut().find(|(id, ..)| *id == password_id) {
+                    Some(known) => (known.1, known.2) = (at, address),
+                    None => seen.push((password_id, at, address)),
+                }
+            }
+        }
+    }
+
+    /// Records a refused sign-in. Beyond a bound it is only counted as lost.
+    pub fn refused(
+        &mut self,
+        username: &WrittenName,
+        address: Option<IpAddr>,
+        reason: RefusalReason,
+        at: Time,
+    ) {
+        let address = address_name(address);
+        let key = (username.clone(), address.clone(), reason);
+        if let Some(known) = self.refused.get_mut(&key) {
+            known.count = known.count.saturating_add(1);
+            known.last_at = at;
+        } else if self.refused.len() < MOST_REFUSED {
+            let refusals = RefusedSignIns {
+                username: username.clone(),
+                address,
+                reason,
+                first_at: at,
+                last_at: at,
+                count: 1,
+            };
+            self.refused.insert(key, refusals);
+        } else {
+            self.lost = self.lost.saturating_add(1);
+        }
+    }
+
+    /// Takes what changes counts and leaves the rest.
+    #[must_use]
+    pub fn take_counts(&mut self) -> Self {
+        Self {
+            uncounted: std::mem::take(&mut self.uncounted),
+            releases: std::mem::take(&mut self.releases),
+            ..Self::default()
+        }
+    }
+
+    /// Returns the number of facts it holds.
+    pub fn things(&self) -> usize {
+        self.seen.len()
+            + self.refused.len()
+            + self.sent.len()
+            + self.uncounted.len()
+            + self.releases.len()
+    }
+
+    /// Divides it into two parts of about the same size.
+    pub fn halves(self) -> [Self; 2] {
+        let mut halves = [Self::default(), Self::default()];
+        let mut turn = (0..2).cycle();
+        let mut next = || turn.next().unwrap_or(0);
+        for (key, seen) in self.seen {
+            halves[next()].seen.insert(key, seen);
+        }
+        for (key, refusals) in self.refused {
+            halves[next()].refused.insert(key, refusals);
+        }
+        for (key, sent) in self.sent {
+            halves[next()].sent.insert(key, sent);
+        }
+        for (key, amount) in self.uncounted {
+            halves[next()].uncounted.insert(key, amount);
+        }
+        for release in self.releases {
+            halves[next()].releases.push(release);
+        }
+        halves
+    }
+
+    /// Describes it for the log if it holds a single fact.
+    pub fn what(&self) -> String {
+        if let Some(username) = self.seen.keys().next() {
+            return format!("the last sign-in of {username}");
+        }
+        if let Some((username, _)) = self.sent.keys().next() {
+            return format!("the usage of {username}");
+        }
+        let uncounted = self.uncounted.keys().map(|(username, _)| username);
+        let release = self.releases.iter().map(|release| &release.username);
+        match uncounted.chain(release).next() {
+            Some(username) => format!("the mail sent by {username}"),
+            None => "a refused sign-in".into(),
+        }
+    }
+
+    /// Adds newer findings: the latest connection wins, numbers are summed.
+    pub fn merge(&mut self, mut newer: Self) {
+        if self.seen.is_empty() {
+            // The usual case: earlier findings are written already.
+            self.seen = std::mem::take(&mut newer.seen);
+        }
+        for (username, seen) in newer.seen {
+            let known = self.seen.entry(username).or_default();
+            known.retain(|(id, ..)| !seen.iter().any(|(newer, ..)| newer == id));
+            known.extend(seen);
+        }
+        for (key, refusals) in newer.refused {
+            if let Some(known) = self.refused.get_mut(&key) {
+                known.count = known.count.saturating_add(refusals.count);
+                known.last_at = refusals.last_at;
+            } else if self.refused.len() < MOST_REFUSED {
+                self.refused.insert(key, refusals);
+            }
+        }
+        for (key, sent) in newer.sent {
+            let sum = self.sent.entry(key).or_default();
+            sum.amount = sum.amount.saturating_add(sent.amount);
+            sum.bytes = sum.bytes.saturating_add(sent.bytes);
+            sum.refusals = sum.refusals.saturating_add(sent.refusals);
+        }
+        add_up(&mut self.uncounted, newer.uncounted);
+        for seconds in COARSER {
+            if self.uncounted.len() > MOST_UNCOUNTED {
+                let counts = std::mem::take(&mut self.uncounted);
+                let coarser = |((username, at), amount): ((Username, Time), Count)| {
+                    let at = at.epoch() - at.epoch().rem_euclid(seconds);
+                    ((username, Time::from_epoch(at)), amount)
+                };
+                add_up(&mut self.uncounted, counts.into_iter().map(coarser));
+            }
+        }
+        self.releases.extend(newer.releases);
+    }
+}
+
+fn add_up(
+    sums: &mut HashMap<(Username, Time), Count>,
+    counts: impl IntoIterator<Item = ((Username, Time), Count)>,
+) {
+    for (key, amount) in counts {
+        let sum = sums.entry(key).or_default();
+        *sum = sum.saturating_add(amount);
+    }
+}
+
+/// Returns an address as it is written and logged; `unknown` without one.
+pub fn address_name(address: Option<IpAddr>) -> String {
+    address.map_or_else(|| "unknown".to_owned(), |address| address.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_are_complete_and_smaller() {
+        let mut found = PendingWrites::default();
+        let user: Username = "shop@example.com".parse().unwrap();
+        let days = 0..5;
+        for day in days.clone() {
+            found
+                .sent
+                .insert((user.clone(), day), DailyUsage::default());
+        }
+        let amount = Count::default();
+        found.uncounted.insert((user, Time::from_epoch(0)), amount);
+        let mut pieces = vec![found];
+        let mut single = Vec::new();
+        while let Some(piece) = pieces.pop() {
+            if piece.things() > 1 {
+                pieces.extend(piece.halves());
+            } else {
+                single.push(piece);
+            }
+        }
+        assert_eq!(single.len(), 6);
+        let mut sent: Vec<_> = single.iter().flat_map(|one| one.sent.keys()).collect();
+        sent.sort();
+        assert!(sent.iter().map(|(_, day)| *day).eq(days));
+    }
+
+    #[test]
+    fn counts_are_bounded_where_they_cannot_be_written() {
+        const DAY: i64 = 86_400;
+        let mut kept = PendingWrites::default();
+        let message = Count {
+            messages: 1,
+            ..Count::default()
+        };
+        let users: Vec<Username> = (0..4)
+            .map(|n| format!("u{n}@example.com").parse().unwrap())
+            .collect();
+        let midnight = 20_000 * DAY;
+        for second in 0..DAY {
+            let mut found = PendingWrites::default();
+            for user in &users {
+                let at = Time::from_epoch(midnight + second);
+                found.uncounted.insert((user.clone(), at), message);
+            }
+            kept.merge(found);
+            assert!(kept.uncounted.len() <= MOST_UNCOUNTED, "after {second} s");
+        }
+        let sum: u32 = kept.uncounted.values().map(|amount| amount.messages).sum();
+        assert_eq!(i64::from(sum), DAY * 4);
+        let days = midnight..midnight + DAY;
+        assert!(
+            kept.uncounted
+                .keys()
+                .all(|(_, at)| days.contains(&at.epoch()))
+        );
+    }
+
+    #[test]
+    fn refusals_are_bounded() {
+        let mut found = PendingWrites::default();
+        for n in 0..3000 {
+            found.refused(
+                &WrittenName::shown(&format!("u{n}@x.org")),
+                None,
+                RefusalReason::UnknownUser,
+                Time::from_epoch(n),
+            );
+        }
+        assert_eq!((found.refused.len(), found.lost), (MOST_REFUSED, 2000));
+    }
+}

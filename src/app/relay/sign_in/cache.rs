@@ -1,0 +1,96 @@
+//! What sign-ins keep in memory: users as they were read, right passwords as keyed hashes,
+//! wrong ones together with what they were compared with.
+
+use super::digest::{Digest, HalfDigest, digest_of, keyed};
+use super::remembered::Remembered;
+use crate::app::relay::two_generation_cache::TwoGenerationCache;
+use crate::model::password::PasswordId;
+use crate::model::refused_sign_ins::RefusalReason;
+use crate::model::size::MemorySize;
+use crate::model::time::Time;
+use crate::store::SignInRow;
+
+/// The memory of sign-ins.
+pub struct SignInCache {
+    pub users: TwoGenerationCache<Box<str>, CachedUser>,
+    pub right: Remembered,
+    pub wrong: TwoGenerationCache<Digest, RefusalReason>,
+    /// Never leaves memory: without it the remembered hashes are useless.
+    pub secret: Digest,
+}
+
+/// A user as it was read.
+pub struct CachedUser {
+    /// The generation of the store in which it was read.
+    pub generation: u64,
+    pub expires_at: Option<Time>,
+    pub suspended: bool,
+    /// The earlier addresses of this user were read from the store.
+    pub addresses_loaded: bool,
+    pub passwords: Box<[CachedPassword]>,
+}
+
+/// A password of a cached user.
+pub struct CachedPassword {
+    pub id: PasswordId,
+    /// Of the stored hash.
+    pub digest: HalfDigest,
+    pub retires_at: Option<Time>,
+}
+
+/// How many users are cached. They are read again after each change of the store, which
+/// happens twice a second while users sign in, so the cache helps only users who sign in
+/// more often. Each half just fits into a table of 1,024.
+const USERS: usize = 2 * 896;
+/// How many wrong passwords.
+const WRONG: usize = 40_000;
+
+impl SignInCache {
+    pub fn new(secret: Digest, remember: MemorySize) -> Self {
+        Self {
+            users: TwoGenerationCache::new(USERS),
+            right: Remembered::new(remember),
+            wrong: TwoGenerationCache::new(WRONG),
+            secret,
+        }
+    }
+
+    /// Returns a keyed hash of a name, which stands for it.
+    pub fn name(&self, name: &str) -> u64 {
+        let digest = keyed(&self.secret, b'u', &[name.as_bytes()]);
+        u64::from_le_bytes(std::array::from_fn(|i| digest[i]))
+    }
+}
+
+impl CachedUser {
+    pub fn new(row: &SignInRow, generation: u64, addresses_loaded: bool) -> Self {
+        let passwords = row.hashes.iter().map(|stored| CachedPassword {
+            id: stored.password_id.clone(),
+            digest: digest_of(&stored.hash),
+            retires_at: stored.retires_at,
+        });
+        Self {
+            generation,
+            expires_at: row.expires_at,
+            suspended: row.suspended_at.is_some(),
+            addresses_loaded,
+            passwords: passwords.collect(),
+        }
+    }
+
+    /// Returns why a right password is refused, or `None` if it is not.
+    pub fn refusal(&self, now: Time) -> Option<RefusalReason> {
+        match self.expires_at {
+            _ if self.suspended => Some(RefusalReason::Suspended),
+            Some(at) if at <= now => Some(RefusalReason::Expired),
+            _ => None,
+        }
+    }
+
+    /// Returns the passwords that have not retired.
+    pub fn live(&self, now: Time) -> impl Iterator<Item = &CachedPassword> {
+        self.passwords
+            .iter()
+            .filter(move |password| password.retires_at.is_none_or(|at| now < at))
+    }
+}

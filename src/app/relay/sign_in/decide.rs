@@ -1,0 +1,217 @@
+//! Decides whether a client may sign in. A password is hashed once: a right one is then
+//! remembered as a keyed hash that is bound to the stored one, a wrong one together with
+//! what it was compared with. The user is read again after each change of the store.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::attempt::Attempt;
+use super::digest::{Digest, keyed};
+use super::hash_job::{HashJob, HashOutcome};
+use super::look_up::Recognised;
+use super::throttle::Party;
+use super::upgrade::Upgrade;
+use crate::app::relay::Relay;
+use crate::error::{Error, Result};
+use crate::model::name::Username;
+use crate::model::password::{PasswordId, PasswordKind, classify};
+use crate::model::refused_sign_ins::RefusalReason;
+use crate::model::time::Time;
+
+/// What to do about an attempt.
+pub enum SignInDecision {
+    /// Accept it.
+    Accept(Accepted),
+    /// Refuse it, at this time.
+    Refuse(RefusalReason, Instant),
+    /// Queue this with [`Relay::queue_hash`] and ask again with its outcome.
+    Hash(Box<HashJob>),
+}
+
+/// A successful sign-in.
+pub struct Accepted {
+    /// The user that signed in.
+    pub username: Username,
+    /// The password it signed in with.
+    pub password_id: PasswordId,
+    /// The password is to be hashed again, at a higher cost.
+    pub upgrade: Option<Upgrade>,
+}
+
+impl Relay {
+    /// Decides about an attempt: once for a remembered password, and once more with the
+    /// outcome of its hash for any other. An error means that this cannot be decided now,
+    /// and never "wrong" (promise 4).
+    pub fn sign_in(
+        &mut self,
+        attempt: &Arc<Attempt>,
+        outcome: Option<&HashOutcome>,
+        at: Instant,
+    ) -> Result<SignInDecision> {
+        self.reader.check()?;
+        // Expiry and retirement cannot be decided by a clock that is wrong.
+        let now = (self.world.now)().plausible()?;
+        if !attempt.secured && !self.settings()?.allow_insecure {
+            return Ok(self.refuse(attempt, RefusalReason::NoTls, at));
+        }
+        let username = attempt.username.parse::<Username>().ok();
+        let user = self.look_up(username.as_ref(), outcome)?;
+        let (digest, named) = match &username {
+            Some(username) if user.exists => match self.recognise(username, attempt, now) {
+                Recognised::Right(id) => return self.right(username, id, attempt, now, at),
+                Recognised::Unknown { digest, named } => {
+                    self.load_addresses(username)?;
+                    (digest, named)
+                }
+            },
+            _ => (self.digest_of_unknown(username.as_ref(), attempt), false),
+        };
+        if let Some(reason) = self.sign_ins.wrong.get_mut(&digest) {
+            let reason = *reason;
+            return Ok(self.refuse(attempt, reason, at));
+        }
+        if let Some(outcome) = outcome.filter(|outcome| outcome.digest == digest) {
+            return self.hashed(username.as_ref(), attempt, outcome, now, at);
+        }
+        // It was not hashed yet, or the passwords of the user have changed since.
+        let job = self.job(attempt, username.as_ref(), user, (digest, named), now)?;
+        Ok(SignInDecision::Hash(Box::new(job)))
+    }
+
+    fn hashed(
+        &mut self,
+        username: Option<&Username>,
+        attempt: &Attempt,
+        outcome: &HashOutcome,
+        now: Time,
+        at: Instant,
+    ) -> Result<SignInDecision> {
+        let (Some(username), Some(password)) = (username, &outcome.matched) else {
+            return self.wrong(username, attempt, outcome, at);
+        };
+        let upgrade = self.remember(username, password, attempt)?;
+        if let Some(reason) = self.refusal(username, now)? {
+            return Ok(self.refuse_in_turn(attempt, reason, at));
+        }
+        self.trust(username, attempt.address);
+        Ok(SignInDecision::Accept(Accepted {
+            username: username.clone(),
+            password_id: password.id.clone(),
+            upgrade,
+        }))
+    }
+
+    fn right(
+        &mut self,
+        username: &Username,
+        password_id: PasswordId,
+        attempt: &Attempt,
+        now: Time,
+        at: Instant,
+    ) -> Result<SignInDecision> {
+        Ok(match self.refusal(username, now)? {
+            Some(reason) => self.refuse(attempt, reason, at),
+            None => SignInDecision::Accept(Accepted {
+                username: username.clone(),
+                password_id,
+                upgrade: None,
+            }),
+        })
+    }
+
+    /// Returns why the right password of a user that was looked up is refused, or `None` if
+    /// it is not.
+    fn refusal(&mut self, username: &Username, now: Time) -> Result<Option<RefusalReason>> {
+        match self.sign_ins.users.get_mut(username.as_str()) {
+            Some(user) => Ok(user.refusal(now)),
+            None => Err(Error::System("the user is lost".into())),
+        }
+    }
+
+    fn wrong(
+        &mut self,
+        username: Option<&Username>,
+        attempt: &Attempt,
+        outcome: &HashOutcome,
+        at: Instant,
+    ) -> Result<SignInDecision> {
+        let reason = match username {
+            Some(username) if outcome.user_exists => self.why_wrong(username, attempt)?,
+            _ => RefusalReason::UnknownUser,
+        };
+        self.sign_ins.wrong.insert(outcome.digest, reason);
+        let party = self.party(attempt);
+        if reason.is_guess() {
+            self.hash_queue.throttle.guessed(party, at);
+        }
+        Ok(self.refuse_in_turn(attempt, reason, at))
+    }
+
+    fn why_wrong(&mut self, username: &Username, attempt: &Attempt) -> Result<RefusalReason> {
+        Ok(match classify(&attempt.password) {
+            PasswordKind::Mistyped => RefusalReason::Mistyped,
+            PasswordKind::Generated(id) => match self.store()?.user(username)? {
+                Some(user) if user.passwords.iter().any(|own| own.id == id) => {
+                    RefusalReason::OldPassword
+                }
+                _ => RefusalReason::WrongPassword,
+            },
+            PasswordKind::Chosen => RefusalReason::WrongPassword,
+        })
+    }
+
+    /// Returns when to refuse a request that contains no password.
+    pub fn malformed(&mut self, address: Option<IpAddr>, at: Instant) -> Instant {
+        let party = Party { user: 0, address };
+        self.hash_queue.throttle.answer(party, at, at)
+    }
+
+    fn refuse(&mut self, attempt: &Attempt, reason: RefusalReason, at: Instant) -> SignInDecision {
+        let party = self.party(attempt);
+        let answer = self.hash_queue.throttle.answer(party, attempt.since, at);
+        SignInDecision::Refuse(reason, answer)
+    }
+
+    /// Refuses a password that was hashed. The right one of a suspended user, too, takes
+    /// its turn among the wrong ones, so that it looks like them (promise 9).
+    fn refuse_in_turn(
+        &mut self,
+        attempt: &Attempt,
+        reason: RefusalReason,
+        at: Instant,
+    ) -> SignInDecision {
+        let party = self.party(attempt);
+        let times = (attempt.since, attempt.latest);
+        let answer = self.hash_queue.throttle.answer_in_turn(party, times, at);
+        SignInDecision::Refuse(reason, answer)
+    }
+
+    /// Returns the digest of an attempt with the name of no user. All spellings of a name
+    /// share it, as they do for a user that exists (promise 9).
+    fn digest_of_unknown(&self, username: Option<&Username>, attempt: &Attempt) -> Digest {
+        let name = username.map_or(attempt.username.as_str(), Username::as_str);
+        let parts = [name.as_bytes(), &attempt.password];
+        keyed(&self.sign_ins.secret, b'n', &parts)
+    }
+
+    pub(super) fn trust(&mut self, username: &Username, address: Option<IpAddr>) {
+        let user = self.sign_ins.name(username.as_str());
+        self.hash_queue.throttle.trust(Party { user, address });
+    }
+
+    pub(super) fn party(&self, attempt: &Attempt) -> Party {
+        // In one form: `A@x` and `a@x` are the same user.
+        let user = match attempt.username.parse::<Username>() {
+            Ok(username) => self.sign_ins.name(username.as_str()),
+            Err(_) => self.sign_ins.name(&attempt.username),
+        };
+        Party {
+            user,
+            address: attempt.address,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

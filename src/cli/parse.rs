@@ -1,0 +1,152 @@
+//! The commands, and the parsing of the command line.
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use super::args::strength::Strength;
+use super::context::Globals;
+use super::lazy::{self, Lazy};
+#[cfg(feature = "clipboard")]
+use super::terminal::clipboard::owner::ClipboardOwner;
+use super::terminal::output;
+use super::{
+    apply, audit, doctor, domain, generate, report, serve, server_config, settings, store, test,
+    usage, user, verify, why,
+};
+use crate::deliver::owner;
+
+const HELP: &str = "\
+Examples:
+  smtpcred user create shop@example.com --add-domain     a domain, a user, a password shown once
+  smtpcred set-settings --host smtp.example.com          the server that applications connect to
+  smtpcred user list                                     users, their passwords and last connections
+  smtpcred user reset shop@example.com --overlap 24h     a new password, without an outage
+  printf %s \"$PW\" | smtpcred verify shop@example.com     exit code 0 if the password is right
+  smtpcred show-settings shop@example.com --for python   settings to paste into a client
+  smtpcred test shop@example.com --to you@example.org    sends a test message, explains failures
+  smtpcred doctor                                        checks everything on this machine
+
+Output:
+  stdout carries the result and nothing else; notes, warnings and errors go to stderr.
+  With --json every command prints one document, whose names never change; times are RFC 3339 in
+  UTC. stderr then has one document per line: {\"note\": …}, {\"warning\": …} or {\"error\": {\"code\":
+  …, \"message\": …, \"hint\": …}}; only the log of `serve` stays text, and questions go directly to
+  the terminal. On a terminal, JSON or CSV that contains a password also needs --reveal.
+  CSV contains values unchanged, with one exception: a text that begins with =, +, -, @, a tab or a
+  carriage return gets an apostrophe in front, so that no spreadsheet reads it as a formula; `user
+  import` and `user create --from` remove it. --reveal csv adds none. On a terminal, control
+  characters are escaped. Without a terminal no command ever asks: a missing answer is an error that
+  names the flag.
+
+Exit codes:
+    0  done
+    1  failed
+    2  the command line or a value in it is wrong
+    3  no such domain or user
+    4  refused: exists, limit reached, policy
+    5  needs confirmation, or was cancelled
+    6  wrong password
+    7  something needs attention
+    8  something would change: apply --dry-run
+   74  the output could not be delivered; nothing changed
+   75  try again: the store is busy, full, missing or unreachable
+  130  interrupted
+
+Files:
+  /var/lib/smtpcred/smtpcred.db                          the store, for root
+  ~/.local/share/smtpcred/smtpcred.db                    the store, for other users
+
+Environment:
+  SMTPCRED_STORE    the store, like --store
+  NO_COLOR          disables colours";
+
+/// Hand out, rotate and revoke SMTP credentials on your own mail relay
+#[derive(Debug, Parser)]
+#[command(
+    name = "smtpcred",
+    version,
+    about,
+    after_help = "Examples, files and exit codes: smtpcred --help",
+    after_long_help = HELP,
+    styles = output::STYLES,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    disable_help_subcommand = false
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub globals: Globals,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    #[command(subcommand)]
+    Domain(Lazy<domain::DomainCommand>),
+    #[command(subcommand)]
+    User(Lazy<user::UserCommand>),
+    ShowSettings(Lazy<settings::ShowSettings>),
+    SetSettings(Lazy<settings::SetSettings>),
+    Apply(Lazy<apply::Apply>),
+    Verify(Lazy<verify::VerifyPassword>),
+    Test(Lazy<test::SendTest>),
+    Why(Lazy<why::ExplainUser>),
+    ShowServerConfig(Lazy<server_config::ShowServerConfig>),
+    Usage(Lazy<usage::ShowUsage>),
+    Report(Lazy<report::Report>),
+    Doctor(Lazy<doctor::Doctor>),
+    Serve(Lazy<serve::Serve>),
+    #[command(subcommand)]
+    Audit(Lazy<audit::AuditCommand>),
+    #[command(subcommand)]
+    Store(Lazy<store::StoreCommand>),
+    #[command(hide = true)]
+    PasswordStrength(Lazy<Strength>),
+    #[command(hide = true)]
+    Generate(Lazy<generate::Generate>),
+    #[command(hide = true, name = owner::COMMAND)]
+    WriteAsOwner,
+    #[cfg(feature = "clipboard")]
+    #[command(hide = true)]
+    ClipboardOwner(Lazy<ClipboardOwner>),
+}
+
+/// Parses this process's command line. An error is also what prints help.
+pub fn parse() -> Result<Cli, clap::Error> {
+    lazy::describe_in_whole(false);
+    // Help and errors need all commands.
+    parse_once().or_else(|_| {
+        lazy::describe_in_whole(true);
+        parse_once()
+    })
+}
+
+fn parse_once() -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    let cli = command
+        .try_get_matches_from_mut(std::env::args_os())
+        .and_then(|mut matches| {
+            Cli::from_arg_matches_mut(&mut matches).map_err(|e| e.format(&mut command))
+        });
+    match &cli {
+        // serve runs for months, so it frees the memory.
+        Ok(cli) if matches!(cli.command, Command::Serve(_)) => drop(command),
+        // Never freed: freeing the tree of commands takes longer than parsing the arguments.
+        _ => std::mem::forget(command),
+    }
+    lazy::describe_in_whole(true);
+    cli
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::error::Exit;
+
+    #[test]
+    fn the_help_lists_every_exit_code() {
+        for (exit, meaning) in Exit::TABLE {
+            let line = format!("{:>5}  {meaning}\n", exit as u8);
+            assert!(super::HELP.contains(&line), "{line}");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Everything that prints or asks. Nothing outside of this folder writes to stdout, stderr or
+//! a terminal.
+
+pub mod clipboard;
+mod csv;
+pub mod list;
+pub mod output;
+pub mod panel;
+pub mod progress;
+pub mod prompt;
+pub mod record;
+pub mod stdout;
+pub mod stream;
+pub mod tty;

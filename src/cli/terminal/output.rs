@@ -1,0 +1,314 @@
+//! What commands print.
+//!
+//! stdout carries the result and nothing else: a table for people, or one JSON or CSV
+//! document. Notes, warnings and errors go to stderr. A secret is printed by `reveal`,
+//! never here. Text from strangers is escaped before it reaches a terminal.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use clap::builder::styling::{AnsiColor, Style, Styles};
+use serde_json::json;
+
+use super::csv::Csv;
+use super::record::{Record, TextRecord};
+use super::stream::{BUFFER, json_error, say, write_error};
+use super::tty;
+use crate::cli::suggest;
+use crate::deliver::mask::Mask;
+use crate::error::{Error, Exit, Result};
+use crate::model::text;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum OutputFormat {
+    #[default]
+    Table,
+    Json,
+    Csv,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Color {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+const RED: Style = AnsiColor::Red.on_default().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+const CYAN: Style = AnsiColor::Cyan.on_default();
+pub const STYLES: Styles = Styles::styled()
+    .header(Style::new().bold())
+    .usage(Style::new().bold())
+    .literal(CYAN)
+    .error(RED);
+
+/// The output of one command.
+pub struct Output {
+    format: OutputFormat,
+    quiet: bool,
+    color: bool,
+    pub(in crate::cli) stdout: io::BufWriter<io::Stdout>,
+}
+
+impl Output {
+    /// Creates the output for this format.
+    pub fn new(format: OutputFormat, quiet: bool, color: Color) -> Self {
+        Self {
+            format,
+            quiet,
+            color: wants_color(color),
+            stdout: io::BufWriter::with_capacity(BUFFER, io::stdout()),
+        }
+    }
+
+    /// Returns the format asked for.
+    pub const fn format(&self) -> OutputFormat {
+        self.format
+    }
+
+    /// Returns whether --quiet is given.
+    pub const fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Prints on stderr what was done, unless --quiet is given.
+    pub fn note(&self, message: &str) {
+        if self.quiet {
+            return;
+        }
+        let message = text::escaped(message);
+        if self.format == OutputFormat::Json {
+            return say(&json!({"note": message}).to_string());
+        }
+        say(&message);
+    }
+
+    /// Prints a warning on stderr.
+    pub fn warn(&self, message: &str) {
+        let message = text::escaped(message);
+        // Under --json, stderr has one document a line.
+        if self.format == OutputFormat::Json {
+            return say(&json!({"warning": message}).to_string());
+        }
+        say(&format!("{} {message}", self.painted(YELLOW, "warning:")));
+    }
+
+    /// Prints one record.
+    pub fn one<R: Record>(&mut self, record: &R) -> Result<()> {
+        match self.format {
+            OutputFormat::Table => {
+                let lines = record.lines();
+                let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+                for (name, value) in lines {
+                    for (i, part) in value.split('\n').enumerate() {
+                        let name = if i == 0 { name } else { "" };
+                        let line = format!("{name:width$}  {}", text::escaped(part));
+                        self.line(line.trim_end())?;
+                    }
+                }
+                Ok(())
+            }
+            OutputFormat::Json => {
+                serde_json::to_writer_pretty(&mut self.stdout, record).map_err(json_error)?;
+                self.line("")
+            }
+            OutputFormat::Csv => {
+                let mut csv = Csv::begin(R::FIELDS)?;
+                csv.row(&record.fields())?;
+                csv.end()
+            }
+        }
+    }
+
+    /// Prints the result of a change for programs. People have seen [`Output::note`].
+    pub fn result<R: Record>(&mut self, record: &R) -> Result<()> {
+        let printed = match self.format {
+            OutputFormat::Table => Ok(()),
+            OutputFormat::Json | OutputFormat::Csv => self.one(record),
+        };
+        self.recorded(printed)
+    }
+
+    /// Flushes what was printed about a committed change. A failure becomes
+    /// [`Error::Unrecorded`]: it must not look as if the command had not run.
+    pub fn recorded(&mut self, printed: Result<()>) -> Result<()> {
+        printed.and_then(|()| self.finish()).map_err(|e| match e {
+            Error::Output(reason) => Error::Unrecorded {
+                to: "stdout".to_owned(),
+                reason,
+            },
+            other => other,
+        })
+    }
+
+    /// Shows a person what a question is about, if stdout does not show it.
+    pub fn before_question(&self, text: &str) {
+        if self.format == OutputFormat::Json {
+            // Like the question: stderr has only documents.
+            if let Ok(terminal) = tty::beside_stderr() {
+                let _ = terminal.write_line(text);
+            }
+        } else if self.format != OutputFormat::Table || !io::stdout().is_terminal() {
+            say(text);
+        }
+    }
+
+    /// Prints text to paste, unchanged.
+    pub fn text(&mut self, text: &str) -> Result<()> {
+        match self.format {
+            OutputFormat::Table => {
+                let text = text.trim_end();
+                self.line(text)
+            }
+            OutputFormat::Json | OutputFormat::Csv => self.one(&TextRecord::new(text)),
+        }
+    }
+
+    /// Flushes stdout.
+    pub fn finish(&mut self) -> Result<()> {
+        self.stdout.flush().map_err(|e| write_error(&e))
+    }
+
+    /// Prints the error and returns the exit code.
+    pub fn failure(&mut self, error: &anyhow::Error) -> Exit {
+        let known = error.downcast_ref::<Error>();
+        if matches!(known, Some(Error::OutputClosed)) {
+            return Exit::Done;
+        }
+        if let Some(Error::Answered(exit)) = known {
+            return match self.finish() {
+                Ok(()) => *exit,
+                Err(error) => self.failure(&error.into()),
+            };
+        }
+        // What was printed so far comes first, if it is still read.
+        let _ = self.stdout.flush();
+        let (code, exit) = known.map_or(("failed", Exit::Failed), |e| (e.code(), e.exit()));
+        let hint = known.and_then(Error::hint);
+        print_error(
+            self.format,
+            self.color,
+            code,
+            &format!("{error:#}"),
+            hint.as_deref(),
+        );
+        exit
+    }
+
+    fn painted(&self, style: Style, word: &str) -> String {
+        if self.color {
+            format!("{style}{word}{style:#}")
+        } else {
+            word.to_owned()
+        }
+    }
+
+    pub(super) fn line(&mut self, line: &str) -> Result<()> {
+        writeln!(self.stdout, "{line}").map_err(|e| write_error(&e))
+    }
+}
+
+/// Prints help, or what clap found wrong with the command line, in the format asked for.
+/// Returns the exit code.
+pub fn usage(mut error: clap::Error, command: &clap::Command) -> Exit {
+    use clap::error::ErrorKind;
+    use std::error::Error as _;
+
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        return printed(error.print());
+    }
+    let args: Vec<String> = std::env::args_os()
+        .map(|arg| arg.to_string_lossy().into_owned())
+        .collect();
+    let json = args.iter().any(|a| a == "--json" || a == "--format=json")
+        || args.windows(2).any(|w| w == ["--format", "json"]);
+    let format = if json {
+        OutputFormat::Json
+    } else {
+        OutputFormat::Table
+    };
+    let color = wants_color(Color::Auto);
+    suggest::improve(&mut error, command, &args);
+    if let Some(ours) = error.source().and_then(|e| e.downcast_ref::<Error>()) {
+        let hint = ours.hint();
+        print_error(
+            format,
+            color,
+            ours.code(),
+            &ours.to_string(),
+            hint.as_deref(),
+        );
+        return Exit::Usage;
+    }
+    let rendered = error.to_string();
+    let printable = args.iter().all(|arg| arg.chars().all(text::is_printable));
+    if json || !printable || masked(&rendered) != rendered {
+        // clap's first paragraph is the message. It contains arguments unescaped, which
+        // must not reach a terminal.
+        let message = rendered.split("\n\n").next().unwrap_or_default();
+        let message = message.trim_start_matches("error: ").replace("\n ", "");
+        let hint = match suggest::suggested(&error) {
+            Some(meant) => format!("did you mean '{meant}'? see --help"),
+            None => "see --help".to_owned(),
+        };
+        print_error(format, color, "usage", &message, Some(&hint));
+    } else {
+        // Printed by clap, with its colours and tips.
+        let _ = error.print();
+    }
+    Exit::Usage
+}
+
+/// Flushes help and completions, which are printed before there is an [`Output`]. A reader
+/// that stops early is no failure; a full disk is one.
+pub(in crate::cli) fn printed(written: io::Result<()>) -> Exit {
+    let Err(error) = written.and_then(|()| io::stdout().flush()) else {
+        return Exit::Done;
+    };
+    let error = write_error(&error);
+    if !matches!(error, Error::OutputClosed) {
+        say(&format!("error: {error}"));
+    }
+    error.exit()
+}
+
+/// Masks a password that was given in place of a name.
+fn masked(text: &str) -> String {
+    Mask::default().apply(text, text.len())
+}
+
+fn print_error(format: OutputFormat, color: bool, code: &str, message: &str, hint: Option<&str>) {
+    // Messages are for people, even inside JSON.
+    let message = text::escaped(&masked(message));
+    let hint = hint.map(|hint| text::escaped(&masked(hint)));
+    if format == OutputFormat::Json {
+        let error = json!({"error": {"code": code, "message": message, "hint": hint}});
+        return say(&error.to_string());
+    }
+    let (red, cyan) = if color {
+        (RED, CYAN)
+    } else {
+        (Style::new(), Style::new())
+    };
+    say(&format!("{red}error:{red:#} {message}"));
+    if let Some(hint) = hint {
+        say(&format!("{cyan}hint:{cyan:#} {hint}"));
+    }
+}
+
+fn wants_color(color: Color) -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => {
+            io::stderr().is_terminal()
+                && !set("NO_COLOR")
+                && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+        }
+    }
+}

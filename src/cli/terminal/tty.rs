@@ -1,0 +1,183 @@
+//! The terminal device, for what must not stay on it: hidden input, and the panel that
+//! shows a password once.
+//!
+//! While a [`Tty`] is open, keys arrive one by one without echo, Ctrl-C is a key like any
+//! other, and signals are events. Dropping it restores the terminal.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use dialoguer::console::Term;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::termios::{
+    FlushArg, LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcflush, tcgetattr, tcsetattr,
+};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::{SigId, flag};
+
+use crate::error::{Error, Exit, Result};
+
+pub const CTRL_C: u8 = 0x03;
+pub const CTRL_D: u8 = 0x04;
+
+/// An open terminal in raw mode.
+pub struct Tty {
+    device: File,
+    before: Termios,
+    signals: UnixStream,
+    handlers: Vec<SigId>,
+}
+
+impl Tty {
+    /// Opens the controlling terminal.
+    pub fn open() -> io::Result<Self> {
+        let device = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+        let before = tcgetattr(&device)?;
+        let (signals, sender) = UnixStream::pair()?;
+        let mut tty = Self {
+            device,
+            before,
+            signals,
+            handlers: Vec::new(),
+        };
+        for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+            let sender = sender.try_clone()?;
+            tty.handlers
+                .push(signal_hook::low_level::pipe::register(signal, sender)?);
+        }
+        let mut raw = tty.before.clone();
+        raw.local_flags &=
+            !(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG | LocalFlags::IEXTEN);
+        raw.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
+        raw.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
+        // Input typed ahead is no answer to the next question.
+        tcsetattr(&tty.device, SetArg::TCSAFLUSH, &raw)?;
+        Ok(tty)
+    }
+
+    /// Writes all bytes.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.device.write_all(bytes)
+    }
+
+    /// Waits for a key. A signal or the loss of the terminal is [`Error::Interrupted`].
+    pub fn key(&mut self) -> Result<u8> {
+        loop {
+            if let Some(key) = self.key_until(None)? {
+                return Ok(key);
+            }
+        }
+    }
+
+    /// Reads and discards input for this long, except Ctrl-C: a key pressed before
+    /// the question is readable does not answer it.
+    pub fn ignore_keys(&mut self, time: Duration) -> Result<()> {
+        let deadline = Instant::now() + time;
+        while Instant::now() < deadline {
+            if self.key_until(Some(deadline))? == Some(CTRL_C) {
+                return Err(Error::Interrupted);
+            }
+        }
+        tcflush(&self.device, FlushArg::TCIFLUSH).map_err(|_| Error::Interrupted)
+    }
+
+    fn key_until(&mut self, deadline: Option<Instant>) -> Result<Option<u8>> {
+        loop {
+            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            let left = left.map(|left| PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
+            let mut fds = [
+                PollFd::new(self.device.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut fds, left.unwrap_or(PollTimeout::NONE)) {
+                Err(Errno::EINTR) => continue,
+                Err(_) => return Err(Error::Interrupted),
+                Ok(0) => return Ok(None),
+                Ok(_) => {}
+            }
+            let [keys, signals] = fds.map(|fd| fd.any().unwrap_or(true));
+            if signals {
+                return Err(Error::Interrupted);
+            }
+            if !keys {
+                continue;
+            }
+            let mut key = [0];
+            match self.device.read(&mut key) {
+                Ok(1) => return Ok(Some(key[0])),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                _ => return Err(Error::Interrupted),
+            }
+        }
+    }
+
+    /// Returns the number of lines and columns.
+    pub fn size(&self) -> (usize, usize) {
+        match terminal_size::terminal_size_of(&self.device) {
+            Some((columns, lines)) => (lines.0.into(), columns.0.into()),
+            None => (24, 80),
+        }
+    }
+}
+
+/// Discards input that was typed before a question.
+pub fn forget_typed_ahead() {
+    // If stdin is no terminal, no question follows.
+    let _ = tcflush(io::stdin(), FlushArg::TCIFLUSH);
+}
+
+/// Opens the terminal for questions while a program reads stderr.
+pub fn beside_stderr() -> io::Result<Term> {
+    let device = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+    Ok(Term::read_write_pair(device.try_clone()?, device))
+}
+
+/// Lets signals end the program again after a [`Tty`] was open. For commands that change nothing:
+/// otherwise signals stay caught and have no effect.
+pub fn let_signals_end() -> io::Result<()> {
+    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
+        let always = Arc::new(AtomicBool::new(true));
+        let code = i32::from(Exit::Interrupted as u8);
+        flag::register_conditional_shutdown(signal, code, always)?;
+    }
+    Ok(())
+}
+
+/// Keeps signals from ending the program: while a question waits, which they
+/// interrupt, and between showing a password and reporting whether it is valid.
+#[derive(Default)]
+pub struct SignalsHeld(Vec<SigId>);
+
+impl SignalsHeld {
+    /// Begins to hold signals, until this is dropped.
+    pub fn hold(&mut self) {
+        let signals = [SIGHUP, SIGINT, SIGQUIT, SIGTERM].into_iter();
+        let held = signals.filter_map(|signal| flag::register(signal, Arc::default()).ok());
+        self.0.extend(held);
+    }
+}
+
+impl Drop for SignalsHeld {
+    fn drop(&mut self) {
+        for id in self.0.drain(..) {
+            signal_hook::low_level::unregister(id);
+        }
+    }
+}
+
+impl Drop for Tty {
+    fn drop(&mut self) {
+        // If the terminal is gone, there is nothing to restore.
+        let _ = tcflush(&self.device, FlushArg::TCIFLUSH);
+        let _ = tcsetattr(&self.device, SetArg::TCSANOW, &self.before);
+        for handler in self.handlers.drain(..) {
+            signal_hook::low_level::unregister(handler);
+        }
+    }
+}

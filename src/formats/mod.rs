@@ -1,0 +1,13 @@
+//! Files of other systems, turned into rows of named fields. Pure: the readers take any
+//! input, read it in constant memory and check only that a row is one. What a row means
+//! is decided in `app`.
+
+pub mod csv;
+pub mod fields;
+pub mod format;
+pub mod input;
+pub mod json;
+pub mod passwd;
+pub mod row;
+pub mod sasldb;
+pub mod sql;

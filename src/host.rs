@@ -1,0 +1,101 @@
+//! The machine and the process: the clock, random numbers, who runs this program, where
+//! the store is by default, signals, and what protects the memory of the process.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::sys::{prctl, stat};
+use nix::unistd::{self, Uid, User};
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use crate::error::{Error, Exit, Result};
+use crate::model::actor::{Actor, Traces};
+use crate::model::time::Time;
+
+/// Prevents core dumps, keeps other processes of the same user from reading this one's
+/// memory, and makes new files readable for their owner only.
+pub fn harden() {
+    // Only fails on kernels that do not have it.
+    let _ = prctl::set_dumpable(false);
+    stat::umask(stat::Mode::from_bits_truncate(0o077));
+}
+
+/// Sets the name of the process, which would be the number of a descriptor if the program
+/// was run by it.
+pub fn name_process() {
+    let _ = prctl::set_name(c"smtpcred");
+}
+
+/// Returns a flag that SIGINT, SIGTERM or SIGHUP sets; a second one ends the process at
+/// once, with the exit code for interruptions. Fails if signals cannot be caught.
+pub fn stop_on_signals() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        let code = i32::from(Exit::Interrupted as u8);
+        signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+            .map_err(|error| Error::System(format!("signals cannot be caught: {error}")))?;
+    }
+    Ok(stop)
+}
+
+/// Returns the time by the system's clock; before 1970 it is -1, which is never plausible.
+pub fn now() -> Time {
+    let seconds = match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        Err(_) => -1,
+    };
+    Time::from_epoch(seconds)
+}
+
+/// Fills a buffer with random bytes of the system. Fails if the system has none.
+pub fn random(bytes: &mut [u8]) -> Result<()> {
+    SysRng
+        .try_fill_bytes(bytes)
+        .map_err(|e| Error::System(format!("the system provides no random numbers: {e}")))
+}
+
+/// Returns who runs this program, as far as the system and its environment tell.
+pub fn actor() -> Actor {
+    let env = |name| std::env::var(name).ok();
+    Actor::from_traces(Traces {
+        effective: name_of(Uid::effective()),
+        login: login_uid().map(name_of),
+        behind_sudo: env("SUDO_USER").or_else(|| env("DOAS_USER")),
+        is_root: Uid::current().is_root(),
+        host: unistd::gethostname()
+            .map(|host| host.to_string_lossy().into_owned())
+            .unwrap_or_default(),
+    })
+}
+
+fn name_of(uid: Uid) -> String {
+    match User::from_uid(uid) {
+        Ok(Some(user)) => user.name,
+        _ => format!("uid {uid}"),
+    }
+}
+
+/// Returns the user that logged in, which su and sudo do not change: see
+/// `audit_setloginuid(3)`. `None` if no user did, or if the kernel does not record it.
+fn login_uid() -> Option<Uid> {
+    const UNSET: u32 = u32::MAX;
+    let text = std::fs::read_to_string("/proc/self/loginuid").ok()?;
+    let uid = text.trim().parse().ok()?;
+    (uid != UNSET).then(|| Uid::from_raw(uid))
+}
+
+/// Returns the file of the store that is used if none is given. Fails if the user has no
+/// home folder.
+pub fn default_store() -> Result<PathBuf> {
+    if Uid::effective().is_root() {
+        return Ok("/var/lib/smtpcred/smtpcred.db".into());
+    }
+    directories::ProjectDirs::from("", "", "smtpcred")
+        .map(|dirs| dirs.data_dir().join("smtpcred.db"))
+        .ok_or(Error::NoHome)
+}

@@ -1,0 +1,12 @@
+//! The names of settings in the store.
+
+pub(super) const HOST: &str = "host";
+pub(super) const PORTS: &str = "ports";
+pub(super) const ARGON2: &str = "argon2";
+pub(super) const ACCEPT_HASH: &str = "accept_hash";
+pub(super) const ALLOW_INSECURE: &str = "allow_insecure";
+pub(super) const REQUIRE_VERIFIED: &str = "require_verified_domains";
+pub(super) const DAY: &str = "day";
+pub(super) const ON_LIMIT: &str = "on_limit";
+/// The value of a setting that is on.
+pub(super) const YES: &str = "yes";

@@ -1,0 +1,261 @@
+//! Lists users by name, in pieces. Each piece is a snapshot; see `page`.
+
+use crate::error::Result;
+use crate::model::name::{DomainName, Username};
+use crate::model::password::PasswordId;
+use crate::model::time::Time;
+use crate::model::user::{LastConnection, PasswordInfo, Status, User};
+use crate::store::Store;
+use crate::store::engine::{Arg, Row};
+use crate::store::page::{PIECE, Page};
+
+/// Which users: those that match every given field.
+#[derive(Clone, Debug, Default)]
+pub struct UserFilter {
+    /// Of this domain.
+    pub domain: Option<DomainName>,
+    /// With this status.
+    pub status: Option<Status>,
+    /// Not used since this time.
+    pub silent_since: Option<Time>,
+    /// Never signed in.
+    pub never_used: bool,
+    /// Expires by this time, and has not yet.
+    pub expires_by: Option<Time>,
+}
+
+/// Selects a row for each password; `group_rows` makes users of them. All readers of users
+/// share these columns.
+macro_rules! select_users {
+    ($more:expr, $users:expr, $rest:expr) => {
+        concat!(
+            "SELECT u.username, u.label, u.daily_limit, u.expires_at, u.suspended_at, u.created_at,
+                p.password_id, p.created_at, p.retires_at, CASE WHEN p.hash IS NULL THEN 1 ELSE 0 END,
+                l.seen_at, l.address ",
+            $more,
+            " FROM ",
+            $users,
+            " u
+            LEFT JOIN passwords p ON p.username = u.username
+            LEFT JOIN last_connections l ON l.username = p.username AND l.password_id = p.password_id ",
+            $rest
+        )
+    };
+}
+pub(in crate::store) use select_users;
+
+/// [`crate::model::user::User::last_sign_of_life`] in SQL.
+macro_rules! last_sign_of_life {
+    ($seen_at:literal) => {
+        concat!("COALESCE(", $seen_at, ", u.created_at)")
+    };
+}
+pub(in crate::store) use last_sign_of_life;
+
+/// [`crate::model::user::status`] and the other conditions of a filter in SQL. A test
+/// compares the two.
+macro_rules! that_match {
+    ($domain:literal) => {
+        concat!(
+            "WHERE u.username > $1 AND u.username <= $2 AND (CAST($3 AS TEXT) IS NULL OR $3 = CASE
+                    WHEN u.suspended_at IS NOT NULL THEN 'suspended'
+                    WHEN u.expires_at <= $4 THEN 'expired'
+                    WHEN (SELECT count(*) FROM passwords k WHERE k.username = u.username
+                        AND k.hash IS NOT NULL AND (k.retires_at IS NULL OR k.retires_at > $4)) > 1
+                        THEN 'overlap'
+                    ELSE 'active' END)
+                AND (CAST($5 AS BIGINT) IS NULL OR $5 >= ",
+            last_sign_of_life!(
+                "(SELECT max(c.seen_at) FROM last_connections c WHERE c.username = u.username)"
+            ),
+            ") AND (CAST($6 AS BIGINT) = 0 OR NOT EXISTS
+                    (SELECT 1 FROM last_connections c WHERE c.username = u.username))
+                AND (CAST($7 AS BIGINT) IS NULL OR u.expires_at > $4 AND u.expires_at <= $7) ",
+            $domain,
+            " ORDER BY u.username LIMIT $8"
+        )
+    };
+}
+
+impl UserFilter {
+    /// Returns the filter for the users of a domain.
+    pub fn of(domain: &DomainName) -> Self {
+        Self {
+            domain: Some(domain.clone()),
+            ..Self::default()
+        }
+    }
+
+    fn takes_all(&self) -> bool {
+        self.domain.is_none()
+            && self.status.is_none()
+            && self.silent_since.is_none()
+            && !self.never_used
+            && self.expires_by.is_none()
+    }
+}
+
+impl Store {
+    /// Passes users to the callback by name, page by page. Not for use within a change.
+    pub fn users(
+        &mut self,
+        filter: &UserFilter,
+        page: &Page,
+        now: Time,
+        each: &mut dyn FnMut(User) -> Result<()>,
+    ) -> Result<()> {
+        let all = filter.takes_all();
+        let mut pieces = page.pieces();
+        let mut after = page.after.to_owned();
+        while let Some(most) = pieces.next() {
+            let users = if all {
+                self.next_of_all(&after, most)?
+            } else {
+                self.next_that_match(filter, &after, now, most)?
+            };
+            let Some(last) = users.last() else {
+                return Ok(());
+            };
+            last.username.as_str().clone_into(&mut after);
+            // Fewer than asked for may match here, and more after them.
+            pieces.read_some(users.len());
+            // Nothing is being read now, so a slow callback blocks no writer.
+            users.into_iter().try_for_each(&mut *each)?;
+        }
+        Ok(())
+    }
+
+    /// Returns up to `most` users after a name that match; none after the last one.
+    fn next_that_match(
+        &mut self,
+        filter: &UserFilter,
+        after: &str,
+        now: Time,
+        most: u32,
+    ) -> Result<Vec<User>> {
+        let mut after = after.to_owned();
+        while let Some(last) = self.end_of_range(filter.domain.as_ref(), &after, 1)? {
+            let found = self.that_match_within(filter, (&after, &last), now, most)?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
+            after = last;
+        }
+        Ok(Vec::new())
+    }
+
+    fn that_match_within(
+        &mut self,
+        filter: &UserFilter,
+        (after, last): (&str, &str),
+        now: Time,
+        most: u32,
+    ) -> Result<Vec<User>> {
+        const OF_ALL: &str = select_users!("", "users", that_match!(""));
+        const OF_DOMAIN: &str = select_users!("", "users", that_match!("AND u.domain = $9"));
+        let domain = filter.domain.as_ref().map(DomainName::as_str);
+        let mut rows = most.saturating_mul(2).max(PIECE);
+        loop {
+            let args: [Arg; 9] = [
+                after.into(),
+                last.into(),
+                filter.status.map(Status::name).into(),
+                now.into(),
+                filter.silent_since.into(),
+                i64::from(filter.never_used).into(),
+                filter.expires_by.into(),
+                rows.into(),
+                domain.into(),
+            ];
+            let (sql, args) = match domain {
+                None => (OF_ALL, &args[..8]),
+                Some(_) => (OF_DOMAIN, &args[..]),
+            };
+            let (mut users, read) = self.group_rows(sql, args)?;
+            // The last one may have more passwords than were read.
+            if read >= rows {
+                users.pop();
+            }
+            if read < rows || !users.is_empty() {
+                users.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+                return Ok(users);
+            }
+            rows = rows.saturating_mul(2);
+        }
+    }
+
+    /// Makes users of rows; also returns how many rows there were.
+    pub(in crate::store) fn group_rows(
+        &mut self,
+        sql: &'static str,
+        args: &[Arg],
+    ) -> Result<(Vec<User>, u32)> {
+        let mut users: Vec<User> = Vec::new();
+        let mut rows = 0;
+        self.engine.query(sql, args, &mut |row| {
+            rows += 1;
+            let name = row.text(0)?;
+            if users
+                .last()
+                .is_none_or(|user| user.username.as_str() != name)
+            {
+                users.push(read_user(row)?);
+            }
+            if let (Some(user), Some(password)) = (users.last_mut(), read_password(row)?) {
+                user.passwords.push(password);
+            }
+            Ok(())
+        })?;
+        users.iter_mut().for_each(sort_passwords);
+        Ok((users, rows))
+    }
+}
+
+pub(in crate::store) fn read_user(row: &dyn Row) -> Result<User> {
+    Ok(User {
+        username: row.parsed::<Username>(0)?,
+        label: row.opt_text(1)?.map(str::to_owned),
+        daily_limit: row.opt_limit(2)?,
+        expires_at: row.opt_time(3)?,
+        suspended_at: row.opt_time(4)?,
+        created_at: row.time(5)?,
+        passwords: Vec::with_capacity(1),
+    })
+}
+
+pub(in crate::store) fn read_password(row: &dyn Row) -> Result<Option<PasswordInfo>> {
+    let Some(id) = row.opt_text(6)? else {
+        return Ok(None);
+    };
+    let last_connection = match row.opt_time(10)? {
+        Some(at) => Some(LastConnection {
+            at,
+            address: row.opt_text(11)?.map(str::to_owned),
+        }),
+        None => None,
+    };
+    Ok(Some(PasswordInfo {
+        id: PasswordId::stored(id.to_owned()),
+        created_at: row.time(7)?,
+        retires_at: row.opt_time(8)?,
+        erased: row.int(9)? != 0,
+        last_connection,
+    }))
+}
+
+/// Sorts passwords by age. The store has them by ID; of two from the same second, the one
+/// that stays is the newer.
+pub(in crate::store) fn sort_passwords(user: &mut User) {
+    let age = |password: &PasswordInfo| {
+        (
+            password.created_at,
+            !password.erased,
+            password.retires_at.is_none(),
+        )
+    };
+    let by_age = |a: &PasswordInfo, b: &PasswordInfo| {
+        let age = age(a).cmp(&age(b));
+        age.then_with(|| a.id.as_str().cmp(b.id.as_str()))
+    };
+    user.passwords.sort_by(by_age);
+}

@@ -1,0 +1,223 @@
+//! Users: creates, changes and deletes them.
+
+mod all;
+mod list;
+mod lookup;
+mod scan;
+
+pub use self::list::UserFilter;
+pub(super) use self::list::{
+    last_sign_of_life, read_password, read_user, select_users, sort_passwords,
+};
+pub use self::lookup::UserRules;
+pub use self::scan::UserScan;
+use super::engine::Right;
+use super::{NewPassword, Scope, SendingChange, Store, Tx};
+use crate::error::{Error, Result};
+use crate::model::event::{Action, Fields};
+use crate::model::label::Label;
+use crate::model::name::{DomainName, Username};
+use crate::model::rotation::{RotationRules, RulesChange};
+use crate::model::setting::{LimitValue, Setting};
+use crate::model::time::Time;
+use crate::model::user::User;
+
+/// A user to create.
+#[derive(Debug)]
+pub struct NewUser<'a> {
+    /// Its name.
+    pub username: &'a Username,
+    /// Its label.
+    pub label: Option<&'a Label>,
+    /// The most messages a day.
+    pub daily_limit: Option<LimitValue>,
+    /// When it expires.
+    pub expires_at: Option<Time>,
+    /// Its senders and limits.
+    pub sending: &'a SendingChange,
+    /// Its rotation rules.
+    pub rotation: &'a RulesChange,
+}
+
+/// A change of a user; absent fields stay.
+#[derive(Debug, Default)]
+pub struct UserChange {
+    /// Its label.
+    pub label: Option<Setting<Label>>,
+    /// The most messages a day.
+    pub daily_limit: Option<Setting<LimitValue>>,
+    /// When it expires.
+    pub expires_at: Option<Setting<Time>>,
+    /// Its senders and limits.
+    pub sending: SendingChange,
+    /// Its rotation rules.
+    pub rotation: RulesChange,
+}
+
+impl Store {
+    /// Waits for commits of processes that may be gone. What is missing afterwards was not
+    /// created; call it before treating something as a leftover.
+    pub fn wait_for_commits(&mut self) -> Result<()> {
+        self.engine.wait_for_commits()
+    }
+
+    /// Returns a user; `None` if it does not exist.
+    pub fn user(&mut self, username: &Username) -> Result<Option<User>> {
+        Ok(self.users_named(&[username])?.pop().flatten())
+    }
+
+    /// Returns all users of a domain with their creation times.
+    pub fn users_of(&mut self, domain: &DomainName) -> Result<Vec<(Username, Time)>> {
+        const SQL: &str =
+            "SELECT username, created_at FROM users WHERE domain = $1 ORDER BY username";
+        let mut found = Vec::new();
+        self.engine
+            .query(SQL, &[domain.as_str().into()], &mut |row| {
+                found.push((row.parsed(0)?, row.time(1)?));
+                Ok(())
+            })?;
+        Ok(found)
+    }
+
+    /// Returns up to `limit` names with this prefix, for completion.
+    pub fn usernames(&mut self, prefix: &str, limit: u32) -> Result<Vec<String>> {
+        const SQL: &str = "SELECT username FROM users
+            WHERE username >= $1 AND username < $2 ORDER BY username LIMIT $3";
+        self.names(SQL, prefix, limit)
+    }
+}
+
+impl Tx<'_> {
+    /// Creates a user with a password. Returns an error if it exists.
+    pub fn add_user(&mut self, user: &NewUser, password: &NewPassword) -> Result<()> {
+        const SQL: &str = "INSERT INTO users
+            (username, domain, label, daily_limit, expires_at, created_at)
+            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+        let domain = user.username.domain();
+        let label = user.label.map(Label::as_str);
+        let daily_limit = user.daily_limit.map(LimitValue::get);
+        let args = [
+            user.username.as_str().into(),
+            domain.as_str().into(),
+            label.into(),
+            daily_limit.into(),
+            user.expires_at.into(),
+            self.stamp.at.into(),
+        ];
+        let exists = Error::UserExists(user.username.to_string());
+        self.change_later(SQL, &args, exists)?;
+        self.insert_password(user.username, password)?;
+        let fields = Fields::default()
+            .with("password_id", password.password_id.as_str())
+            .with_some("label", label)
+            .with_some("daily_limit", daily_limit)
+            .with_some("expires_at", user.expires_at.map(|at| at.to_string()));
+        let owner = Scope::user(user.username);
+        let fields = self.change_sending(owner, user.sending, fields)?;
+        // An earlier user of the same name left no rules.
+        let none = RotationRules::default();
+        let fields = self.change_rotation_rules(owner, none, user.rotation, fields)?;
+        self.event(
+            Action::UserCreate,
+            Some(&domain),
+            Some(user.username),
+            &fields,
+        )
+    }
+
+    /// Changes a user.
+    pub fn set_user(&mut self, username: &Username, change: &UserChange) -> Result<()> {
+        let rules = self.store.own_rotation_rules(Scope::user(username))?;
+        self.update_user(username, change, rules)
+    }
+
+    /// Does the same for a user that was read in this change.
+    pub fn set_read_user(&mut self, read: &UserRules, change: &UserChange) -> Result<()> {
+        self.update_user(&read.user.username, change, read.rotation.clone())
+    }
+
+    fn update_user(
+        &mut self,
+        username: &Username,
+        change: &UserChange,
+        rules: RotationRules,
+    ) -> Result<()> {
+        const LABEL: &str = "UPDATE users SET label = $2 WHERE username = $1";
+        const DAILY_LIMIT: &str = "UPDATE users SET daily_limit = $2 WHERE username = $1";
+        const EXPIRES: &str =
+            "UPDATE users SET expires_at = $2, expiry_told = NULL WHERE username = $1";
+        let name = username.as_str().into();
+        let mut fields = Fields::default();
+        if let Some(label) = &change.label {
+            let label = label.as_ref().value().map(Label::as_str);
+            self.later(LABEL, &[name, label.into()])?;
+            fields = fields.with("label", label);
+        }
+        if let Some(limit) = &change.daily_limit {
+            let limit = limit.as_ref().value().map(|l| l.get());
+            self.later(DAILY_LIMIT, &[name, limit.into()])?;
+            fields = fields.with("daily_limit", limit);
+        }
+        if let Some(expires) = &change.expires_at {
+            let at = expires.as_ref().value().copied();
+            self.later(EXPIRES, &[name, at.into()])?;
+            fields = fields.with("expires_at", at.map(|at| at.to_string()));
+        }
+        let owner = Scope::user(username);
+        let fields = self.change_sending(owner, &change.sending, fields)?;
+        let fields = self.change_rotation_rules(owner, rules, &change.rotation, fields)?;
+        self.event(
+            Action::UserSet,
+            Some(&username.domain()),
+            Some(username),
+            &fields,
+        )
+    }
+
+    /// Suspends a user: it cannot sign in until it is resumed.
+    pub fn suspend_user(&mut self, username: &Username) -> Result<()> {
+        let at = self.stamp.at;
+        self.set_suspended(username, Some(at), Action::UserSuspend)
+    }
+
+    /// Lets a suspended user sign in again.
+    pub fn resume_user(&mut self, username: &Username) -> Result<()> {
+        self.set_suspended(username, None, Action::UserResume)
+    }
+
+    fn set_suspended(
+        &mut self,
+        username: &Username,
+        at: Option<Time>,
+        action: Action,
+    ) -> Result<()> {
+        const SQL: &str = "UPDATE users SET suspended_at = $2 WHERE username = $1";
+        self.later(SQL, &[username.as_str().into(), at.into()])?;
+        self.event(
+            action,
+            Some(&username.domain()),
+            Some(username),
+            &Fields::default(),
+        )
+    }
+
+    /// Returns whether users can be deleted: a relay may only be allowed to suspend them.
+    pub fn may_delete_users(&mut self) -> Result<bool> {
+        self.store.engine.may(Right::DeleteUsers)
+    }
+
+    /// Deletes a user with its hashes; its events stay.
+    pub fn delete_user(&mut self, username: &Username) -> Result<()> {
+        const SQL: &str = "DELETE FROM users WHERE username = $1";
+        self.later(SQL, &[username.as_str().into()])?;
+        self.delete_limits(Scope::user(username))?;
+        self.forget_rotation_rules(Scope::user(username))?;
+        self.scrub = true;
+        self.event(
+            Action::UserDelete,
+            Some(&username.domain()),
+            Some(username),
+            &Fields::default(),
+        )
+    }
+}

@@ -1,0 +1,16 @@
+//! The command line: input, output, terminals, and passwords shown once.
+
+mod bad_input;
+mod clipboard;
+mod clipboard_terminal;
+mod golden;
+mod handover;
+mod hygiene;
+mod lists;
+mod panel;
+mod prompts;
+mod report;
+mod snippets;
+#[path = "../support/mod.rs"]
+mod support;
+mod values;

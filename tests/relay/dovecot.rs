@@ -1,0 +1,155 @@
+//! Dovecot, set up with what `smtpcred show-server-config dovecot` prints, signs
+//! users in by the store's views.
+
+use crate::support::mail::Place;
+use crate::support::mail::dovecot::{Dovecot, Passwords};
+use crate::support::postgres::Postgres;
+use crate::support::serve::{Auth, Serve, store};
+use crate::support::{Run, Sandbox, serve, wait_for};
+
+const USER: &str = "shop+1@example.com";
+const SHOW: [&str; 2] = ["show-server-config", "dovecot"];
+
+fn check(sandbox: &Sandbox, dovecot: &Dovecot) -> Run {
+    let config = dovecot.config.to_str().unwrap();
+    sandbox.run(&[&SHOW[..], &["--check", "--config", config]].concat())
+}
+
+#[test]
+#[ignore = "needs root and Dovecot: run tests/run"]
+fn dovecot_reads_the_views() {
+    let sandbox = store();
+    let text = sandbox.ok(&SHOW);
+    the_views_are_read(&sandbox, text);
+}
+
+#[test]
+#[ignore = "needs root, Dovecot and PostgreSQL: run tests/run"]
+fn dovecot_reads_the_views_of_a_database() {
+    let server = Postgres::start();
+    let sandbox = server.sandbox_with_domain();
+    let text = sandbox.ok(&SHOW);
+    // What it says is to be done in the database; trust takes any password.
+    for line in text.lines().filter_map(|line| line.strip_prefix("#   ")) {
+        if ["CREATE ", "GRANT ", "ALTER "]
+            .iter()
+            .any(|word| line.starts_with(word))
+        {
+            sandbox.sql(line);
+        }
+    }
+    let connect = text
+        .lines()
+        .find(|line| line.contains("connect = "))
+        .unwrap();
+    let database = sandbox.database.as_ref().unwrap();
+    let own = database.connection.replace("user=postgres", "user=dovecot");
+    let own = format!("#   connect = {own}");
+    let text = text.replace(connect, &own);
+    the_views_are_read(&sandbox, text);
+}
+
+fn the_views_are_read(sandbox: &Sandbox, text: String) {
+    let place = Place::new();
+    let password = sandbox.create(USER);
+    let dovecot = Dovecot::start(&place, &Passwords::Shipped(text));
+    let right = |password: &str| {
+        let mut auth = Auth::connect(&dovecot.socket).unwrap();
+        auth.ask(USER, password).unwrap()
+    };
+    assert!(right(&password), "{}", dovecot.log());
+    assert!(!right("wrong"));
+    let mut auth = Auth::connect(&dovecot.socket).unwrap();
+    assert!(!auth.ask("nobody@example.com", &password).unwrap());
+
+    sandbox.noted(&["user", "suspend", USER, "--yes"]);
+    assert!(!right(&password));
+    sandbox.noted(&["user", "resume", USER]);
+    assert!(right(&password));
+    sandbox.noted(&["user", "set", USER, "--expires-in", "1s"]);
+    wait_for("the expiry", || (!right(&password)).then_some(()));
+    sandbox.noted(&["user", "set", USER, "--expires-in", "none"]);
+    assert!(right(&password));
+
+    let reset = ["user", "reset", USER, "--overlap", "1h", "--yes", "--quiet"];
+    let new = sandbox.ok(&reset);
+    let new = new.trim_end();
+    assert_eq!(
+        [password.as_str(), new].map(right),
+        [true, true],
+        "{}",
+        dovecot.log()
+    );
+    serve::end_soon(sandbox);
+    wait_for("the end of the overlap", || {
+        (!right(&password)).then_some(())
+    });
+    assert!(right(new));
+    let newest = sandbox.ok(&["user", "reset", USER, "--yes", "--quiet"]);
+    assert_eq!([new, newest.trim_end()].map(right), [false, true]);
+    // While nobody knows whether a new one has arrived.
+    let file = place.path().join("delivered");
+    let deliver = format!("sh -c 'cat > {}; exit 1'", file.display());
+    let run = sandbox.run(&["user", "rotate", USER, "--deliver", &deliver]);
+    assert_eq!(run.code, 1, "{run:?}");
+    let delivered = std::fs::read_to_string(&file).unwrap();
+    let both = [newest.trim_end(), delivered.trim_end()];
+    assert_eq!(both.map(right), [true, true]);
+    sandbox.noted(&["user", "delete", USER, "--yes"]);
+    assert!(!right(newest.trim_end()));
+}
+
+/// Its workers open and close the store beside ours, with a library of their own.
+#[test]
+#[ignore = "needs root and Dovecot: run tests/run"]
+fn dovecot_and_serve_share_a_store() {
+    let sandbox = store();
+    let place = Place::new();
+    let password = sandbox.create(USER);
+    let _serve = Serve::start(&sandbox, &place);
+    let ours = |password: &str| {
+        let mut auth = Auth::connect(&place.auth()).unwrap();
+        auth.plain("127.0.0.1", USER, password).unwrap()
+    };
+    for _ in 0..2 {
+        let text = sandbox.ok(&SHOW);
+        let elsewhere = Place::new();
+        let dovecot = Dovecot::start(&elsewhere, &Passwords::Shipped(text));
+        let mut auth = Auth::connect(&dovecot.socket).unwrap();
+        assert!(auth.ask(USER, &password).unwrap());
+        assert_eq!(ours(&password), Some(true));
+        drop(dovecot);
+        sandbox.noted(&["user", "suspend", USER, "--yes"]);
+        assert_eq!(ours(&password), Some(false));
+        sandbox.noted(&["user", "resume", USER]);
+        assert_eq!(ours(&password), Some(true));
+    }
+    wait_for("the failures to be written down", || {
+        let failures = sandbox.json(&["audit", "failures"]);
+        (failures[0]["count"] == 2).then_some(())
+    });
+}
+
+#[test]
+#[ignore = "needs root and Dovecot: run tests/run"]
+fn dovecot_is_checked() {
+    let sandbox = store();
+    let place = Place::new();
+    let text = sandbox.ok(&SHOW);
+    let dovecot = Dovecot::start(&place, &Passwords::Shipped(text));
+    let good = check(&sandbox, &dovecot);
+    assert_eq!(good.code, 0, "{good:?}");
+    let whole = std::fs::read_to_string(&dovecot.config).unwrap();
+    for (part, instead) in [
+        ("auth_cache_size = 0", "auth_cache_size = 10M"),
+        ("driver = sql\n", "driver = pam\n"),
+    ] {
+        assert!(whole.contains(part), "{part}");
+        std::fs::write(&dovecot.config, whole.replace(part, instead)).unwrap();
+        let run = check(&sandbox, &dovecot);
+        assert_eq!(run.code, 7, "{part}: {run:?}");
+    }
+    std::fs::write(&dovecot.config, &whole).unwrap();
+    let other = Sandbox::new();
+    assert_eq!(check(&other, &dovecot).code, 7);
+}

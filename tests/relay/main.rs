@@ -1,0 +1,20 @@
+//! `serve`: sign-ins and limits, by its sockets and through real mail servers.
+
+mod dialogs;
+mod dovecot;
+mod failover;
+mod hostile;
+mod leaks;
+mod limits;
+mod mail_servers;
+mod messages;
+mod outage;
+mod replaced;
+mod rights;
+mod running;
+mod sessions;
+mod several;
+mod several_outage;
+mod sign_in;
+#[path = "../support/mod.rs"]
+mod support;
