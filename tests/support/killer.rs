@@ -86,9 +86,11 @@ impl<'a> Killer<'a> {
         }
     }
 
-    /// How many runs were killed at this stage.
-    pub fn met(&self, stage: &str) -> u32 {
-        self.stages.get(stage).copied().unwrap_or(0)
+    /// The stages at which no run was killed yet.
+    pub fn unmet(&self) -> Vec<&'static str> {
+        let mut stages = vec!["", "live", "handing"];
+        stages.retain(|stage| !self.stages.contains_key(*stage));
+        stages
     }
 
     pub fn rotate_one_of(&mut self, applications: &[Application]) {
@@ -115,6 +117,9 @@ impl<'a> Killer<'a> {
                 sleep(moment);
                 self.kill_delivery(application);
             }
+        } else if self.dice.once_in(4) {
+            self.wait_for_new_password(&mut run, application);
+            self.kill_run(&mut run, application);
         } else {
             let pace = self.pace[&application.way];
             // One that takes up what another left takes longer.
@@ -160,6 +165,26 @@ impl<'a> Killer<'a> {
         )
     }
 
+    /// Until the store has the new password, and before anybody else has: hardly any moment of
+    /// chance falls in between.
+    fn wait_for_new_password(&self, run: &mut Server, application: &Application) {
+        let before = self.stage(application);
+        let deadline = Instant::now() + LONGEST;
+        while run.0.try_wait().unwrap().is_none() && Instant::now() < deadline {
+            let stage = self.stage(application);
+            if stage != before && stage.as_deref() == Some("live") {
+                return;
+            }
+        }
+    }
+
+    fn stage(&self, application: &Application) -> Option<String> {
+        const SQL: &str = "SELECT state FROM rotations WHERE username = ?1";
+        let name = [&application.username];
+        let stage = self.store.query_row(SQL, name, |row| row.get(0));
+        stage.optional().unwrap()
+    }
+
     fn delivery_began(run: &mut Server, application: &Application) -> bool {
         wait_for("a delivery or the end", || {
             if !deliveries(&application.file).is_empty() {
@@ -179,7 +204,6 @@ impl<'a> Killer<'a> {
     }
 
     fn kill_run(&mut self, run: &mut Server, application: &Application) {
-        const SQL: &str = "SELECT state FROM rotations WHERE username = ?1";
         if run.0.try_wait().unwrap().is_some() {
             return;
         }
@@ -188,11 +212,8 @@ impl<'a> Killer<'a> {
             return;
         }
         self.kills.add();
-        let stage = self
-            .store
-            .query_row(SQL, [&application.username], |row| row.get(0));
-        let stage: Option<String> = stage.optional().unwrap();
-        *self.stages.entry(stage.unwrap_or_default()).or_default() += 1;
+        let stage = self.stage(application).unwrap_or_default();
+        *self.stages.entry(stage).or_default() += 1;
         if self.dice.once_in(3) {
             self.kill_delivery(application);
         }
