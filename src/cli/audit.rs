@@ -5,9 +5,11 @@ use clap::{Args, Subcommand};
 
 use super::args::number;
 use super::args::paging::PageArgs;
+use super::args::view::ViewArgs;
 use super::complete;
 use super::context::Context;
 use super::lazy::Lazy;
+use super::terminal::column::{Cell, Column};
 use super::terminal::record::Record;
 use super::user::record::RefusalRecord;
 use crate::app::audit::Which;
@@ -74,6 +76,9 @@ pub struct ListEvents {
 
     #[command(flatten)]
     page: PageArgs,
+
+    #[command(flatten)]
+    view: ViewArgs,
 }
 
 const FAILURES_HELP: &str = "\
@@ -111,6 +116,9 @@ pub struct ListFailures {
 
     #[command(flatten)]
     page: PageArgs,
+
+    #[command(flatten)]
+    view: ViewArgs,
 }
 
 impl AuditCommand {
@@ -135,7 +143,7 @@ impl ListEvents {
             Some(last) => Which::Last(last),
             None => Which::After(self.after, self.page.limit),
         };
-        let mut list = context.out.list::<Event>();
+        let mut list = self.view.apply(context.out.list::<Event>())?;
         app.list_events(filter, self.since, which, &mut |event| list.push(&event))?;
         Ok(list.end("no events found")?)
     }
@@ -144,7 +152,7 @@ impl ListEvents {
 impl ListFailures {
     fn run(self, context: &mut Context) -> Result<()> {
         let mut app = context.app(Access::Existing)?;
-        let mut list = context.out.list::<RefusalRecord>();
+        let mut list = self.view.apply(context.out.list::<RefusalRecord>())?;
         let (user, most) = (self.user.as_ref(), self.page.limit);
         app.list_refusals(user, self.since, self.after, most, &mut |refusals| {
             list.push(&RefusalRecord::new(&refusals))
@@ -154,9 +162,16 @@ impl ListFailures {
 }
 
 impl Record for Event {
-    const COLUMNS: &'static [&'static str] = &["Time", "Who", "Action", "About", "Set"];
+    const COLUMNS: &'static [Column] = &[
+        Column::new("Time"),
+        Column::new("ID").right().on_request(),
+        Column::new("Who").rank(1).cut(8),
+        Column::new("Action"),
+        Column::new("About"),
+        Column::new("Set").rank(2).wrap(16),
+    ];
 
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self) -> Vec<Cell> {
         let who = match &self.run_as {
             Some(run_as) => format!("{} as {run_as}", self.actor),
             None => self.actor.clone(),
@@ -174,11 +189,12 @@ impl Record for Event {
                 format!("{name}={value}")
             });
         vec![
-            self.at.to_string(),
-            who,
-            self.action.clone(),
-            about.cloned().unwrap_or_default(),
-            set.collect::<Vec<_>>().join(" "),
+            self.at.to_string().into(),
+            self.id.to_string().into(),
+            who.into(),
+            self.action.as_str().into(),
+            about.cloned().into(),
+            set.collect::<Vec<_>>().join(" ").into(),
         ]
     }
 

@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::password_folder::PasswordFolder;
-use super::terminal::output::{Color, Output, OutputFormat};
+use super::terminal::color::Color;
+use super::terminal::output::{Output, OutputFormat};
 use crate::app::App;
 use crate::error::Result;
 use crate::store::{Access, Location, Store};
 
 /// The flags of every command.
 #[derive(Clone, Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags")]
 #[command(next_help_heading = "Everywhere")]
 pub struct Globals {
     /// Use this store: a file, or the URL of a database
@@ -50,6 +52,10 @@ pub struct Globals {
     #[arg(long, short, global = true)]
     quiet: bool,
 
+    /// Print long output without a pager
+    #[arg(long, global = true)]
+    no_pager: bool,
+
     /// Use colours
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     color: Color,
@@ -65,7 +71,12 @@ pub struct Context {
 impl Context {
     /// Creates the context of these flags.
     pub fn new(globals: Globals) -> Self {
-        let out = Output::new(globals.format(), globals.quiet, globals.color);
+        let out = Output::new(
+            globals.format(),
+            globals.quiet,
+            globals.color,
+            !globals.no_pager,
+        );
         Self { globals, out }
     }
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::args::path;
 use super::context::Context;
 use super::server_config;
+use super::terminal::column::{Cell, Column, Tone};
 use super::terminal::output::OutputFormat;
 use super::terminal::record::Record;
 use crate::doctor::{self, CheckState, DoctorOptions, Finding};
@@ -152,16 +153,25 @@ impl<'a> CheckRecord<'a> {
 }
 
 impl Record for CheckRecord<'_> {
-    const COLUMNS: &'static [&'static str] = &["", "Area", "Check", "Found"];
+    const COLUMNS: &'static [Column] = &[
+        Column::new(""),
+        Column::new("Area"),
+        Column::new("Check"),
+        Column::new("Found").wrap(32),
+    ];
 
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self) -> Vec<Cell> {
         let state = match self.state {
-            "fail" => "FAIL",
-            other => other,
+            "fail" => Cell::new("FAIL", Tone::Bad),
+            "warn" => Cell::new("warn", Tone::Warning),
+            other => Cell::new(other, Tone::Good),
         };
-        [state, self.area, self.check, self.found]
-            .map(str::to_owned)
-            .into()
+        vec![
+            state,
+            self.area.into(),
+            self.check.into(),
+            self.found.into(),
+        ]
     }
 
     const FIELDS: &'static [&'static str] = &["area", "check", "state", "found", "advice"];
@@ -181,11 +191,11 @@ struct AdviceRecord<'a> {
 }
 
 impl Record for AdviceRecord<'_> {
-    const COLUMNS: &'static [&'static str] = CheckRecord::COLUMNS;
+    const COLUMNS: &'static [Column] = CheckRecord::COLUMNS;
 
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self) -> Vec<Cell> {
         let advice = format!("-> {}", self.advice);
-        ["", "", "", advice.as_str()].map(str::to_owned).into()
+        ["", "", "", advice.as_str()].map(Cell::from).into()
     }
 
     const FIELDS: &'static [&'static str] = &["advice"];

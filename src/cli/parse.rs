@@ -7,7 +7,7 @@ use super::context::Globals;
 use super::lazy::{self, Lazy};
 #[cfg(feature = "clipboard")]
 use super::terminal::clipboard::owner::ClipboardOwner;
-use super::terminal::output;
+use super::terminal::color;
 use super::{
     apply, audit, doctor, domain, generate, report, serve, server_config, settings, store, test,
     usage, user, verify, why,
@@ -67,7 +67,7 @@ Environment:
     about,
     after_help = "Examples, files and exit codes: smtpcred --help",
     after_long_help = HELP,
-    styles = output::STYLES,
+    styles = color::STYLES,
     max_term_width = 100,
     arg_required_else_help = true,
     disable_help_subcommand = false

@@ -5,7 +5,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::args::number;
+use super::args::view::ViewArgs;
 use super::context::Context;
+use super::terminal::column::{Cell, Column};
 use super::terminal::record::Record;
 use crate::app::report::{Matter, ReportFinding, ReportRequest, WeakHashes};
 use crate::error::{Error, Exit};
@@ -87,6 +89,9 @@ pub struct Report {
     /// Show all findings about at most N users; continue with --after LAST
     #[arg(long, value_name = "N", value_parser = number::within(1..=u32::MAX))]
     limit: Option<u32>,
+
+    #[command(flatten)]
+    view: ViewArgs,
 }
 
 impl Report {
@@ -96,7 +101,7 @@ impl Report {
             return monitor(context, wanted);
         }
         let mut app = context.app(Access::Existing)?;
-        let mut list = context.out.list::<MatterRecord>();
+        let mut list = self.view.apply(context.out.list::<MatterRecord>())?;
         let mut found = false;
         let scan = UserScan::after(self.after.as_ref().map_or("", Username::as_str));
         app.report(wanted, scan, self.limit, &mut |piece| {
@@ -215,12 +220,20 @@ impl<'a> MatterRecord<'a> {
 }
 
 impl Record for MatterRecord<'_> {
-    const COLUMNS: &'static [&'static str] = &["Username", "Matter", "At", "Detail"];
+    const COLUMNS: &'static [Column] = &[
+        Column::new("Username"),
+        Column::new("Matter"),
+        Column::new("At"),
+        Column::new("Detail").rank(1).wrap(16),
+    ];
 
-    fn cells(&self) -> Vec<String> {
-        let mut cells = self.fields();
-        cells[1] = self.matter.replace('_', " ");
-        cells
+    fn cells(&self) -> Vec<Cell> {
+        vec![
+            self.username.into(),
+            self.matter.replace('_', " ").into(),
+            self.at.to_string().into(),
+            self.detail.unwrap_or_default().into(),
+        ]
     }
 
     const FIELDS: &'static [&'static str] = &["username", "matter", "at", "detail"];

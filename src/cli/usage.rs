@@ -4,7 +4,9 @@ use anyhow::Result;
 use clap::Args;
 
 use super::args::number;
+use super::args::view::ViewArgs;
 use super::context::Context;
+use super::terminal::column::{Cell, Column};
 use super::terminal::output::OutputFormat;
 use super::terminal::record::Record;
 use crate::model::duration::Duration;
@@ -47,6 +49,9 @@ pub struct ShowUsage {
     /// Show only entries after this one: a username, domain or date
     #[arg(long, value_name = "NAME")]
     after: Option<String>,
+
+    #[command(flatten)]
+    view: ViewArgs,
 }
 
 impl ShowUsage {
@@ -64,7 +69,7 @@ impl ShowUsage {
             after: &after,
             most,
         };
-        let mut list = context.out.list::<UsageRow>();
+        let mut list = self.view.apply(context.out.list::<UsageRow>())?;
         if is_table && self.by == UsageBy::Day {
             // The longest bar is for the maximum, which may come last. There are few days.
             let mut kept = Vec::new();
@@ -97,18 +102,24 @@ struct UsageRow {
 }
 
 impl Record for UsageRow {
-    const COLUMNS: &'static [&'static str] =
-        &["Name", "Messages", "", "Recipients", "Size", "Refused"];
+    const COLUMNS: &'static [Column] = &[
+        Column::new("Name"),
+        Column::new("Messages").right(),
+        Column::new("").rank(3).cut(4),
+        Column::new("Recipients").right().rank(2),
+        Column::new("Size").right().rank(1),
+        Column::new("Refused").right(),
+    ];
 
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self) -> Vec<Cell> {
         let sum = &self.sum;
         vec![
-            sum.name.clone(),
-            sum.messages.to_string(),
-            bar(sum.messages, self.most),
-            sum.recipients.to_string(),
-            size(sum.bytes),
-            sum.refusals.to_string(),
+            sum.name.as_str().into(),
+            sum.messages.to_string().into(),
+            bar(sum.messages, self.most).into(),
+            sum.recipients.to_string().into(),
+            size(sum.bytes).into(),
+            sum.refusals.to_string().into(),
         ]
     }
 

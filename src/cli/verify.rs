@@ -94,12 +94,6 @@ struct VerdictRecord {
 }
 
 impl Record for VerdictRecord {
-    const COLUMNS: &'static [&'static str] = Self::FIELDS;
-
-    fn cells(&self) -> Vec<String> {
-        self.fields()
-    }
-
     const FIELDS: &'static [&'static str] = &["username", "password_id"];
 
     fn fields(&self) -> Vec<String> {

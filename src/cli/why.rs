@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::args::rotation::UnfinishedRecord;
 use super::complete;
 use super::context::Context;
+use super::terminal::column::{Cell, Column, Tone};
 use super::terminal::record::Record;
 use super::user::record::typed_as;
 use crate::app::why::{Diagnosis, LimitStatus};
@@ -219,30 +220,30 @@ impl<'a> LimitRecord<'a> {
 }
 
 impl Record for WhyRecord<'_> {
-    const COLUMNS: &'static [&'static str] = &[
-        "User",
-        "Can sign in",
-        "Can send",
-        "Passwords",
-        "Last sign-in",
-        "Last refusal",
-        "Sends as",
-        "Limits",
-        "Rotation",
-        "Expires",
-        "Next",
+    const COLUMNS: &'static [Column] = &[
+        Column::new("User"),
+        Column::new("Can sign in"),
+        Column::new("Can send"),
+        Column::new("Passwords"),
+        Column::new("Last sign-in"),
+        Column::new("Last refusal"),
+        Column::new("Sends as"),
+        Column::new("Limits"),
+        Column::new("Rotation"),
+        Column::new("Expires"),
+        Column::new("Next"),
     ];
 
-    fn cells(&self) -> Vec<String> {
-        let or = |lines: Vec<String>, none: &str| match lines.as_slice() {
-            [] => none.to_owned(),
-            lines => lines.join("\n"),
+    fn cells(&self) -> Vec<Cell> {
+        let or = |lines: Vec<String>, none: &str| {
+            let some = !lines.is_empty();
+            Cell::or(some.then(|| lines.join("\n")), none)
         };
         let yes = |can, reasons: &[String]| {
             if can {
-                "yes".to_owned()
+                Cell::new("yes", Tone::Good)
             } else {
-                format!("NO: {}", reasons.join("; "))
+                Cell::new(format!("NO: {}", reasons.join("; ")), Tone::Bad)
             }
         };
         let first = &self.reasons[..self.reasons.len().min(1)];
@@ -269,16 +270,16 @@ impl Record for WhyRecord<'_> {
         let limits = self.standings.iter().map(LimitStatus::words);
         let rotation = self.unfinished_rotation.as_ref();
         vec![
-            format!("{}, {}", self.username, self.status),
+            format!("{}, {}", self.username, self.status).into(),
             yes(self.can_sign_in, first),
             yes(self.can_send, &self.reasons),
-            self.passwords(),
-            last.unwrap_or_else(|| "never".into()),
-            refusal.unwrap_or_else(|| "none".into()),
+            self.passwords().into(),
+            Cell::or(last, "never"),
+            Cell::or(refusal, "none"),
             or(senders.collect(), &format!("every address of {domain}")),
             or(limits.collect(), "none"),
-            rotation.map_or_else(|| "none".into(), UnfinishedRecord::text),
-            self.expires_at.map_or("never".into(), |at| at.to_string()),
+            Cell::or(rotation.map(UnfinishedRecord::text), "none"),
+            Cell::or(self.expires_at.map(|at| at.to_string()), "never"),
             or(
                 self.next.clone(),
                 &format!(

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::words::{delivery, kind, name, shown_value};
 use crate::app::apply::{ApplyOutcome, ChangeAction, Difference, FieldChange};
+use crate::cli::terminal::column::Column;
 use crate::cli::terminal::record::Record;
 use crate::model::plan::PlanProblem;
 
@@ -61,12 +62,6 @@ impl ChangeRecord {
 }
 
 impl Record for Document {
-    const COLUMNS: &'static [&'static str] = Self::FIELDS;
-
-    fn cells(&self) -> Vec<String> {
-        self.fields()
-    }
-
     const FIELDS: &'static [&'static str] = &["changes", "applied"];
 
     fn fields(&self) -> Vec<String> {
@@ -113,12 +108,6 @@ impl FieldRecord {
 }
 
 impl Record for FieldRecord {
-    const COLUMNS: &'static [&'static str] = Self::FIELDS;
-
-    fn cells(&self) -> Vec<String> {
-        self.fields()
-    }
-
     const FIELDS: &'static [&'static str] = &[
         "action",
         "kind",
@@ -156,11 +145,11 @@ impl ProblemRecord {
 }
 
 impl Record for ProblemRecord {
-    const COLUMNS: &'static [&'static str] = &["Line", "Key", "Reason"];
-
-    fn cells(&self) -> Vec<String> {
-        self.fields()
-    }
+    const COLUMNS: &'static [Column] = &[
+        Column::new("Line").right(),
+        Column::new("Key"),
+        Column::new("Reason").wrap(24),
+    ];
 
     const FIELDS: &'static [&'static str] = &["line", "key", "reason"];
 

@@ -8,3 +8,4 @@ pub mod path;
 pub mod rotation;
 mod secret_line;
 pub mod strength;
+pub mod view;

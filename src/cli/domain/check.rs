@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::app::dns::{DnsFinding, DnsState, check};
 use crate::cli::complete;
 use crate::cli::context::Context;
+use crate::cli::terminal::column::{Cell, Column};
 use crate::cli::terminal::output::OutputFormat;
 use crate::cli::terminal::record::Record;
 use crate::dns::Resolver;
@@ -129,14 +130,14 @@ impl<'a> DnsFindingRecord<'a> {
 }
 
 impl Record for DnsFindingRecord<'_> {
-    const COLUMNS: &'static [&'static str] = &["Check", "State", "Found"];
+    const COLUMNS: &'static [Column] = &[
+        Column::new("Check"),
+        Column::new("State"),
+        Column::new("Found").wrap(24),
+    ];
 
-    fn cells(&self) -> Vec<String> {
-        vec![
-            self.check.to_owned(),
-            self.state.to_owned(),
-            self.found.to_owned(),
-        ]
+    fn cells(&self) -> Vec<Cell> {
+        vec![self.check.into(), self.state.into(), self.found.into()]
     }
 
     const FIELDS: &'static [&'static str] = &["check", "state", "found", "wanted", "hint"];

@@ -16,6 +16,7 @@ use crate::app::dns::{Subject, records};
 use crate::cli::args::limits::LimitArgs;
 use crate::cli::args::paging::PageArgs;
 use crate::cli::args::rotation::RotationArgs;
+use crate::cli::args::view::ViewArgs;
 use crate::cli::terminal::output::OutputFormat;
 use crate::error::Error;
 use crate::model::name::{DomainName, HostName};
@@ -82,6 +83,9 @@ pub struct ListDomains {
 
     #[command(flatten)]
     page: PageArgs,
+
+    #[command(flatten)]
+    view: ViewArgs,
 }
 
 const SHOW_HELP: &str = "\
@@ -235,7 +239,7 @@ impl ListDomains {
         let page = self
             .page
             .page_after(self.after.as_ref().map(DomainName::as_str));
-        let mut list = context.out.list::<DomainRecord>();
+        let mut list = self.view.apply(context.out.list::<DomainRecord>())?;
         app.list_domains(&page, &mut |domain, users| {
             list.push(&DomainRecord::new(domain, users))
         })?;

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::app::usage::DomainDetail;
 use crate::cli::args::rotation::RulesRecord;
 use crate::cli::settings::record::named;
+use crate::cli::terminal::column::{Cell, Column};
 use crate::cli::terminal::record::Record;
 use crate::error::Result;
 use crate::model::dns::ZoneRecord;
@@ -74,9 +75,9 @@ impl DomainDetailRecord {
 }
 
 impl Record for DomainDetailRecord {
-    const COLUMNS: &'static [&'static str] = DomainRecord::COLUMNS;
+    const COLUMNS: &'static [Column] = DomainRecord::COLUMNS;
 
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self) -> Vec<Cell> {
         self.domain.cells()
     }
 
@@ -86,26 +87,21 @@ impl Record for DomainDetailRecord {
         self.domain.fields()
     }
 
-    fn lines(&self) -> Vec<(&'static str, String)> {
-        let mut lines: Vec<_> = Self::COLUMNS.iter().copied().zip(self.cells()).collect();
+    fn lines(&self) -> Vec<(&'static str, Cell)> {
+        let mut lines = self.domain.lines();
         let others: Vec<_> = self
             .limits
             .iter()
             .map(|(kind, most)| format!("{most} {kind}"))
             .collect();
-        let others = if others.is_empty() {
-            "none".into()
-        } else {
-            others.join("\n")
-        };
+        let some = !others.is_empty();
+        let others = Cell::or(some.then(|| others.join("\n")), "none");
         lines.push(("Other limits", others));
         lines.push((
             "Over a limit",
-            self.on_limit
-                .unwrap_or("the installation's setting")
-                .to_owned(),
+            Cell::or(self.on_limit, "the installation's setting"),
         ));
-        lines.push(("Rotation", self.rotation.text()));
+        lines.push(("Rotation", self.rotation.text().into()));
         let verified = match self.domain.verified_at {
             Some(at) => at.to_string(),
             None if self.must_be_verified => format!(
@@ -114,28 +110,32 @@ impl Record for DomainDetailRecord {
             ),
             None => "no (not required)".to_owned(),
         };
-        lines.push(("Verified", verified));
+        lines.push(("Verified", verified.into()));
         lines
     }
 }
 
 impl Record for DomainRecord {
-    const COLUMNS: &'static [&'static str] =
-        &["Domain", "Users", "Daily limit", "Server", "Created"];
+    const COLUMNS: &'static [Column] = &[
+        Column::new("Domain"),
+        Column::new("Users"),
+        Column::new("Daily limit").right().rank(1),
+        Column::new("Server").rank(3),
+        Column::new("Created").rank(2),
+    ];
 
-    fn cells(&self) -> Vec<String> {
-        let limit = |limit: Option<u32>| limit.map_or("none".to_owned(), |n| n.to_string());
+    fn cells(&self) -> Vec<Cell> {
+        let limit = |limit: Option<u32>| Cell::or(limit.map(|n| n.to_string()), "none");
         vec![
-            self.domain.clone(),
+            self.domain.as_str().into(),
             match self.max_users {
                 Some(max) => format!("{} of {max}", self.users),
                 None => self.users.to_string(),
-            },
+            }
+            .into(),
             limit(self.daily_limit),
-            self.host
-                .clone()
-                .unwrap_or_else(|| "the installation's".into()),
-            self.created_at.to_string(),
+            Cell::or(self.host.clone(), "the installation's"),
+            self.created_at.to_string().into(),
         ]
     }
 
@@ -193,9 +193,9 @@ impl DomainAdded {
 }
 
 impl Record for DomainAdded {
-    const COLUMNS: &'static [&'static str] = DomainRecord::COLUMNS;
+    const COLUMNS: &'static [Column] = DomainRecord::COLUMNS;
 
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self) -> Vec<Cell> {
         self.domain.cells()
     }
 

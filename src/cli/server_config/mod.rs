@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::args::path;
 use super::context::Context;
+use crate::cli::terminal::column::{Cell, Column, Tone};
 use crate::cli::terminal::output::OutputFormat;
 use crate::cli::terminal::record::Record;
 use crate::doctor::dovecot::Dovecot;
@@ -161,13 +162,25 @@ impl<'a> ComparisonRecord<'a> {
 }
 
 impl Record for ComparisonRecord<'_> {
-    const COLUMNS: &'static [&'static str] = &["", "Where", "Wanted", "Found"];
+    const COLUMNS: &'static [Column] = &[
+        Column::new(""),
+        Column::new("Where"),
+        Column::new("Wanted").wrap(16),
+        Column::new("Found").wrap(16),
+    ];
 
-    fn cells(&self) -> Vec<String> {
-        let mut cells = self.fields();
-        cells.insert(0, if self.good { "ok" } else { "FAIL" }.to_owned());
-        cells.truncate(Self::COLUMNS.len());
-        cells
+    fn cells(&self) -> Vec<Cell> {
+        let state = if self.good {
+            Cell::new("ok", Tone::Good)
+        } else {
+            Cell::new("FAIL", Tone::Bad)
+        };
+        vec![
+            state,
+            self.place.into(),
+            self.wanted.into(),
+            self.found.into(),
+        ]
     }
 
     const FIELDS: &'static [&'static str] = &["place", "wanted", "found", "good"];

@@ -168,12 +168,6 @@ impl ChangedSettingsRecord {
 }
 
 impl Record for ChangedSettingsRecord {
-    const COLUMNS: &'static [&'static str] = Self::FIELDS;
-
-    fn cells(&self) -> Vec<String> {
-        self.fields()
-    }
-
     const FIELDS: &'static [&'static str] = &[
         "host",
         "ports",

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::record::{InstallationRecord, PortRecord};
 use crate::cli::args::number;
 use crate::cli::context::Context;
+use crate::cli::terminal::column::{Cell, Column};
 use crate::cli::terminal::record::Record;
 use crate::cli::{complete, snippets};
 use crate::error::Error;
@@ -131,20 +132,20 @@ struct SettingsRecord {
 }
 
 impl Record for SettingsRecord {
-    const COLUMNS: &'static [&'static str] = &[
-        "Server",
-        "Ports",
-        "Sign-in",
-        "Username",
-        "Password",
-        "Hash",
-        "Limits",
-        "Over a limit",
-        "Rotation",
-        "Verified domains",
+    const COLUMNS: &'static [Column] = &[
+        Column::new("Server"),
+        Column::new("Ports"),
+        Column::new("Sign-in"),
+        Column::new("Username"),
+        Column::new("Password"),
+        Column::new("Hash"),
+        Column::new("Limits"),
+        Column::new("Over a limit"),
+        Column::new("Rotation"),
+        Column::new("Verified domains"),
     ];
 
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self) -> Vec<Cell> {
         let ports: Vec<_> = self.ports.iter().map(|port| port.text.as_str()).collect();
         let cells = [
             self.host.clone().unwrap_or_else(|| "not set".into()),
@@ -173,10 +174,8 @@ impl Record for SettingsRecord {
                 },
             ]
         });
-        cells
-            .into_iter()
-            .chain(more.into_iter().flatten())
-            .collect()
+        let cells = cells.into_iter().chain(more.into_iter().flatten());
+        cells.map(Cell::from).collect()
     }
 
     const FIELDS: &'static [&'static str] =

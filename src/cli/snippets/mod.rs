@@ -33,6 +33,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use serde::Serialize;
 
 use super::context::Context;
+use crate::cli::terminal::column::Column;
 use crate::cli::terminal::output::OutputFormat;
 use crate::cli::terminal::record::Record;
 use crate::error::{Error, Result};
@@ -206,11 +207,11 @@ struct ClientRecord {
 }
 
 impl Record for ClientRecord {
-    const COLUMNS: &'static [&'static str] = &["Client", "Title", "Goes into"];
-
-    fn cells(&self) -> Vec<String> {
-        self.fields()
-    }
+    const COLUMNS: &'static [Column] = &[
+        Column::new("Client"),
+        Column::new("Title").rank(1).wrap(20),
+        Column::new("Goes into").rank(2),
+    ];
 
     const FIELDS: &'static [&'static str] = &["client", "title", "file"];
 
@@ -233,12 +234,6 @@ struct Snippet {
 }
 
 impl Record for Snippet {
-    const COLUMNS: &'static [&'static str] = Self::FIELDS;
-
-    fn cells(&self) -> Vec<String> {
-        self.fields()
-    }
-
     const FIELDS: &'static [&'static str] = &[
         "client",
         "title",

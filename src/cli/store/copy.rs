@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::app::store_admin::copy::TableCopied;
 use crate::cli::context::Context;
+use crate::cli::terminal::column::Column;
 use crate::cli::terminal::record::Record;
 use crate::store::{Access, Location, Store};
 
@@ -85,11 +86,11 @@ impl From<TableCopied> for TableRecord {
 }
 
 impl Record for TableRecord {
-    const COLUMNS: &'static [&'static str] = &["Table", "Rows", "Digest"];
-
-    fn cells(&self) -> Vec<String> {
-        self.fields()
-    }
+    const COLUMNS: &'static [Column] = &[
+        Column::new("Table"),
+        Column::new("Rows").right(),
+        Column::new("Digest").rank(1),
+    ];
 
     const FIELDS: &'static [&'static str] = &["table", "rows", "digest"];
 

@@ -7,6 +7,7 @@ use clap::builder::TypedValueParser as _;
 use serde::Serialize;
 
 use crate::cli::context::Context;
+use crate::cli::terminal::column::Column;
 use crate::cli::terminal::record::Record;
 use crate::model::role::Role;
 use crate::store::Access;
@@ -72,11 +73,7 @@ struct Granted {
 }
 
 impl Record for Granted {
-    const COLUMNS: &'static [&'static str] = &["Role", "To"];
-
-    fn cells(&self) -> Vec<String> {
-        self.fields()
-    }
+    const COLUMNS: &'static [Column] = &[Column::new("Role"), Column::new("To")];
 
     const FIELDS: &'static [&'static str] = &["role", "to"];
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::app::store_admin::maintain::{MaintainOptions, TaskReport};
 use crate::cli::context::Context;
+use crate::cli::terminal::column::{Cell, Column};
 use crate::cli::terminal::record::Record;
 use crate::error::{Error, Exit};
 use crate::store::Access;
@@ -93,14 +94,19 @@ impl From<TaskReport> for DoneRecord {
 }
 
 impl Record for DoneRecord {
-    const COLUMNS: &'static [&'static str] = &["Task", "Rows", "Bytes", "What"];
+    const COLUMNS: &'static [Column] = &[
+        Column::new("Task"),
+        Column::new("Rows").right(),
+        Column::new("Bytes").right(),
+        Column::new("What").wrap(24),
+    ];
 
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self) -> Vec<Cell> {
         let mut cells = self.fields();
         // The description may be long.
         let what = cells.remove(1);
         cells.push(what);
-        cells
+        cells.into_iter().map(Cell::from).collect()
     }
 
     const FIELDS: &'static [&'static str] = &["task", "what", "rows", "bytes"];

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::app::store_admin::StoreContents;
 use crate::cli::context::Context;
+use crate::cli::terminal::column::Column;
 use crate::cli::terminal::record::Record;
 use crate::error::{Error, Exit};
 use crate::store::{Access, Location, Schema};
@@ -96,13 +97,16 @@ impl StoreRecord {
 }
 
 impl Record for StoreRecord {
-    const COLUMNS: &'static [&'static str] = &[
-        "Store", "Engine", "Schema", "Program", "Domains", "Users", "Events", "Bytes",
+    const COLUMNS: &'static [Column] = &[
+        Column::new("Store"),
+        Column::new("Engine"),
+        Column::new("Schema"),
+        Column::new("Program"),
+        Column::new("Domains"),
+        Column::new("Users"),
+        Column::new("Events"),
+        Column::new("Bytes"),
     ];
-
-    fn cells(&self) -> Vec<String> {
-        self.fields()
-    }
 
     const FIELDS: &'static [&'static str] = &[
         "store",

@@ -1,33 +1,45 @@
 //! Lists of any length in constant memory: a table, JSON or CSV.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
-use unicode_width::UnicodeWidthStr as _;
-
+use super::column::{Cell, Column, Shown};
 use super::csv::Csv;
+use super::layout::Layout;
 use super::output::{Output, OutputFormat};
 use super::record::Record;
 use super::stream::{json_error, write_error};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::text;
 
 /// A list that is being printed.
 pub struct RecordList<'a> {
     out: &'a mut Output,
-    columns: &'static [&'static str],
+    columns: &'static [Column],
     fields: &'static [&'static str],
-    /// Rows of a table, kept until it is known whether all of it can be laid out.
-    rows: Vec<Vec<String>>,
-    /// The column widths of a table that is too long to lay out.
-    widths: Option<Vec<usize>>,
+    /// The columns to show, in this order.
+    chosen: Vec<usize>,
+    /// Whether a flag shows the columns that a narrow terminal leaves out.
+    can_widen: bool,
+    /// Rows of a table, kept until its columns are as wide as they need.
+    rows: Vec<Vec<Cell>>,
+    /// How the rows of a long table are printed, one by one.
+    form: Option<Form>,
     /// The current line of such a table.
     line: String,
+    /// The titles of the columns that the terminal has no room for.
+    left_out: Vec<&'static str>,
     csv: Option<Csv>,
     count: u64,
     /// When the list began, or when its rows were last flushed.
     shown: Instant,
+}
+
+/// How people see rows.
+enum Form {
+    Table(Layout),
+    /// One value on each line, for a terminal that is too narrow.
+    Blocks,
 }
 
 /// The longest time between two flushes of a slow list.
@@ -42,22 +54,56 @@ impl Output {
 
 impl RecordList<'_> {
     fn new<R: Record>(out: &mut Output) -> RecordList<'_> {
+        let columns = R::COLUMNS;
+        let usual = |i: &usize| columns[*i].shown != Shown::OnRequest;
         RecordList {
             out,
-            columns: R::COLUMNS,
+            columns,
             fields: R::FIELDS,
+            chosen: (0..columns.len()).filter(usual).collect(),
+            can_widen: false,
             rows: Vec::new(),
-            widths: None,
+            form: None,
             line: String::new(),
+            left_out: Vec::new(),
             csv: None,
             count: 0,
             shown: Instant::now(),
         }
     }
 
-    /// A table with more rows is printed row by row, in columns as wide as these first rows
-    /// need: laying out a million rows took gigabytes.
+    /// The columns of a longer table are as wide as these first rows need: laying out a million
+    /// rows took gigabytes.
     const LAID_OUT: usize = 1000;
+
+    /// Shows all columns, or these. Fails if there is no such column.
+    pub fn choose(&mut self, wide: bool, names: &[String]) -> Result<()> {
+        self.can_widen = true;
+        if !names.is_empty() {
+            self.chosen = names
+                .iter()
+                .map(|name| self.position(name))
+                .collect::<Result<_>>()?;
+        } else if wide {
+            self.chosen = (0..self.columns.len()).collect();
+        }
+        if wide {
+            self.out.screen = None;
+        }
+        Ok(())
+    }
+
+    fn position(&self, name: &str) -> Result<usize> {
+        let names: Vec<String> = self.columns.iter().map(Column::name).collect();
+        let found = names.iter().position(|column| column == name);
+        found.ok_or_else(|| {
+            let name = text::escaped(name);
+            let all = names.join(", ");
+            Error::Usage(format!(
+                "there is no column '{name}'; the columns are {all}"
+            ))
+        })
+    }
 
     /// Adds a record.
     pub fn push<R: Record>(&mut self, record: &R) -> Result<()> {
@@ -66,7 +112,9 @@ impl RecordList<'_> {
         match self.out.format() {
             OutputFormat::Table => {
                 let mut cells = record.cells();
-                cells.iter_mut().for_each(text::escape);
+                for cell in &mut cells {
+                    text::escape(&mut cell.text);
+                }
                 self.push_cells(cells)
             }
             OutputFormat::Json => {
@@ -94,8 +142,8 @@ impl RecordList<'_> {
             return Ok(());
         }
         self.shown = Instant::now();
-        if self.out.format() == OutputFormat::Table && self.widths.is_none() {
-            self.begin_columns()?;
+        if self.out.format() == OutputFormat::Table && self.form.is_none() {
+            self.begin_rows()?;
         }
         match &mut self.csv {
             Some(csv) => csv.flush(),
@@ -107,95 +155,86 @@ impl RecordList<'_> {
     pub fn end(mut self, none: &str) -> Result<()> {
         match self.out.format() {
             OutputFormat::Table if self.count == 0 => self.out.note(none),
-            OutputFormat::Table if self.widths.is_some() => {}
-            OutputFormat::Table if !io::stdout().is_terminal() => self.begin_columns()?,
-            OutputFormat::Table => {
-                let table = laid_out(self.columns, std::mem::take(&mut self.rows));
-                for line in table.lines() {
-                    self.out.line(line.trim_end())?;
-                }
-            }
+            OutputFormat::Table if self.form.is_some() => {}
+            OutputFormat::Table => self.begin_rows()?,
             OutputFormat::Json if self.count == 0 => self.out.line("[]")?,
             OutputFormat::Json => self.out.line("\n]")?,
-            OutputFormat::Csv => match self.csv {
+            OutputFormat::Csv => match self.csv.take() {
                 Some(csv) => csv.end()?,
                 None => Csv::begin(self.fields)?.end()?,
             },
         }
-        Ok(())
+        self.out.end_page()?;
+        self.tell_left_out()
     }
 
-    fn push_cells(&mut self, cells: Vec<String>) -> Result<()> {
-        if let Some(widths) = &self.widths {
-            self.line.clear();
-            fixed_width(&mut self.line, widths, &cells);
-            return self.out.line(&self.line);
+    fn push_cells(&mut self, cells: Vec<Cell>) -> Result<()> {
+        match &self.form {
+            Some(Form::Table(layout)) => {
+                self.line.clear();
+                layout.line(&mut self.line, &cells, self.out.colored);
+                self.out.line(&self.line)
+            }
+            Some(Form::Blocks) => self.print_block(cells),
+            None => {
+                self.rows.push(cells);
+                if self.rows.len() <= Self::LAID_OUT {
+                    return Ok(());
+                }
+                self.out.page(usize::MAX)?;
+                self.begin_rows()
+            }
         }
-        self.rows.push(cells);
-        if self.rows.len() <= Self::LAID_OUT {
-            return Ok(());
-        }
-        self.begin_columns()
     }
 
     /// Prints the kept rows, in columns as wide as they need.
-    fn begin_columns(&mut self) -> Result<()> {
-        let header: Vec<String> = self.columns.iter().map(|c| c.to_uppercase()).collect();
-        let widths: Vec<usize> = (0..header.len())
-            .map(|i| {
-                let cells = self
-                    .rows
-                    .iter()
-                    .chain([&header])
-                    .filter_map(|row| row.get(i));
-                cells.map(|cell| width_of(cell)).max().unwrap_or(0)
-            })
-            .collect();
-        for row in [header].iter().chain(&std::mem::take(&mut self.rows)) {
+    fn begin_rows(&mut self) -> Result<()> {
+        let rows = std::mem::take(&mut self.rows);
+        let colored = self.out.colored;
+        let width = self.out.screen.map(|screen| screen.width);
+        let Some(layout) = Layout::fit(self.columns, &self.chosen, &rows, width) else {
+            self.form = Some(Form::Blocks);
+            self.out.page(rows.len() * (self.chosen.len() + 1))?;
+            return rows.into_iter().try_for_each(|row| self.print_block(row));
+        };
+        if width.is_some() {
+            let lines = layout.draw(&rows, colored);
+            self.out.page(lines.len())?;
+            lines.iter().try_for_each(|line| self.out.line(line))?;
+            self.left_out = layout.left_out(&self.chosen, &rows);
+        } else {
             self.line.clear();
-            fixed_width(&mut self.line, &widths, row);
+            layout.header(&mut self.line, colored);
             self.out.line(&self.line)?;
+            for row in &rows {
+                self.line.clear();
+                layout.line(&mut self.line, row, colored);
+                self.out.line(&self.line)?;
+            }
         }
-        self.widths = Some(widths);
+        self.form = Some(Form::Table(layout));
         Ok(())
     }
-}
 
-fn fixed_width(line: &mut String, widths: &[usize], cells: &[String]) {
-    for (cell, width) in cells.iter().zip(widths) {
-        let pad = width.saturating_sub(width_of(cell)) + 2;
-        line.push_str(cell);
-        line.extend(std::iter::repeat_n(' ', pad));
-    }
-    line.truncate(line.trim_end().len());
-}
-
-/// Returns the width on a terminal, in columns.
-fn width_of(cell: &str) -> usize {
-    if cell.is_ascii() {
-        return cell.len();
-    }
-    cell.width()
-}
-
-/// Lays out a table. Cells wrap if the terminal is too narrow.
-fn laid_out(columns: &[&str], rows: Vec<Vec<String>>) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_header(columns.iter().map(|c| c.to_uppercase()))
-        .add_rows(rows);
-    match terminal_size::terminal_size() {
-        Some((width, _)) => table.set_width(width.0),
-        None => table.set_content_arrangement(ContentArrangement::Disabled),
-    };
-    for (i, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((0, 2));
-        // Names are copied from the screen, so they never wrap.
-        if i == 0 {
-            column.set_constraint(ColumnConstraint::ContentWidth);
+    fn tell_left_out(&mut self) -> Result<()> {
+        if self.can_widen && !self.left_out.is_empty() {
+            self.out.finish()?;
+            let names = self.left_out.join(", ").to_lowercase();
+            self.out
+                .note(&format!("not shown: {names}; --wide shows them"));
         }
+        Ok(())
     }
-    table
+
+    /// Prints a row with one value on each line, and an empty line after it.
+    fn print_block(&mut self, mut cells: Vec<Cell>) -> Result<()> {
+        let chosen = self.chosen.iter();
+        let lines = chosen.filter_map(|&i| {
+            let cell = std::mem::take(cells.get_mut(i)?);
+            (!cell.text.is_empty()).then_some((self.columns[i].title, cell))
+        });
+        let lines = self.out.block(lines.collect());
+        lines.iter().try_for_each(|line| self.out.line(line))?;
+        self.out.line("")
+    }
 }

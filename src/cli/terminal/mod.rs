@@ -2,9 +2,13 @@
 //! a terminal.
 
 pub mod clipboard;
+pub mod color;
+pub mod column;
 mod csv;
+mod layout;
 pub mod list;
 pub mod output;
+mod pager;
 pub mod panel;
 pub mod progress;
 pub mod prompt;

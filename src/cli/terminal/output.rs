@@ -6,10 +6,14 @@
 
 use std::io::{self, IsTerminal as _, Write};
 
-use clap::builder::styling::{AnsiColor, Style, Styles};
+use clap::builder::styling::Style;
 use serde_json::json;
 
+use super::color::{CYAN, Color, RED, YELLOW};
+use super::column::Cell;
 use super::csv::Csv;
+use super::layout;
+use super::pager::Pager;
 use super::record::{Record, TextRecord};
 use super::stream::{BUFFER, json_error, say, write_error};
 use super::tty;
@@ -26,38 +30,58 @@ pub enum OutputFormat {
     Csv,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Color {
-    #[default]
-    Auto,
-    Always,
-    Never,
-}
-
-const RED: Style = AnsiColor::Red.on_default().bold();
-const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
-const CYAN: Style = AnsiColor::Cyan.on_default();
-pub const STYLES: Styles = Styles::styled()
-    .header(Style::new().bold())
-    .usage(Style::new().bold())
-    .literal(CYAN)
-    .error(RED);
-
 /// The output of one command.
+#[expect(clippy::struct_excessive_bools, reason = "flags")]
 pub struct Output {
     format: OutputFormat,
     quiet: bool,
+    /// Whether stderr is coloured.
     color: bool,
+    /// The terminal on stdout: nobody but people sees what is fitted to it.
+    pub(super) screen: Option<Screen>,
+    /// Whether stdout is coloured.
+    pub(super) colored: bool,
+    /// Whether long output may go through a pager.
+    may_page: bool,
+    pager: Option<Pager>,
     pub(in crate::cli) stdout: io::BufWriter<io::Stdout>,
+}
+
+/// The terminal that shows the result.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Screen {
+    /// In columns.
+    pub(super) width: usize,
+    /// In lines.
+    height: usize,
+}
+
+impl Screen {
+    /// Returns the terminal on stdout, if it is one.
+    fn on_stdout() -> Option<Self> {
+        /// Of a terminal that does not say its size.
+        const USUAL: (usize, usize) = (80, 24);
+        let stdout = io::stdout();
+        stdout.is_terminal().then(|| {
+            let size = terminal_size::terminal_size_of(&stdout);
+            let size = size.map(|(width, height)| (width.0.into(), height.0.into()));
+            let (width, height) = size.filter(|(width, _)| *width > 0).unwrap_or(USUAL);
+            Self { width, height }
+        })
+    }
 }
 
 impl Output {
     /// Creates the output for this format.
-    pub fn new(format: OutputFormat, quiet: bool, color: Color) -> Self {
+    pub fn new(format: OutputFormat, quiet: bool, color: Color, may_page: bool) -> Self {
         Self {
             format,
             quiet,
-            color: wants_color(color),
+            color: color.is_wanted(&io::stderr()),
+            colored: color.is_wanted(&io::stdout()),
+            screen: Screen::on_stdout(),
+            may_page,
+            pager: None,
             stdout: io::BufWriter::with_capacity(BUFFER, io::stdout()),
         }
     }
@@ -98,16 +122,10 @@ impl Output {
     pub fn one<R: Record>(&mut self, record: &R) -> Result<()> {
         match self.format {
             OutputFormat::Table => {
-                let lines = record.lines();
-                let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-                for (name, value) in lines {
-                    for (i, part) in value.split('\n').enumerate() {
-                        let name = if i == 0 { name } else { "" };
-                        let line = format!("{name:width$}  {}", text::escaped(part));
-                        self.line(line.trim_end())?;
-                    }
-                }
-                Ok(())
+                let lines = self.block(record.lines());
+                self.page(lines.len())?;
+                lines.iter().try_for_each(|line| self.line(line))?;
+                self.end_page()
             }
             OutputFormat::Json => {
                 serde_json::to_writer_pretty(&mut self.stdout, record).map_err(json_error)?;
@@ -119,6 +137,36 @@ impl Output {
                 csv.end()
             }
         }
+    }
+
+    /// Lays out one value on each line.
+    pub(super) fn block(&self, mut lines: Vec<(&'static str, Cell)>) -> Vec<String> {
+        for (_, cell) in &mut lines {
+            let parts = cell.text.split('\n').map(text::escaped);
+            cell.text = parts.collect::<Vec<_>>().join("\n");
+        }
+        let width = self.screen.map(|screen| screen.width);
+        layout::block(&lines, width, self.colored)
+    }
+
+    /// Starts a pager for this many lines or more, unless they fit the terminal.
+    pub(super) fn page(&mut self, lines: usize) -> Result<()> {
+        let fits = |screen: &Screen| lines < screen.height;
+        if self.may_page && self.pager.is_none() && self.screen.is_some_and(|s| !fits(&s)) {
+            self.finish()?;
+            self.pager = Pager::begin().map_err(|e| write_error(&e))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until a person has read what the pager shows.
+    pub(super) fn end_page(&mut self) -> Result<()> {
+        if self.pager.is_some() {
+            let written = self.finish();
+            self.pager = None;
+            written?;
+        }
+        Ok(())
     }
 
     /// Prints the result of a change for programs. People have seen [`Output::note`].
@@ -184,6 +232,7 @@ impl Output {
         }
         // What was printed so far comes first, if it is still read.
         let _ = self.stdout.flush();
+        self.pager = None;
         let (code, exit) = known.map_or(("failed", Exit::Failed), |e| (e.code(), e.exit()));
         let hint = known.and_then(Error::hint);
         print_error(
@@ -231,7 +280,7 @@ pub fn usage(mut error: clap::Error, command: &clap::Command) -> Exit {
     } else {
         OutputFormat::Table
     };
-    let color = wants_color(Color::Auto);
+    let color = Color::Auto.is_wanted(&io::stderr());
     suggest::improve(&mut error, command, &args);
     if let Some(ours) = error.source().and_then(|e| e.downcast_ref::<Error>()) {
         let hint = ours.hint();
@@ -297,18 +346,5 @@ fn print_error(format: OutputFormat, color: bool, code: &str, message: &str, hin
     say(&format!("{red}error:{red:#} {message}"));
     if let Some(hint) = hint {
         say(&format!("{cyan}hint:{cyan:#} {hint}"));
-    }
-}
-
-fn wants_color(color: Color) -> bool {
-    let set = |name| std::env::var_os(name).is_some_and(|v| !v.is_empty());
-    match color {
-        Color::Always => true,
-        Color::Never => false,
-        Color::Auto => {
-            io::stderr().is_terminal()
-                && !set("NO_COLOR")
-                && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
-        }
     }
 }

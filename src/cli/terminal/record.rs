@@ -2,12 +2,16 @@
 
 use serde::Serialize;
 
+use super::column::{Cell, Column};
+
 /// A result that commands print.
 pub trait Record: Serialize {
-    /// The headings of the table for people.
-    const COLUMNS: &'static [&'static str];
+    /// The columns of the table for people. A result that is never in a table has none.
+    const COLUMNS: &'static [Column] = &[];
     /// Returns a cell for each column.
-    fn cells(&self) -> Vec<String>;
+    fn cells(&self) -> Vec<Cell> {
+        self.fields().into_iter().map(Cell::from).collect()
+    }
 
     /// The columns of CSV, for programs: stable, like the names in JSON.
     const FIELDS: &'static [&'static str];
@@ -15,8 +19,11 @@ pub trait Record: Serialize {
     fn fields(&self) -> Vec<String>;
 
     /// Returns the names and values of a single record for people, one for each line.
-    fn lines(&self) -> Vec<(&'static str, String)> {
-        Self::COLUMNS.iter().copied().zip(self.cells()).collect()
+    fn lines(&self) -> Vec<(&'static str, Cell)> {
+        let titles = Self::COLUMNS.iter().map(|column| column.title);
+        let names = Self::FIELDS.iter().copied();
+        let names = titles.chain(names.filter(|_| Self::COLUMNS.is_empty()));
+        names.zip(self.cells()).collect()
     }
 }
 
@@ -34,12 +41,6 @@ impl<'a> TextRecord<'a> {
 }
 
 impl Record for TextRecord<'_> {
-    const COLUMNS: &'static [&'static str] = Self::FIELDS;
-
-    fn cells(&self) -> Vec<String> {
-        self.fields()
-    }
-
     const FIELDS: &'static [&'static str] = &["text"];
 
     fn fields(&self) -> Vec<String> {

@@ -333,12 +333,6 @@ struct TestRow {
 }
 
 impl Record for TestRow {
-    const COLUMNS: &'static [&'static str] = Self::FIELDS;
-
-    fn cells(&self) -> Vec<String> {
-        self.fields()
-    }
-
     const FIELDS: &'static [&'static str] = &[
         "host",
         "port",
@@ -368,12 +362,6 @@ impl Record for TestRow {
 }
 
 impl Record for TestRecord<'_> {
-    const COLUMNS: &'static [&'static str] = Self::FIELDS;
-
-    fn cells(&self) -> Vec<String> {
-        self.fields()
-    }
-
     const FIELDS: &'static [&'static str] = &["username", "from", "to", "sent"];
 
     fn fields(&self) -> Vec<String> {

@@ -335,12 +335,6 @@ impl ImportRecord {
 }
 
 impl Record for ImportRecord {
-    const COLUMNS: &'static [&'static str] = Self::FIELDS;
-
-    fn cells(&self) -> Vec<String> {
-        self.fields()
-    }
-
     const FIELDS: &'static [&'static str] = &[
         "created",
         "updated",

@@ -7,6 +7,7 @@ use super::overlap::OverlapRecord;
 use super::record::{UserDetail, UserRecord};
 use crate::app::users::UserQuery;
 use crate::cli::args::paging::PageArgs;
+use crate::cli::args::view::ViewArgs;
 use crate::cli::complete;
 use crate::cli::context::Context;
 use crate::model::duration::Duration;
@@ -68,6 +69,9 @@ pub struct ListUsers {
 
     #[command(flatten)]
     page: PageArgs,
+
+    #[command(flatten)]
+    view: ViewArgs,
 }
 
 const SHOW_HELP: &str = "\
@@ -105,13 +109,13 @@ impl ListUsers {
             .page
             .page_after(self.after.as_ref().map(Username::as_str));
         if self.overlap {
-            let mut list = context.out.list::<OverlapRecord>();
+            let mut list = self.view.apply(context.out.list::<OverlapRecord>())?;
             app.list_users(&wanted, &page, &mut |user| {
                 list.push(&OverlapRecord::new(UserRecord::new(&user, now)))
             })?;
             return Ok(list.end("no overlap is running")?);
         }
-        let mut list = context.out.list::<UserRecord>();
+        let mut list = self.view.apply(context.out.list::<UserRecord>())?;
         app.list_users(&wanted, &page, &mut |user| {
             list.push(&UserRecord::new(&user, now))
         })?;

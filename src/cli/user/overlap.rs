@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::record::{PasswordRecord, UserRecord};
+use crate::cli::terminal::column::{Cell, Column};
 use crate::cli::terminal::record::Record;
 
 /// A user with two live passwords.
@@ -33,16 +34,16 @@ impl<'a> OverlapRecord<'a> {
 }
 
 impl Record for OverlapRecord<'_> {
-    const COLUMNS: &'static [&'static str] = &[
-        "Username",
-        "New password ID",
-        "Last used",
-        "Old password ID",
-        "Last used",
-        "Retires",
+    const COLUMNS: &'static [Column] = &[
+        Column::new("Username"),
+        Column::new("New password ID").rank(4),
+        Column::new("Last used").rank(3),
+        Column::new("Old password ID").rank(2),
+        Column::new("Last used"),
+        Column::new("Retires").rank(1),
     ];
 
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self) -> Vec<Cell> {
         let passwords = &self.user.passwords;
         // The one that retires; of an unfinished rotation the older one.
         let old = passwords
@@ -57,12 +58,12 @@ impl Record for OverlapRecord<'_> {
         let retires = passwords.get(old).and_then(|password| password.retires_at);
         let retires = retires.map_or("rotation unfinished".to_owned(), |at| at.to_string());
         vec![
-            self.user.username.to_owned(),
-            new_id,
-            new_used,
-            old_id,
-            old_used,
-            retires,
+            self.user.username.into(),
+            new_id.into(),
+            new_used.into(),
+            old_id.into(),
+            old_used.into(),
+            retires.into(),
         ]
     }
 

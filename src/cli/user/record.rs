@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::app::usage::Detail;
 use crate::cli::args::rotation::{RulesRecord, UnfinishedRecord};
 use crate::cli::settings::record::named;
+use crate::cli::terminal::column::{Cell, Column, Tone};
 use crate::cli::terminal::record::Record;
 use crate::model::limit_kind::LimitKind;
 use crate::model::refused_sign_ins::RefusedSignIns;
@@ -105,17 +106,20 @@ impl<'a> ConnectionRecord<'a> {
 }
 
 impl Record for UserRecord<'_> {
-    const COLUMNS: &'static [&'static str] = &[
-        "Username",
-        "Label",
-        "Status",
-        "Password ID",
-        "Password age",
-        "Last connection",
-        "Created",
+    const COLUMNS: &'static [Column] = &[
+        Column::new("Username"),
+        Column::new("Label").rank(3).cut(12),
+        Column::new("Status"),
+        Column::new("Password ID").rank(4),
+        Column::new("Expires").if_any(),
+        Column::new("Password age").rank(2),
+        Column::new("Last connection").rank(1),
+        Column::new("Created").rank(5),
+        Column::new("Daily limit").right().on_request(),
+        Column::new("Suspended").on_request(),
     ];
 
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self) -> Vec<Cell> {
         let age = self
             .password_created_at
             .map(|at| self.now.since(at).to_string());
@@ -124,13 +128,16 @@ impl Record for UserRecord<'_> {
         // A list shows only the day.
         created.truncate(10);
         vec![
-            self.username.to_owned(),
-            self.label.unwrap_or_default().to_owned(),
-            self.status.to_owned(),
-            self.password_ids(),
-            age.unwrap_or_default(),
-            last.unwrap_or_else(|| "never".into()),
-            created,
+            self.username.into(),
+            self.label.unwrap_or_default().into(),
+            status_cell(self.status),
+            self.password_ids().into(),
+            self.expires_at.map(|at| at.to_string()).into(),
+            age.into(),
+            Cell::or(last, "never"),
+            created.into(),
+            self.daily_limit.map(|n| n.to_string()).into(),
+            self.suspended_at.map(|at| at.to_string()).into(),
         ]
     }
 
@@ -167,6 +174,16 @@ impl Record for UserRecord<'_> {
             self.created_at.to_string(),
         ]
     }
+}
+
+/// Returns the status in its colour.
+fn status_cell(status: &'static str) -> Cell {
+    let tone = match status {
+        "active" => Tone::Good,
+        "overlap" => Tone::Warning,
+        _ => Tone::Bad,
+    };
+    Cell::new(status, tone)
 }
 
 /// How many old passwords and refusals people see: the latest ones.
@@ -220,7 +237,7 @@ impl<'a> UserDetail<'a> {
         }
     }
 
-    fn sending_lines(&self) -> [(&'static str, String); 3] {
+    fn sending_lines(&self) -> [(&'static str, Cell); 3] {
         let user = &self.user;
         let daily = user.daily_limit.map(|n| LimitKind::MESSAGES_A_DAY.words(n));
         let others = self
@@ -234,16 +251,13 @@ impl<'a> UserDetail<'a> {
             self.senders.join("\n")
         };
         let or_none = |lines: Vec<String>| {
-            if lines.is_empty() {
-                "none".to_owned()
-            } else {
-                lines.join("\n")
-            }
+            let some = !lines.is_empty();
+            Cell::or(some.then(|| lines.join("\n")), "none")
         };
         let refused = self.refused_sign_ins.iter().take(SHOWN);
         let refused = refused.map(|refusal| refusal.text(user.now)).collect();
         [
-            ("Sends as", senders),
+            ("Sends as", senders.into()),
             ("Limits", or_none(limits)),
             ("Refused sign-ins", or_none(refused)),
         ]
@@ -265,9 +279,9 @@ impl<'a> UserDetail<'a> {
 }
 
 impl Record for UserDetail<'_> {
-    const COLUMNS: &'static [&'static str] = UserRecord::COLUMNS;
+    const COLUMNS: &'static [Column] = UserRecord::COLUMNS;
 
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self) -> Vec<Cell> {
         self.user.cells()
     }
 
@@ -277,7 +291,7 @@ impl Record for UserDetail<'_> {
         self.user.fields()
     }
 
-    fn lines(&self) -> Vec<(&'static str, String)> {
+    fn lines(&self) -> Vec<(&'static str, Cell)> {
         let user = &self.user;
         let passwords: Vec<_> = user
             .passwords
@@ -299,22 +313,26 @@ impl Record for UserDetail<'_> {
             };
             format!("{at}{word}")
         });
+        let expires = match user.expires_at {
+            Some(_) => Cell::from(expires),
+            None => Cell::new(expires, Tone::Dim),
+        };
         let mut lines = vec![
-            ("Username", user.username.to_owned()),
-            ("Label", user.label.unwrap_or("none").to_owned()),
-            ("Status", user.status.to_owned()),
-            ("Password", passwords.join("\n")),
+            ("Username", user.username.into()),
+            ("Label", Cell::or(user.label, "none")),
+            ("Status", status_cell(user.status)),
+            ("Password", passwords.join("\n").into()),
         ];
         if !old.is_empty() {
-            lines.push(("Old passwords", old.join("\n")));
+            lines.push(("Old passwords", old.join("\n").into()));
         }
         let last = user.last_connection.map(|last| last.text(user.now));
         lines.extend([
-            ("Last connection", last.unwrap_or_else(|| "never".into())),
+            ("Last connection", Cell::or(last, "never")),
             ("Expires", expires),
-            ("Created", user.created_at.to_string()),
+            ("Created", user.created_at.to_string().into()),
         ]);
-        lines.push(("Rotation", self.rotation_text()));
+        lines.push(("Rotation", self.rotation_text().into()));
         lines.extend(self.sending_lines());
         lines
     }
@@ -365,17 +383,23 @@ pub fn typed_as(shown: &str) -> String {
 }
 
 impl Record for RefusalRecord<'_> {
-    const COLUMNS: &'static [&'static str] =
-        &["Last", "Username", "Address", "Reason", "Count", "First"];
+    const COLUMNS: &'static [Column] = &[
+        Column::new("Last"),
+        Column::new("Username"),
+        Column::new("Address"),
+        Column::new("Reason").rank(1),
+        Column::new("Count").right(),
+        Column::new("First").rank(2),
+    ];
 
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self) -> Vec<Cell> {
         vec![
-            self.last_at.to_string(),
-            self.shown.clone(),
-            self.address.to_owned(),
-            self.reason.to_owned(),
-            self.count.to_string(),
-            self.first_at.to_string(),
+            self.last_at.to_string().into(),
+            self.shown.as_str().into(),
+            self.address.into(),
+            self.reason.into(),
+            self.count.to_string().into(),
+            self.first_at.to_string().into(),
         ]
     }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::app::rotation::{PlannedRotation, RotationOutcome, RotationReporter};
+use crate::cli::terminal::column::{Cell, Column, Tone};
 use crate::cli::terminal::output::{Output, OutputFormat};
 use crate::cli::terminal::progress::Progress;
 use crate::cli::terminal::record::Record;
@@ -115,12 +116,6 @@ impl RunRecord {
 }
 
 impl Record for RunRecord {
-    const COLUMNS: &'static [&'static str] = Self::FIELDS;
-
-    fn cells(&self) -> Vec<String> {
-        self.fields()
-    }
-
     const FIELDS: &'static [&'static str] = &["rotated", "failed", "left"];
 
     fn fields(&self) -> Vec<String> {
@@ -152,15 +147,22 @@ impl PlanRecord {
 }
 
 impl Record for PlanRecord {
-    const COLUMNS: &'static [&'static str] = &["Username", "Why", "Delivery"];
+    const COLUMNS: &'static [Column] = &[
+        Column::new("Username"),
+        Column::new("Why").rank(1).wrap(16),
+        Column::new("Delivery").wrap(24),
+    ];
 
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self) -> Vec<Cell> {
         let problem = self.problem.as_ref();
         let delivery = self.delivery.clone();
         vec![
-            self.username.clone(),
-            self.why.clone(),
-            delivery.unwrap_or_else(|| problem.cloned().unwrap_or_default()),
+            self.username.as_str().into(),
+            self.why.as_str().into(),
+            match delivery {
+                Some(delivery) => delivery.into(),
+                None => Cell::new(problem.cloned().unwrap_or_default(), Tone::Bad),
+            },
         ]
     }
 

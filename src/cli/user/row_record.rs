@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::app::import::RowProblem;
+use crate::cli::terminal::column::Column;
 use crate::cli::terminal::list::RecordList;
 use crate::cli::terminal::output::Output;
 use crate::cli::terminal::record::Record;
@@ -54,11 +55,13 @@ impl RowList<'_> {
 }
 
 impl Record for RowRecord {
-    const COLUMNS: &'static [&'static str] = &["Row", "What", "Username", "Columns", "Reason"];
-
-    fn cells(&self) -> Vec<String> {
-        self.fields()
-    }
+    const COLUMNS: &'static [Column] = &[
+        Column::new("Row").right(),
+        Column::new("What"),
+        Column::new("Username").if_any(),
+        Column::new("Columns").wrap(12),
+        Column::new("Reason").wrap(24),
+    ];
 
     const FIELDS: &'static [&'static str] = &["row", "what", "username", "columns", "reason"];
 
@@ -92,12 +95,6 @@ pub struct BulkRecord {
 }
 
 impl Record for BulkRecord {
-    const COLUMNS: &'static [&'static str] = Self::FIELDS;
-
-    fn cells(&self) -> Vec<String> {
-        self.fields()
-    }
-
     const FIELDS: &'static [&'static str] = &["created", "skipped", "left"];
 
     fn fields(&self) -> Vec<String> {

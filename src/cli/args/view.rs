@@ -1,0 +1,31 @@
+//! The flags of lists that choose their columns.
+
+use clap::Args;
+
+use crate::cli::terminal::list::RecordList;
+use crate::error::Result;
+
+/// The columns of a table.
+#[derive(Clone, Debug, Args)]
+pub struct ViewArgs {
+    /// Show all columns, however wide the table becomes
+    #[arg(long)]
+    wide: bool,
+
+    /// Show these columns, such as username,status; JSON and CSV always have all
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        conflicts_with = "wide"
+    )]
+    columns: Vec<String>,
+}
+
+impl ViewArgs {
+    /// Applies the flags to this list.
+    pub fn apply<'a>(&self, mut list: RecordList<'a>) -> Result<RecordList<'a>> {
+        list.choose(self.wide, &self.columns)?;
+        Ok(list)
+    }
+}

@@ -1,0 +1,196 @@
+//! The columns of tables and what is in them.
+
+use clap::builder::styling::{AnsiColor, Style};
+use unicode_width::UnicodeWidthStr as _;
+
+/// A column of a table.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    pub title: &'static str,
+    /// Columns with the highest rank are left out first; 0 is never left out.
+    pub rank: u8,
+    pub fit: Fit,
+    pub right: bool,
+    pub shown: Shown,
+}
+
+/// What a column does if the terminal is too narrow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// Stays whole: names, dates, addresses and IDs are copied from the screen. In the first
+    /// column, a few that are much longer than the others get a line of their own, as with df.
+    Whole,
+    /// Ends in `…`, but is at least this wide.
+    Cut(usize),
+    /// Continues on the next line, and is at least this wide.
+    Wrap(usize),
+}
+
+/// When a column is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    Always,
+    /// If a cell is not empty.
+    IfAny,
+    /// With `--wide` or `--columns`.
+    OnRequest,
+}
+
+impl Column {
+    /// Creates a column that is always shown whole.
+    pub const fn new(title: &'static str) -> Self {
+        Self {
+            title,
+            rank: 0,
+            fit: Fit::Whole,
+            right: false,
+            shown: Shown::Always,
+        }
+    }
+
+    /// Leaves the column out on a narrow terminal: those with the highest rank first.
+    pub const fn rank(self, rank: u8) -> Self {
+        Self { rank, ..self }
+    }
+
+    /// Cuts long cells to at least this width.
+    pub const fn cut(self, least: usize) -> Self {
+        Self {
+            fit: Fit::Cut(least),
+            ..self
+        }
+    }
+
+    /// Wraps long cells to at least this width.
+    pub const fn wrap(self, least: usize) -> Self {
+        Self {
+            fit: Fit::Wrap(least),
+            ..self
+        }
+    }
+
+    /// Aligns numbers at their last digit.
+    pub const fn right(self) -> Self {
+        Self {
+            right: true,
+            ..self
+        }
+    }
+
+    /// Shows the column only if one of its cells is not empty.
+    pub const fn if_any(self) -> Self {
+        Self {
+            shown: Shown::IfAny,
+            ..self
+        }
+    }
+
+    /// Shows the column only with `--wide` or `--columns`.
+    pub const fn on_request(self) -> Self {
+        Self {
+            shown: Shown::OnRequest,
+            ..self
+        }
+    }
+
+    /// Returns the name for `--columns`.
+    pub fn name(&self) -> String {
+        self.title.to_lowercase().replace(' ', "-")
+    }
+
+    /// Returns the smallest width, if its longest cell has this one.
+    pub fn least(&self, natural: usize) -> usize {
+        match self.fit {
+            Fit::Whole => natural,
+            Fit::Cut(least) | Fit::Wrap(least) => natural.min(least.max(self.title.width())),
+        }
+    }
+}
+
+/// What a value means: its colour, which is never the only sign of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tone {
+    #[default]
+    Plain,
+    Good,
+    Warning,
+    Bad,
+    /// Nothing to see: never, none.
+    Dim,
+    Strong,
+}
+
+impl Tone {
+    /// Returns how a terminal shows it.
+    pub const fn style(self) -> Style {
+        match self {
+            Self::Plain => Style::new(),
+            Self::Good => AnsiColor::Green.on_default(),
+            Self::Warning => AnsiColor::Yellow.on_default(),
+            Self::Bad => AnsiColor::Red.on_default(),
+            Self::Dim => Style::new().dimmed(),
+            Self::Strong => Style::new().bold(),
+        }
+    }
+
+    /// Returns the text with its colour, if colours are used.
+    pub fn paint(self, text: &str, colored: bool) -> String {
+        if colored && self != Self::Plain && !text.is_empty() {
+            let style = self.style();
+            format!("{style}{text}{style:#}")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// A value for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    pub text: String,
+    pub tone: Tone,
+}
+
+impl Cell {
+    /// Creates a value with this tone.
+    pub fn new(text: impl Into<String>, tone: Tone) -> Self {
+        Self {
+            text: text.into(),
+            tone,
+        }
+    }
+
+    /// Creates a value, or dim text in place of a missing one.
+    pub fn or(text: Option<impl Into<String>>, none: &str) -> Self {
+        match text {
+            Some(text) => Self::new(text, Tone::Plain),
+            None => Self::new(none, Tone::Dim),
+        }
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::new(text, Tone::Plain)
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::new(text, Tone::Plain)
+    }
+}
+
+impl From<Option<String>> for Cell {
+    fn from(text: Option<String>) -> Self {
+        text.unwrap_or_default().into()
+    }
+}
+
+/// Returns the width on a terminal, in columns.
+pub fn width_of(text: &str) -> usize {
+    if text.is_ascii() {
+        return text.len();
+    }
+    text.width()
+}

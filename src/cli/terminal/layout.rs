@@ -1,0 +1,466 @@
+//! How tables fit a terminal: which columns are shown, how wide, and what is cut or wrapped.
+//!
+//! comfy-table draws the rows. The rest is ours, because it breaks words, cannot leave
+//! columns out and holds all rows in memory.
+
+use std::borrow::Cow;
+
+use comfy_table::{Attribute, CellAlignment, Color, ContentArrangement, Table, presets};
+use dialoguer::console::truncate_str;
+
+use super::column::{Cell, Column, Fit, Shown, Tone, width_of};
+
+/// The space between two columns.
+const GAP: usize = 2;
+
+/// A narrower terminal shows one value on each line, unless the table fits.
+const NARROW: usize = 50;
+
+/// The columns of a table that are shown, with their widths.
+#[derive(Debug)]
+pub struct Layout {
+    columns: &'static [Column],
+    shown: Vec<(usize, usize)>,
+    /// Whether long names get a line of their own: a program reads one line for each row.
+    folds: bool,
+}
+
+impl Layout {
+    /// Lays out these rows. Without a width, as for a program, nothing is left out, cut or
+    /// wrapped. `None` if not even the columns that must be shown fit.
+    pub fn fit(
+        columns: &'static [Column],
+        chosen: &[usize],
+        rows: &[Vec<Cell>],
+        width: Option<usize>,
+    ) -> Option<Self> {
+        let natural = |i: usize| {
+            let cells = rows.iter().filter_map(|row| row.get(i));
+            let widest = cells.map(|cell| widest_line(&cell.text)).max();
+            width_of(columns[i].title).max(widest.unwrap_or(0))
+        };
+        let shown = chosen.iter().filter(|&&i| is_shown(&columns[i], i, rows));
+        let mut shown: Vec<(usize, usize)> = shown.map(|&i| (i, natural(i))).collect();
+        let Some(width) = width else {
+            return Some(Self {
+                columns,
+                shown,
+                folds: false,
+            });
+        };
+        if total(shown.iter().map(|&(_, natural)| natural)) > width {
+            if width < NARROW {
+                return None;
+            }
+            if let Some((i, first)) = shown.first_mut() {
+                *first = usual_width(columns[*i], *i, rows, width / 2).min(*first);
+            }
+            while total(shown.iter().map(|&(i, n)| columns[i].least(n))) > width {
+                let last = shown.iter().max_by_key(|&&(i, _)| (columns[i].rank, i));
+                let left_out = last.map(|&(i, _)| i).filter(|&i| columns[i].rank > 0)?;
+                shown.retain(|&(i, _)| i != left_out);
+            }
+            share_out(columns, &mut shown, width);
+        }
+        Some(Self {
+            columns,
+            shown,
+            folds: true,
+        })
+    }
+
+    /// Returns the names of the chosen columns that are left out.
+    pub fn left_out(&self, chosen: &[usize], rows: &[Vec<Cell>]) -> Vec<&'static str> {
+        let shown = |i: usize| self.shown.iter().any(|&(shown, _)| shown == i);
+        let left_out = chosen.iter().filter(|&&i| !shown(i));
+        let left_out = left_out.filter(|&&i| is_shown(&self.columns[i], i, rows));
+        left_out.map(|&i| self.columns[i].title).collect()
+    }
+
+    /// Draws the header and these rows.
+    pub fn draw(&self, rows: &[Vec<Cell>], colored: bool) -> Vec<String> {
+        let mut table = Table::new();
+        table
+            .load_style(presets::NOTHING)
+            .set_content_arrangement(ContentArrangement::Disabled)
+            .set_header(self.shown.iter().map(|&(i, _)| {
+                let title = self.columns[i].title.to_uppercase();
+                drawn(&title, Tone::Strong, &self.columns[i])
+            }));
+        if colored {
+            table.enforce_styling();
+        } else {
+            table.force_no_tty();
+        }
+        // The number of lines of each row, and what stands above it.
+        let mut heights = Vec::with_capacity(rows.len());
+        for row in rows {
+            let above = self.outlier(row);
+            let mut height = 1;
+            table.add_row(self.shown.iter().enumerate().map(|(at, &(i, width))| {
+                let cell = row.get(i).filter(|_| at > 0 || above.is_none());
+                let cell = cell.cloned().unwrap_or_default();
+                let column = &self.columns[i];
+                let text = fitted(&cell.text, column, width);
+                height = height.max(text.split('\n').count());
+                drawn(&text, cell.tone, column)
+            }));
+            heights.push((height, above));
+        }
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 0));
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_padding((u16::try_from(GAP).unwrap_or(0), 0));
+        }
+        let mut drawn = table.lines().map(|line| line.trim_end().to_owned());
+        let mut lines: Vec<String> = drawn.by_ref().take(1).collect();
+        for (height, above) in heights {
+            lines.extend(above.map(|cell| cell.tone.paint(&cell.text, colored)));
+            lines.extend(drawn.by_ref().take(height));
+        }
+        lines
+    }
+
+    /// Returns the first cell of a row if it needs a line of its own.
+    fn outlier<'a>(&self, row: &'a [Cell]) -> Option<&'a Cell> {
+        let &(i, width) = self.shown.first()?;
+        let whole = self.folds && self.columns[i].fit == Fit::Whole;
+        row.get(i)
+            .filter(|cell| whole && width_of(&cell.text) > width)
+    }
+
+    /// Appends the line of the header.
+    pub fn header(&self, line: &mut String, colored: bool) {
+        let header: Vec<Cell> = self
+            .columns
+            .iter()
+            .map(|column| Cell::new(column.title.to_uppercase(), Tone::Strong))
+            .collect();
+        self.line(line, &header, colored);
+    }
+
+    /// Appends one row on one line. Nothing wraps.
+    pub fn line(&self, line: &mut String, cells: &[Cell], colored: bool) {
+        // Trailing spaces are never written.
+        let mut spaces = 0;
+        let mut shown = self.shown.as_slice();
+        if let (Some(outlier), [(_, width), rest @ ..]) = (self.outlier(cells), shown) {
+            line.push_str(&outlier.tone.paint(&outlier.text, colored));
+            line.push('\n');
+            spaces = width + GAP;
+            shown = rest;
+        }
+        for &(i, width) in shown {
+            let column = &self.columns[i];
+            let cell = cells.get(i);
+            let text = cell.map_or("", |cell| cell.text.as_str());
+            let text = match column.fit {
+                Fit::Cut(_) => cut(text, width),
+                Fit::Whole | Fit::Wrap(_) => Cow::Borrowed(text),
+            };
+            let pad = width.saturating_sub(width_of(&text));
+            let (before, after) = if column.right { (pad, 0) } else { (0, pad) };
+            spaces += before;
+            if !text.is_empty() {
+                line.extend(std::iter::repeat_n(' ', spaces));
+                spaces = 0;
+                match cell {
+                    Some(cell) if colored => line.push_str(&cell.tone.paint(&text, true)),
+                    _ => line.push_str(&text),
+                }
+            }
+            spaces += after + GAP;
+        }
+    }
+}
+
+/// Lays a record out with one value on each line; continued lines are indented.
+pub fn block(lines: &[(&'static str, Cell)], width: Option<usize>, colored: bool) -> Vec<String> {
+    let names = lines.iter().map(|(name, _)| width_of(name)).max();
+    let indent = names.unwrap_or(0) + GAP;
+    // A terminal of a few columns wraps by itself.
+    let room = width.and_then(|width| width.checked_sub(indent).filter(|room| *room >= 20));
+    let mut out = Vec::new();
+    for (name, cell) in lines {
+        let mut name = *name;
+        for part in cell.text.split('\n') {
+            for piece in pieces(part, room) {
+                let space = indent.saturating_sub(width_of(name));
+                let painted = cell.tone.paint(&piece, colored);
+                let line = format!("{name}{:space$}{painted}", "");
+                out.push(line.trim_end().to_owned());
+                name = "";
+            }
+        }
+    }
+    out
+}
+
+/// Returns the width of the first column without cells that are wider than `most`.
+fn usual_width(column: Column, i: usize, rows: &[Vec<Cell>], most: usize) -> usize {
+    let cells = rows.iter().filter_map(|row| row.get(i));
+    let widths = cells.map(|cell| width_of(&cell.text));
+    let widest = widths.filter(|width| *width <= most).max();
+    width_of(column.title).max(widest.unwrap_or(0))
+}
+
+/// Whether a column that was chosen has something to show.
+fn is_shown(column: &Column, i: usize, rows: &[Vec<Cell>]) -> bool {
+    let filled = |row: &Vec<Cell>| row.get(i).is_some_and(|cell| !cell.text.is_empty());
+    column.shown != Shown::IfAny || rows.iter().any(filled)
+}
+
+fn total(widths: impl Iterator<Item = usize>) -> usize {
+    let (sum, n) = widths.fold((0, 0), |(sum, n), width| (sum + width, n + 1));
+    sum + GAP * usize::saturating_sub(n, 1)
+}
+
+/// Gives each column its smallest width, and then one more as long as there is room.
+fn share_out(columns: &[Column], shown: &mut [(usize, usize)], width: usize) {
+    let natural: Vec<usize> = shown.iter().map(|&(_, natural)| natural).collect();
+    for (i, width) in shown.iter_mut() {
+        *width = columns[*i].least(*width);
+    }
+    let mut spare = width - total(shown.iter().map(|&(_, width)| width)).min(width);
+    while spare > 0 {
+        let before = spare;
+        for ((_, width), natural) in shown.iter_mut().zip(&natural) {
+            if spare > 0 && *width < *natural {
+                *width += 1;
+                spare -= 1;
+            }
+        }
+        if spare == before {
+            return;
+        }
+    }
+}
+
+fn drawn(text: &str, tone: Tone, column: &Column) -> comfy_table::Cell {
+    let cell = comfy_table::Cell::new(text);
+    let cell = match tone {
+        Tone::Plain => cell,
+        Tone::Good => cell.fg(Color::DarkGreen),
+        Tone::Warning => cell.fg(Color::DarkYellow),
+        Tone::Bad => cell.fg(Color::DarkRed),
+        Tone::Dim => cell.add_attribute(Attribute::Dim),
+        Tone::Strong => cell.add_attribute(Attribute::Bold),
+    };
+    if column.right {
+        cell.set_alignment(CellAlignment::Right)
+    } else {
+        cell
+    }
+}
+
+fn fitted<'a>(text: &'a str, column: &Column, width: usize) -> Cow<'a, str> {
+    match column.fit {
+        Fit::Whole => Cow::Borrowed(text),
+        Fit::Cut(_) => cut(text, width),
+        Fit::Wrap(_) if widest_line(text) <= width => Cow::Borrowed(text),
+        Fit::Wrap(_) => {
+            let lines = text.split('\n');
+            let lines: Vec<_> = lines.flat_map(|line| pieces(line, Some(width))).collect();
+            Cow::Owned(lines.join("\n"))
+        }
+    }
+}
+
+fn cut(text: &str, width: usize) -> Cow<'_, str> {
+    if width_of(text) <= width {
+        return Cow::Borrowed(text);
+    }
+    truncate_str(text, width, "…")
+}
+
+/// Wraps between words: a longer one is never broken, so that it can be copied.
+fn pieces(line: &str, width: Option<usize>) -> Vec<Cow<'_, str>> {
+    let Some(width) = width.filter(|width| width_of(line) > *width) else {
+        return vec![Cow::Borrowed(line)];
+    };
+    let options = textwrap::Options::new(width)
+        .break_words(false)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit);
+    textwrap::wrap(line, options)
+}
+
+fn widest_line(text: &str) -> usize {
+    text.split('\n').map(width_of).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: &[Column] = &[
+        Column::new("Username"),
+        Column::new("Label").rank(2).cut(8),
+        Column::new("Status"),
+        Column::new("Created").rank(3),
+        Column::new("Expires").if_any(),
+        Column::new("Found").rank(1).wrap(12),
+    ];
+    const ALL: &[usize] = &[0, 1, 2, 3, 4, 5];
+
+    fn rows() -> Vec<Vec<Cell>> {
+        let row = |cells: [&str; 6]| cells.map(Cell::from).to_vec();
+        vec![
+            row([
+                "shop@example.com",
+                "The shop of the firm",
+                "active",
+                "2026-11-30",
+                "",
+                "one two three four five six",
+            ]),
+            row([
+                "buchhaltung@example.com",
+                "会計システム",
+                "suspended",
+                "2026-11-30",
+                "",
+                "/a/very/long/path/that/nobody/breaks",
+            ]),
+        ]
+    }
+
+    fn at(width: usize) -> Vec<String> {
+        let rows = rows();
+        let layout = Layout::fit(COLUMNS, ALL, &rows, Some(width)).unwrap();
+        layout.draw(&rows, false)
+    }
+
+    #[test]
+    fn what_fits_stays_as_it_is() {
+        let lines = at(200);
+        assert_eq!(
+            lines[0],
+            "USERNAME                 LABEL                 STATUS     CREATED     FOUND"
+        );
+        assert_eq!(lines.len(), 3);
+        let rows = rows();
+        let layout = Layout::fit(COLUMNS, ALL, &rows, None).unwrap();
+        let mut line = String::new();
+        layout.line(&mut line, &rows[1], false);
+        assert_eq!(line, lines[2], "a stream looks like a table");
+    }
+
+    #[test]
+    fn columns_shrink_before_they_are_left_out() {
+        let lines = at(70);
+        assert!(lines[0].contains("CREATED"), "{lines:#?}");
+        assert!(lines[1].contains("The sho…"), "{lines:#?}");
+        let lines = at(60);
+        assert!(!lines[0].contains("CREATED"), "{lines:#?}");
+        assert!(lines[0].contains("LABEL"), "{lines:#?}");
+        let lines = at(50);
+        assert_eq!(lines[0], "USERNAME                 STATUS     FOUND");
+        assert!(lines.iter().all(|line| !line.contains('\u{1b}')));
+    }
+
+    #[test]
+    fn no_word_is_broken() {
+        for width in 50..200 {
+            let text = at(width).join(" ");
+            let words: Vec<_> = text.split_whitespace().collect();
+            for word in ["three", "2026-11-30", "buchhaltung@example.com"] {
+                let there = words.contains(&word) || word == "2026-11-30" && width < 70;
+                assert!(there, "{word} at {width}: {text}");
+            }
+            assert!(
+                text.contains("/a/very/long/path/that/nobody/breaks"),
+                "{width}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_narrow_terminal_gets_no_table() {
+        let rows = rows();
+        for width in [1, 10, 40, 49] {
+            assert!(Layout::fit(COLUMNS, ALL, &rows, Some(width)).is_none());
+        }
+        assert!(
+            Layout::fit(COLUMNS, &[0, 2], &rows, Some(40)).is_some(),
+            "it fits"
+        );
+    }
+
+    #[test]
+    fn a_long_name_does_not_displace_the_others() {
+        let long = format!("{}@example.com", "x".repeat(64));
+        let mut rows = rows();
+        rows.push(["", "Long", "active"].map(Cell::from).to_vec());
+        rows[2][0] = long.as_str().into();
+        let layout = Layout::fit(COLUMNS, ALL, &rows, Some(80)).unwrap();
+        let lines = layout.draw(&rows, false);
+        assert!(
+            lines[1].contains("shop@example.com         The"),
+            "{lines:#?}"
+        );
+        assert_eq!(lines[lines.len() - 2], long);
+        assert!(lines[lines.len() - 1].starts_with("                         Long"));
+        let mut line = String::new();
+        layout.line(&mut line, &rows[2], false);
+        assert_eq!(line, lines[lines.len() - 2..].join("\n"));
+        let layout = Layout::fit(COLUMNS, ALL, &rows[..2], None).unwrap();
+        line.clear();
+        layout.line(&mut line, &rows[2], false);
+        assert!(!line.contains('\n'), "one line for each row in a pipe");
+    }
+
+    #[test]
+    fn wide_characters_are_measured() {
+        let rows = rows();
+        for width in 50..200 {
+            let layout = Layout::fit(COLUMNS, &[0, 1, 2], &rows, Some(width)).unwrap();
+            for line in layout.draw(&rows, false) {
+                assert!(width_of(&line) <= width, "{line:?} at {width}");
+            }
+        }
+    }
+
+    #[test]
+    fn colours_do_not_move_columns() {
+        let mut rows = rows();
+        rows[1][2].tone = Tone::Bad;
+        let layout = Layout::fit(COLUMNS, ALL, &rows, Some(120)).unwrap();
+        let plain = layout.draw(&rows, false);
+        let painted = layout.draw(&rows, true);
+        assert!(painted[2].contains("\u{1b}["), "{painted:#?}");
+        for (plain, painted) in plain.iter().zip(&painted) {
+            assert_eq!(
+                *plain,
+                dialoguer::console::strip_ansi_codes(painted).trim_end()
+            );
+        }
+        let mut line = String::new();
+        layout.line(&mut line, &rows[1], true);
+        assert!(line.contains("suspended\u{1b}[0m"), "{line:?}");
+    }
+
+    #[test]
+    fn a_block_indents_what_it_wraps() {
+        let lines = [
+            ("Status", Cell::new("active", Tone::Good)),
+            (
+                "Found",
+                Cell::from("one two three four five six seven\nlast"),
+            ),
+        ];
+        assert_eq!(
+            block(&lines, Some(30), false),
+            [
+                "Status  active",
+                "Found   one two three four",
+                "        five six seven",
+                "        last"
+            ]
+        );
+        assert_eq!(block(&lines, None, false).len(), 3);
+        assert_eq!(block(&lines, Some(1), false).len(), 3);
+    }
+}

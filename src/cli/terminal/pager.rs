@@ -1,0 +1,86 @@
+//! The pager of long output, as git has it: `PAGER`, or less, which ends by itself if everything
+//! fits.
+
+use std::env;
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use rustix::stdio::dup2_stdout;
+use signal_hook::SigId;
+use signal_hook::consts::{SIGINT, SIGQUIT};
+use signal_hook::flag;
+
+/// A program that shows what is written to stdout.
+pub(super) struct Pager {
+    child: Child,
+    /// stdout as it was before.
+    terminal: OwnedFd,
+    signals: Vec<SigId>,
+}
+
+impl Pager {
+    /// Starts a pager between stdout and the terminal. `None` if there is none, or if none is
+    /// wanted: output then goes straight to the terminal.
+    pub(super) fn begin() -> io::Result<Option<Self>> {
+        let wanted = env::var("PAGER").unwrap_or_else(|_| "less".into());
+        if ["", "cat"].contains(&wanted.trim()) || !exists(&wanted) {
+            return Ok(None);
+        }
+        let mut command = Command::new("sh");
+        command.args(["-c", &wanted]).stdin(Stdio::piped());
+        for (name, value) in [("LESS", "FRX"), ("LV", "-c")] {
+            if env::var_os(name).is_none() {
+                command.env(name, value);
+            }
+        }
+        io::stdout().flush()?;
+        let mut child = command.spawn()?;
+        let terminal = io::stdout().as_fd().try_clone_to_owned()?;
+        if let Some(pipe) = child.stdin.take() {
+            dup2_stdout(pipe)?;
+        }
+        // The pager answers them.
+        let signals = [SIGINT, SIGQUIT].into_iter();
+        let signals = signals.filter_map(|signal| flag::register(signal, Arc::default()).ok());
+        Ok(Some(Self {
+            child,
+            terminal,
+            signals: signals.collect(),
+        }))
+    }
+}
+
+impl Drop for Pager {
+    /// Waits until the person has read everything.
+    fn drop(&mut self) {
+        // Only the end of the pipe tells the pager that there is no more. If the terminal is
+        // gone, nobody reads.
+        let _ = io::stdout().flush();
+        let _ = dup2_stdout(&self.terminal);
+        let _ = self.child.wait();
+        for signal in self.signals.drain(..) {
+            signal_hook::low_level::unregister(signal);
+        }
+    }
+}
+
+/// Returns whether the program of this command line exists. A shell would only say so on stderr,
+/// and the output would be lost.
+fn exists(command: &str) -> bool {
+    let mut words = command.split_whitespace();
+    let Some(program) = words.find(|word| !word.contains('=')) else {
+        return false;
+    };
+    if program.contains(['$', '"', '\'', '\\', '(', '`', '~']) {
+        // Only a shell knows.
+        return true;
+    }
+    if program.contains('/') {
+        return Path::new(program).is_file();
+    }
+    let folders = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&folders).any(|folder| folder.join(program).is_file())
+}
