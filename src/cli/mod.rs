@@ -13,6 +13,7 @@ mod lazy;
 mod new_file;
 mod parse;
 mod password_folder;
+mod pick;
 mod report;
 mod reveal;
 mod serve;
@@ -29,6 +30,7 @@ mod verify;
 mod why;
 mod world;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -39,7 +41,6 @@ use crate::error::Exit;
 use crate::host;
 use context::Context;
 use parse::{Cli, Command};
-use terminal::output;
 
 /// Returns the whole command line, as clap describes it.
 pub fn command() -> clap::Command {
@@ -52,7 +53,9 @@ pub fn main() -> ExitCode {
     if let Some(exit) = complete::answer_shell(Cli::command) {
         return exit.into();
     }
-    match parse::parse() {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let cli = parse::parse(&args).or_else(|error| pick::complete(error, args));
+    match cli {
         Ok(cli) => {
             let mut context = Context::new(cli.globals);
             match run(cli.command, &mut context) {
@@ -60,7 +63,7 @@ pub fn main() -> ExitCode {
                 Err(error) => context.out.failure(&error).into(),
             }
         }
-        Err(error) => output::usage(error, &Cli::command()).into(),
+        Err(exit) => exit.into(),
     }
 }
 

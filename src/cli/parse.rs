@@ -1,5 +1,7 @@
 //! The commands, and the parsing of the command line.
 
+use std::ffi::OsString;
+
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use super::args::strength::Strength;
@@ -111,20 +113,20 @@ pub enum Command {
     ClipboardOwner(Lazy<ClipboardOwner>),
 }
 
-/// Parses this process's command line. An error is also what prints help.
-pub fn parse() -> Result<Cli, clap::Error> {
+/// Parses a command line. An error is also what prints help.
+pub fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
     lazy::describe_in_whole(false);
     // Help and errors need all commands.
-    parse_once().or_else(|_| {
+    parse_once(args).or_else(|_| {
         lazy::describe_in_whole(true);
-        parse_once()
+        parse_once(args)
     })
 }
 
-fn parse_once() -> Result<Cli, clap::Error> {
+fn parse_once(args: &[OsString]) -> Result<Cli, clap::Error> {
     let mut command = Cli::command();
     let cli = command
-        .try_get_matches_from_mut(std::env::args_os())
+        .try_get_matches_from_mut(args)
         .and_then(|mut matches| {
             Cli::from_arg_matches_mut(&mut matches).map_err(|e| e.format(&mut command))
         });

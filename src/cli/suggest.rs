@@ -101,8 +101,8 @@ pub fn suggested(error: &Error) -> Option<String> {
     })
 }
 
-/// Returns the last valid command before the unknown word.
-fn reached<'a>(mut command: &'a Command, args: &[String], until: &str) -> &'a Command {
+/// Returns the last valid command before this word.
+pub fn reached<'a>(mut command: &'a Command, args: &[String], until: &str) -> &'a Command {
     for arg in args.iter().take_while(|arg| *arg != until) {
         command = command.find_subcommand(arg).unwrap_or(command);
     }

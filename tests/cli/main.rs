@@ -8,6 +8,7 @@ mod handover;
 mod hygiene;
 mod lists;
 mod panel;
+mod picker;
 mod prompts;
 mod report;
 mod snippets;

@@ -3,8 +3,8 @@
 
 use std::io::{self, IsTerminal as _};
 
-use dialoguer::Input;
 use dialoguer::console::Term;
+use dialoguer::{FuzzySelect, Input};
 use zeroize::Zeroizing;
 
 use super::output::{Output, OutputFormat};
@@ -49,9 +49,7 @@ pub fn confirm_beside(
         .allow_empty(true)
         .interact_text_on(&terminal)
         .map_err(|_| {
-            // dialoguer leaves the cursor hidden. If the terminal is gone, there is none.
-            let _ = terminal.show_cursor();
-            let _ = terminal.write_line("");
+            restore(&terminal);
             Error::Interrupted
         })?;
     if typed.trim() == name {
@@ -71,6 +69,33 @@ pub fn new_password() -> Result<Zeroizing<Vec<u8>>> {
         ));
     }
     Ok(first)
+}
+
+/// Lets a person choose one of these by typing a part of it. Returns its place.
+pub fn choose(prompt: &str, items: &[String]) -> Result<usize> {
+    /// The most items at a time: what was printed before stays in sight.
+    const SHOWN: usize = 10;
+    let mut signals = SignalsHeld::default();
+    signals.hold();
+    forget_typed_ahead();
+    let terminal = Term::stderr();
+    let chosen = FuzzySelect::new()
+        .with_prompt(prompt)
+        .items(items)
+        .default(0)
+        .max_length(SHOWN)
+        .interact_on_opt(&terminal)
+        .map_err(|_| {
+            restore(&terminal);
+            Error::Interrupted
+        })?;
+    chosen.ok_or(Error::Cancelled)
+}
+
+/// Shows the cursor, which dialoguer leaves hidden. If the terminal is gone, there is none.
+fn restore(terminal: &Term) {
+    let _ = terminal.show_cursor();
+    let _ = terminal.write_line("");
 }
 
 fn terminal_error(error: &io::Error) -> Error {
