@@ -30,13 +30,15 @@ Examples:
   smtpcred doctor --server postfix --config /etc/postfix-out --port 587 --port 4650/tls
 
 States:
-  ok; warn: works but needs attention, or cannot be checked; fail: does not work. A consequence of a
-  failure is a warning. Below each warning and failure is what to do.
+  ok; warn: works but needs attention, or cannot be checked; fail: does not work. One cause is one
+  failure: what follows from it is a warning that names it, and is gone once that is fixed. Below
+  all others is what to do.
 
 JSON:
-  A list of {area, check, state: ok | warn | fail, found, advice}; without advice it is null. The
-  areas are store, machine, serve, server, postfix, exim, dovecot, ports, rotation and users; what
-  is not set up here has no findings.";
+  A list of {area, check, state: ok | warn | fail, found, advice, because}; without advice it is
+  null. What follows from another finding names that one in because, by area and check, such as
+  \"store file\"; others have null. The areas are store, machine, serve, server, postfix, exim,
+  dovecot, ports, rotation and users; what is not set up here has no findings.";
 
 /// Check everything on this machine and suggest fixes
 ///
@@ -111,23 +113,64 @@ impl Doctor {
                 list.push(&AdviceRecord { advice })?;
             }
         }
-        list.end("no problems found")?;
-        let number = |state| findings.iter().filter(|one| one.state == state).count() as u64;
-        let [fail, warn] = [number(CheckState::Fail), number(CheckState::Warn)];
-        if people {
-            let ok = number(CheckState::Ok);
-            context.out.note(&format!(
-                "{ok} ok, {}, {}",
-                count(warn, "warning"),
-                count(fail, "failure")
-            ));
+        let sum = Sum::of(&findings);
+        list.end_with("no problems found", Some(&sum.line()))?;
+        match sum.exit() {
+            Exit::Done => Ok(()),
+            exit => Err(Error::Answered(exit).into()),
         }
-        let exit = match (fail, warn) {
-            (0, 0) => return Ok(()),
+    }
+}
+
+/// How many findings there are of each kind.
+struct Sum {
+    ok: u64,
+    warn: u64,
+    fail: u64,
+    /// Those that follow from others.
+    follow: u64,
+}
+
+impl Sum {
+    fn of(findings: &[Finding]) -> Self {
+        let number = |is_one: &dyn Fn(&Finding) -> bool| {
+            findings.iter().filter(|finding| is_one(finding)).count() as u64
+        };
+        let alone = |state| number(&|one| one.state == state && one.because.is_none());
+        Self {
+            ok: alone(CheckState::Ok),
+            warn: alone(CheckState::Warn),
+            fail: alone(CheckState::Fail),
+            follow: number(&|one| one.because.is_some()),
+        }
+    }
+
+    fn line(&self) -> Cell {
+        let follow = match self.follow {
+            0 => String::new(),
+            1 => ", and 1 that follows from another".to_owned(),
+            more => format!(", and {more} that follow from others"),
+        };
+        let line = format!(
+            "{} ok, {}, {}{follow}",
+            self.ok,
+            count(self.warn, "warning"),
+            count(self.fail, "failure")
+        );
+        let tone = match self.exit() {
+            Exit::Done => Tone::Good,
+            Exit::Attention => Tone::Warning,
+            _ => Tone::Bad,
+        };
+        Cell::new(line, tone)
+    }
+
+    const fn exit(&self) -> Exit {
+        match (self.fail, self.warn) {
+            (0, 0) => Exit::Done,
             (0, _) => Exit::Attention,
             _ => Exit::Failed,
-        };
-        Err(Error::Answered(exit).into())
+        }
     }
 }
 
@@ -138,6 +181,7 @@ struct CheckRecord<'a> {
     state: &'static str,
     found: &'a str,
     advice: Option<&'a str>,
+    because: Option<&'a str>,
 }
 
 impl<'a> CheckRecord<'a> {
@@ -148,6 +192,7 @@ impl<'a> CheckRecord<'a> {
             state: finding.state.name(),
             found: &finding.found,
             advice: finding.advice.as_deref(),
+            because: finding.because.as_deref(),
         }
     }
 }
@@ -163,24 +208,27 @@ impl Record for CheckRecord<'_> {
     fn cells(&self) -> Vec<Cell> {
         let state = match self.state {
             "fail" => Cell::new("FAIL", Tone::Bad),
+            "warn" if self.because.is_some() => Cell::new("warn", Tone::Dim),
             "warn" => Cell::new("warn", Tone::Warning),
             other => Cell::new(other, Tone::Good),
         };
-        vec![
-            state,
-            self.area.into(),
-            self.check.into(),
-            self.found.into(),
-        ]
+        let found = match self.because {
+            Some(cause) => format!("{}, because of {cause}", self.found),
+            None => self.found.to_owned(),
+        };
+        vec![state, self.area.into(), self.check.into(), found.into()]
     }
 
-    const FIELDS: &'static [&'static str] = &["area", "check", "state", "found", "advice"];
+    const FIELDS: &'static [&'static str] =
+        &["area", "check", "state", "found", "advice", "because"];
 
     fn fields(&self) -> Vec<String> {
-        let advice = self.advice.unwrap_or_default();
-        [self.area, self.check, self.state, self.found, advice]
-            .map(str::to_owned)
-            .into()
+        let [advice, because] = [self.advice, self.because].map(Option::unwrap_or_default);
+        [
+            self.area, self.check, self.state, self.found, advice, because,
+        ]
+        .map(str::to_owned)
+        .into()
     }
 }
 

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::access::Identity;
 use super::files::{beside, size};
-use super::findings::{Area, Compared, Findings};
-use super::store::ExaminedStore;
+use super::findings::{Area, Cause, Compared, Findings};
+use super::store::{ExaminedStore, UNREAD};
 use super::{files, tool};
 use crate::error::Result;
 use crate::model::text::number;
@@ -90,7 +90,7 @@ impl Dovecot {
         }
         schemes(&mut area);
         self.memory(&mut area, store);
-        self.rights(&mut area, file);
+        self.rights(&mut area, file, store.unread.as_ref());
     }
 
     /// Checks the memory of the workers, which compute the hashes. With too little, every
@@ -128,7 +128,7 @@ impl Dovecot {
 
     /// Checks that the workers can read the store: with SQLite's WAL, a reader writes, too,
     /// to the index of the log.
-    fn rights(&self, area: &mut Area, store: &Path) {
+    fn rights(&self, area: &mut Area, store: &Path, unread: Option<&Cause>) {
         let worker = self.asked("service/auth-worker/user").unwrap_or_default();
         let worker = match worker.as_str() {
             "" => "root".to_owned(),
@@ -155,8 +155,12 @@ impl Dovecot {
                 &format!("{worker} cannot read the store, so every sign-in is refused: {closed}"),
                 "set user = root in it, which is Dovecot's default",
             ),
-            // The store does not exist or cannot be seen: already reported.
-            Err(_) => {}
+            // The store does not exist or cannot be seen.
+            Err(_) => {
+                if let Some(cause) = unread {
+                    area.follows("service auth-worker user", UNREAD, cause);
+                }
+            }
         }
     }
 

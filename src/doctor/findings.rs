@@ -1,5 +1,6 @@
 //! The results of checks.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use crate::error::Error;
@@ -38,6 +39,8 @@ pub struct Finding {
     pub found: String,
     /// What to do about it, often a command.
     pub advice: Option<String>,
+    /// The finding that it follows from: area and check.
+    pub because: Option<String>,
 }
 
 /// One line that a mail server's configuration should have.
@@ -55,7 +58,20 @@ pub struct Compared {
 
 /// All findings so far.
 #[derive(Default)]
-pub struct Findings(Vec<Finding>);
+pub struct Findings {
+    list: Vec<Finding>,
+    /// The causes that several checks may meet, by area and what they have in common.
+    met: HashMap<(&'static str, String), Cause>,
+}
+
+/// A finding that others follow from.
+#[derive(Clone, Debug)]
+pub struct Cause {
+    /// Its area and check.
+    name: String,
+    /// It is a failure, and not only what this user cannot tell.
+    pub fails: bool,
+}
 
 /// Adds findings of one area.
 pub struct Area<'a> {
@@ -82,41 +98,89 @@ impl Findings {
 
     /// Adds findings after the present ones.
     pub fn extend(&mut self, more: Self) {
-        self.0.extend(more.0);
+        self.list.extend(more.list);
     }
 
     /// Returns the findings in the order in which they were added.
     pub fn into_list(self) -> Vec<Finding> {
-        self.0
+        self.list
     }
 
     /// Returns whether there are no findings.
     pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
     }
 
-    /// Returns whether a check in one of these areas has failed.
-    pub fn fails_in(&self, areas: &[&str]) -> bool {
-        let fails = |finding: &&Finding| finding.state == CheckState::Fail;
-        let mut failing = self.0.iter().filter(fails);
-        failing.any(|finding| areas.contains(&finding.area))
+    /// Returns the first failure that is like this and follows from no other.
+    pub fn failure(&self, is_wanted: impl Fn(&Finding) -> bool) -> Option<Cause> {
+        let fails = |one: &&Finding| one.state == CheckState::Fail && one.because.is_none();
+        let found = self.list.iter().filter(fails).find(|one| is_wanted(one));
+        found.map(Finding::cause)
+    }
+
+    /// Returns the first failure in these areas.
+    pub fn failure_in(&self, areas: &[&str]) -> Option<Cause> {
+        self.failure(|one| areas.contains(&one.area))
+    }
+}
+
+impl Finding {
+    fn cause(&self) -> Cause {
+        Cause {
+            name: format!("{} {}", self.area, self.check),
+            fails: self.state == CheckState::Fail,
+        }
     }
 }
 
 impl Area<'_> {
     /// Adds a finding that is fine.
     pub fn ok(&mut self, check: &str, found: &str) {
-        self.add(check, CheckState::Ok, found, None);
+        self.add(check, CheckState::Ok, found, None, None);
     }
 
     /// Adds a finding that should be looked at. An empty `advice` is left out.
     pub fn warn(&mut self, check: &str, found: &str, advice: &str) {
-        self.add(check, CheckState::Warn, found, Some(advice));
+        self.add(check, CheckState::Warn, found, Some(advice), None);
     }
 
     /// Adds a finding of something that does not work. An empty `advice` is left out.
     pub fn fail(&mut self, check: &str, found: &str, advice: &str) {
-        self.add(check, CheckState::Fail, found, Some(advice));
+        self.add(check, CheckState::Fail, found, Some(advice), None);
+    }
+
+    /// Adds what follows from another finding, and needs nothing done about it.
+    pub fn follows(&mut self, check: &str, found: &str, cause: &Cause) {
+        let because = Some(cause.name.clone());
+        self.add(check, CheckState::Warn, found, None, because);
+    }
+
+    /// Adds a finding that several checks of this area may meet: the first time as it is, then
+    /// as what follows from that.
+    pub fn add_once(&mut self, matter: &str, state: CheckState, texts: [&str; 3]) {
+        let [check, found, advice] = texts;
+        let key = (self.name, matter.to_owned());
+        if let Some(cause) = self.all.met.get(&key).cloned() {
+            return self.follows(check, found, &cause);
+        }
+        self.add(check, state, found, Some(advice), None);
+        let cause = self.all.list.last().map(Finding::cause);
+        self.all.met.extend(cause.map(|cause| (key, cause)));
+    }
+
+    /// Returns where a finding that is like this, and not ok, comes from.
+    pub fn trouble(&self, is_wanted: impl Fn(&Finding) -> bool) -> Option<Cause> {
+        let mut list = self.all.list.iter();
+        let found = list.find(|one| one.state != CheckState::Ok && is_wanted(one))?;
+        let mut cause = found.cause();
+        cause.name = found.because.clone().unwrap_or(cause.name);
+        Some(cause)
+    }
+
+    /// Returns the last finding of this area that is not ok.
+    pub fn last_trouble(&self) -> Option<Cause> {
+        let trouble = |one: &&Finding| one.area == self.name && one.state != CheckState::Ok;
+        self.all.list.iter().rfind(trouble).map(Finding::cause)
     }
 
     /// Adds an error and what to do about it.
@@ -139,8 +203,15 @@ impl Area<'_> {
         }
     }
 
-    fn add(&mut self, check: &str, state: CheckState, found: &str, advice: Option<&str>) {
-        self.all.0.push(Finding {
+    fn add(
+        &mut self,
+        check: &str,
+        state: CheckState,
+        found: &str,
+        advice: Option<&str>,
+        because: Option<String>,
+    ) {
+        self.all.list.push(Finding {
             area: self.name,
             check: check.to_owned(),
             state,
@@ -148,6 +219,7 @@ impl Area<'_> {
             advice: advice
                 .filter(|advice| !advice.is_empty())
                 .map(str::to_owned),
+            because,
         });
     }
 }

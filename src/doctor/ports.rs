@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::thread;
 use std::time::Duration;
 
-use super::findings::{Area, Findings};
+use super::findings::{Area, Cause, CheckState, Finding, Findings};
 use super::options::DoctorOptions;
-use super::store::ExaminedStore;
+use super::store::{ExaminedStore, UNREAD};
 use crate::app::World;
 use crate::error::Result;
 use crate::model::duration::Duration as Age;
@@ -31,7 +31,9 @@ pub fn examine(
     world: World,
 ) {
     // What fails there shows here, too.
-    let explained = findings.fails_in(&["serve", "postfix", "exim", "server"]);
+    let cause = findings.failure_in(&["serve", "server", "postfix", "exim"]);
+    let cause = cause.as_ref().or_else(|| store.broken());
+    let in_clear = findings.failure(offers_in_clear);
     let mut area = findings.area("ports");
     let settings = &store.settings;
     let host = match &settings.host {
@@ -42,7 +44,9 @@ pub fn examine(
     let Some(host) = host else {
         return;
     };
-    if settings.host.is_none() && store.app.is_some() {
+    if let Some(cause) = &store.unread {
+        area.follows("host", UNREAD, cause);
+    } else if settings.host.is_none() {
         area.warn(
             "host",
             "no server name is set to compare certificates with",
@@ -60,6 +64,7 @@ pub fn examine(
         let fault = visited.as_ref().map(|session| session.fault.as_ref());
         matches!(fault, Ok(None | Some(Fault::Distrusted(..))))
     };
+    let none_listens = visits.iter().all(is_closed);
     let working: Vec<_> = ports
         .iter()
         .zip(&visits)
@@ -72,7 +77,9 @@ pub fn examine(
             settings,
             working: &working,
             asked,
-            explained,
+            none_listens,
+            cause,
+            in_clear: in_clear.as_ref(),
             now: (world.now)(),
         };
         match visited {
@@ -85,6 +92,17 @@ pub fn examine(
             }
         }
     }
+}
+
+fn is_closed(visited: &Result<Session>) -> bool {
+    let fault = visited.as_ref().map(|session| session.fault.as_ref());
+    matches!(fault, Ok(Some(Fault::Refused | Fault::Unreachable(_))))
+}
+
+/// Returns whether a mail server's configuration offers AUTH before TLS.
+fn offers_in_clear(finding: &Finding) -> bool {
+    let options = ["smtpd_tls_auth_only", "auth_advertise_hosts"];
+    options.iter().any(|option| finding.check.contains(option))
 }
 
 /// Visits all ports at the same time, so that one that does not answer delays no other.
@@ -123,8 +141,12 @@ struct PortCheck<'a> {
     working: &'a [Port],
     /// The ports were named on the command line.
     asked: bool,
-    /// An earlier finding explains failures here.
-    explained: bool,
+    /// Nothing listens at any port, which is one failure.
+    none_listens: bool,
+    /// An earlier finding that may explain failures here.
+    cause: Option<&'a Cause>,
+    /// The mail server is configured to offer AUTH before TLS.
+    in_clear: Option<&'a Cause>,
     now: Time,
 }
 
@@ -140,7 +162,9 @@ impl PortCheck<'_> {
             let found = "AUTH is offered: passwords may come in clear";
             let advice =
                 "smtpd_tls_auth_only = yes (Postfix), auth_advertise_hosts over TLS (Exim)";
-            if self.settings.allow_insecure {
+            if let Some(cause) = self.in_clear {
+                area.follows(&check, found, cause);
+            } else if self.settings.allow_insecure {
                 area.warn(&check, found, advice);
             } else {
                 area.fail(&check, found, advice);
@@ -197,7 +221,8 @@ impl PortCheck<'_> {
             }
             Distrust::Authority | Distrust::Other(_) => format!("get another one for {host}"),
         };
-        area.fail(check, &format!("{why}{of}"), &advice);
+        let found = format!("{why}{of}");
+        area.add_once(&found, CheckState::Fail, [check, &found, &advice]);
     }
 
     fn fault(&self, area: &mut Area, name: &str, fault: &Fault) {
@@ -211,12 +236,16 @@ impl PortCheck<'_> {
                 | Fault::Reply(..)
                 | Fault::TimedOut(Stage::Greeting | Stage::Hello | Stage::StartTls)
         );
-        if self.explained && follows {
-            area.warn(name, &found, "fix the failures above first");
-        } else if extra && matches!(fault, Fault::Refused | Fault::NoSignIn) {
-            area.warn(name, &found, &self.without());
-        } else {
-            area.fail(name, &found, &self.advice(fault));
+        let advice = self.advice(fault);
+        match self.cause {
+            Some(cause) if follows => area.follows(name, &found, cause),
+            _ if self.none_listens => {
+                area.add_once("closed", CheckState::Fail, [name, &found, &advice]);
+            }
+            _ if extra && matches!(fault, Fault::Refused | Fault::NoSignIn) => {
+                area.warn(name, &found, &self.without());
+            }
+            _ => area.fail(name, &found, &advice),
         }
     }
 
@@ -227,7 +256,8 @@ impl PortCheck<'_> {
         let found = shown.to_string();
         if left < EXPIRING && left.seconds() < life.seconds() / 3 {
             let found = format!("{found}: {left} left");
-            area.warn(check, &found, "renew it, and reload the mail server");
+            let advice = "renew it, and reload the mail server";
+            area.add_once(&found, CheckState::Warn, [check, &found, advice]);
         } else {
             area.ok(check, &found);
         }

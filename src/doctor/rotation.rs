@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::findings::{Area, Findings};
-use super::store::ExaminedStore;
+use super::store::{ExaminedStore, UNREAD};
 use super::{files, tool};
 use crate::app::World;
 use crate::model::duration::Duration;
@@ -17,6 +17,10 @@ const OLD: Duration = Duration::days(7);
 pub fn examine(findings: &mut Findings, store: &mut ExaminedStore, world: World) {
     let mut area = findings.area("rotation");
     let Some(app) = &mut store.app else {
+        if let Some(cause) = &store.unread {
+            area.follows("timer", UNREAD, cause);
+            area.follows("unfinished", UNREAD, cause);
+        }
         return;
     };
     match app.store.rotates() {

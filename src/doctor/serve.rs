@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::access::{self, Identity};
 use super::files::{beside, size};
-use super::findings::{Area, Findings, quoted};
+use super::findings::{Area, Cause, CheckState, Findings, quoted};
 use super::mail_servers::MailServers;
 use super::sockets::{self, Endpoint, KnownSockets, SocketError, greeting, ruling};
-use super::store::ExaminedStore;
+use super::store::{ExaminedStore, UNREAD};
 use crate::model::cache_status::CacheStatus;
 use crate::model::text::count;
 
@@ -23,7 +23,9 @@ pub fn examine(
     servers: &MailServers,
     store: &ExaminedStore,
 ) {
-    let owned = !findings.fails_in(&["store"]);
+    let unowned = findings.failure(|one| {
+        one.area == "store" && ["file", "mode", "owner"].contains(&one.check.as_str())
+    });
     let mut area = findings.area("serve");
     let mut processes = Vec::new();
     for endpoint in &known.auth {
@@ -47,24 +49,36 @@ pub fn examine(
                     processes.push(process);
                 }
             }
-            Err(trouble) => silent(&mut area, "auth", endpoint, trouble),
+            Err(trouble) => silent(&mut area, "auth", endpoint, trouble, store),
         }
     }
     for endpoint in &known.policy {
         match ruling(endpoint) {
             Ok(()) => area.ok("policy", &format!("{endpoint}: answers")),
-            Err(trouble) => silent(&mut area, "policy", endpoint, trouble),
+            Err(trouble) => silent(&mut area, "policy", endpoint, trouble, store),
         }
     }
     processes.dedup_by_key(|process| process.0);
-    if let (Some(_), Some(file)) = (&store.app, &store.file) {
-        for process in processes {
-            process.examine(&mut area, file, owned);
+    let Some(file) = &store.file else {
+        return;
+    };
+    for process in processes {
+        match &store.unread {
+            Some(cause) => area.follows("store", UNREAD, cause),
+            None => process.examine(&mut area, file, unowned.as_ref()),
         }
     }
 }
 
-fn silent(area: &mut Area, check: &str, endpoint: &Endpoint, trouble: SocketError) {
+/// Adds why a socket does not answer. Without a store, serve does not start, or closes each
+/// connection.
+fn silent(
+    area: &mut Area,
+    check: &str,
+    endpoint: &Endpoint,
+    trouble: SocketError,
+    store: &ExaminedStore,
+) {
     match trouble {
         SocketError::Forbidden if !access::is_root() => {
             area.cannot_tell(check, &format!("this user cannot connect to {endpoint}"));
@@ -85,7 +99,14 @@ fn silent(area: &mut Area, check: &str, endpoint: &Endpoint, trouble: SocketErro
                 format!("{endpoint}: the socket file was removed while {who} listens on it");
             area.fail(check, &found, &cure);
         }
-        SocketError::Other(what) => area.fail(check, &format!("{endpoint}: {what}"), START),
+        SocketError::Other(what) => {
+            let found = format!("{endpoint}: {what}");
+            match store.broken() {
+                Some(cause) => area.follows(check, &found, cause),
+                // One serve has both sockets.
+                None => area.add_once(&what, CheckState::Fail, [check, &found, START]),
+            }
+        }
     }
 }
 
@@ -161,7 +182,7 @@ impl Process {
         open.iter().filter(is_store).cloned().collect()
     }
 
-    fn examine(&self, area: &mut Area, store: &Path, owned: bool) {
+    fn examine(&self, area: &mut Area, store: &Path, unowned: Option<&Cause>) {
         let store = fs::canonicalize(store).unwrap_or_else(|_| store.to_owned());
         let stores = self.stores();
         if let Some(other) = stores.first()
@@ -174,8 +195,8 @@ impl Process {
             );
             return area.fail("store", &found, &advice);
         }
-        if !owned {
-            return; // Already reported.
+        if let Some(cause) = unowned {
+            return area.follows("store", UNREAD, cause);
         }
         let Some(who) = self.user().and_then(|name| Identity::named(&name)) else {
             return;

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
 use super::access::Identity;
-use super::findings::Area;
+use super::findings::{Area, CheckState, Finding};
 use crate::files::listeners;
 use crate::model::cache_status::CacheStatus;
 use crate::protocol::auth::Greeting;
@@ -74,7 +74,7 @@ impl Endpoint {
 }
 
 impl Endpoint {
-    /// Adds a finding on whether a mail server can connect.
+    /// Adds a finding on whether a mail server can connect to the socket of this check of serve.
     pub fn judge_access(&self, area: &mut Area, name: &str, who: &Identity, advice: &str) {
         let Self::Unix(path) = self else {
             return;
@@ -84,13 +84,17 @@ impl Endpoint {
             Ok(None) => area.ok(&check, &format!("{} can connect to {self}", who.name)),
             Ok(Some(closed)) => {
                 let found = format!("{} cannot connect: {closed}", who.name);
-                area.fail(&check, &found, advice);
+                area.add_once(&found, CheckState::Fail, [&check, &found, advice]);
             }
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                 area.cannot_tell(&check, &format!("{self}: {error}"));
             }
-            // It does not exist, which the check of serve has reported.
-            Err(_) => {}
+            Err(_) => {
+                let of_serve = |one: &Finding| one.area == "serve" && one.check == name;
+                if let Some(cause) = area.trouble(of_serve) {
+                    area.follows(&check, &format!("{self} does not exist"), &cause);
+                }
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use nix::unistd::{AccessFlags, access as may_access, geteuid};
 use super::access::{self, Identity, described};
 use super::depth::{ALL_OF_IT, Depth};
 use super::files::size;
-use super::findings::{Area, Findings, quoted};
+use super::findings::{Area, Cause, Findings, quoted};
 use super::wal::StoreLog;
 use crate::app::verify::{ReadabilityCheck, check_readable};
 use crate::app::{App, World};
@@ -31,9 +31,21 @@ pub struct ExaminedStore {
     pub file: Option<PathBuf>,
     /// `None` if this program cannot read it.
     pub app: Option<App>,
+    /// Why it cannot; `None` if it can.
+    pub unread: Option<Cause>,
     /// The defaults if the store cannot be read.
     pub settings: Settings,
 }
+
+impl ExaminedStore {
+    /// Returns why the store cannot be used at all, if so.
+    pub fn broken(&self) -> Option<&Cause> {
+        self.unread.as_ref().filter(|cause| cause.fails)
+    }
+}
+
+/// What is found by a check that the store is needed for.
+pub const UNREAD: &str = "not checked";
 
 /// How long to wait for a lock.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -52,6 +64,7 @@ pub fn examine(
     let mut examined = ExaminedStore {
         file: None,
         app: None,
+        unread: None,
         settings: Settings::default(),
     };
     match location {
@@ -60,11 +73,10 @@ pub fn examine(
             examined.file = Some(path.clone());
             file(&mut area, &mut examined, &path, world, depth);
         }
-        Location::Postgres(_) => {
-            if let Opened::Whole(store) = opened(&mut area, location, world, depth) {
-                examined.app = Some(App::new(store, world));
-            }
-        }
+        Location::Postgres(_) => match opened(&mut area, location, world, depth) {
+            Opened::Whole(store) => examined.app = Some(App::new(store, world)),
+            Opened::Unusable | Opened::Foreign => examined.unread = area.last_trouble(),
+        },
     }
     if let Some(app) = &mut examined.app {
         match app.settings() {
@@ -72,6 +84,7 @@ pub fn examine(
             Err(error) => {
                 area.error("settings", &error);
                 examined.app = None;
+                examined.unread = area.last_trouble();
             }
         }
     }
@@ -85,12 +98,14 @@ fn file(area: &mut Area, examined: &mut ExaminedStore, path: &Path, world: World
         Ok(file) if file.is_file() => file,
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             area.cannot_tell("file", &format!("{named}: {error}"));
+            examined.unread = area.last_trouble();
             return;
         }
         _ => {
             let error = Store::open_within(location, Access::Look, PATIENCE).err();
             let error = error.unwrap_or_else(|| Error::StoreMissing(location.into()));
             area.error("file", &error);
+            examined.unread = area.last_trouble();
             return;
         }
     };
@@ -105,10 +120,16 @@ fn file(area: &mut Area, examined: &mut ExaminedStore, path: &Path, world: World
             Opened::Whole(store) => examined.app = Some(App::new(store, world)),
             Opened::Unusable => {}
             // It is not smtpcred's, so its owner and mode do not matter.
-            Opened::Foreign => return,
+            Opened::Foreign => {
+                examined.unread = area.last_trouble();
+                return;
+            }
         }
     } else {
         area.cannot_tell("file", &format!("{named} is {}", described(&file)));
+    }
+    if examined.app.is_none() {
+        examined.unread = area.last_trouble();
     }
     mode(area, path, &real, &file);
     owner(area, &real, &file, &log);

@@ -2,7 +2,7 @@
 
 use super::depth::{ALL_OF_IT, Depth};
 use super::findings::{Area, Findings};
-use super::store::ExaminedStore;
+use super::store::{ExaminedStore, UNREAD};
 use crate::app::report::{Matter, ReportRequest};
 use crate::app::{App, World};
 use crate::error::Result;
@@ -14,10 +14,20 @@ const OLD: Duration = Duration::days(180);
 /// A user created within this time may not be in use yet.
 const NEW: Duration = Duration::days(7);
 
+const CHECKS: [&str; 3] = [NEVER_USED, OLD_PASSWORDS, EXPIRING_USERS];
+const NEVER_USED: &str = "never used";
+const OLD_PASSWORDS: &str = "old passwords";
+const EXPIRING_USERS: &str = "expiring";
+
 /// Counts the users and passwords that need attention.
 pub fn examine(findings: &mut Findings, store: &mut ExaminedStore, world: World, depth: Depth) {
     let mut area = findings.area("users");
     let Some(app) = &mut store.app else {
+        if let Some(cause) = &store.unread {
+            for check in CHECKS {
+                area.follows(check, UNREAD, cause);
+            }
+        }
         return;
     };
     if let Err(error) = count(&mut area, app, world, depth) {
@@ -74,13 +84,13 @@ fn count(area: &mut Area, app: &mut App, world: World, depth: Depth) -> Result<(
         ["has", "have"],
         "never connected in 7d or more",
     )];
-    line("never used", &unused, "--never-used");
+    line(NEVER_USED, &unused, "--never-used");
     let old = [(Matter::OldPassword, ["is", "are"], "180d old or more")];
-    line("old passwords", &old, "--old-passwords 180d");
+    line(OLD_PASSWORDS, &old, "--old-passwords 180d");
     let ends = [
         (Matter::Expired, ["has", "have"], "expired"),
         (Matter::Expiring, ["expires", "expire"], "within 14d"),
     ];
-    line("expiring", &ends, "--expiring 14d");
+    line(EXPIRING_USERS, &ends, "--expiring 14d");
     Ok(())
 }

@@ -134,25 +134,24 @@ fn the_sockets() {
     with_postfix(|ground, serve, postfix| {
         let place = ground.place;
         let set = Mode::set(&place.auth(), 0o600);
-        ground.complains_first("Postfix may not write", &["fail postfix access to auth"]);
+        ground.complains("Postfix may not write", &["fail postfix access to auth"]);
         drop(set);
         let set = Mode::set(&place.policy(), 0o660);
-        ground.complains_first("nor here", &["fail postfix access to policy"]);
+        ground.complains("nor here", &["fail postfix access to policy"]);
         drop(set);
         let set = Mode::set(&place.sockets(), 0o700);
-        let both = [
-            "fail postfix access to auth",
-            "fail postfix access to policy",
-        ];
-        ground.complains_first("a folder that is closed", &both);
+        // And to policy, for the same reason.
+        let once = ["fail postfix access to auth"];
+        ground.complains("a folder that is closed", &once);
         drop(set);
 
-        let silent = ["fail serve auth", "fail serve policy"];
+        // Nor does its other socket answer.
+        let silent = ["fail serve auth"];
         serve.signal(Signal::SIGSTOP);
-        ground.complains_first("serve hangs", &silent);
+        ground.complains("serve hangs", &silent);
         serve.signal(Signal::SIGCONT);
         serve.stop();
-        ground.complains_first("serve has ended", &silent);
+        ground.complains("serve has ended", &silent);
         serve.start_again();
 
         // Postfix waits for a second before it tries anew.
@@ -280,6 +279,65 @@ fn nothing_there() {
     assert!(!sandbox.store().exists(), "it made a store");
 }
 
+/// What needs the store is said to follow from it, and what does not is examined.
+#[test]
+fn what_follows_names_its_cause() {
+    let sandbox = Sandbox::empty();
+    let sockets = sandbox.folder.path().join("auth");
+    let sockets = sockets.to_str().unwrap();
+    let [one, two] = [free_port(), free_port()].map(|port| port.to_string());
+    let mut args = vec!["doctor", "--server", "dovecot", "--config", "/nowhere"];
+    args.extend(["--auth", sockets, "--policy", sockets]);
+    args.extend(["--port", &one, "--port", &two]);
+    let examined = || {
+        let run = sandbox.run(&[&args[..], &["--json"]].concat());
+        let found = doctor::complaints(&run);
+        let lines: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        let named = |line: &serde_json::Value| {
+            let text = |name: &str| line[name].as_str().unwrap().to_owned();
+            let because = line["because"].as_str()?;
+            assert!(line["advice"].is_null(), "{line}");
+            Some(format!("{} {} <- {because}", text("area"), text("check")))
+        };
+        let follow: Vec<_> = lines.as_array().unwrap().iter().filter_map(named).collect();
+        (found, follow)
+    };
+    let second = format!("ports {two} STARTTLS <- ports {one} STARTTLS");
+    let (found, follow) = examined();
+    let fails = |found: &doctor::Complaints, names: &[&str]| {
+        let fails = found.iter().filter_map(|one| one.strip_prefix("fail "));
+        assert_eq!(fails.collect::<Vec<_>>(), names);
+    };
+    let first = format!("ports {one} STARTTLS");
+    fails(&found, &["dovecot configuration", &first, "store file"]);
+    let of_store = [
+        "serve auth",
+        "serve policy",
+        "ports host",
+        "rotation timer",
+        "rotation unfinished",
+        "users never used",
+        "users old passwords",
+        "users expiring",
+    ];
+    let mut wanted: Vec<_> = of_store.map(|one| format!("{one} <- store file")).into();
+    wanted.insert(3, second.clone());
+    assert_eq!(follow, wanted);
+    let table = sandbox.run(&args);
+    assert!(table.stdout.contains("not checked, because of store file"));
+    let last = table.stdout.lines().last().unwrap();
+    assert!(
+        last.ends_with(", 3 failures, and 9 that follow from others"),
+        "{last}"
+    );
+
+    // With a store, serve is down by itself.
+    sandbox.noted(&["domain", "add", "example.com"]);
+    let (found, follow) = examined();
+    fails(&found, &["dovecot configuration", &first, "serve auth"]);
+    assert_eq!(follow, ["serve policy <- serve auth".to_owned(), second]);
+}
+
 /// A process was killed: its log stays as it is.
 #[test]
 fn a_log_left_behind() {
@@ -328,10 +386,14 @@ fn every_form_is_whole() {
     let closed = free_port().to_string();
     let args = ["doctor", "--port", &closed];
     let csv = sandbox.run(&[&args[..], &["--format", "csv"]].concat());
-    assert!(csv.stdout.starts_with("area,check,state,found,advice\n"));
+    assert!(
+        csv.stdout
+            .starts_with("area,check,state,found,advice,because\n")
+    );
     let table = sandbox.run(&args);
     assert!(table.stdout.contains("FAIL  ports"), "{}", table.stdout);
-    assert!(table.stderr.ends_with(" failure\n"), "{}", table.stderr);
+    assert!(table.stdout.ends_with(" failure\n"), "{}", table.stdout);
+    assert_eq!(table.stderr, "", "the sum is part of the answer");
     assert_eq!((csv.code, table.code), (1, 1));
     for bad in [
         ["--port", "0"],

@@ -15,7 +15,7 @@ use crate::support::{Run, Sandbox, finished};
 
 pub const USER: &str = "shop@example.com";
 
-/// What is not `ok`: state, area and check, as in "fail store mode".
+/// What is not `ok` and follows from nothing else: state, area and check, as in "fail store mode".
 pub type Complaints = BTreeSet<String>;
 
 pub struct Ground<'a> {
@@ -137,16 +137,6 @@ impl<'a> Ground<'a> {
         assert_eq!(run.code, if fails { 1 } else { 7 }, "{case}");
     }
 
-    /// The same where ports may suffer, too, as long as that is only a warning.
-    #[track_caller]
-    pub fn complains_first(&self, case: &str, wanted: &[&str]) {
-        let (mut found, run) = self.run();
-        found.retain(|one| !one.starts_with("warn ports "));
-        let wanted: Complaints = wanted.iter().map(ToString::to_string).collect();
-        assert_eq!(found, wanted, "{case}:\n{}{}", run.stdout, run.stderr);
-        assert_eq!(run.code, 1, "{case}");
-    }
-
     /// The arguments with another one after this flag.
     pub fn instead(&self, flag: &str, value: &str) -> Vec<String> {
         let mut args = self.args.clone();
@@ -159,7 +149,7 @@ impl<'a> Ground<'a> {
 pub fn complaints(run: &Run) -> Complaints {
     let lines: Value = serde_json::from_str(&run.stdout)
         .unwrap_or_else(|e| panic!("{e}: {}\n{}", run.stdout, run.stderr));
-    let mut found = Complaints::new();
+    let (mut found, mut causes) = (Complaints::new(), Vec::new());
     for line in lines.as_array().unwrap() {
         let text = |name: &str| line[name].as_str().unwrap_or_else(|| panic!("{line}"));
         assert!(!text("found").is_empty(), "{line}");
@@ -168,8 +158,20 @@ pub fn complaints(run: &Run) -> Complaints {
             continue;
         }
         let said = format!("{} {} {}", text("state"), text("area"), text("check"));
+        if let Some(because) = line["because"].as_str() {
+            assert_eq!(text("state"), "warn", "{line}");
+            causes.push(because.to_owned());
+            continue;
+        }
         assert!(!text("advice").is_empty(), "nothing to do: {line}");
         assert!(found.insert(said), "said twice: {line}");
+    }
+    for cause in causes {
+        let said = |state| found.contains(&format!("{state} {cause}"));
+        assert!(
+            said("fail") || said("warn"),
+            "{cause} is no trouble: {found:?}"
+        );
     }
     found
 }

@@ -152,7 +152,12 @@ impl RecordList<'_> {
     }
 
     /// Ends the list. `none` tells people that it is empty.
-    pub fn end(mut self, none: &str) -> Result<()> {
+    pub fn end(self, none: &str) -> Result<()> {
+        self.end_with(none, None)
+    }
+
+    /// Ends the list, for people with a last line.
+    pub fn end_with(mut self, none: &str, last: Option<&Cell>) -> Result<()> {
         match self.out.format() {
             OutputFormat::Table if self.count == 0 => self.out.note(none),
             OutputFormat::Table if self.form.is_some() => {}
@@ -163,6 +168,12 @@ impl RecordList<'_> {
                 Some(csv) => csv.end()?,
                 None => Csv::begin(self.fields)?.end()?,
             },
+        }
+        if let (Some(last), OutputFormat::Table) = (last, self.out.format()) {
+            let last = last
+                .tone
+                .paint(&text::escaped(&last.text), self.out.colored);
+            self.out.line(&last)?;
         }
         self.out.end_page()?;
         self.tell_left_out()
