@@ -333,6 +333,24 @@ pub enum Error {
     /// A mail server's configuration differs; with the number of points.
     Differs(usize),
 
+    // The configuration files.
+    /// A configuration file has a bad key or value.
+    BadConfig {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: Option<usize>,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A configuration file cannot be changed.
+    ConfigUnwritten {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+
     // This machine.
     /// The environment names no home folder.
     NoHome,

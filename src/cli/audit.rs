@@ -9,7 +9,7 @@ use super::args::view::ViewArgs;
 use super::complete;
 use super::context::Context;
 use super::lazy::Lazy;
-use super::terminal::column::{Cell, Column};
+use super::terminal::column::{Cell, Column, TimeForm};
 use super::terminal::record::Record;
 use super::user::record::RefusalRecord;
 use crate::app::audit::Which;
@@ -163,7 +163,7 @@ impl ListFailures {
 
 impl Record for Event {
     const COLUMNS: &'static [Column] = &[
-        Column::new("Time"),
+        Column::new("Time").times(TimeForm::Stamp),
         Column::new("ID").right().on_request(),
         Column::new("Who").rank(1).cut(8),
         Column::new("Action"),

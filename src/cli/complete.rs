@@ -1,9 +1,8 @@
 //! Completion of commands, flags, and names in the store.
 //!
-//! The scripts in `completions/` run the program itself, with `COMPLETE` set to the shell's
-//! name.
+//! The scripts in `completions/`, which `completion` prints, run the program itself, with
+//! `COMPLETE` set to the shell's name.
 
-use crate::host;
 use std::ffi::OsStr;
 use std::io;
 use std::str::FromStr;
@@ -11,8 +10,11 @@ use std::str::FromStr;
 use clap::Command;
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 use nix::errno::Errno;
 
+use super::config::settings::Settings;
+use super::context::configured_store;
 use super::terminal::output;
 use crate::error::{Exit, Result};
 use crate::model::name::{DomainName, Username};
@@ -47,6 +49,40 @@ fn written(error: &clap::Error) -> io::Error {
     io::Error::other(text.trim_start_matches("error: ").trim_end().to_owned())
 }
 
+/// The shells that have a script.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+impl Shell {
+    /// Returns all of them.
+    pub const ALL: [Self; 3] = [Self::Bash, Self::Zsh, Self::Fish];
+
+    /// Returns the name that its script has where the shell looks for it.
+    pub const fn file(self) -> &'static str {
+        match self {
+            Self::Bash => "smtpcred.bash",
+            Self::Zsh => "_smtpcred",
+            Self::Fish => "smtpcred.fish",
+        }
+    }
+
+    /// Returns its script.
+    pub fn script(self) -> io::Result<Vec<u8>> {
+        let shell: &dyn EnvCompleter = match self {
+            Self::Bash => &Bash,
+            Self::Zsh => &Zsh,
+            Self::Fish => &Fish,
+        };
+        let (name, mut script) = ("smtpcred", Vec::new());
+        shell.write_registration("COMPLETE", name, name, name, &mut script)?;
+        Ok(script)
+    }
+}
+
 /// Completes usernames.
 pub fn usernames() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
@@ -70,7 +106,11 @@ fn candidates<Name: FromStr>(
     let found = || {
         let location = match std::env::var_os("SMTPCRED_STORE") {
             Some(path) if !path.is_empty() => Location::parse(&path)?,
-            _ => Location::File(host::default_store()?),
+            _ => {
+                let mut settings = Settings::default();
+                settings.read_files()?;
+                configured_store(&settings)?
+            }
         };
         let mut store = Store::open(&location, Access::Existing)?;
         names(&mut store, &typed.to_string_lossy().to_ascii_lowercase())

@@ -2,13 +2,19 @@
 
 use crate::cli::world::WORLD;
 use crate::host;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 
+use super::config::key::Key;
+use super::config::settings::Settings;
+use super::config::value::Value;
 use super::password_folder::PasswordFolder;
 use super::terminal::color::Color;
+use super::terminal::look::Look;
 use super::terminal::output::{Output, OutputFormat};
+use super::terminal::pager::PagerChoice;
 use crate::app::App;
 use crate::error::Result;
 use crate::store::{Access, Location, Store};
@@ -56,14 +62,19 @@ pub struct Globals {
     #[arg(long, global = true)]
     no_pager: bool,
 
-    /// Use colours
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
-    color: Color,
+    /// Use colours [default: auto]
+    #[arg(long, global = true, value_enum, value_name = "WHEN")]
+    color: Option<Color>,
+
+    /// Whether the store was named by the flag, and not by the variable.
+    #[arg(skip)]
+    pub store_by_flag: bool,
 }
 
 /// The environment of a command.
 pub struct Context {
     globals: Globals,
+    settings: Settings,
     /// Prints what the command answers.
     pub out: Output,
 }
@@ -71,18 +82,45 @@ pub struct Context {
 impl Context {
     /// Creates the context of these flags.
     pub fn new(globals: Globals) -> Self {
-        let out = Output::new(
-            globals.format(),
-            globals.quiet,
-            globals.color,
-            !globals.no_pager,
-        );
-        Self { globals, out }
+        let settings = Settings::of_flags(globals.settings());
+        let out = Output::new(globals.format(), globals.quiet, look(&settings));
+        Self {
+            globals,
+            settings,
+            out,
+        }
+    }
+
+    /// Reads the configuration files, and warns about those that are ignored. Fails if one has a
+    /// problem.
+    pub fn read_config(&mut self) -> Result<()> {
+        let read = self.settings.read_files();
+        if self.settings.has_files() {
+            self.out.set_look(look(&self.settings));
+        }
+        for warning in self.settings.warnings.drain(..) {
+            self.out.warn(&warning);
+        }
+        read
+    }
+
+    /// Returns what the flags, the environment and the configuration files say.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns the columns of `user list` that the configuration files name. In a pipe none:
+    /// a script depends on the columns.
+    pub fn columns(&self) -> Vec<String> {
+        match self.settings.get(Key::Columns).map(|said| said.value) {
+            Some(Value::List(names)) if self.out.is_on_terminal() => names,
+            _ => Vec::new(),
+        }
     }
 
     /// Opens the store and prints its warnings.
     pub fn app(&self, access: Access) -> Result<App> {
-        let store = Store::open(&self.globals.location()?, access)?;
+        let store = Store::open(&self.location()?, access)?;
         for warning in &store.warnings {
             self.out.warn(warning);
         }
@@ -91,7 +129,10 @@ impl Context {
 
     /// Returns where the store is.
     pub fn location(&self) -> Result<Location> {
-        self.globals.location()
+        match &self.globals.store {
+            Some(path) if !path.as_os_str().is_empty() => Location::parse(path.as_os_str()),
+            _ => configured_store(&self.settings),
+        }
     }
 
     /// Opens and locks the folder for new passwords.
@@ -101,7 +142,7 @@ impl Context {
 
     /// Returns an identifier of the store, the same in every run.
     pub fn store_id(&self) -> Result<String> {
-        let name = match self.globals.location()? {
+        let name = match self.location()? {
             // The same for every name of the file.
             Location::File(path) => path
                 .canonicalize()
@@ -121,11 +162,18 @@ impl Context {
 }
 
 impl Globals {
-    fn location(&self) -> Result<Location> {
-        match &self.store {
-            Some(path) if !path.as_os_str().is_empty() => Location::parse(path.as_os_str()),
-            _ => host::default_store().map(Location::File),
+    /// Returns the flags that configuration files can give, too.
+    fn settings(&self) -> Vec<(Key, Value)> {
+        let store = self.store.as_ref().filter(|_| self.store_by_flag);
+        let store = store.map(|path| (Key::Store, path.display().to_string()));
+        let color = self.color.and_then(|color| color.to_possible_value());
+        let color = color.map(|color| (Key::Color, color.get_name().to_owned()));
+        let texts = [store, color].into_iter().flatten();
+        let mut flags: Vec<_> = texts.map(|(key, text)| (key, Value::Text(text))).collect();
+        if self.no_pager {
+            flags.push((Key::Pager, Value::Flag(false)));
         }
+        flags
     }
 
     const fn format(&self) -> OutputFormat {
@@ -134,5 +182,33 @@ impl Globals {
         } else {
             self.format
         }
+    }
+}
+
+/// Returns the store that the configuration files name, or the default one.
+pub fn configured_store(settings: &Settings) -> Result<Location> {
+    match settings.in_files(Key::Store) {
+        Some(setting) => Location::parse(OsStr::new(&setting.value.to_string())),
+        None => host::default_store().map(Location::File),
+    }
+}
+
+/// Returns how the output looks.
+fn look(settings: &Settings) -> Look {
+    let color = settings.get(Key::Color);
+    let color = color.and_then(|said| Color::from_str(said.value.as_text()?, false).ok());
+    let pager = match settings.get(Key::Pager).map(|said| said.value) {
+        Some(Value::Flag(false)) => PagerChoice::Never,
+        Some(Value::Text(command)) => PagerChoice::Command(command),
+        _ => PagerChoice::Usual,
+    };
+    let zone = settings.get(Key::TimeZone);
+    Look {
+        color: color.unwrap_or_default(),
+        pager,
+        zone: zone.map(|zone| (zone.value.to_string(), zone.place.unwrap_or_default())),
+        wide: settings
+            .get(Key::Wide)
+            .is_some_and(|said| said.value == Value::Flag(true)),
     }
 }

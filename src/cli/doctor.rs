@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::args::path;
 use super::context::Context;
 use super::server_config;
-use super::terminal::column::{Cell, Column, Tone};
+use super::terminal::column::{Cell, Column, TimeForm, Tone};
 use super::terminal::output::OutputFormat;
 use super::terminal::record::Record;
 use crate::doctor::{self, CheckState, DoctorOptions, Finding};
@@ -202,7 +202,7 @@ impl Record for CheckRecord<'_> {
         Column::new(""),
         Column::new("Area"),
         Column::new("Check"),
-        Column::new("Found").wrap(32),
+        Column::new("Found").wrap(32).times(TimeForm::Text),
     ];
 
     fn cells(&self) -> Vec<Cell> {

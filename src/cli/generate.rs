@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Command};
-use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
 use super::args::path;
+use super::complete::Shell;
 use crate::files::Folder;
 
 /// Write the completions and man pages below a folder
@@ -27,21 +27,8 @@ impl Generate {
             Folder::create(folder, 0o777)
                 .with_context(|| format!("cannot create {}", folder.display()))?;
         }
-        let shells: [(&dyn EnvCompleter, &str); 3] = [
-            (&Bash, "smtpcred.bash"),
-            (&Zsh, "_smtpcred"),
-            (&Fish, "smtpcred.fish"),
-        ];
-        for (shell, file) in shells {
-            let mut script = Vec::new();
-            shell.write_registration(
-                "COMPLETE",
-                "smtpcred",
-                "smtpcred",
-                "smtpcred",
-                &mut script,
-            )?;
-            write(&completions.join(file), &script)?;
+        for shell in Shell::ALL {
+            write(&completions.join(shell.file()), &shell.script()?)?;
         }
         let mut command = command.clone().disable_help_subcommand(true);
         command.build();

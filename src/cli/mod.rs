@@ -5,6 +5,8 @@ mod apply;
 mod args;
 mod audit;
 mod complete;
+mod completion;
+mod config;
 mod context;
 mod doctor;
 mod domain;
@@ -24,6 +26,7 @@ mod store;
 mod suggest;
 mod terminal;
 mod test;
+mod time_zone;
 mod usage;
 mod user;
 mod verify;
@@ -58,12 +61,29 @@ pub fn main() -> ExitCode {
     match cli {
         Ok(cli) => {
             let mut context = Context::new(cli.globals);
-            match run(cli.command, &mut context) {
+            match configured(&cli.command, &mut context)
+                .and_then(|()| run(cli.command, &mut context))
+            {
                 Ok(()) => Exit::Done.into(),
                 Err(error) => context.out.failure(&error).into(),
             }
         }
         Err(exit) => exit.into(),
+    }
+}
+
+/// Reads the configuration files, except for commands that use nothing of them, or that have
+/// to work while one has a problem.
+fn configured(command: &Command, context: &mut Context) -> Result<()> {
+    match command {
+        Command::Config(_)
+        | Command::Completion(_)
+        | Command::PasswordStrength(_)
+        | Command::Generate(_)
+        | Command::WriteAsOwner => Ok(()),
+        #[cfg(feature = "clipboard")]
+        Command::ClipboardOwner(_) => Ok(()),
+        _ => Ok(context.read_config()?),
     }
 }
 
@@ -84,6 +104,8 @@ fn run(command: Command, context: &mut Context) -> Result<()> {
         Command::Serve(serve) => serve.0.run(context)?,
         Command::Audit(command) => command.0.run(context)?,
         Command::Store(command) => command.0.run(context)?,
+        Command::Config(command) => command.0.run(context)?,
+        Command::Completion(completion) => completion.0.run(context)?,
         Command::PasswordStrength(strength) => strength.0.run()?,
         Command::Generate(generate) => generate.0.run(&Cli::command())?,
         Command::WriteAsOwner => owner::answer(&std::io::stdin())?,

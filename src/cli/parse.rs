@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use super::args::strength::Strength;
@@ -11,8 +12,8 @@ use super::lazy::{self, Lazy};
 use super::terminal::clipboard::owner::ClipboardOwner;
 use super::terminal::color;
 use super::{
-    apply, audit, doctor, domain, generate, report, serve, server_config, settings, store, test,
-    usage, user, verify, why,
+    apply, audit, completion, config, doctor, domain, generate, report, serve, server_config,
+    settings, store, test, usage, user, verify, why,
 };
 use crate::deliver::owner;
 
@@ -36,7 +37,7 @@ Output:
   CSV contains values unchanged, with one exception: a text that begins with =, +, -, @, a tab or a
   carriage return gets an apostrophe in front, so that no spreadsheet reads it as a formula; `user
   import` and `user create --from` remove it. --reveal csv adds none. On a terminal, control
-  characters are escaped. Without a terminal no command ever asks: a missing answer is an error that
+  characters are escaped, and times are local. Without a terminal no command ever asks: a missing answer is an error that
   names the flag.
 
 Exit codes:
@@ -56,10 +57,23 @@ Exit codes:
 Files:
   /var/lib/smtpcred/smtpcred.db                          the store, for root
   ~/.local/share/smtpcred/smtpcred.db                    the store, for other users
+  /etc/smtpcred/config.toml                              defaults for all users
+  ~/.config/smtpcred/config.toml                         defaults of one user, which come first
+  The defaults are described in `smtpcred config list --help`. A flag takes precedence over a
+  variable, and that over these files.
 
 Environment:
   SMTPCRED_STORE    the store, like --store
-  NO_COLOR          disables colours";
+  NO_COLOR          disables colours, unless it is empty
+  CLICOLOR_FORCE    enables colours everywhere, unless it is empty or 0, or NO_COLOR is set
+  TZ                the time zone of times on a terminal
+  SMTPCRED_PAGER    the pager of long lists; an empty PAGER, or one that is cat, means none
+  PAGER             the pager, if neither SMTPCRED_PAGER nor a configuration file names one
+  XDG_CONFIG_HOME   the folder for smtpcred/config.toml; ~/.config by default
+  XDG_DATA_HOME     the folder for smtpcred/smtpcred.db; ~/.local/share by default
+  SMTPCRED_USERNAME, SMTPCRED_DOMAIN, SMTPCRED_HOST, SMTPCRED_PORT, SMTPCRED_PASSWORD_ID,
+  SMTPCRED_OLD_PASSWORD_ID, SMTPCRED_STORE_ID
+                    are set for commands that deliver passwords: see `smtpcred user rotate --help`";
 
 /// Hand out, rotate and revoke SMTP credentials on your own mail relay
 #[derive(Debug, Parser)]
@@ -102,6 +116,9 @@ pub enum Command {
     Audit(Lazy<audit::AuditCommand>),
     #[command(subcommand)]
     Store(Lazy<store::StoreCommand>),
+    #[command(subcommand)]
+    Config(Lazy<config::command::ConfigCommand>),
+    Completion(Lazy<completion::Completion>),
     #[command(hide = true)]
     PasswordStrength(Lazy<Strength>),
     #[command(hide = true)]
@@ -128,7 +145,11 @@ fn parse_once(args: &[OsString]) -> Result<Cli, clap::Error> {
     let cli = command
         .try_get_matches_from_mut(args)
         .and_then(|mut matches| {
-            Cli::from_arg_matches_mut(&mut matches).map_err(|e| e.format(&mut command))
+            let store = matches.value_source("store");
+            let mut cli =
+                Cli::from_arg_matches_mut(&mut matches).map_err(|e| e.format(&mut command))?;
+            cli.globals.store_by_flag = store == Some(ValueSource::CommandLine);
+            Ok(cli)
         });
     match &cli {
         // serve runs for months, so it frees the memory.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::args::number;
 use super::args::view::ViewArgs;
 use super::context::Context;
-use super::terminal::column::{Cell, Column};
+use super::terminal::column::{Cell, Column, TimeForm};
 use super::terminal::record::Record;
 use crate::app::report::{Matter, ReportFinding, ReportRequest, WeakHashes};
 use crate::error::{Error, Exit};
@@ -223,7 +223,7 @@ impl Record for MatterRecord<'_> {
     const COLUMNS: &'static [Column] = &[
         Column::new("Username"),
         Column::new("Matter"),
-        Column::new("At"),
+        Column::new("At").times(TimeForm::Near),
         Column::new("Detail").rank(1).wrap(16),
     ];
 

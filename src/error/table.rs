@@ -531,6 +531,21 @@ impl Error {
             )),
             Self::Differs(1) => differs("1 difference"),
             Self::Differs(n) => differs(&format!("{n} differences")),
+            Self::BadConfig { file, line, reason } => {
+                let line = line.map_or_else(String::new, |line| format!(":{line}"));
+                entry(
+                    "bad_config",
+                    Exit::Usage,
+                    format!("{}{line}: {reason}", file.display()),
+                )
+                .hint("edit the file, or remove a key: smtpcred config unset KEY")
+            }
+            Self::ConfigUnwritten { file, reason } => entry(
+                "config_unwritten",
+                Exit::Failed,
+                format!("{} cannot be changed: {reason}", file.display()),
+            )
+            .hint("only you and root may be able to write the file and the folders above it; root changes the file for all users: smtpcred config set --system KEY VALUE"),
             Self::NoHome => entry(
                 "no_home",
                 Exit::Failed,

@@ -300,6 +300,23 @@ fn codes_and_exit_codes_do_not_change() {
             7,
         ),
         (Error::Differs(1), "differs", 7),
+        (
+            Error::BadConfig {
+                file: "/config.toml".into(),
+                line: Some(3),
+                reason: reason(),
+            },
+            "bad_config",
+            2,
+        ),
+        (
+            Error::ConfigUnwritten {
+                file: "/config.toml".into(),
+                reason: reason(),
+            },
+            "config_unwritten",
+            1,
+        ),
         (Error::NoHome, "no_home", 1),
         (Error::Clock(text()), "clock_wrong", 1),
         (Error::System(text()), "failed", 1),

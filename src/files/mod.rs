@@ -30,8 +30,8 @@ use rustix::io::Errno;
 pub use descriptor::descriptor_path;
 use descriptor::is_descriptor;
 pub use rights::copy as copy_rights;
-pub use walk::user;
 use walk::{LastComponent, Walked, walk};
+pub use walk::{user, writable};
 
 /// An open folder. Its files are named by their name in it, never by a path.
 pub struct Folder {
@@ -212,6 +212,14 @@ impl Folder {
         }
     }
 
+    /// Sets the mode of the folder itself.
+    pub fn set_mode(&self, mode: u32) -> io::Result<()> {
+        Ok(rustix::fs::fchmod(
+            self.opened()?,
+            Mode::from_raw_mode(mode),
+        )?)
+    }
+
     /// Removes a name; a missing one is no error.
     pub fn remove(&self, name: &OsStr) -> io::Result<()> {
         match rustix::fs::unlinkat(&self.at, name, AtFlags::empty()) {
@@ -272,6 +280,12 @@ impl AsFd for Folder {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.at.as_fd()
     }
+}
+
+/// Returns whether the path exists, even as a link without a target, with a single call:
+/// enough to know that there is nothing to open.
+pub fn is_there(path: &Path) -> bool {
+    rustix::fs::statat(rustix::fs::CWD, path, AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }
 
 /// Opens a file for reading and follows links that only root and the caller can

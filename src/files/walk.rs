@@ -9,8 +9,9 @@
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Component, Path, PathBuf};
 
@@ -275,8 +276,20 @@ fn is_own_group(gid: u32) -> bool {
         && group.mem.iter().all(|member| *member == user.name)
 }
 
+/// Returns how a user other than root and the caller can write this open file; `None` if
+/// no other user can.
+pub fn writable(file: &File) -> io::Result<Option<String>> {
+    let stat = rustix::fs::fstat(file)?;
+    if !is_trusted(stat.st_uid) {
+        return Ok(Some(format!("it belongs to {}", user(stat.st_uid))));
+    }
+    let others = stat.st_mode & OTHERS_WRITE != 0
+        && (stat.st_mode & EVERYONE_WRITES != 0 || !is_own_group(stat.st_gid) || has_acl(file));
+    Ok(others.then(|| "other users can write it".to_owned()))
+}
+
 /// With an ACL, the bits of the group also cover every user that it names.
-fn has_acl(at: &OwnedFd) -> bool {
+fn has_acl(at: &impl AsFd) -> bool {
     let path = descriptor_path(at);
     let acl = rustix::fs::getxattr(&path, "system.posix_acl_access", &mut [0_u8; 0][..]);
     !matches!(

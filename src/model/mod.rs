@@ -14,6 +14,7 @@ pub mod host_port;
 pub mod label;
 pub mod limit_kind;
 pub mod limits;
+pub mod local_time;
 pub mod mailbox;
 pub mod name;
 pub mod near;

@@ -3,6 +3,7 @@
 mod bad_input;
 mod clipboard;
 mod clipboard_terminal;
+mod config;
 mod golden;
 mod handover;
 mod hygiene;
@@ -14,4 +15,5 @@ mod report;
 mod snippets;
 #[path = "../support/mod.rs"]
 mod support;
+mod times;
 mod values;

@@ -296,7 +296,7 @@ fn it_says_what_becomes_of_the_old_password() {
             &[][..],
             "Old password  stops working when you press Enter\n",
         ),
-        (&["--overlap", "24h"], "Old password  works until 20"),
+        (&["--overlap", "24h"], ":00 at the earliest, then stops"),
     ] {
         let mut pty = Pty::run(&sandbox.command(&[RESET, overlap].concat()));
         let text = pty.see("Saved it?");

@@ -23,6 +23,14 @@ pub struct ViewArgs {
 }
 
 impl ViewArgs {
+    /// Returns these flags, or if there are none, the columns that the configuration files name.
+    pub fn or_columns(mut self, configured: Vec<String>) -> Self {
+        if !self.wide && self.columns.is_empty() {
+            self.columns = configured;
+        }
+        self
+    }
+
     /// Applies the flags to this list.
     pub fn apply<'a>(&self, mut list: RecordList<'a>) -> Result<RecordList<'a>> {
         list.choose(self.wide, &self.columns)?;

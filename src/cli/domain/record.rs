@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::app::usage::DomainDetail;
 use crate::cli::args::rotation::RulesRecord;
 use crate::cli::settings::record::named;
-use crate::cli::terminal::column::{Cell, Column};
+use crate::cli::terminal::column::{Cell, Column, TimeForm};
 use crate::cli::terminal::record::Record;
 use crate::error::Result;
 use crate::model::dns::ZoneRecord;
@@ -121,7 +121,7 @@ impl Record for DomainRecord {
         Column::new("Users"),
         Column::new("Daily limit").right().rank(1),
         Column::new("Server").rank(3),
-        Column::new("Created").rank(2),
+        Column::new("Created").rank(2).times(TimeForm::Near),
     ];
 
     fn cells(&self) -> Vec<Cell> {

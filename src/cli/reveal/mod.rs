@@ -14,7 +14,7 @@ use clap::Args;
 
 use crate::cli::args::path;
 use crate::cli::terminal::clipboard::CopyArgs;
-use crate::cli::terminal::output::OutputFormat;
+use crate::cli::terminal::output::{Output, OutputFormat};
 use crate::cli::terminal::panel::Panel;
 use crate::error::{Error, Result};
 pub use render::{RevealForm, StreamForm};
@@ -38,7 +38,8 @@ pub struct RevealArgs {
 impl RevealArgs {
     /// Returns the sink for a password. Fails if the password would be lost there. A chosen password
     /// is already known, and only shown on request.
-    pub fn sink(&self, format: OutputFormat, chosen: bool) -> Result<Box<dyn PasswordSink>> {
+    pub fn sink(&self, out: &Output, chosen: bool) -> Result<Box<dyn PasswordSink>> {
+        let format = out.format();
         if let Some(path) = &self.output {
             let reveal = self.reveal.unwrap_or(RevealForm::Line);
             return Ok(Box::new(file::ToFile::new(path, reveal)?));
@@ -53,7 +54,9 @@ impl RevealArgs {
         });
         match reveal {
             _ if chosen && self.reveal.is_none() => Ok(Box::new(NoReveal)),
-            None if io::stdout().is_terminal() => Ok(Box::new(Panel::new(self.copy.clone())?)),
+            None if io::stdout().is_terminal() => {
+                Ok(Box::new(Panel::new(self.copy.clone(), out.times.clone())?))
+            }
             reveal => {
                 let reveal = reveal.unwrap_or(RevealForm::Line);
                 Ok(Box::new(stdout::ToStdout::new(reveal, self.copy.clone())?))

@@ -12,6 +12,7 @@ pub struct Column {
     pub fit: Fit,
     pub right: bool,
     pub shown: Shown,
+    pub times: TimeForm,
 }
 
 /// What a column does if the terminal is too narrow.
@@ -36,6 +37,21 @@ pub enum Shown {
     OnRequest,
 }
 
+/// How the times in a column are shown on a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeForm {
+    /// The column has none.
+    None,
+    /// ` 3 Dec 05:21:09 +01:00`
+    Stamp,
+    /// `2026-12-03`, for programs, too.
+    Day,
+    /// `in 3 days, 3 Dec`
+    Near,
+    /// Parts of sentences.
+    Text,
+}
+
 impl Column {
     /// Creates a column that is always shown whole.
     pub const fn new(title: &'static str) -> Self {
@@ -45,6 +61,7 @@ impl Column {
             fit: Fit::Whole,
             right: false,
             shown: Shown::Always,
+            times: TimeForm::None,
         }
     }
 
@@ -91,6 +108,11 @@ impl Column {
             shown: Shown::OnRequest,
             ..self
         }
+    }
+
+    /// Shows times in this form. Cells have them as programs get them.
+    pub const fn times(self, times: TimeForm) -> Self {
+        Self { times, ..self }
     }
 
     /// Returns the name for `--columns`.

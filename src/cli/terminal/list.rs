@@ -79,6 +79,7 @@ impl RecordList<'_> {
     /// Shows all columns, or these. Fails if there is no such column.
     pub fn choose(&mut self, wide: bool, names: &[String]) -> Result<()> {
         self.can_widen = true;
+        let wide = wide || names.is_empty() && self.out.wide && self.out.on_terminal;
         if !names.is_empty() {
             self.chosen = names
                 .iter()
@@ -115,6 +116,7 @@ impl RecordList<'_> {
                 for cell in &mut cells {
                     text::escape(&mut cell.text);
                 }
+                self.out.localize(self.columns, &mut cells);
                 self.push_cells(cells)
             }
             OutputFormat::Json => {

@@ -4,18 +4,21 @@
 //! document. Notes, warnings and errors go to stderr. A secret is printed by `reveal`,
 //! never here. Text from strangers is escaped before it reaches a terminal.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write};
 
 use clap::builder::styling::Style;
 use serde_json::json;
 
 use super::color::{CYAN, Color, RED, YELLOW};
-use super::column::Cell;
+use super::column::{Cell, Column};
 use super::csv::Csv;
 use super::layout;
-use super::pager::Pager;
+use super::look::Look;
+use super::pager::{Pager, PagerChoice};
 use super::record::{Record, TextRecord};
 use super::stream::{BUFFER, json_error, say, write_error};
+use super::times::{Times, shorten_days};
 use super::tty;
 use crate::cli::suggest;
 use crate::deliver::mask::Mask;
@@ -39,10 +42,15 @@ pub struct Output {
     color: bool,
     /// The terminal on stdout: nobody but people sees what is fitted to it.
     pub(super) screen: Option<Screen>,
+    /// Whether stdout is a terminal, even if nothing is fitted to it.
+    pub(super) on_terminal: bool,
     /// Whether stdout is coloured.
     pub(super) colored: bool,
-    /// Whether long output may go through a pager.
-    may_page: bool,
+    /// Whether lists on a terminal show all columns.
+    pub(super) wide: bool,
+    /// How times are shown on a terminal.
+    pub(in crate::cli) times: Times,
+    wanted_pager: PagerChoice,
     pager: Option<Pager>,
     pub(in crate::cli) stdout: io::BufWriter<io::Stdout>,
 }
@@ -73,17 +81,25 @@ impl Screen {
 
 impl Output {
     /// Creates the output for this format.
-    pub fn new(format: OutputFormat, quiet: bool, color: Color, may_page: bool) -> Self {
+    pub fn new(format: OutputFormat, quiet: bool, look: Look) -> Self {
         Self {
             format,
             quiet,
-            color: color.is_wanted(&io::stderr()),
-            colored: color.is_wanted(&io::stdout()),
+            color: look.color.is_wanted(&io::stderr()),
+            colored: look.color.is_wanted(&io::stdout()),
             screen: Screen::on_stdout(),
-            may_page,
+            on_terminal: io::stdout().is_terminal(),
+            wide: look.wide,
+            times: Times::new(look.zone),
+            wanted_pager: look.pager,
             pager: None,
             stdout: io::BufWriter::with_capacity(BUFFER, io::stdout()),
         }
+    }
+
+    /// Changes how output looks, before any.
+    pub fn set_look(&mut self, look: Look) {
+        *self = Self::new(self.format, self.quiet, look);
     }
 
     /// Returns the format asked for.
@@ -96,6 +112,11 @@ impl Output {
         self.quiet
     }
 
+    /// Returns whether stdout is a terminal.
+    pub const fn is_on_terminal(&self) -> bool {
+        self.on_terminal
+    }
+
     /// Prints on stderr what was done, unless --quiet is given.
     pub fn note(&self, message: &str) {
         if self.quiet {
@@ -105,7 +126,7 @@ impl Output {
         if self.format == OutputFormat::Json {
             return say(&json!({"note": message}).to_string());
         }
-        say(&message);
+        say(&self.told(&message));
     }
 
     /// Prints a warning on stderr.
@@ -115,14 +136,21 @@ impl Output {
         if self.format == OutputFormat::Json {
             return say(&json!({"warning": message}).to_string());
         }
-        say(&format!("{} {message}", self.painted(YELLOW, "warning:")));
+        let warning = self.painted(YELLOW, "warning:");
+        say(&format!("{warning} {}", self.told(&message)));
     }
 
     /// Prints one record.
     pub fn one<R: Record>(&mut self, record: &R) -> Result<()> {
         match self.format {
             OutputFormat::Table => {
-                let lines = self.block(record.lines());
+                let mut lines = record.lines();
+                if self.on_terminal {
+                    for (_, cell) in &mut lines {
+                        self.times.rewrite_cell(cell);
+                    }
+                }
+                let lines = self.block(lines);
                 self.page(lines.len())?;
                 lines.iter().try_for_each(|line| self.line(line))?;
                 self.end_page()
@@ -139,6 +167,15 @@ impl Output {
         }
     }
 
+    /// Prepares the cells of a row: local times for people, short days for programs.
+    pub(super) fn localize(&self, columns: &[Column], row: &mut [Cell]) {
+        if self.on_terminal {
+            self.times.localize(columns, row);
+        } else {
+            shorten_days(columns, row);
+        }
+    }
+
     /// Lays out one value on each line.
     pub(super) fn block(&self, mut lines: Vec<(&'static str, Cell)>) -> Vec<String> {
         for (_, cell) in &mut lines {
@@ -152,9 +189,9 @@ impl Output {
     /// Starts a pager for this many lines or more, unless they fit the terminal.
     pub(super) fn page(&mut self, lines: usize) -> Result<()> {
         let fits = |screen: &Screen| lines < screen.height;
-        if self.may_page && self.pager.is_none() && self.screen.is_some_and(|s| !fits(&s)) {
+        if self.pager.is_none() && self.screen.is_some_and(|s| !fits(&s)) {
             self.finish()?;
-            self.pager = Pager::begin().map_err(|e| write_error(&e))?;
+            self.pager = Pager::begin(&self.wanted_pager).map_err(|e| write_error(&e))?;
         }
         Ok(())
     }
@@ -239,10 +276,18 @@ impl Output {
             self.format,
             self.color,
             code,
-            &format!("{error:#}"),
+            &self.told(&format!("{error:#}")),
             hint.as_deref(),
         );
         exit
+    }
+
+    /// Returns a message for stderr, with local times if people read it.
+    fn told<'a>(&self, message: &'a str) -> Cow<'a, str> {
+        if self.format == OutputFormat::Json || !io::stderr().is_terminal() {
+            return Cow::Borrowed(message);
+        }
+        self.times.rewrite(message)
     }
 
     fn painted(&self, style: Style, word: &str) -> String {

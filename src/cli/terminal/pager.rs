@@ -13,6 +13,17 @@ use signal_hook::SigId;
 use signal_hook::consts::{SIGINT, SIGQUIT};
 use signal_hook::flag;
 
+/// Which pager shows long output.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PagerChoice {
+    /// `PAGER`, or less.
+    #[default]
+    Usual,
+    /// This command.
+    Command(String),
+    Never,
+}
+
 /// A program that shows what is written to stdout.
 pub(super) struct Pager {
     child: Child,
@@ -24,8 +35,12 @@ pub(super) struct Pager {
 impl Pager {
     /// Starts a pager between stdout and the terminal. `None` if there is none, or if none is
     /// wanted: output then goes straight to the terminal.
-    pub(super) fn begin() -> io::Result<Option<Self>> {
-        let wanted = env::var("PAGER").unwrap_or_else(|_| "less".into());
+    pub(super) fn begin(choice: &PagerChoice) -> io::Result<Option<Self>> {
+        let wanted = match choice {
+            PagerChoice::Usual => env::var("PAGER").unwrap_or_else(|_| "less".into()),
+            PagerChoice::Command(command) => command.clone(),
+            PagerChoice::Never => return Ok(None),
+        };
         if ["", "cat"].contains(&wanted.trim()) || !exists(&wanted) {
             return Ok(None);
         }

@@ -17,6 +17,7 @@ use crate::app::credential::{Credential, Handover, Pending};
 use crate::cli::reveal::sink::PasswordSink;
 use crate::cli::terminal::clipboard::{Clipboard, CopyArgs, CopyOutcome};
 use crate::cli::terminal::output::Output;
+use crate::cli::terminal::times::Times;
 use crate::cli::terminal::tty::{CTRL_C, SignalsHeld, Tty};
 use crate::error::{Error, Result};
 use crate::model::settings::MECHANISMS;
@@ -28,6 +29,7 @@ const TO_READ: Duration = Duration::from_secs(1);
 /// Shows a password in a panel.
 pub struct Panel {
     copy: CopyArgs,
+    times: Times,
     clipboard: Option<Clipboard>,
     shown: bool,
     /// Held from the answer until its outcome is reported.
@@ -36,11 +38,12 @@ pub struct Panel {
 
 impl Panel {
     /// Fails if there is no terminal.
-    pub fn new(copy: CopyArgs) -> Result<Self> {
+    pub fn new(copy: CopyArgs, times: Times) -> Result<Self> {
         // Opened once to find out early whether that works.
         Tty::open().map_err(|e| terminal_error(&e))?;
         Ok(Self {
             copy,
+            times,
             clipboard: None,
             shown: false,
             signals: SignalsHeld::default(),
@@ -50,7 +53,7 @@ impl Panel {
     fn show(&mut self, credential: Credential) -> Result<()> {
         let mut screen = Screen::open().map_err(|e| terminal_error(&e))?;
         let clipboard = self.clipboard.insert(self.copy.copy(&credential.password));
-        let lines = lines(&credential, &clipboard.outcome);
+        let lines = lines(&credential, &clipboard.outcome, &self.times);
         drop(credential);
         let undelivered = |e: io::Error| Error::Undelivered(e.to_string());
         self.shown = true;
@@ -152,7 +155,7 @@ const QUESTION: &str =
     "  Saved it? Press Enter to activate it, Ctrl-C to cancel (nothing changes).";
 
 /// Returns everything except the question.
-fn lines(credential: &Credential, clipboard: &CopyOutcome) -> Vec<PanelLine> {
+fn lines(credential: &Credential, clipboard: &CopyOutcome, times: &Times) -> Vec<PanelLine> {
     let server = &credential.server;
     let host = server.host.as_ref().map_or_else(
         || "not set yet: smtpcred set-settings --host smtp.example.com".to_owned(),
@@ -203,12 +206,13 @@ fn lines(credential: &Credential, clipboard: &CopyOutcome) -> Vec<PanelLine> {
         ),
     ]);
     if let Some(at) = credential.expires_at {
-        lines.push(rest("Expires", &at.to_string()));
+        lines.push(rest("Expires", &times.value(at)));
     }
     if let Some(old) = credential.replaces {
         let old = match old {
             OldPasswords::Stop => "stops working when you press Enter".to_owned(),
             OldPasswords::RetireAt(at) => {
+                let at = times.clock(at);
                 format!("works until {at} at the earliest, then stops")
             }
         };

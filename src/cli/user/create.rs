@@ -132,7 +132,7 @@ impl CreateUser {
             }
         };
         let chosen = self.password.is_chosen()?;
-        let mut sink = self.reveal.sink(context.out.format(), chosen)?;
+        let mut sink = self.reveal.sink(&context.out, chosen)?;
         let access = if self.add_domain {
             Access::Create
         } else {

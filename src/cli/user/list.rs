@@ -115,7 +115,8 @@ impl ListUsers {
             })?;
             return Ok(list.end("no overlap is running")?);
         }
-        let mut list = self.view.apply(context.out.list::<UserRecord>())?;
+        let view = self.view.or_columns(context.columns());
+        let mut list = view.apply(context.out.list::<UserRecord>())?;
         app.list_users(&wanted, &page, &mut |user| {
             list.push(&UserRecord::new(&user, now))
         })?;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::record::{PasswordRecord, UserRecord};
-use crate::cli::terminal::column::{Cell, Column};
+use crate::cli::terminal::column::{Cell, Column, TimeForm};
 use crate::cli::terminal::record::Record;
 
 /// A user with two live passwords.
@@ -40,7 +40,7 @@ impl Record for OverlapRecord<'_> {
         Column::new("Last used").rank(3),
         Column::new("Old password ID").rank(2),
         Column::new("Last used"),
-        Column::new("Retires").rank(1),
+        Column::new("Retires").rank(1).times(TimeForm::Near),
     ];
 
     fn cells(&self) -> Vec<Cell> {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::app::usage::Detail;
 use crate::cli::args::rotation::{RulesRecord, UnfinishedRecord};
 use crate::cli::settings::record::named;
-use crate::cli::terminal::column::{Cell, Column, Tone};
+use crate::cli::terminal::column::{Cell, Column, TimeForm, Tone};
 use crate::cli::terminal::record::Record;
 use crate::model::limit_kind::LimitKind;
 use crate::model::refused_sign_ins::RefusedSignIns;
@@ -111,12 +111,12 @@ impl Record for UserRecord<'_> {
         Column::new("Label").rank(3).cut(12),
         Column::new("Status"),
         Column::new("Password ID").rank(4),
-        Column::new("Expires").if_any(),
+        Column::new("Expires").if_any().times(TimeForm::Near),
         Column::new("Password age").rank(2),
         Column::new("Last connection").rank(1),
-        Column::new("Created").rank(5),
+        Column::new("Created").rank(5).times(TimeForm::Day),
         Column::new("Daily limit").right().on_request(),
-        Column::new("Suspended").on_request(),
+        Column::new("Suspended").on_request().times(TimeForm::Near),
     ];
 
     fn cells(&self) -> Vec<Cell> {
@@ -124,9 +124,6 @@ impl Record for UserRecord<'_> {
             .password_created_at
             .map(|at| self.now.since(at).to_string());
         let last = self.last_connection.map(|last| last.text(self.now));
-        let mut created = self.created_at.to_string();
-        // A list shows only the day.
-        created.truncate(10);
         vec![
             self.username.into(),
             self.label.unwrap_or_default().into(),
@@ -135,7 +132,7 @@ impl Record for UserRecord<'_> {
             self.expires_at.map(|at| at.to_string()).into(),
             age.into(),
             Cell::or(last, "never"),
-            created.into(),
+            self.created_at.to_string().into(),
             self.daily_limit.map(|n| n.to_string()).into(),
             self.suspended_at.map(|at| at.to_string()).into(),
         ]
@@ -184,6 +181,11 @@ fn status_cell(status: &'static str) -> Cell {
         _ => Tone::Bad,
     };
     Cell::new(status, tone)
+}
+
+/// Returns the names of the columns of `user list`, as in `--columns`.
+pub fn list_columns() -> Vec<String> {
+    UserRecord::COLUMNS.iter().map(Column::name).collect()
 }
 
 /// How many old passwords and refusals people see: the latest ones.
@@ -384,12 +386,12 @@ pub fn typed_as(shown: &str) -> String {
 
 impl Record for RefusalRecord<'_> {
     const COLUMNS: &'static [Column] = &[
-        Column::new("Last"),
+        Column::new("Last").times(TimeForm::Stamp),
         Column::new("Username"),
         Column::new("Address"),
         Column::new("Reason").rank(1),
         Column::new("Count").right(),
-        Column::new("First").rank(2),
+        Column::new("First").rank(2).times(TimeForm::Stamp),
     ];
 
     fn cells(&self) -> Vec<Cell> {

@@ -46,7 +46,7 @@ pub struct ResetPassword {
 impl ResetPassword {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let chosen = self.password.is_chosen()?;
-        let mut sink = self.reveal.sink(context.out.format(), chosen)?;
+        let mut sink = self.reveal.sink(&context.out, chosen)?;
         let mut app = context.app(Access::Existing)?;
         let seen = app.plan_reset(&self.username, self.overlap)?;
         let label = seen.label.as_deref();

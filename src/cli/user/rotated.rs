@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::app::rotation::{PlannedRotation, RotationOutcome, RotationReporter};
-use crate::cli::terminal::column::{Cell, Column, Tone};
+use crate::cli::terminal::column::{Cell, Column, TimeForm, Tone};
 use crate::cli::terminal::output::{Output, OutputFormat};
 use crate::cli::terminal::progress::Progress;
 use crate::cli::terminal::record::Record;
@@ -149,8 +149,8 @@ impl PlanRecord {
 impl Record for PlanRecord {
     const COLUMNS: &'static [Column] = &[
         Column::new("Username"),
-        Column::new("Why").rank(1).wrap(16),
-        Column::new("Delivery").wrap(24),
+        Column::new("Why").rank(1).wrap(16).times(TimeForm::Text),
+        Column::new("Delivery").wrap(24).times(TimeForm::Text),
     ];
 
     fn cells(&self) -> Vec<Cell> {

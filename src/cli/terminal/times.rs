@@ -1,0 +1,97 @@
+//! Times on a terminal: in the person's time zone. Programs get RFC 3339 in UTC.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
+use super::column::{Cell, Column, TimeForm};
+use super::stream::say;
+use crate::cli::time_zone;
+use crate::cli::world::WORLD;
+use crate::model::local_time::LocalTimes;
+use crate::model::time::Time;
+
+/// Shows times to people. The zone is looked up once it is needed.
+#[derive(Clone, Default)]
+pub struct Times {
+    /// The name of the zone, and where it comes from; `None` for that of the machine.
+    named: Option<(String, String)>,
+    found: OnceCell<LocalTimes>,
+}
+
+impl Times {
+    /// Shows times in this zone.
+    pub const fn new(named: Option<(String, String)>) -> Self {
+        Self {
+            named,
+            found: OnceCell::new(),
+        }
+    }
+
+    fn local(&self) -> &LocalTimes {
+        self.found.get_or_init(|| {
+            let named = self.named.as_ref();
+            let named = named.map(|(name, place)| (name.as_str(), place.as_str()));
+            let (zone, warning) = time_zone::find(named);
+            if let Some(warning) = warning {
+                say(&format!("warning: {warning}"));
+            }
+            LocalTimes::new(zone, (WORLD.now)())
+        })
+    }
+
+    /// Returns a value of its own: `in 3 days, Thu 3 Dec 05:21 +01:00`.
+    pub fn value(&self, at: Time) -> String {
+        self.local().value(at)
+    }
+
+    /// Returns only the time there: `Thu 3 Dec 05:21 +01:00`.
+    pub fn clock(&self, at: Time) -> String {
+        self.local().clock(at)
+    }
+
+    /// Rewrites the times in a text for people.
+    pub fn rewrite<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if LocalTimes::may_have_time(text) {
+            return self.local().rewrite(text);
+        }
+        Cow::Borrowed(text)
+    }
+
+    /// Rewrites the times in a value of several lines.
+    pub fn rewrite_cell(&self, cell: &mut Cell) {
+        if LocalTimes::may_have_time(&cell.text) {
+            let lines = cell.text.split('\n').map(|line| self.rewrite(line));
+            cell.text = lines.collect::<Vec<_>>().join("\n");
+        }
+    }
+
+    /// Rewrites the times in the cells of a row.
+    pub fn localize(&self, columns: &[Column], row: &mut [Cell]) {
+        for (column, cell) in columns.iter().zip(row) {
+            let at = || cell.text.parse::<Time>().ok();
+            let written = match column.times {
+                TimeForm::None => None,
+                TimeForm::Text => {
+                    self.rewrite_cell(cell);
+                    None
+                }
+                TimeForm::Stamp => at().map(|at| self.local().stamp(at)),
+                TimeForm::Day => at().map(|at| self.local().day(at)),
+                TimeForm::Near => at().map(|at| self.local().near(at)),
+            };
+            if let Some(text) = written {
+                cell.text = text;
+            }
+        }
+    }
+}
+
+/// Shortens the days in the cells of a row for programs.
+pub fn shorten_days(columns: &[Column], row: &mut [Cell]) {
+    const DAY: usize = "2026-12-03".len();
+    for (column, cell) in columns.iter().zip(row) {
+        if column.times == TimeForm::Day && cell.text.is_char_boundary(DAY) {
+            cell.text.truncate(DAY);
+        }
+    }
+}
