@@ -316,7 +316,7 @@ pub enum Error {
     /// `serve` runs as root.
     RunsAsRoot,
 
-    /// No DNS server answers, or the one that answers has no result.
+    /// No DNS server answers, or the one that answers has no result, as this sentence says.
     DnsFailed(String),
     /// A domain's token is not in its DNS.
     NotVerified {

@@ -36,7 +36,9 @@ pub struct Resolver {
 impl Resolver {
     /// Asks this one, or those of this machine's resolv.conf.
     pub fn new(server: Option<ResolverAddress>) -> Result<Self> {
-        let failed = |error: &dyn std::fmt::Display| Error::DnsFailed(error.to_string());
+        let failed = |error: &dyn std::fmt::Display| {
+            Error::DnsFailed(DnsFailure::NoAnswer(error.to_string()).sentence(""))
+        };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

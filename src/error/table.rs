@@ -508,11 +508,7 @@ impl Error {
                 "smtpcred serve should not run as root",
             )
             .hint("give it a user of its own (dist/systemd/smtpcred.service does), or add --allow-root"),
-            Self::DnsFailed(reason) => entry(
-                "dns_failed",
-                Exit::TryAgain,
-                format!("the DNS lookup failed: {reason}"),
-            )
+            Self::DnsFailed(what) => entry("dns_failed", Exit::TryAgain, what)
             .hint("try again, or ask another server: --resolver 192.0.2.53"),
             Self::NotVerified {
                 domain,

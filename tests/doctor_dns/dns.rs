@@ -230,6 +230,52 @@ fn domains_that_are_not_there_or_do_not_answer() {
     assert_eq!(code, 0, "{findings:#?}");
 }
 
+/// What is said, once, if no question has an answer.
+const CUT_OFF: &str = "nothing can be looked up in the DNS from here";
+
+/// A name server that gives this code as the answer to every question, until the process ends.
+fn answers_all(code: u8) -> String {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let mut question = [0; 512];
+        while let Ok((read, from)) = socket.recv_from(&mut question) {
+            // The question again, as an answer without records.
+            question[2..4].copy_from_slice(&[0x81, 0x80 | code]);
+            question[6..12].fill(0);
+            let name = question[12..read].iter().position(|byte| *byte == 0);
+            let end = 12 + name.unwrap_or(0) + 5;
+            let _ = socket.send_to(&question[..end], from);
+        }
+    });
+    address
+}
+
+#[test]
+fn no_network_is_not_a_domain_that_does_not_exist() {
+    let sandbox = store();
+    sandbox.noted(&["domain", "add", "good.example"]);
+    let [servfail, nxdomain, refused] = [2, 3, 5];
+    for (code, why) in [
+        (servfail, "(SERVFAIL)"),
+        (nxdomain, "not even the root of the DNS exists"),
+        (refused, "(REFUSED)"),
+    ] {
+        let address = answers_all(code);
+        let run = sandbox.run(&["domain", "check", "good.example", "--resolver", &address]);
+        assert_eq!((run.code, run.stdout.as_str()), (75, ""), "{run:?}");
+        assert!(
+            run.stderr.starts_with(&format!("error: {CUT_OFF}: ")),
+            "{run:?}"
+        );
+        assert!(run.stderr.contains(why), "{run:?}");
+        let run = sandbox.run(&["domain", "verify", "good.example", "--resolver", &address]);
+        assert_eq!((run.code, run.stdout.as_str()), (75, ""), "{run:?}");
+        assert!(run.stderr.contains(" be looked up"), "{run:?}");
+        assert!(run.stderr.contains(why), "{run:?}");
+    }
+}
+
 #[test]
 fn a_server_that_does_not_answer_is_no_missing_record() {
     let sandbox = store();
@@ -240,7 +286,7 @@ fn a_server_that_does_not_answer_is_no_missing_record() {
     for command in ["check", "verify"] {
         let began = Instant::now();
         let run = sandbox.run(&["domain", command, "good.example", "--resolver", &address]);
-        let expected = format!("error: the DNS lookup failed: no answer from {address}\n");
+        let expected = format!("error: {CUT_OFF}: no answer from {address}\n");
         assert!(run.stderr.starts_with(&expected), "{run:?}");
         assert_eq!((run.code, run.stdout.as_str()), (75, ""));
         assert!(began.elapsed() < Duration::from_secs(20));

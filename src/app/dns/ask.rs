@@ -11,7 +11,13 @@ pub struct Dns<'a> {
     known: HashMap<(String, RecordType), DnsAnswer>,
     /// How many questions are left: the records of a hostile zone can lead anywhere.
     left: u32,
+    /// What the root's name leads to, which exists; `None` before it was asked for.
+    root: Option<DnsAnswer>,
 }
+
+/// What a server without a connection answers, such as that of a network of its own.
+const DENIES_ALL: &str = "the name server says that not even the root of the DNS exists, as one \
+    does that has no connection to the internet";
 
 /// The most questions of one check.
 const MOST: u32 = 300;
@@ -23,7 +29,19 @@ impl<'a> Dns<'a> {
             client,
             known: HashMap::new(),
             left: MOST,
+            root: None,
         }
+    }
+
+    fn root(&mut self) -> &DnsAnswer {
+        self.root
+            .get_or_insert_with(|| self.client.ask(".", RecordType::Soa))
+    }
+
+    /// Returns whether no question was answered, not even one about the root.
+    pub fn is_cut_off(&mut self) -> bool {
+        let fails = |answer: &DnsAnswer| matches!(answer, DnsAnswer::Failed(_));
+        self.known.values().all(fails) && fails(self.root())
     }
 
     /// Returns what the DNS says about a name, in any case.
@@ -37,7 +55,11 @@ impl<'a> Dns<'a> {
             return DnsAnswer::Failed(DnsFailure::CannotTell(reason));
         }
         self.left -= 1;
-        let answer = self.client.ask(&key.0, kind);
+        let mut answer = self.client.ask(&key.0, kind);
+        // Otherwise a network that is down looks like a domain that was never registered.
+        if answer == DnsAnswer::NoSuchName && *self.root() == DnsAnswer::NoSuchName {
+            answer = DnsAnswer::Failed(DnsFailure::NoAnswer(DENIES_ALL.to_owned()));
+        }
         self.known.insert(key, answer.clone());
         answer
     }
@@ -95,5 +117,60 @@ impl<'a> Dns<'a> {
         let mut exchanges: Vec<_> = exchanges.collect();
         exchanges.sort_unstable();
         Ok(exchanges)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers each question about a name in the same way.
+    struct Fixed(Vec<(&'static str, DnsAnswer)>);
+
+    impl DnsClient for Fixed {
+        fn ask(&mut self, name: &str, _: RecordType) -> DnsAnswer {
+            let found = self.0.iter().find(|(known, _)| *known == name);
+            found.map_or(DnsAnswer::NoSuchName, |(_, answer)| answer.clone())
+        }
+    }
+
+    const NAME: &str = "example.com";
+
+    fn refused() -> DnsAnswer {
+        DnsAnswer::Failed(DnsFailure::CannotTell("it refuses".into()))
+    }
+
+    fn there() -> DnsAnswer {
+        DnsAnswer::Found(vec![RecordValue::Other])
+    }
+
+    #[test]
+    fn a_missing_name_is_not_a_missing_network() {
+        for root in [there(), DnsAnswer::NoData, refused()] {
+            let mut client = Fixed(vec![(".", root)]);
+            let answer = Dns::new(&mut client).ask(NAME, RecordType::Soa);
+            assert_eq!(answer, DnsAnswer::NoSuchName);
+        }
+        let answer = Dns::new(&mut Fixed(Vec::new())).ask(NAME, RecordType::Soa);
+        assert_eq!(
+            answer,
+            DnsAnswer::Failed(DnsFailure::NoAnswer(DENIES_ALL.into()))
+        );
+    }
+
+    #[test]
+    fn one_answer_is_a_connection() {
+        let mut client = Fixed(vec![(NAME, refused()), (".", refused())]);
+        let mut dns = Dns::new(&mut client);
+        dns.ask(NAME, RecordType::Soa);
+        assert!(dns.is_cut_off());
+        for (name, answer) in [(".", there()), ("relay.example", DnsAnswer::NoData)] {
+            let known = vec![(name, answer), (NAME, refused()), (".", refused())];
+            let mut client = Fixed(known);
+            let mut dns = Dns::new(&mut client);
+            dns.ask(NAME, RecordType::Soa);
+            dns.ask("relay.example", RecordType::A);
+            assert!(!dns.is_cut_off(), "{name}");
+        }
     }
 }

@@ -57,7 +57,7 @@ impl DnsFinding {
     }
 
     pub(super) fn unknown(check: &'static str, failure: &DnsFailure) -> Self {
-        let found = format!("not known: {failure}");
+        let found = format!("cannot be looked up from here: {failure}");
         Self::new(check, DnsState::Unknown, found)
             .hint("try again, or ask another name server with --resolver")
     }

@@ -41,17 +41,22 @@ pub struct Verification {
     pub verified: bool,
 }
 
-/// Returns a finding for each record that mail of the domain needs. The error says why
-/// no name server answers.
-pub fn check(subject: &Subject, client: &mut dyn DnsClient) -> Result<Vec<DnsFinding>, String> {
+/// Returns a finding for each record that mail of the domain needs. Fails if nothing at all can
+/// be looked up.
+pub fn check(subject: &Subject, client: &mut dyn DnsClient) -> Result<Vec<DnsFinding>, DnsFailure> {
     let domain = subject.domain.as_str();
     let mut dns = Dns::new(client);
     let answer = dns.ask(domain, RecordType::Soa);
-    if let DnsAnswer::Failed(DnsFailure::NoAnswer(reason)) = answer {
-        return Err(reason);
+    if let DnsAnswer::Failed(failure @ DnsFailure::NoAnswer(_)) = answer {
+        return Err(failure);
     }
     let mut findings = Vec::new();
     let (host, addresses) = host::check(subject.host.as_ref(), &mut dns);
+    if let DnsAnswer::Failed(DnsFailure::CannotTell(reason)) = &answer
+        && dns.is_cut_off()
+    {
+        return Err(DnsFailure::NoAnswer(reason.clone()));
+    }
     let failed = host.iter().any(|found| found.state == DnsState::Unknown) && addresses.is_empty();
     findings.extend(host);
     // All other checks would find the same.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::app::dns::{DnsFinding, DnsState, check};
 use crate::cli::complete;
 use crate::cli::context::Context;
-use crate::cli::terminal::column::{Cell, Column};
+use crate::cli::terminal::column::{Cell, Column, Tone};
 use crate::cli::terminal::output::OutputFormat;
 use crate::cli::terminal::record::Record;
 use crate::dns::Resolver;
@@ -35,14 +35,16 @@ Checks:
   verification        if `set-settings --require-verified-domains` is yes
 
 States:
-  ok, missing, wrong, warning (works, but could be better), unknown (the DNS did not answer).
+  ok, missing, wrong, warning (works, but could be better), unknown (it cannot be looked up from
+  here: try again, or ask another name server). If nothing at all can be looked up, that is an
+  error, dns_failed, and no list.
 
 JSON:
   A list of {check, state, found, wanted, hint}; wanted is the record to publish, as a line of a
   zone file, or null.
 
 Exit codes:
-  0 nothing is missing or wrong, 7 something is, 75 the DNS did not answer.";
+  0 nothing is missing or wrong, 7 something is, 75 some or all cannot be looked up from here.";
 
 /// Look up a domain's DNS records and show what is missing or wrong
 ///
@@ -70,7 +72,8 @@ impl CheckDomain {
             .app(Access::Existing)?
             .subject(&self.name, self.selector)?;
         let mut resolver = Resolver::new(self.resolver)?;
-        let findings = check(&subject, &mut resolver).map_err(Error::DnsFailed)?;
+        let findings = check(&subject, &mut resolver)
+            .map_err(|failure| Error::DnsFailed(failure.sentence(self.name.as_str())))?;
         let mut list = context.out.list::<DnsFindingRecord>();
         for finding in &findings {
             list.push(&DnsFindingRecord::new(finding))?;
@@ -137,7 +140,16 @@ impl Record for DnsFindingRecord<'_> {
     ];
 
     fn cells(&self) -> Vec<Cell> {
-        vec![self.check.into(), self.state.into(), self.found.into()]
+        let tone = match self.state {
+            "ok" => Tone::Good,
+            "missing" | "wrong" => Tone::Bad,
+            _ => Tone::Warning,
+        };
+        vec![
+            self.check.into(),
+            Cell::new(self.state, tone),
+            self.found.into(),
+        ]
     }
 
     const FIELDS: &'static [&'static str] = &["check", "state", "found", "wanted", "hint"];

@@ -23,7 +23,7 @@ JSON:
   The domain, as in `domain list`; or an error: not_verified or dns_failed.
 
 Exit codes:
-  0 verified, now or before; 7 the token was not found; 75 the DNS did not answer.";
+  0 verified, now or before; 7 the token was not found; 75 it cannot be looked up from here.";
 
 /// Prove by a token in the DNS that you control a domain
 ///
@@ -53,7 +53,7 @@ impl VerifyDomain {
             let token = app.verification_token(&self.name)?;
             let record = verification(self.name.as_str(), &token);
             let found = look_for(&record, &mut Resolver::new(self.resolver)?);
-            match found.map_err(|failure| Error::DnsFailed(failure.to_string()))? {
+            match found.map_err(|failure| Error::DnsFailed(failure.sentence(&record.name)))? {
                 PublishedToken::Published => {}
                 PublishedToken::Missing(found) => {
                     return Err(Error::NotVerified {

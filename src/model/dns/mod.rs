@@ -67,7 +67,7 @@ pub enum DnsAnswer {
 /// Why a look-up failed, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DnsFailure {
-    /// No server answered.
+    /// No server answered, or none that can look anything up.
     NoAnswer(String),
     /// A server answered without a result, such as SERVFAIL.
     CannotTell(String),
@@ -77,6 +77,18 @@ impl fmt::Display for DnsFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::NoAnswer(reason) | Self::CannotTell(reason)) = self;
         f.write_str(reason)
+    }
+}
+
+impl DnsFailure {
+    /// Returns what cannot be looked up: this name, or any.
+    pub fn sentence(&self, name: &str) -> String {
+        match self {
+            Self::NoAnswer(reason) => {
+                format!("nothing can be looked up in the DNS from here: {reason}")
+            }
+            Self::CannotTell(reason) => format!("{name} cannot be looked up from here: {reason}"),
+        }
     }
 }
 
