@@ -154,7 +154,8 @@ fn p2_leaving_it_changes_nothing() {
             ended.assert_restored();
             ended.assert_forgotten(&password);
             let said = ended.screen().screen().contents();
-            assert!(said.contains("nothing was changed"), "{said}");
+            assert!(said.contains("interrupted: nothing was changed"), "{said}");
+            assert!(!said.contains("error"), "{said}");
             assert_eq!(state(&sandbox), before);
             if let Some(old) = old {
                 assert_eq!(sandbox.verify(USER, &old), 0);
@@ -205,6 +206,104 @@ fn p2_other_keys_neither_accept_nor_cancel() {
     pty.answer(ENTER);
     assert_eq!(pty.end().code, 0);
     assert_eq!(sandbox.verify(USER, &password), 0);
+}
+
+/// Pressed by accident, q and Esc lose nothing: they ask.
+#[test]
+fn p2_q_and_esc_cancel_only_if_pressed_twice() {
+    const ESC: &str = "\x1b";
+    for (first, again) in [("q", "q"), (ESC, ESC), ("Q", ESC)] {
+        let sandbox = Sandbox::new();
+        let old = sandbox.create(USER);
+        let before = state(&sandbox);
+        let (mut pty, password) = panel(&sandbox, RESET);
+        pty.answer(first);
+        pty.see("Cancel? Press q again (nothing changes)");
+        pty.press(again);
+        let ended = pty.end();
+        assert_eq!(ended.code, 5);
+        ended.assert_restored();
+        ended.assert_forgotten(&password);
+        let said = ended.screen().screen().contents();
+        assert!(said.contains("cancelled: nothing was changed"), "{said}");
+        assert!(!said.contains("error"), "{said}");
+        assert_eq!(state(&sandbox), before);
+        assert_eq!(sandbox.verify(USER, &old), 0);
+    }
+    for between in ["", "x", "\x1b[A"] {
+        let sandbox = Sandbox::new();
+        let (mut pty, password) = panel(&sandbox, CREATE);
+        pty.answer("q");
+        pty.see("Cancel?");
+        if !between.is_empty() {
+            pty.press(between);
+            pty.see("Saved it?");
+        }
+        pty.press(ENTER);
+        assert_eq!(pty.end().code, 0);
+        assert_eq!(sandbox.verify(USER, &password), 0);
+    }
+}
+
+#[test]
+fn p2_it_is_drawn_again_in_a_window_of_another_size() {
+    let sandbox = Sandbox::new();
+    let (mut pty, password) = panel(&sandbox, CREATE);
+    pty.see("Saved it?");
+    // Without its title, which a larger one has room for again.
+    let shown = |pty: &Pty, parts: &[&str]| {
+        wait_for("the panel in its new size", || {
+            let text = pty.screen().screen().contents();
+            let all = parts.iter().all(|part| text.contains(part));
+            (all && password_on(&text).as_ref() == Some(&password)).then_some(text)
+        })
+    };
+    pty.resize(7, 50);
+    let text = shown(&pty, &["Saved it?"]);
+    assert!(!text.contains("shown once"), "{text}");
+    pty.resize(24, 100);
+    shown(
+        &pty,
+        &["New user shop@example.com: shown once", "Saved it?"],
+    );
+    // At spaces, below what they belong to.
+    pty.resize(24, 45);
+    let text = shown(&pty, &["Saved it?", "shown once"]);
+    for line in [
+        "  Password\n",
+        "  Saved it? Press Enter to activate it, or q",
+        "  Clipboard     sent to your terminal",
+        "                (unconfirmed)",
+    ] {
+        assert!(text.contains(line), "{line:?} is not in:\n{text}");
+    }
+    // Where not even a password has room it was shown before, and is shown again.
+    pty.resize(1, 10);
+    pty.see("Too small");
+    pty.resize(24, 80);
+    shown(&pty, &["shown once", "Saved it?"]);
+    pty.press(ENTER);
+    let ended = pty.end();
+    assert_eq!(ended.code, 0);
+    ended.assert_restored();
+    assert_eq!(sandbox.verify(USER, &password), 0);
+}
+
+#[test]
+fn the_password_is_bold_unless_colours_are_unwanted() {
+    let sandbox = Sandbox::new();
+    for (more, bold) in [(&[][..], true), (&["--color", "never"], false)] {
+        let (mut pty, _) = panel(&sandbox, &[CREATE, more].concat());
+        let screen = pty.screen();
+        let screen = screen.screen();
+        let text = screen.contents();
+        let line = text.lines().position(|line| line.contains("smtpc_"));
+        let line = u16::try_from(line.expect("a password")).unwrap();
+        let column = 16;
+        assert_eq!(screen.cell(line, column).unwrap().bold(), bold, "{text}");
+        pty.answer(CTRL_C);
+        assert_eq!(pty.end().code, 130);
+    }
 }
 
 #[test]

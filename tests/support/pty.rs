@@ -138,6 +138,19 @@ impl Pty {
         self.child = Some(child.expect("the program starts"));
     }
 
+    /// Gives the window another size, as a person who drags it.
+    pub fn resize(&mut self, lines: u16, columns: u16) {
+        self.size = (lines, columns);
+        let pair = self.pair.as_ref().expect("not hung up");
+        let size = PtySize {
+            rows: lines,
+            cols: columns,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
+        pair.master.resize(size).expect("a size");
+    }
+
     pub fn pid(&self) -> i32 {
         let child = self.child.as_ref().expect("started");
         child.process_id().expect("running").try_into().unwrap()

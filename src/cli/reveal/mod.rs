@@ -55,7 +55,8 @@ impl RevealArgs {
         match reveal {
             _ if chosen && self.reveal.is_none() => Ok(Box::new(NoReveal)),
             None if io::stdout().is_terminal() => {
-                Ok(Box::new(Panel::new(self.copy.clone(), out.times.clone())?))
+                let (times, styled) = (out.times.clone(), out.is_colored());
+                Ok(Box::new(Panel::new(self.copy.clone(), times, styled)?))
             }
             reveal => {
                 let reveal = reveal.unwrap_or(RevealForm::Line);

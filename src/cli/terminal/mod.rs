@@ -11,6 +11,7 @@ pub mod look;
 pub mod output;
 pub mod pager;
 pub mod panel;
+mod panel_layout;
 pub mod progress;
 pub mod prompt;
 pub mod record;

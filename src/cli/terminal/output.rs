@@ -117,6 +117,11 @@ impl Output {
         self.on_terminal
     }
 
+    /// Returns whether the result is coloured.
+    pub const fn is_colored(&self) -> bool {
+        self.colored
+    }
+
     /// Prints on stderr what was done, unless --quiet is given.
     pub fn note(&self, message: &str) {
         if self.quiet {
@@ -270,6 +275,14 @@ impl Output {
         // What was printed so far comes first, if it is still read.
         let _ = self.stdout.flush();
         self.pager = None;
+        if let Some(known @ (Error::Interrupted | Error::Cancelled)) = known
+            && self.format == OutputFormat::Table
+            && io::stderr().is_terminal()
+        {
+            // The person knows: it is no error.
+            say(&known.to_string());
+            return known.exit();
+        }
         let (code, exit) = known.map_or(("failed", Exit::Failed), |e| (e.code(), e.exit()));
         let hint = known.and_then(Error::hint);
         print_error(

@@ -6,19 +6,19 @@
 //! application uses.
 //!
 //! The question appears one second after the rest, and keys pressed before it are ignored: an
-//! accidental second Enter must not stop a password in use.
+//! accidental second Enter must not stop a password in use. Nor must an accidental q or Esc lose
+//! a password that was already copied to its place: it has to be pressed twice.
 
 use std::io;
-use std::time::Duration;
-
-use zeroize::Zeroizing;
+use std::time::{Duration, Instant};
 
 use crate::app::credential::{Credential, Handover, Pending};
 use crate::cli::reveal::sink::PasswordSink;
 use crate::cli::terminal::clipboard::{Clipboard, CopyArgs, CopyOutcome};
 use crate::cli::terminal::output::Output;
+use crate::cli::terminal::panel_layout::{PanelLine, Priority, fitting, rows_of};
 use crate::cli::terminal::times::Times;
-use crate::cli::terminal::tty::{CTRL_C, SignalsHeld, Tty};
+use crate::cli::terminal::tty::{CTRL_C, ESCAPE, SignalsHeld, Tty, TtyEvent};
 use crate::error::{Error, Result};
 use crate::model::settings::MECHANISMS;
 use crate::store::OldPasswords;
@@ -31,6 +31,8 @@ pub struct Panel {
     copy: CopyArgs,
     times: Times,
     clipboard: Option<Clipboard>,
+    /// The password is bold, the title too.
+    styled: bool,
     shown: bool,
     /// Held from the answer until its outcome is reported.
     signals: SignalsHeld,
@@ -38,35 +40,33 @@ pub struct Panel {
 
 impl Panel {
     /// Fails if there is no terminal.
-    pub fn new(copy: CopyArgs, times: Times) -> Result<Self> {
+    pub fn new(copy: CopyArgs, times: Times, styled: bool) -> Result<Self> {
         // Opened once to find out early whether that works.
         Tty::open().map_err(|e| terminal_error(&e))?;
         Ok(Self {
             copy,
             times,
             clipboard: None,
+            styled,
             shown: false,
             signals: SignalsHeld::default(),
         })
     }
 
     fn show(&mut self, credential: Credential) -> Result<()> {
-        let mut screen = Screen::open().map_err(|e| terminal_error(&e))?;
+        let screen = Screen::open().map_err(|e| terminal_error(&e))?;
         let clipboard = self.clipboard.insert(self.copy.copy(&credential.password));
         let lines = lines(&credential, &clipboard.outcome, &self.times);
         drop(credential);
-        let undelivered = |e: io::Error| Error::Undelivered(e.to_string());
         self.shown = true;
-        let below = screen.draw(&lines).map_err(undelivered)?;
-        screen.tty.ignore_keys(TO_READ)?;
-        screen.ask(below).map_err(undelivered)?;
-        loop {
-            match screen.tty.key()? {
-                b'\r' | b'\n' => break,
-                CTRL_C => return Err(Error::Interrupted),
-                _ => {}
-            }
-        }
+        let mut view = View {
+            screen,
+            lines,
+            styled: self.styled,
+            question: None,
+        };
+        view.draw().map_err(|e| Error::Undelivered(e.to_string()))?;
+        view.wait()?;
         self.signals.hold();
         clipboard.close();
         Ok(())
@@ -111,48 +111,121 @@ fn terminal_error(error: &io::Error) -> Error {
     Error::Undeliverable(format!("the terminal cannot be used: {error}"))
 }
 
-/// A line of the panel. A small window shows the most important ones.
-struct PanelLine {
-    priority: Priority,
-    text: Zeroizing<String>,
+/// How the keys were understood so far.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Question {
+    Saved,
+    Cancel,
 }
 
-/// How important a line is, most important first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Priority {
-    Password,
-    Username,
-    Question,
-    OldPassword,
-    Clipboard,
-    Title,
-    Rest,
-}
-
-const BY_PRIORITY: [Priority; 7] = [
-    Priority::Password,
-    Priority::Username,
-    Priority::Question,
-    Priority::OldPassword,
-    Priority::Clipboard,
-    Priority::Title,
-    Priority::Rest,
-];
-
-impl PanelLine {
-    fn new(priority: Priority, text: String) -> Self {
-        let text = Zeroizing::new(text);
-        Self { priority, text }
-    }
-
-    /// Returns the number of rows it takes: a terminal wraps long lines.
-    fn rows(&self, columns: usize) -> usize {
-        rows_of(&self.text, columns)
+impl Question {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Saved => {
+                "Saved it? Press Enter to activate it, or q to cancel (nothing changes)."
+            }
+            Self::Cancel => {
+                "Cancel? Press q again (nothing changes), or Enter to activate the password."
+            }
+        }
     }
 }
 
-const QUESTION: &str =
-    "  Saved it? Press Enter to activate it, Ctrl-C to cancel (nothing changes).";
+/// What the screen shows.
+struct View {
+    screen: Screen,
+    lines: Vec<PanelLine>,
+    styled: bool,
+    /// `None` before it can be answered.
+    question: Option<Question>,
+}
+
+impl View {
+    /// Waits until the person confirms that the password is saved.
+    fn wait(&mut self) -> Result<()> {
+        let readable = Instant::now() + TO_READ;
+        while Instant::now() < readable {
+            match self.screen.tty.event_until(Some(readable))? {
+                Some(TtyEvent::Key(CTRL_C)) => return Err(Error::Interrupted),
+                Some(TtyEvent::Resized) => self.redraw()?,
+                _ => {}
+            }
+        }
+        self.screen.tty.forget_keys()?;
+        self.ask(Question::Saved)?;
+        loop {
+            match self.screen.tty.event_until(None)? {
+                Some(TtyEvent::Key(b'\r' | b'\n')) => return Ok(()),
+                Some(TtyEvent::Key(CTRL_C)) => return Err(Error::Interrupted),
+                Some(TtyEvent::Key(b'q' | b'Q' | ESCAPE)) => {
+                    if self.question == Some(Question::Cancel) {
+                        return Err(Error::Cancelled);
+                    }
+                    self.ask(Question::Cancel)?;
+                }
+                Some(TtyEvent::Resized) => self.redraw()?,
+                _ if self.question == Some(Question::Cancel) => self.ask(Question::Saved)?,
+                _ => {}
+            }
+        }
+    }
+
+    fn ask(&mut self, question: Question) -> Result<()> {
+        self.question = Some(question);
+        let asked = if self.screen.dumb {
+            let line = format!("  {}\n", question.text());
+            self.screen.tty.write(line.as_bytes())
+        } else {
+            self.draw()
+        };
+        asked.map_err(|e| Error::Undelivered(e.to_string()))
+    }
+
+    /// Shows it in a window of another size. One that is now too small says so: the password has
+    /// been on the screen in full.
+    fn redraw(&mut self) -> Result<()> {
+        if self.screen.dumb {
+            return Ok(());
+        }
+        let drawn = self.draw().or_else(|_| {
+            self.screen.erase()?;
+            self.screen.tty.write(b"Too small")
+        });
+        drawn.map_err(|e| Error::Undelivered(e.to_string()))
+    }
+
+    /// Shows everything that fits, with room for the question.
+    fn draw(&mut self) -> io::Result<()> {
+        let Self {
+            screen,
+            lines,
+            styled,
+            question,
+        } = self;
+        if screen.dumb {
+            return lines.iter().try_for_each(|line| screen.line(line));
+        }
+        let (rows, columns) = screen.tty.size();
+        let room = [Question::Saved, Question::Cancel]
+            .map(|one| rows_of(&PanelLine::text(Priority::Question, one.text()), columns));
+        let room = room.into_iter().max().unwrap_or_default();
+        let Some((fitting, asks)) = fitting(lines, (rows, columns), room) else {
+            return Err(io::Error::other(
+                "this window is too small to show the password",
+            ));
+        };
+        screen.erase()?;
+        let mut row = 1;
+        for line in fitting {
+            row = screen.put(line, row, columns, *styled)?;
+        }
+        if let (Some(question), true) = (question, asks) {
+            let question = PanelLine::text(Priority::Question, question.text());
+            screen.put(&question, row, columns, *styled)?;
+        }
+        Ok(())
+    }
+}
 
 /// Returns everything except the question.
 fn lines(credential: &Credential, clipboard: &CopyOutcome, times: &Times) -> Vec<PanelLine> {
@@ -170,21 +243,14 @@ fn lines(credential: &Credential, clipboard: &CopyOutcome, times: &Times) -> Vec
             format!("{} ({}{mark})", port.number, port.encryption.name())
         })
         .collect();
-    // Large enough for all of it: a growing buffer leaves copies behind.
-    let mut password = String::with_capacity(512);
-    password.push_str("  Password      ");
-    password.push_str(credential.password.expose());
-
-    let line = |priority, name: &str, value: &str| {
-        PanelLine::new(priority, format!("  {name:<12}  {value}").trim_end().into())
-    };
-    let rest = |name: &str, value: &str| line(Priority::Rest, name, value);
+    let line = PanelLine::named;
+    let rest = |name, value: &str| line(Priority::Rest, name, value);
     let title = format!(
-        "  {} {}: shown once",
+        "{} {}: shown once",
         credential.occasion, credential.username
     );
     let mut lines = vec![
-        PanelLine::new(Priority::Title, title),
+        PanelLine::text(Priority::Title, &title),
         rest("", ""),
         rest("Server", &host),
     ];
@@ -196,7 +262,7 @@ fn lines(credential: &Credential, clipboard: &CopyOutcome, times: &Times) -> Vec
     lines.extend([
         rest("Sign-in", &format!("{mechanisms} (over TLS only)")),
         line(Priority::Username, "Username", credential.username.as_str()),
-        PanelLine::new(Priority::Password, password),
+        line(Priority::Password, "Password", credential.password.expose()),
         rest(
             "Password ID",
             &format!(
@@ -230,34 +296,12 @@ fn lines(credential: &Credential, clipboard: &CopyOutcome, times: &Times) -> Vec
     }
     lines.extend([
         rest("", ""),
-        PanelLine::new(
+        PanelLine::text(
             Priority::Rest,
-            "  Only a hash is stored; the password cannot be shown again.".to_owned(),
+            "Only a hash is stored; the password cannot be shown again.",
         ),
     ]);
     lines
-}
-
-/// Returns as many lines as fit, the most important ones first, and whether the
-/// question fits. Returns none if not even the password fits: part of one would look
-/// like a whole one.
-fn fitting(
-    lines: &[PanelLine],
-    (rows, columns): (usize, usize),
-) -> Option<(Vec<&PanelLine>, bool)> {
-    let question = rows_of(QUESTION, columns);
-    BY_PRIORITY.into_iter().rev().find_map(|least| {
-        let chosen = lines.iter().filter(|line| line.priority <= least);
-        let chosen: Vec<_> = chosen.collect();
-        let asks = Priority::Question <= least;
-        let taken: usize = chosen.iter().map(|line| line.rows(columns)).sum();
-        let taken = taken + if asks { question } else { 0 };
-        (taken <= rows).then_some((chosen, asks))
-    })
-}
-
-fn rows_of(text: &str, columns: usize) -> usize {
-    text.chars().count().div_ceil(columns.max(1)).max(1)
 }
 
 /// The terminal with the panel on it. Dropping it erases every line and restores the screen.
@@ -295,42 +339,37 @@ impl Screen {
         self.tty.write(b"\x1b[1;1H")
     }
 
-    /// Shows everything that fits, with room for the question, and returns the question's row,
-    /// or `None` if the question does not fit.
-    fn draw(&mut self, lines: &[PanelLine]) -> io::Result<Option<usize>> {
-        if self.dumb {
-            for line in lines {
-                self.tty.write(line.text.as_bytes())?;
-                self.tty.write(b"\n")?;
-            }
-            return Ok(Some(1));
+    /// Prints a line on a terminal that cannot be told where.
+    fn line(&mut self, line: &PanelLine) -> io::Result<()> {
+        for part in line.whole() {
+            self.tty.write(part.as_bytes())?;
         }
-        let size = self.tty.size();
-        let mut row = 1;
-        let Some((fitting, asks)) = fitting(lines, size) else {
-            return Err(io::Error::other(
-                "this window is too small to show the password",
-            ));
-        };
-        for line in fitting {
-            self.tty.write(format!("\x1b[{row};1H").as_bytes())?;
-            self.tty.write(line.text.as_bytes())?;
-            row += line.rows(size.1);
-        }
-        Ok(asks.then_some(row))
+        self.tty.write(b"\n")
     }
 
-    fn ask(&mut self, row: Option<usize>) -> io::Result<()> {
-        if let Some(row) = row.filter(|_| !self.dumb) {
-            self.tty.write(format!("\x1b[{row};1H").as_bytes())?;
+    /// Shows a line from this row on, and returns the row after it.
+    fn put(
+        &mut self,
+        line: &PanelLine,
+        row: usize,
+        columns: usize,
+        styled: bool,
+    ) -> io::Result<usize> {
+        let mut below = row;
+        for part in line.rows(columns) {
+            self.tty.write(format!("\x1b[{below};1H").as_bytes())?;
+            self.tty.write(part.before.as_bytes())?;
+            let bold = styled && line.is_strong();
+            if bold {
+                self.tty.write(b"\x1b[1m")?;
+            }
+            self.tty.write(part.text.as_bytes())?;
+            if bold {
+                self.tty.write(b"\x1b[22m")?;
+            }
+            below += 1;
         }
-        if row.is_some() {
-            self.tty.write(QUESTION.as_bytes())?;
-        }
-        if self.dumb {
-            self.tty.write(b"\n")?;
-        }
-        Ok(())
+        Ok(below)
     }
 }
 

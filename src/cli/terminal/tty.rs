@@ -18,20 +18,38 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{
     FlushArg, LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcflush, tcgetattr, tcsetattr,
 };
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH};
 use signal_hook::{SigId, flag};
 
 use crate::error::{Error, Exit, Result};
 
 pub const CTRL_C: u8 = 0x03;
 pub const CTRL_D: u8 = 0x04;
+pub const ESCAPE: u8 = 0x1b;
+
+/// How long the rest of what one key sends may take over a slow line.
+const SEQUENCE: Duration = Duration::from_millis(100);
 
 /// An open terminal in raw mode.
 pub struct Tty {
     device: File,
     before: Termios,
+    /// The signals that end a program.
     signals: UnixStream,
+    /// The window has another size.
+    resized: UnixStream,
     handlers: Vec<SigId>,
+    /// A key that came after Esc.
+    next: Option<u8>,
+}
+
+/// What happens at a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TtyEvent {
+    Key(u8),
+    /// A key that sends several bytes, such as an arrow.
+    OtherKey,
+    Resized,
 }
 
 impl Tty {
@@ -39,18 +57,27 @@ impl Tty {
     pub fn open() -> io::Result<Self> {
         let device = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
         let before = tcgetattr(&device)?;
-        let (signals, sender) = UnixStream::pair()?;
+        let (signals, signal_sender) = UnixStream::pair()?;
+        let (resized, size_sender) = UnixStream::pair()?;
+        resized.set_nonblocking(true)?;
         let mut tty = Self {
             device,
             before,
             signals,
+            resized,
             handlers: Vec::new(),
+            next: None,
+        };
+        let mut catch = |signal, sender: &UnixStream| -> io::Result<()> {
+            let sender = sender.try_clone()?;
+            let handler = signal_hook::low_level::pipe::register(signal, sender)?;
+            tty.handlers.push(handler);
+            Ok(())
         };
         for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
-            let sender = sender.try_clone()?;
-            tty.handlers
-                .push(signal_hook::low_level::pipe::register(signal, sender)?);
+            catch(signal, &signal_sender)?;
         }
+        catch(SIGWINCH, &size_sender)?;
         let mut raw = tty.before.clone();
         raw.local_flags &=
             !(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG | LocalFlags::IEXTEN);
@@ -66,34 +93,57 @@ impl Tty {
         self.device.write_all(bytes)
     }
 
-    /// Waits for a key. A signal or the loss of the terminal is [`Error::Interrupted`].
+    /// Waits for a byte of input. A signal or the loss of the terminal is
+    /// [`Error::Interrupted`].
     pub fn key(&mut self) -> Result<u8> {
         loop {
-            if let Some(key) = self.key_until(None)? {
+            if let Some(TtyEvent::Key(key)) = self.input_until(None)? {
                 return Ok(key);
             }
         }
     }
 
-    /// Reads and discards input for this long, except Ctrl-C: a key pressed before
-    /// the question is readable does not answer it.
-    pub fn ignore_keys(&mut self, time: Duration) -> Result<()> {
-        let deadline = Instant::now() + time;
-        while Instant::now() < deadline {
-            if self.key_until(Some(deadline))? == Some(CTRL_C) {
-                return Err(Error::Interrupted);
-            }
+    /// Waits for a key or another size of the window, until the deadline if there is one.
+    pub fn event_until(&mut self, deadline: Option<Instant>) -> Result<Option<TtyEvent>> {
+        let event = match self.next.take() {
+            Some(key) => Some(TtyEvent::Key(key)),
+            None => self.input_until(deadline)?,
+        };
+        if event != Some(TtyEvent::Key(ESCAPE)) {
+            return Ok(event);
         }
+        match self.input_until(Some(Instant::now() + SEQUENCE))? {
+            Some(TtyEvent::Key(b'[' | b'O')) => {
+                // Its last byte, after parameters.
+                while let Some(event) = self.input_until(Some(Instant::now() + SEQUENCE))? {
+                    if matches!(event, TtyEvent::Key(0x40..=0x7e)) {
+                        break;
+                    }
+                }
+                Ok(Some(TtyEvent::OtherKey))
+            }
+            Some(TtyEvent::Key(key)) => {
+                self.next = Some(key);
+                Ok(event)
+            }
+            _ => Ok(event),
+        }
+    }
+
+    /// Discards what was typed so far.
+    pub fn forget_keys(&mut self) -> Result<()> {
+        self.next = None;
         tcflush(&self.device, FlushArg::TCIFLUSH).map_err(|_| Error::Interrupted)
     }
 
-    fn key_until(&mut self, deadline: Option<Instant>) -> Result<Option<u8>> {
+    fn input_until(&mut self, deadline: Option<Instant>) -> Result<Option<TtyEvent>> {
         loop {
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             let left = left.map(|left| PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
             let mut fds = [
                 PollFd::new(self.device.as_fd(), PollFlags::POLLIN),
                 PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.resized.as_fd(), PollFlags::POLLIN),
             ];
             match poll(&mut fds, left.unwrap_or(PollTimeout::NONE)) {
                 Err(Errno::EINTR) => continue,
@@ -101,16 +151,21 @@ impl Tty {
                 Ok(0) => return Ok(None),
                 Ok(_) => {}
             }
-            let [keys, signals] = fds.map(|fd| fd.any().unwrap_or(true));
+            let [keys, signals, resized] = fds.map(|fd| fd.any().unwrap_or(true));
             if signals {
                 return Err(Error::Interrupted);
+            }
+            if resized {
+                // A window that is dragged has many sizes; the last one counts.
+                while matches!(self.resized.read(&mut [0; 64]), Ok(1..)) {}
+                return Ok(Some(TtyEvent::Resized));
             }
             if !keys {
                 continue;
             }
             let mut key = [0];
             match self.device.read(&mut key) {
-                Ok(1) => return Ok(Some(key[0])),
+                Ok(1) => return Ok(Some(TtyEvent::Key(key[0]))),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 _ => return Err(Error::Interrupted),
             }
