@@ -94,12 +94,18 @@ impl Context {
     /// Reads the configuration files, and warns about those that are ignored. Fails if one has a
     /// problem.
     pub fn read_config(&mut self) -> Result<()> {
+        let read = self.read_config_quietly();
+        for warning in self.settings.warnings.drain(..) {
+            self.out.warn(&warning);
+        }
+        read
+    }
+
+    /// Does the same without warnings, for what comes before the command.
+    pub fn read_config_quietly(&mut self) -> Result<()> {
         let read = self.settings.read_files();
         if self.settings.has_files() {
             self.out.set_look(look(&self.settings));
-        }
-        for warning in self.settings.warnings.drain(..) {
-            self.out.warn(&warning);
         }
         read
     }
@@ -193,10 +199,22 @@ pub fn configured_store(settings: &Settings) -> Result<Location> {
     }
 }
 
+/// Returns when help and errors of the command line are coloured: no command is known yet.
+pub fn configured_color() -> Color {
+    let mut settings = Settings::default();
+    // A file with a problem is an error of every other command, and help has to work.
+    let _ = settings.read_files();
+    color(&settings)
+}
+
+fn color(settings: &Settings) -> Color {
+    let said = settings.get(Key::Color);
+    let said = said.and_then(|said| Color::from_str(said.value.as_text()?, false).ok());
+    said.unwrap_or_default()
+}
+
 /// Returns how the output looks.
 fn look(settings: &Settings) -> Look {
-    let color = settings.get(Key::Color);
-    let color = color.and_then(|said| Color::from_str(said.value.as_text()?, false).ok());
     let pager = match settings.get(Key::Pager).map(|said| said.value) {
         Some(Value::Flag(false)) => PagerChoice::Never,
         Some(Value::Text(command)) => PagerChoice::Command(command),
@@ -204,7 +222,7 @@ fn look(settings: &Settings) -> Look {
     };
     let zone = settings.get(Key::TimeZone);
     Look {
-        color: color.unwrap_or_default(),
+        color: color(settings),
         pager,
         zone: zone.map(|zone| (zone.value.to_string(), zone.place.unwrap_or_default())),
         wide: settings

@@ -3,14 +3,14 @@
 use std::ffi::OsString;
 
 use clap::parser::ValueSource;
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use super::args::strength::Strength;
-use super::context::Globals;
+use super::context::{Globals, configured_color};
 use super::lazy::{self, Lazy};
 #[cfg(feature = "clipboard")]
 use super::terminal::clipboard::owner::ClipboardOwner;
-use super::terminal::color;
+use super::terminal::color::{self, Color};
 use super::{
     apply, audit, completion, config, doctor, domain, generate, report, serve, server_config,
     settings, store, test, usage, user, verify, why,
@@ -134,14 +134,19 @@ pub enum Command {
 pub fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
     lazy::describe_in_whole(false);
     // Help and errors need all commands.
-    parse_once(args).or_else(|_| {
+    parse_once(args, ColorChoice::Auto).or_else(|_| {
         lazy::describe_in_whole(true);
-        parse_once(args)
+        let color = match configured_color() {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        };
+        parse_once(args, color)
     })
 }
 
-fn parse_once(args: &[OsString]) -> Result<Cli, clap::Error> {
-    let mut command = Cli::command();
+fn parse_once(args: &[OsString], color: ColorChoice) -> Result<Cli, clap::Error> {
+    let mut command = Cli::command().color(color);
     let cli = command
         .try_get_matches_from_mut(args)
         .and_then(|mut matches| {

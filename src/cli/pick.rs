@@ -7,7 +7,7 @@ use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap_complete::engine::ArgValueCompleter;
 
-use super::context::Context;
+use super::context::{Context, configured_color};
 use super::parse::{Cli, parse};
 use super::suggest::reached;
 use super::terminal::output::{self, OutputFormat};
@@ -28,18 +28,18 @@ enum Kind {
 }
 
 /// Lets a person choose the one name that this command line lacks. If something else is wrong
-/// with it, or nobody is there, prints the error and returns the exit code.
+/// with it, or no person is there, prints the error and returns the exit code.
 pub fn complete(error: clap::Error, mut args: Vec<OsString>) -> Result<Cli, Exit> {
     let command = Cli::command();
     let Some((kind, mut context)) = missing(&error, &command, &args) else {
-        return Err(output::usage(error, &command));
+        return Err(output::usage(error, &command, configured_color()));
     };
     match name(&mut context, kind) {
         Ok(Some(name)) => {
             args.push(name.into());
-            parse(&args).map_err(|error| output::usage(error, &command))
+            parse(&args).map_err(|error| output::usage(error, &command, configured_color()))
         }
-        Ok(None) => Err(output::usage(error, &command)),
+        Ok(None) => Err(output::usage(error, &command, configured_color())),
         Err(error) => Err(context.out.failure(&error.into())),
     }
 }
@@ -74,7 +74,8 @@ fn missing(error: &clap::Error, command: &Command, args: &[OsString]) -> Option<
         Kind::User
     };
     let whole = parse(&[args, &[kind.example().into()]].concat()).ok()?;
-    let context = Context::new(whole.globals);
+    let mut context = Context::new(whole.globals);
+    context.read_config_quietly().ok()?;
     (context.out.format() == OutputFormat::Table).then_some((kind, context))
 }
 

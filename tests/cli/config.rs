@@ -97,6 +97,25 @@ fn colours_follow_the_file_and_the_variables() {
 }
 
 #[test]
+fn help_and_errors_of_the_command_line_follow_it() {
+    let sandbox = Sandbox::empty();
+    for (color, escapes) in [("always", true), ("never", false)] {
+        sandbox.noted(&["config", "set", "color", color]);
+        let wrong = sandbox.run(&["user", "list", "--unknown"]);
+        assert_eq!(
+            wrong.stderr.contains("\u{1b}["),
+            escapes,
+            "{}",
+            wrong.stderr
+        );
+        assert_eq!(sandbox.ok(&["--help"]).contains("\u{1b}["), escapes);
+    }
+    // Help works whatever is in the file.
+    configured(&sandbox, "colour = 1");
+    assert!(sandbox.ok(&["--help"]).contains("config list --help"));
+}
+
+#[test]
 fn a_change_keeps_comments_and_modes() {
     let sandbox = Sandbox::empty();
     let path = config_of(&sandbox);

@@ -103,6 +103,28 @@ fn people_see_their_own_time() {
 }
 
 #[test]
+fn people_see_when_a_user_last_connected() {
+    let sandbox = with_an_expiry();
+    let (at, text) = ("strftime('%s', 'now') - 7200", "2 hours ago, ");
+    sandbox.sql(&format!(
+        "INSERT INTO last_connections SELECT username, password_id, {at}, '192.0.2.7' FROM passwords"
+    ));
+    for command in [["user", "show"], ["why", ""]] {
+        let words = command.iter().copied().filter(|word| !word.is_empty());
+        let args: Vec<_> = words.chain(["shop@example.com"]).collect();
+        let screen = seen(&sandbox, Some(ZONE), &args);
+        let shown = format!(r"  {text}[A-Z][a-z]{{2}} .* \+01:00, from 192\.0\.2\.7");
+        assert!(has(&screen, &shown), "{shown} is not in:\n{screen}");
+        assert!(
+            sandbox
+                .run(&args)
+                .stdout
+                .contains("  2h ago from 192.0.2.7")
+        );
+    }
+}
+
+#[test]
 fn p8_programs_get_utc() {
     let sandbox = with_an_expiry();
     for args in [

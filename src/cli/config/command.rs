@@ -39,11 +39,11 @@ Examples:
 
 Keys:
   store      the store, like --store: an absolute path, or the URL of a database
-  columns    the columns of `user list`, in this order: a list, such as [\"username\", \"status\"]
+  columns    the columns of `user list` on a terminal: a list, such as [\"username\", \"status\"]
   time-zone  the time zone of times on a terminal, such as Europe/Berlin; the machine's by default
   color      auto, always or never, like --color
   pager      false for no pager, or the pager's command
-  wide       true to show all columns in lists
+  wide       true to show all columns in lists on a terminal
 
 Files:
   A flag takes precedence over a variable of the environment, that over the user's file

@@ -3,6 +3,8 @@
 use clap::builder::styling::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr as _;
 
+use crate::model::time::Time;
+
 /// A column of a table.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
@@ -171,6 +173,8 @@ impl Tone {
 pub struct Cell {
     pub text: String,
     pub tone: Tone,
+    /// The time of a text that begins with how long ago it was: `2h ago from 192.0.2.1`.
+    pub since: Option<Time>,
 }
 
 impl Cell {
@@ -179,7 +183,14 @@ impl Cell {
         Self {
             text: text.into(),
             tone,
+            since: None,
         }
+    }
+
+    /// Adds the time to a text that begins with how long ago it was, if there is one: people
+    /// get it in their own.
+    pub fn since(self, since: Option<Time>) -> Self {
+        Self { since, ..self }
     }
 
     /// Creates a value, or dim text in place of a missing one.

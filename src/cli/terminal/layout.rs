@@ -322,7 +322,7 @@ mod tests {
                 "suspended",
                 "2026-11-30",
                 "",
-                "/a/very/long/path/that/nobody/breaks",
+                "/a/very/long/path/that/never/breaks",
             ]),
         ]
     }
@@ -371,7 +371,7 @@ mod tests {
                 assert!(there, "{word} at {width}: {text}");
             }
             assert!(
-                text.contains("/a/very/long/path/that/nobody/breaks"),
+                text.contains("/a/very/long/path/that/never/breaks"),
                 "{width}"
             );
         }

@@ -40,7 +40,7 @@ pub struct Output {
     quiet: bool,
     /// Whether stderr is coloured.
     color: bool,
-    /// The terminal on stdout: nobody but people sees what is fitted to it.
+    /// The terminal on stdout: only people see what is fitted to it.
     pub(super) screen: Option<Screen>,
     /// Whether stdout is a terminal, even if nothing is fitted to it.
     pub(super) on_terminal: bool,
@@ -318,7 +318,7 @@ impl Output {
 
 /// Prints help, or what clap found wrong with the command line, in the format asked for.
 /// Returns the exit code.
-pub fn usage(mut error: clap::Error, command: &clap::Command) -> Exit {
+pub fn usage(mut error: clap::Error, command: &clap::Command, color: Color) -> Exit {
     use clap::error::ErrorKind;
     use std::error::Error as _;
 
@@ -338,7 +338,7 @@ pub fn usage(mut error: clap::Error, command: &clap::Command) -> Exit {
     } else {
         OutputFormat::Table
     };
-    let color = Color::Auto.is_wanted(&io::stderr());
+    let color = color.is_wanted(&io::stderr());
     suggest::improve(&mut error, command, &args);
     if let Some(ours) = error.source().and_then(|e| e.downcast_ref::<Error>()) {
         let hint = ours.hint();

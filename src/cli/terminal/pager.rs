@@ -72,7 +72,7 @@ impl Drop for Pager {
     /// Waits until the person has read everything.
     fn drop(&mut self) {
         // Only the end of the pipe tells the pager that there is no more. If the terminal is
-        // gone, nobody reads.
+        // gone, no one reads.
         let _ = io::stdout().flush();
         let _ = dup2_stdout(&self.terminal);
         let _ = self.child.wait();

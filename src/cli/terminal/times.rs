@@ -59,6 +59,12 @@ impl Times {
 
     /// Rewrites the times in a value of several lines.
     pub fn rewrite_cell(&self, cell: &mut Cell) {
+        if let Some(at) = cell.since
+            && let Some((_, rest)) = cell.text.split_once(" ago")
+        {
+            let comma = if rest.starts_with(' ') { "," } else { "" };
+            cell.text = format!("{}{comma}{rest}", self.value(at));
+        }
         if LocalTimes::may_have_time(&cell.text) {
             let lines = cell.text.split('\n').map(|line| self.rewrite(line));
             cell.text = lines.collect::<Vec<_>>().join("\n");

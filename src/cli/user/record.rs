@@ -330,7 +330,10 @@ impl Record for UserDetail<'_> {
         }
         let last = user.last_connection.map(|last| last.text(user.now));
         lines.extend([
-            ("Last connection", Cell::or(last, "never")),
+            (
+                "Last connection",
+                Cell::or(last, "never").since(user.last_connection.map(|last| last.at)),
+            ),
             ("Expires", expires),
             ("Created", user.created_at.to_string().into()),
         ]);
