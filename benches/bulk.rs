@@ -258,6 +258,9 @@ fn ours(store: PathBuf, name: &str) -> Result<()> {
     let user = NewUser {
         username: &username,
         label: None,
+        note: None,
+        tags: &[],
+        copy_of: None,
         daily_limit: None,
         expires_at: None,
         sending: &SendingChange::default(),

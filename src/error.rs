@@ -40,6 +40,24 @@ pub enum Error {
     DomainNotFound(String),
     /// No user has this name.
     UserNotFound(String),
+    /// The user of this name was renamed.
+    UserRenamed {
+        /// The old name.
+        username: String,
+        /// The new name.
+        new: String,
+        /// When, for people.
+        at: String,
+    },
+    /// A user cannot get this name: it is an old one of another user.
+    OldNameTaken {
+        /// The name.
+        username: String,
+        /// The name of the user now.
+        new: String,
+        /// When the old name stops working, for people; `None` if it no longer works.
+        until: Option<String>,
+    },
     /// A domain already has this name.
     DomainExists(String),
     /// A user already has this name.

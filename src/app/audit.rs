@@ -17,7 +17,7 @@ pub enum Which {
 }
 
 impl App {
-    /// Lists events, oldest first.
+    /// Lists events, oldest first. Those of a user include the ones under its old names.
     pub fn list_events(
         &mut self,
         mut filter: EventFilter,
@@ -26,6 +26,10 @@ impl App {
         each: &mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<()> {
         filter.since = within.map(|d| Time::from_epoch(self.now().epoch() - d.seconds()));
+        if let Some(username) = &filter.username {
+            let old = self.store.old_names_of(username)?.into_iter();
+            filter.old_names = old.map(|old| old.old_name).collect();
+        }
         let (after, most) = match which {
             Which::After(after, most) => (after, most),
             Which::Last(most) => (self.store.before_latest(&filter, most)?, None),

@@ -6,7 +6,7 @@ use super::domains::need_same_domain;
 use super::settings::SmtpServer;
 use super::usernames::free_username;
 use super::users::{UserRequest, limit_reached, need_same};
-use super::{App, need_user};
+use super::{App, need_free_name, need_user};
 use crate::error::{Error, Result};
 use crate::model::domain::Domain;
 use crate::model::duration::Duration;
@@ -14,6 +14,7 @@ use crate::model::hash::Cost;
 use crate::model::label::Label;
 use crate::model::name::{DomainName, Username};
 use crate::model::password::{Password, PasswordId};
+use crate::model::tag::{self, Tags};
 use crate::model::time::Time;
 use crate::model::user::User;
 use crate::store::{DomainChange, NewPassword, NewUser, OldPasswords, Store, Tx};
@@ -86,6 +87,8 @@ pub struct CreateRequest {
     pub name: Name,
     /// Add the domain if it does not exist.
     pub add_domain: bool,
+    /// The user that it is a copy of.
+    pub copy_of: Option<Username>,
     /// Its values.
     pub user: UserRequest,
 }
@@ -95,6 +98,7 @@ impl App {
     /// fail later. Also returns its domain, if that exists.
     pub fn plan_user(&mut self, request: &CreateRequest) -> Result<(Username, Option<Domain>)> {
         request.user.expires_at(self.now().plausible()?)?;
+        tag::changed(&Tags::new(), &request.user.tags)?;
         let domain = match &request.name {
             Name::Chosen(username) => username.domain(),
             Name::Generated(domain, _) => domain.clone(),
@@ -106,10 +110,11 @@ impl App {
             None => return Err(Error::DomainNotFound(domain.to_string())),
         }
         let username = match &request.name {
-            Name::Chosen(username) if self.store.user(username)?.is_some() => {
-                return Err(Error::UserExists(username.to_string()));
+            Name::Chosen(username) => {
+                let now = self.now();
+                need_free_name(&mut self.store, username, now)?;
+                username.clone()
             }
-            Name::Chosen(username) => username.clone(),
             Name::Generated(domain, label) => {
                 let random = self.world.random;
                 free_username(
@@ -136,6 +141,7 @@ impl App {
         let expires_at = request.user.expires_at(self.now())?;
         let credential = self.credential(username, password, expires_at, "New user")?;
         let add_domain = request.add_domain && domain.is_none();
+        let copy_of = request.copy_of.as_ref();
         let request = &request.user;
         self.hand_over(credential, handover, |tx, handed| {
             // A person may have looked at the password for longer than that.
@@ -148,11 +154,15 @@ impl App {
             let user = NewUser {
                 username,
                 label: request.label.as_ref(),
+                copy_of,
+                note: request.note.as_ref(),
+                tags: &request.tags,
                 daily_limit: request.daily_limit,
                 expires_at,
                 sending: &request.sending,
                 rotation: &request.rotation,
             };
+            need_free_name(tx.store(), username, handed.now)?;
             let mut capacity = DomainCapacity::default();
             capacity.look_up(tx.store(), [username.domain()].iter())?;
             add_user(tx, &mut capacity, add_domain, &user, handed.new)?;

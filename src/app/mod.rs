@@ -5,6 +5,7 @@ pub mod apply;
 pub mod audit;
 pub mod bulk;
 mod capacity;
+mod copy_user;
 pub mod credential;
 pub mod dns;
 pub mod domains;
@@ -13,6 +14,7 @@ pub mod export;
 pub mod import;
 mod pause;
 pub mod relay;
+pub mod rename;
 pub mod report;
 pub mod rotation;
 pub mod settings;
@@ -29,6 +31,7 @@ use crate::model::domain::Domain;
 use crate::model::event::EventStamp;
 use crate::model::hash::Hasher;
 use crate::model::name::{DomainName, Username};
+use crate::model::old_name::OldName;
 use crate::model::password::Random;
 use crate::model::time::Time;
 use crate::model::user::User;
@@ -91,5 +94,41 @@ pub(crate) fn need_domain(store: &mut Store, name: &DomainName) -> Result<Domain
 
 /// Returns a user. Fails if it does not exist.
 pub(crate) fn need_user(store: &mut Store, name: &Username) -> Result<User> {
-    store.user(name)?.ok_or_else(|| name.not_found())
+    match store.user(name)? {
+        Some(user) => Ok(user),
+        None => Err(not_found(store, name)),
+    }
+}
+
+/// Returns the error for a name without a user, which may be an old one.
+pub(crate) fn not_found(store: &mut Store, name: &Username) -> Error {
+    match store.old_name(name) {
+        Ok(Some(old)) => Error::UserRenamed {
+            username: old.old_name.to_string(),
+            new: old.username.to_string(),
+            at: old.renamed_at.to_string(),
+        },
+        _ => name.not_found(),
+    }
+}
+
+/// Fails if a user has this name, or had it before and can still sign in with it.
+pub(crate) fn need_free_name(store: &mut Store, name: &Username, now: Time) -> Result<()> {
+    if store.user(name)?.is_some() {
+        return Err(Error::UserExists(name.to_string()));
+    }
+    match store.old_name(name)? {
+        Some(old) if old.works(now) => Err(taken(&old, now)),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the error for an old name that a user should get.
+pub(crate) fn taken(old: &OldName, now: Time) -> Error {
+    let until = old.until.filter(|_| old.works(now));
+    Error::OldNameTaken {
+        username: old.old_name.to_string(),
+        new: old.username.to_string(),
+        until: until.map(|at| at.to_string()),
+    }
 }

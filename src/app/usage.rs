@@ -1,13 +1,15 @@
 //! Lists what was sent and which sign-ins were refused, as a running relay recorded it.
 
-use super::{App, need_domain, need_user};
+use super::{App, need_domain, need_user, not_found};
 use crate::error::Result;
 use crate::model::domain::Domain;
 use crate::model::duration::Duration;
 use crate::model::limits::{Limits, OnLimit};
 use crate::model::name::{DomainName, Username};
+use crate::model::old_name::OldName;
 use crate::model::refused_sign_ins::RefusedSignIns;
 use crate::model::rotation::{RotationRules, Unfinished};
+use crate::model::stranger::WrittenName;
 use crate::model::time::Time;
 use crate::model::usage::{Usage, UsageBy};
 use crate::model::user::User;
@@ -21,6 +23,8 @@ pub struct Detail {
     pub rules: SendingRules,
     /// Refused sign-ins, the latest first.
     pub refusals: Vec<RefusedSignIns>,
+    /// Its old names.
+    pub old_names: Vec<OldName>,
     /// The rules of its rotation, from all levels.
     pub rotation: RotationRules,
     /// Its rotation that did not finish, if any.
@@ -50,12 +54,13 @@ impl App {
         let rules = self.store.sending_rules(username)?;
         let Some(rules) = rules else {
             // It was deleted between the two statements.
-            return Err(username.not_found());
+            return Err(not_found(&mut self.store, username));
         };
         Ok(Detail {
             user,
             rules,
             refusals: self.refusals(username)?,
+            old_names: self.store.old_names_of(username)?,
             rotation: self.store.rotation_rules(username)?,
             unfinished: self.store.unfinished(username)?,
         })
@@ -124,11 +129,16 @@ impl App {
         let Some(username) = username else {
             return self.store.refusals(since, after, most, each);
         };
+        // Old names, too: an application may still use them.
+        let old_names = self.store.old_names_of(username)?;
+        let means = |name: &WrittenName| {
+            name.means(username) || old_names.iter().any(|old| name.means(&old.old_name))
+        };
         // Looks at all of them, which are few: the name may have been typed with a
         // trailing space.
         let mut left = most.unwrap_or(u32::MAX);
         self.store.refusals(since, after, None, &mut |refusals| {
-            if left == 0 || !refusals.username.means(username) {
+            if left == 0 || !means(&refusals.username) {
                 return Ok(());
             }
             left -= 1;

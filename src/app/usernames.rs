@@ -32,7 +32,7 @@ pub(super) fn free_username(
     for _ in 0..TRIES {
         let username = random_username(random, domain, label)?;
         let there = match store.as_deref_mut() {
-            Some(store) => store.user(&username)?.is_some(),
+            Some(store) => store.user(&username)?.is_some() || store.old_name(&username)?.is_some(),
             None => false,
         };
         if !there && !taken(&username) {

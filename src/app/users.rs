@@ -6,8 +6,10 @@ use crate::model::domain::Domain;
 use crate::model::duration::Duration;
 use crate::model::label::Label;
 use crate::model::name::{DomainName, Username};
+use crate::model::note::Note;
 use crate::model::rotation::RulesChange;
 use crate::model::setting::{LimitValue, Setting};
+use crate::model::tag::{self, TagChange, TagFilter};
 use crate::model::time::Time;
 use crate::model::user::{Status, User};
 use crate::store::{Page, SendingChange, Store, Tx, UserChange, UserFilter};
@@ -17,6 +19,10 @@ use crate::store::{Page, SendingChange, Store, Tx, UserChange, UserFilter};
 pub struct UserRequest {
     /// A description.
     pub label: Option<Label>,
+    /// A note about it.
+    pub note: Option<Note>,
+    /// Its tags.
+    pub tags: Vec<TagChange>,
     /// Messages per day.
     pub daily_limit: Option<LimitValue>,
     /// When it expires.
@@ -32,6 +38,10 @@ pub struct UserRequest {
 pub struct UserUpdate {
     /// A description.
     pub label: Option<Setting<Label>>,
+    /// A note about it.
+    pub note: Option<Setting<Note>>,
+    /// Tags to set or remove.
+    pub tags: Vec<TagChange>,
     /// Messages per day.
     pub daily_limit: Option<Setting<LimitValue>>,
     /// When it expires.
@@ -86,6 +96,8 @@ pub struct UserQuery {
     pub never_used: bool,
     /// Expires within this time, and has not expired yet.
     pub expiring: Option<Duration>,
+    /// Users with all these tags.
+    pub tags: Vec<TagFilter>,
 }
 
 impl App {
@@ -107,6 +119,7 @@ impl App {
             silent_since: wanted.stale.map(|age| now.minus(age)),
             never_used: wanted.never_used,
             expires_by: wanted.expiring.map(|within| now.plus(within)),
+            tags: wanted.tags.clone(),
         };
         // Each row is read once, so a cache would only take memory.
         self.store.keep_little()?;
@@ -129,13 +142,16 @@ impl App {
         };
         let change = UserChange {
             label: update.label,
+            note: update.note,
+            tags: update.tags,
             daily_limit: update.daily_limit,
             expires_at,
             sending: update.sending,
             rotation: update.rotation,
         };
         let mut tx = self.begin()?;
-        need_user(tx.store(), username)?;
+        let user = need_user(tx.store(), username)?;
+        tag::changed(&user.tags, &change.tags)?;
         tx.set_user(username, &change)?;
         tx.commit()?;
         self.user(username)

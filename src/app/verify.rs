@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::App;
+use super::{App, not_found};
 use crate::error::{Error, Result};
 use crate::model::hash::Hash;
 use crate::model::name::Username;
@@ -46,10 +46,20 @@ impl App {
         // Expiry and retirement need a clock that is right.
         let now = self.now().plausible()?;
         let cost = self.store.settings()?.argon2;
-        let Some(mut row) = read(&mut self.store, username)? else {
+        let mut row = read(&mut self.store, username)?;
+        let mut username = username;
+        let old = match row {
+            Some(_) => None,
+            None => self.store.old_name(username)?,
+        };
+        if let Some(old) = old.as_ref().filter(|old| old.works(now)) {
+            username = &old.username;
+            row = read(&mut self.store, username)?;
+        }
+        let Some(mut row) = row else {
             // Takes as long as for a known user (promise 9).
             self.hasher.dummy_hash(password, cost)?;
-            return Err(username.not_found());
+            return Err(not_found(&mut self.store, username));
         };
         let hashes = std::mem::take(&mut row.hashes);
         let hashes: Vec<_> = hashes

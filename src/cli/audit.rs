@@ -11,7 +11,7 @@ use super::context::Context;
 use super::lazy::Lazy;
 use super::terminal::column::{Cell, Column, TimeForm};
 use super::terminal::record::Record;
-use super::user::record::RefusalRecord;
+use super::user::refusal::RefusalRecord;
 use crate::app::audit::Which;
 use crate::model::duration::Duration;
 use crate::model::event::Event;
@@ -36,8 +36,8 @@ JSON:
   A list of {id, at, actor, run_as, host, action, domain, username, fields}. The actor is the
   person, even behind sudo; run_as is the account that the program ran as, if that is another one.
   The actions are domain.add, domain.set, domain.remove, domain.verify, user.create, user.import,
-  user.set, user.reset, user.rotate, user.retire, user.suspend, user.resume, user.delete,
-  user.expired, rotation.begin, rotation.withdraw, rotation.unfinished, password.rehash,
+  user.set, user.reset, user.rotate, user.retire, user.suspend, user.resume, user.rename,
+  user.delete, user.expired, rotation.begin, rotation.withdraw, rotation.unfinished, password.rehash,
   settings.set, store.copy, store.grant, limit.near and limit.reached.";
 
 /// List events, oldest first
@@ -136,8 +136,13 @@ impl ListEvents {
         let filter = EventFilter {
             domain: self.domain,
             username: self.user,
+            old_names: Vec::new(),
             actor: self.actor,
             since: None,
+        };
+        let old = match &filter.username {
+            Some(username) => app.store.old_name(username)?,
+            None => None,
         };
         let which = match self.last {
             Some(last) => Which::Last(last),
@@ -145,7 +150,16 @@ impl ListEvents {
         };
         let mut list = self.view.apply(context.out.list::<Event>())?;
         app.list_events(filter, self.since, which, &mut |event| list.push(&event))?;
-        Ok(list.end("no events found")?)
+        list.end("no events found")?;
+        if let Some(old) = old {
+            let (name, now) = (&old.old_name, &old.username);
+            context.out.note(&format!(
+                "{name} was renamed to {now} on {}; all its events: smtpcred audit list --user {}",
+                old.renamed_at,
+                now.in_shell()
+            ));
+        }
+        Ok(())
     }
 }
 

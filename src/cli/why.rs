@@ -9,7 +9,7 @@ use super::complete;
 use super::context::Context;
 use super::terminal::column::{Cell, Column, Tone};
 use super::terminal::record::Record;
-use super::user::record::typed_as;
+use super::user::refusal::typed_as;
 use crate::app::why::{Diagnosis, LimitStatus};
 use crate::error::{Error, Exit};
 use crate::model::name::Username;

@@ -77,6 +77,42 @@ impl Error {
                 entry("user_not_found", Exit::NotFound, format!("no user {username}"))
                     .hint("list all users with: smtpcred user list")
             }
+            Self::UserRenamed { username, new, at } => entry(
+                "user_not_found",
+                Exit::NotFound,
+                format!("no user {username}"),
+            )
+            .hint(format!(
+                "it was renamed to {new} on {at}: use the new name, as in: smtpcred user show {}",
+                in_shell(new)
+            )),
+            Self::OldNameTaken {
+                username,
+                new,
+                until: Some(until),
+            } => entry(
+                "old_name_taken",
+                Exit::Refused,
+                format!("{username} is an old name of {new} and works until {until}"),
+            )
+            .hint(format!(
+                "choose another name, or stop the old one: smtpcred user rename {} {}",
+                in_shell(username),
+                in_shell(new)
+            )),
+            Self::OldNameTaken {
+                username,
+                new,
+                until: None,
+            } => entry(
+                "old_name_taken",
+                Exit::Refused,
+                format!("{username} is an old name of {new}"),
+            )
+            .hint(format!(
+                "use the new name; for another user of the old one: smtpcred user create {}",
+                in_shell(username)
+            )),
             Self::DomainExists(domain) => entry(
                 "domain_exists",
                 Exit::Refused,

@@ -64,6 +64,24 @@ fn codes_and_exit_codes_do_not_change() {
             4,
         ),
         (Error::RotationRunning, "rotation_running", 75),
+        (
+            Error::UserRenamed {
+                username: username(),
+                new: text(),
+                at: text(),
+            },
+            "user_not_found",
+            3,
+        ),
+        (
+            Error::OldNameTaken {
+                username: username(),
+                new: text(),
+                until: None,
+            },
+            "old_name_taken",
+            4,
+        ),
         (Error::NoDelivery(text()), "no_delivery", 4),
         (
             Error::PlaceTaken {

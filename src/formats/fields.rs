@@ -6,6 +6,7 @@ use crate::model::limit_kind::LimitKind;
 use crate::model::limits::LimitSetting;
 use crate::model::name::{DomainName, Username};
 use crate::model::sender::Sender;
+use crate::model::tag::{self, Tag, TagChange, Tags};
 use crate::model::text::invalid;
 
 /// The fields of a row, and the problems found so far.
@@ -113,6 +114,25 @@ pub fn senders(text: &str) -> Result<Vec<Sender>, Error> {
     parsed.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
     parsed.dedup_by(|a, b| a.as_str() == b.as_str());
     Ok(parsed)
+}
+
+/// Reads tags such as `env=prod team=web`, separated by newlines or spaces. Returns them in
+/// the order of their keys. Fails if a key is there twice or if there are too many.
+pub fn tags(text: &str) -> Result<Vec<Tag>, Error> {
+    let separator = if text.contains('\n') { '\n' } else { ' ' };
+    let all = text.split(separator).filter(|part| !part.is_empty());
+    let mut tags: Vec<Tag> = all.map(str::parse).collect::<Result<_, _>>()?;
+    tags.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    if tags.windows(2).any(|two| two[0].key == two[1].key) {
+        return Err(invalid(
+            "list of tags",
+            "",
+            "tags with a key of its own each",
+        ));
+    }
+    let changes: Vec<TagChange> = tags.iter().cloned().map(TagChange::from).collect();
+    tag::changed(&Tags::new(), &changes)?;
+    Ok(tags)
 }
 
 /// Reads limits such as `messages/hour=100 recipients/day=500`.

@@ -105,11 +105,15 @@ fn text(value: &Value) -> Option<String> {
                 .collect()
         }
         Value::Object(members) => {
+            // Limits are numbers, tags are texts, which may contain spaces.
             let members: Option<Vec<_>> = members
                 .iter()
-                .map(|(k, v)| Some(format!("{k}={}", v.as_u64()?)))
+                .map(|(key, value)| match value {
+                    Value::String(text) => Some(format!("{key}={text}\n")),
+                    number => Some(format!("{key}={} ", number.as_u64()?)),
+                })
                 .collect();
-            members?.join(" ")
+            members?.concat().trim_end_matches(' ').to_owned()
         }
     })
 }

@@ -29,6 +29,8 @@ pub enum Action {
     UserSuspend,
     /// A suspended user was resumed.
     UserResume,
+    /// A user got another name.
+    UserRename,
     /// A user was deleted.
     UserDelete,
     /// A user expired.
@@ -59,7 +61,7 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::DomainAdd,
         Self::DomainSet,
         Self::DomainRemove,
@@ -70,6 +72,7 @@ impl Action {
         Self::UserReset,
         Self::UserSuspend,
         Self::UserResume,
+        Self::UserRename,
         Self::UserDelete,
         Self::UserExpired,
         Self::UserRotate,
@@ -98,6 +101,7 @@ impl Action {
             Self::UserReset => "user.reset",
             Self::UserSuspend => "user.suspend",
             Self::UserResume => "user.resume",
+            Self::UserRename => "user.rename",
             Self::UserDelete => "user.delete",
             Self::UserExpired => "user.expired",
             Self::UserRotate => "user.rotate",
@@ -145,6 +149,12 @@ impl Fields {
     /// Returns the fields as a JSON object.
     pub fn to_json(&self) -> String {
         Value::Object(self.0.clone()).to_string()
+    }
+}
+
+impl From<Fields> for Value {
+    fn from(fields: Fields) -> Self {
+        Self::Object(fields.0)
     }
 }
 

@@ -9,7 +9,7 @@ use super::text::hexadecimal;
 use super::time::Time;
 
 /// The exported fields of a user; the last seven are about hashes.
-pub const EXPORTED: [&str; 18] = [
+pub const EXPORTED: [&str; 20] = [
     "username",
     "label",
     "suspended_at",
@@ -19,6 +19,8 @@ pub const EXPORTED: [&str; 18] = [
     "on_limit",
     "senders",
     "created_at",
+    "note",
+    "tags",
     "password_id",
     "password_created_at",
     "hash",
@@ -38,6 +40,12 @@ pub struct TransferRecord {
     /// What it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
+    /// A note about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// `key=value` each, in the order of keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
     /// 0 means none, as for the times that follow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub daily_limit: Option<u32>,
@@ -149,6 +157,8 @@ impl TransferRecord {
         let stopped = |at: Option<i64>| at.map(|at| at != 0);
         let columns = [
             ("label", differs(self.label.as_ref(), has.label.as_ref())),
+            ("note", differs(self.note.as_ref(), has.note.as_ref())),
+            ("tags", differs(self.tags.as_ref(), has.tags.as_ref())),
             (
                 "daily_limit",
                 differs(self.daily_limit.as_ref(), has.daily_limit.as_ref()),

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use super::duration::Duration;
 use super::name::Username;
 use super::password::PasswordId;
+use super::tag::Tags;
 use super::text::invalid;
 use super::time::Time;
 use crate::error::{Error, Result};
@@ -16,6 +17,10 @@ pub struct User {
     pub username: Username,
     /// What it is for.
     pub label: Option<String>,
+    /// What the admin notes about it.
+    pub note: Option<String>,
+    /// Its tags.
+    pub tags: Tags,
     /// Messages a day; `None` is no limit of its own.
     pub daily_limit: Option<u32>,
     /// When it expires; `None` is never.
@@ -216,6 +221,8 @@ mod tests {
         let mut user = User {
             username: "shop@example.com".parse().unwrap(),
             label: None,
+            note: None,
+            tags: Tags::new(),
             daily_limit: None,
             expires_at: None,
             suspended_at: None,

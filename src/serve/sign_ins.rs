@@ -322,8 +322,9 @@ impl SignIns {
             return;
         };
         let process = client.conversation.process();
-        let username = accepted.username.as_str();
-        if let Some(answer) = client.conversation.answer(id, Some(username)) {
+        // Mail servers name the session by it, and ask about its messages under it.
+        let name = accepted.name.as_str();
+        if let Some(answer) = client.conversation.answer(id, Some(name)) {
             turn.reply(connection, answer);
             if let Some(upgrade) = accepted.upgrade.take() {
                 turn.effect(Effect::Rehash(upgrade, Arc::clone(attempt)));

@@ -51,10 +51,10 @@ impl CopiedTable {
     /// The users.
     pub const USERS: Self = table!(
         "users",
-        "tttiiiiti",
+        "tttiiiititt",
         "username, domain, label, daily_limit, expires_at, suspended_at, created_at, on_limit,
-            expiry_told",
-        "$1, $2, $3, $4, $5, $6, $7, $8, $9",
+            expiry_told, note, digest_name",
+        "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11",
         "username"
     );
 
@@ -68,7 +68,7 @@ impl CopiedTable {
     );
 
     /// Tables that others refer to come first. Derived tables are not copied.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::DOMAINS,
         Self::USERS,
         table!(
@@ -85,6 +85,20 @@ impl CopiedTable {
             "username, password_id, seen_at, address",
             "$1, $2, $3, $4",
             "username, password_id"
+        ),
+        table!(
+            "tags",
+            "ttt",
+            "username, key, value",
+            "$1, $2, $3",
+            "username, key"
+        ),
+        table!(
+            "old_names",
+            "ttii",
+            "old_name, username, renamed_at, until",
+            "$1, $2, $3, $4",
+            "old_name"
         ),
         table!("settings", "tt", "name, value", "$1, $2", "name"),
         Self::EVENTS,

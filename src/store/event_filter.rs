@@ -11,6 +11,8 @@ pub struct EventFilter {
     pub domain: Option<DomainName>,
     /// The user they are about.
     pub username: Option<Username>,
+    /// Its old names: events about them match, too.
+    pub old_names: Vec<Username>,
     /// The person who did it.
     pub actor: Option<String>,
     /// At this time or later.
@@ -80,6 +82,20 @@ pub(super) const IN_BLOCK: &str = in_block!(columns!(), " AND n.event > $3", "")
 pub(super) const LAST_IN_BLOCK: &str = in_block!("e.id", " AND n.event < $3", "DESC");
 
 impl EventFilter {
+    /// Returns a filter for each of the names of the user, or only this one.
+    pub(super) fn of_each_name(&self) -> Vec<Self> {
+        let of = |username: Option<Username>| Self {
+            username,
+            old_names: Vec::new(),
+            ..self.clone()
+        };
+        let old = self.old_names.iter().cloned().map(Some);
+        std::iter::once(self.username.clone())
+            .chain(old)
+            .map(of)
+            .collect()
+    }
+
     /// The rarest name of the filter.
     pub(super) fn name(&self) -> Option<&str> {
         let username = self.username.as_ref().map(Username::as_str);

@@ -39,11 +39,19 @@ impl Store {
         each: &mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<()> {
         let blocks = self.event_blocks()?;
+        let filters = filter.of_each_name();
         let mut after = after.max(self.first_since(filter, blocks)?);
         let page = Page { after: "", most };
         let mut pieces = page.pieces();
         while let Some(most) = pieces.next() {
-            let found = self.next_events(filter, blocks, after, most)?;
+            let mut found = Vec::new();
+            for filter in &filters {
+                found.extend(self.next_events(filter, blocks, after, most)?);
+            }
+            if filters.len() > 1 {
+                found.sort_by_key(|event| event.id);
+                found.truncate(most as usize);
+            }
             pieces.read(found.len());
             after = found.last().map_or(after, |last| last.id);
             found.into_iter().try_for_each(&mut *each)?;
@@ -86,6 +94,18 @@ impl Store {
 
     /// Returns the number before that of the first of the latest `most` events.
     pub fn before_latest(&mut self, filter: &EventFilter, most: u32) -> Result<i64> {
+        let mut latest = Vec::new();
+        for filter in filter.of_each_name() {
+            self.latest(&filter, most, &mut latest)?;
+        }
+        latest.sort_unstable_by(|a, b| b.cmp(a));
+        let first = (most as usize).checked_sub(1).and_then(|n| latest.get(n));
+        // There may be fewer events than asked for.
+        Ok(first.map_or(0, |first| first - 1))
+    }
+
+    /// Adds the numbers of the latest `most` events of one name.
+    fn latest(&mut self, filter: &EventFilter, most: u32, latest: &mut Vec<i64>) -> Result<()> {
         let blocks = match filter.name() {
             Some(_) => self.event_blocks()?,
             None => 0,
@@ -107,6 +127,7 @@ impl Store {
             let mut found = 0;
             self.engine.query(sql, &args, &mut |row| {
                 before = row.int(0)?;
+                latest.push(before);
                 found += 1;
                 Ok(())
             })?;
@@ -115,8 +136,7 @@ impl Store {
                 block -= 1;
             }
         }
-        // There are fewer events than asked for.
-        Ok(if left > 0 { 0 } else { before - 1 })
+        Ok(())
     }
 }
 

@@ -2,12 +2,13 @@
 
 use super::engine::Arg;
 use super::{Scope, SendingChange, Tx};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::event::{Action, Fields};
 use crate::model::hash::Hash;
 use crate::model::name::Username;
 use crate::model::password::PasswordId;
 use crate::model::setting::Setting;
+use crate::model::tag::{Tag, TagChange};
 use crate::model::time::Time;
 use crate::model::transfer::{StoredUser, TransferPassword, TransferRecord, fingerprint};
 
@@ -28,8 +29,9 @@ impl Tx<'_> {
     /// Adds a user that does not exist.
     pub fn add_imported(&mut self, new: &ImportedUser) -> Result<()> {
         const SQL: &str = "INSERT INTO users
-            (username, domain, label, daily_limit, expires_at, suspended_at, created_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)";
+            (username, domain, label, daily_limit, expires_at, suspended_at, created_at, note)
+            SELECT $1, $2, $3, $4, $5, $6, $7, $8
+            WHERE NOT EXISTS (SELECT 1 FROM old_names WHERE old_name = $1)";
         let (domain, record) = (new.username.domain(), new.record);
         let label = record.label.as_deref().filter(|l| !l.is_empty());
         let some = |value: Option<i64>| value.filter(|v| *v != 0);
@@ -41,13 +43,16 @@ impl Tx<'_> {
             some(record.expires_at).map_or(Arg::Null, Into::into),
             some(record.suspended_at).map_or(Arg::Null, Into::into),
             record.created_at.unwrap_or(self.stamp.at.epoch()).into(),
+            record.note.as_deref().filter(|n| !n.is_empty()).into(),
         ];
-        self.later(SQL, &args)?;
+        let exists = Error::UserExists(new.username.to_string());
+        self.change_later(SQL, &args, exists)?;
         self.add_secret(new, record.password.as_ref(), 0)?;
         self.add_secret(new, record.old.as_ref(), 1)?;
         let sending = sending(record, None)?;
         let owner = Scope::user(new.username);
         let mut fields = described(new, None);
+        fields = self.change_tags(new.username, &tags(record)?, fields)?;
         if !sending.is_empty() {
             fields = self.change_sending(owner, &sending, fields)?;
         }
@@ -67,7 +72,8 @@ impl Tx<'_> {
         columns: &[&'static str],
     ) -> Result<()> {
         const SQL: &str = "UPDATE users SET label = $2, daily_limit = $3, expires_at = $4,
-            suspended_at = $5, expiry_told = CASE WHEN CAST($6 AS BIGINT) = 1 THEN NULL ELSE expiry_told END
+            suspended_at = $5, note = $7,
+            expiry_told = CASE WHEN CAST($6 AS BIGINT) = 1 THEN NULL ELSE expiry_told END
             WHERE username = $1";
         const DECIDED: &str = "DELETE FROM rotations WHERE username = $1";
         let (record, has) = (new.record, &kept.record);
@@ -92,6 +98,12 @@ impl Tx<'_> {
             number(record.expires_at.or(has.expires_at)).into(),
             number(suspended.unwrap_or(has.suspended_at)).into(),
             i64::from(columns.contains(&"expires_at")).into(),
+            record
+                .note
+                .as_deref()
+                .or(has.note.as_deref())
+                .filter(|note| !note.is_empty())
+                .into(),
         ];
         self.later(SQL, &args)?;
         if columns.contains(&"hash") {
@@ -112,6 +124,10 @@ impl Tx<'_> {
             self.add_secret(new, old.as_ref().filter(|_| there.is_none()), 1)?;
         }
         let mut fields = described(new, Some(columns));
+        if columns.contains(&"tags") {
+            self.remove_tags(new.username)?;
+            fields = self.change_tags(new.username, &tags(record)?, fields)?;
+        }
         let sending = sending(record, Some((columns, has)))?;
         if !sending.is_empty() {
             fields = self.change_sending(Scope::user(new.username), &sending, fields)?;
@@ -200,6 +216,10 @@ fn described(new: &ImportedUser, columns: Option<&[&'static str]>) -> Fields {
     if set("label") && (columns.is_some() || label.is_some()) {
         fields = fields.with("label", label);
     }
+    let note = record.note.as_deref().filter(|note| !note.is_empty());
+    if set("note") && (columns.is_some() || note.is_some()) {
+        fields = fields.with("note", note);
+    }
     if set("daily_limit") && (columns.is_some() || limit.is_some()) {
         fields = fields.with("daily_limit", limit);
     }
@@ -210,6 +230,11 @@ fn described(new: &ImportedUser, columns: Option<&[&'static str]>) -> Fields {
         fields = fields.with("suspended_at", time(record.suspended_at));
     }
     fields
+}
+
+fn tags(record: &TransferRecord) -> Result<Vec<TagChange>> {
+    let tags = record.tags.iter().flatten();
+    tags.map(|tag| Ok(tag.parse::<Tag>()?.into())).collect()
 }
 
 /// Returns what to set: everything for a new user, otherwise only what differs.

@@ -14,11 +14,13 @@ mod examine;
 mod expiries;
 mod future_rows;
 mod imported_users;
+mod old_names;
 mod one_store;
 mod page;
 mod passwords;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod renames;
 mod report;
 mod rotation_candidates;
 mod rotation_rules;

@@ -47,7 +47,8 @@ pub struct ReportRow {
 macro_rules! report_users {
     () => {
         concat!(
-            "(SELECT u.username, u.label, u.daily_limit, u.expires_at, u.suspended_at, u.created_at
+            "(SELECT u.username, u.label, u.daily_limit, u.expires_at, u.suspended_at, u.created_at,
+                u.note
             FROM users u
             LEFT JOIN (SELECT username,
                     max(CASE WHEN ",
@@ -136,7 +137,7 @@ impl Store {
                 });
             }
             if let (Some(last), Some(password)) = (found.last_mut(), read_password(row)?) {
-                if let Some(hash) = row.opt_text(12)? {
+                if let Some(hash) = row.opt_text(14)? {
                     last.hashes.push((password.id.clone(), hash.to_owned()));
                 }
                 last.user.passwords.push(password);

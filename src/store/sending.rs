@@ -31,6 +31,8 @@ pub struct SendingRules {
     pub expires_at: Option<Time>,
     /// Since when the user is suspended.
     pub suspended_at: Option<Time>,
+    /// The name in the digests of its recipients, if it was renamed.
+    pub digest_name: Option<Username>,
     /// Its domain has to be verified, and is not.
     pub unverified: bool,
     /// Addresses and domains that it may send as; empty: its own domain.
@@ -45,6 +47,11 @@ impl SendingRules {
     /// Returns whether the user is suspended or has expired.
     pub fn is_stopped(&self, now: Time) -> bool {
         self.suspended_at.is_some() || self.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// Returns the name in the digests of the recipients of this user.
+    pub fn digest_name<'a>(&'a self, username: &'a Username) -> &'a Username {
+        self.digest_name.as_ref().unwrap_or(username)
     }
 
     /// Returns whether any limit is set.
@@ -74,7 +81,7 @@ impl Store {
     pub fn sending_rules(&mut self, username: &Username) -> Result<Option<SendingRules>> {
         const USER: &str = "SELECT u.expires_at, u.suspended_at, u.daily_limit, d.daily_limit,
                 u.on_limit, d.on_limit, s.value,
-                v.value, d.verified_at
+                v.value, d.verified_at, u.digest_name
             FROM users u JOIN domains d ON d.name = u.domain
             LEFT JOIN settings s ON s.name = 'on_limit'
             LEFT JOIN settings v ON v.name = 'require_verified_domains'
@@ -89,6 +96,7 @@ impl Store {
                 expires_at: row.opt_time(0)?,
                 suspended_at: row.opt_time(1)?,
                 unverified: row.opt_text(7)? == Some(YES) && row.opt_time(8)?.is_none(),
+                digest_name: row.opt_parsed(9)?,
                 senders: Vec::new(),
                 limits,
                 on_limit: [row.opt_parsed(4)?, row.opt_parsed(5)?, row.opt_parsed(6)?],

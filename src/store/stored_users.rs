@@ -1,11 +1,13 @@
 //! Reads users as whole records, for exports, and for imports to compare.
 
 use super::engine::{Arg, Row};
+use super::users::tags;
 use super::{Page, Store};
 use crate::error::Result;
 use crate::model::limit_kind::LimitKind;
 use crate::model::name::{DomainName, Username};
 use crate::model::password::PasswordId;
+use crate::model::tag;
 use crate::model::time::Time;
 use crate::model::transfer::{StoredPassword, StoredUser, TransferRecord};
 
@@ -18,8 +20,10 @@ macro_rules! select_stored {
                 (SELECT string_agg(l.kind || '=' || CAST(l.most AS TEXT), ' ')
                     FROM limits l WHERE l.owner = u.username),
                 u.on_limit, u.created_at,
-                p.password_id, p.hash, p.created_at, p.retires_at, p.imported, p.generated
-            FROM ",
+                p.password_id, p.hash, p.created_at, p.retires_at, p.imported, p.generated,
+                u.note, ",
+            $crate::store::users::tags::tags_of!("u"),
+            " FROM ",
             $users,
             " u LEFT JOIN passwords p ON p.username = u.username ",
             $rest,
@@ -153,6 +157,8 @@ fn read(row: &dyn Row) -> Result<StoredUser> {
         username: row.parsed(0)?,
         record: TransferRecord {
             label: text(1)?,
+            note: text(15)?,
+            tags: Some(tag::listed(&tags::read(row, 16)?)),
             daily_limit: Some(row.opt_limit(2)?.unwrap_or(0)),
             expires_at: time(3)?,
             suspended_at: time(4)?,

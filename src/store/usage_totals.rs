@@ -143,6 +143,24 @@ macro_rules! sum_rows {
 
 pub(super) use {capped, insert_sums};
 
+const USER: &str = concat!(
+    "INSERT INTO usage (username, day, domain, messages, recipients, bytes, refusals)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
+    ON CONFLICT (username, day) DO UPDATE SET ",
+    add!("usage", "messages"),
+    ", ",
+    add!("usage", "recipients"),
+    ", ",
+    add!("usage", "bytes"),
+    ", ",
+    add!("usage", "refusals")
+);
+const DOMAIN: &str = concat!(
+    "INSERT INTO usage_by_domain (domain, day, messages, recipients, bytes, refusals)
+    VALUES ($1, $2, $3, $4, $5, $6)",
+    add_sums!()
+);
+
 impl Store {
     fn summing(&mut self) -> Result<Summing> {
         const SQL: &str = "SELECT first_day, end_day, pass_end, behind FROM summing";
@@ -173,23 +191,6 @@ impl Tx<'_> {
         &mut self,
         sent: impl IntoIterator<Item = (&'a Username, i64, DailyUsage)>,
     ) -> Result<()> {
-        const USER: &str = concat!(
-            "INSERT INTO usage (username, day, domain, messages, recipients, bytes, refusals)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)
-            ON CONFLICT (username, day) DO UPDATE SET ",
-            add!("usage", "messages"),
-            ", ",
-            add!("usage", "recipients"),
-            ", ",
-            add!("usage", "bytes"),
-            ", ",
-            add!("usage", "refusals")
-        );
-        const DOMAIN: &str = concat!(
-            "INSERT INTO usage_by_domain (domain, day, messages, recipients, bytes, refusals)
-            VALUES ($1, $2, $3, $4, $5, $6)",
-            add_sums!()
-        );
         let mut sent = sent.into_iter().peekable();
         if sent.peek().is_none() {
             return Ok(());
@@ -213,6 +214,60 @@ impl Tx<'_> {
             self.later(DOMAIN, &[&key[..], &args(sum)].concat())?;
         }
         Ok(())
+    }
+
+    /// Gives the usage of a user to its new name. What is written today and tomorrow counts
+    /// for the domain of the new name; earlier days stay with the old domain.
+    pub(super) fn move_usage(&mut self, old: &Username, new: &Username) -> Result<()> {
+        const READ: &str = "SELECT day, domain, messages, recipients, bytes, refusals
+            FROM usage WHERE username = $1 ORDER BY day";
+        const DELETE: &str = "DELETE FROM usage WHERE username = $1";
+        const LESS: &str = "UPDATE usage_by_domain SET messages = messages - $3,
+                recipients = recipients - $4, bytes = bytes - $5, refusals = refusals - $6
+            WHERE domain = $1 AND day = $2";
+        const DAY: i64 = 86_400;
+        // Usage of yesterday may still be on its way.
+        let recent = self.stamp.at.epoch().div_euclid(DAY) - 1;
+        let mut rows = [Vec::new(), Vec::new()];
+        for (rows, name) in rows.iter_mut().zip([old, new]) {
+            self.store.of_each(READ, &[name], &mut |_, row| {
+                let sum = |column| row.int(column).map(i64::unsigned_abs);
+                let sums: Sums = [sum(2)?, sum(3)?, sum(4)?, sum(5)?];
+                rows.push((row.int(0)?, row.text(1)?.to_owned(), sums));
+                Ok(())
+            })?;
+        }
+        let [moved, there] = rows;
+        if moved.is_empty() {
+            return Ok(());
+        }
+        let summing = self.store.summing()?;
+        let (old, new) = (old.as_str(), new.as_str());
+        let new_domain = new.split_once('@').map_or("", |(_, domain)| domain);
+        for (day, domain, sums) in &moved {
+            // An earlier user of the new name may have usage of that day, in one domain.
+            let had = there.iter().find(|(other, ..)| other == day);
+            let to = match had {
+                Some((_, domain, _)) => domain.as_str(),
+                None if *day >= recent => new_domain,
+                None => domain.as_str(),
+            };
+            let key = [new.into(), (*day).into(), to.into()];
+            self.later(USER, &[&key[..], &args(*sums)].concat())?;
+            let (was_summed, is_summed) = (summing.holds(old, *day), summing.holds(new, *day));
+            if was_summed == is_summed && to == domain {
+                continue;
+            }
+            if was_summed {
+                let key = [domain.as_str().into(), (*day).into()];
+                self.later(LESS, &[&key[..], &args(*sums)].concat())?;
+            }
+            if is_summed {
+                let key = [to.into(), (*day).into()];
+                self.later(DOMAIN, &[&key[..], &args(*sums)].concat())?;
+            }
+        }
+        self.later(DELETE, &[old.into()])
     }
 
     /// Adds the rows of the next users to the sums: `limit` rows, and all of the last user's.

@@ -37,6 +37,7 @@ fn who_has_met_a_limit_is_suspended() {
                 new_recipients: 0,
             },
             new_recipients: Vec::new(),
+            recipient: None,
             kind: ReservationKind::Message,
             has_recipients: false,
             tries: 9,

@@ -10,6 +10,7 @@ mod many;
 mod noteworthy;
 mod pages;
 mod relay;
+mod renamed;
 mod rotation;
 mod together;
 mod transfer;
@@ -85,6 +86,9 @@ fn new_user(username: &Username) -> NewUser<'_> {
     NewUser {
         username,
         label: None,
+        note: None,
+        tags: &[],
+        copy_of: None,
         daily_limit: None,
         expires_at: None,
         sending: &NO_CHANGE,
@@ -152,6 +156,7 @@ fn story(open: &dyn Fn() -> Store) {
     together::story(&mut store);
     ahead::story(&mut store);
     history::story(&mut store);
+    renamed::story(&mut store);
 }
 
 fn domains(store: &mut Store) {

@@ -14,6 +14,7 @@ use crate::model::name::{DomainName, Username};
 use crate::model::plan::{Plan, PlanProblem, UserPlan};
 use crate::model::rotation::RotationRules;
 use crate::model::setting::Setting;
+use crate::model::tag::{self, Tags};
 use crate::model::text::count;
 use crate::model::time::Time;
 use crate::store::{Page, Store, UserFilter, UserRules};
@@ -162,6 +163,13 @@ impl Comparing<'_> {
         has: Option<UserRules>,
     ) -> Option<Difference> {
         let found = user(has.as_ref(), wanted);
+        let no_tags = Tags::new();
+        let tags = has.as_ref().map_or(&no_tags, |has| &has.user.tags);
+        if let Err(error) = tag::changed(tags, &found.change.user.tags) {
+            let mut problem = PlanProblem::of(wanted.line, "users", name, error.to_string());
+            problem.key.push_str(".tags");
+            self.found.problems.push(problem);
+        }
         if let Some(has) = has {
             self.claim(name, wanted, has.rotation);
         }
@@ -256,11 +264,36 @@ impl Comparing<'_> {
             if piece.is_empty() {
                 return Ok(());
             }
+            let piece = self.without_old_names(piece)?;
             let rules = self.stored_rules(&piece)?;
             for (difference, rules) in piece.into_iter().zip(rules) {
                 self.new_user(difference, rules, &there)?;
             }
         }
+    }
+
+    /// Reports new users that are old names of others: a plan that was not adapted to a
+    /// rename must not create a second user.
+    fn without_old_names(&mut self, mut new: Vec<Difference>) -> Result<Vec<Difference>> {
+        let names: Vec<_> = new.iter().filter_map(Difference::username).collect();
+        let Some(store) = self.store.as_deref_mut() else {
+            return Ok(new);
+        };
+        for old in store.old_names_named(&names)?.into_iter().flatten() {
+            new.retain(|new| new.username() != Some(&old.old_name));
+            let line = self
+                .plan
+                .users
+                .get(&old.old_name)
+                .map_or(1, |user| user.line);
+            let (at, now) = (old.renamed_at, &old.username);
+            let reason = format!(
+                "was renamed to {now} on {at}: name {now} here; another user of the old name is created with `user create`"
+            );
+            let problem = PlanProblem::of(line, "users", &old.old_name, reason);
+            self.found.problems.push(problem);
+        }
+        Ok(new)
     }
 
     fn new_user(

@@ -7,9 +7,9 @@ use std::sync::mpsc::Sender;
 
 use super::differ;
 use super::difference::Difference;
+use super::room::have_room;
 use super::run::{ApplyOutcome, ApplyRun, ApplySummary};
 use crate::app::App;
-use crate::app::capacity::DomainCapacity;
 use crate::app::rotation::workers::{PasswordRequest, QUEUE, WorkerEvent, WorkerPool};
 use crate::app::rotation::{Delivery, DeliveryResult};
 use crate::error::{Error, Result};
@@ -18,7 +18,7 @@ use crate::model::name::Username;
 use crate::model::password::PasswordId;
 use crate::model::plan::{Plan, UserPlan};
 use crate::model::setting::Setting;
-use crate::store::{NewPassword, NewUser, Store, Tx};
+use crate::store::{NewPassword, NewUser, Tx};
 
 /// Why the creation of a user is not begun.
 const STILL: &str = "a command of an earlier run is still delivering a password to it: try again \
@@ -147,7 +147,8 @@ impl App {
         let domains: Vec<_> = names.iter().map(|name| name.domain()).collect();
         let domains: Vec<_> = domains.iter().collect();
         let servers = self.servers_of(&domains)?;
-        let room = have_room(&mut self.store, &names)?;
+        let now = self.now();
+        let room = have_room(&mut self.store, &names, now)?;
         let works = new
             .iter()
             .zip(servers)
@@ -221,9 +222,10 @@ impl App {
         arrived: &[(Username, PasswordId)],
         hashed: &HashMap<Username, NewPassword>,
     ) -> Result<Vec<Result<()>>> {
+        let now = self.now();
         let mut tx = self.begin()?;
         let names: Vec<_> = arrived.iter().map(|(username, _)| username).collect();
-        let room = have_room(tx.store(), &names)?;
+        let room = have_room(tx.store(), &names, now)?;
         let mut outcomes = Vec::with_capacity(room.len());
         for (username, room) in names.into_iter().zip(room) {
             let known = plan.users.get(username).zip(hashed.get(username));
@@ -251,9 +253,13 @@ fn add_planned(
 ) -> Result<()> {
     let change = differ::user(None, wanted).change;
     let label = change.user.label.and_then(Setting::value);
+    let note = change.user.note.and_then(Setting::value);
     let user = NewUser {
         username,
         label: label.as_ref(),
+        copy_of: None,
+        note: note.as_ref(),
+        tags: &change.user.tags,
         daily_limit: change.user.daily_limit.and_then(Setting::value),
         expires_at: change.user.expires_at.and_then(Setting::value),
         sending: &change.user.sending,
@@ -355,20 +361,6 @@ fn follow(
     None
 }
 
-/// Checks that each name is free and its domain has room.
-fn have_room(store: &mut Store, names: &[&Username]) -> Result<Vec<Result<()>>> {
-    let domains: Vec<_> = names.iter().map(|name| name.domain()).collect();
-    let mut capacity = DomainCapacity::default();
-    capacity.look_up(store, domains.iter())?;
-    let users = store.users_named(names)?;
-    let room = names.iter().zip(users).zip(&domains);
-    let room = room.map(|((name, user), domain)| match user {
-        Some(_) => Err(Error::UserExists(name.to_string())),
-        None => capacity.take(domain),
-    });
-    Ok(room.collect())
-}
-
 impl ApplySummary {
     /// What ends the run, unless it is about one user alone.
     fn keep(&mut self, error: Error) {
@@ -379,6 +371,7 @@ impl ApplySummary {
         let of_one = matches!(
             about,
             Error::UserExists(_)
+                | Error::OldNameTaken { .. }
                 | Error::DomainNotFound(_)
                 | Error::UserLimit { .. }
                 | Error::UserNotFound(_)

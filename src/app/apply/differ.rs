@@ -14,6 +14,7 @@ use crate::model::rotation::{RotationRules, RulesChange};
 use crate::model::sender::Sender;
 use crate::model::setting::{LimitValue, Setting};
 use crate::model::settings::Settings;
+use crate::model::tag::{TagChange, Tags};
 use crate::model::time::Time;
 use crate::store::{
     DomainChange, Scope, SendingChange, SettingsChange, Store, UserChange, UserRules,
@@ -49,6 +50,8 @@ impl UserDifference {
     pub fn is_empty(&self) -> bool {
         let user = &self.user;
         user.label.is_none()
+            && user.note.is_none()
+            && user.tags.is_empty()
             && user.daily_limit.is_none()
             && user.expires_at.is_none()
             && user.sending.is_empty()
@@ -125,6 +128,22 @@ impl Differ {
         value: impl Fn(&T) -> Value,
     ) -> Option<Setting<T>> {
         self.plain(name, wanted, from, |setting| of_setting(setting, &value))
+    }
+
+    fn tags(&mut self, wanted: &[TagChange], has: &Tags) -> Vec<TagChange> {
+        let differing = wanted.iter().filter_map(|tag| {
+            let key = tag.key.as_str();
+            let from = has
+                .get(key)
+                .map_or(Value::Null, |value| value.as_str().into());
+            let name = format!("tags.{key}");
+            let value = self.setting(&name, Some(&tag.value), from, |v| v.as_str().into())?;
+            Some(TagChange {
+                key: tag.key.clone(),
+                value,
+            })
+        });
+        differing.collect()
     }
 
     fn limits(&mut self, wanted: &[LimitSetting], has: &Limits) -> Vec<LimitSetting> {
@@ -262,8 +281,8 @@ pub fn domain(
 /// `has` is empty if the user does not exist.
 pub fn user(has: Option<&UserRules>, wanted: &UserPlan) -> ObjectComparison<UserDifference> {
     let is = has.map(|has| &has.user);
-    let none = RotationRules::default();
-    let rules = has.map_or(&none, |has| &has.rotation);
+    let no_rules = RotationRules::default();
+    let rules = has.map_or(&no_rules, |has| &has.rotation);
     let limits = has.map(|has| has.limits).unwrap_or_default();
     let on_limit = has.and_then(|has| has.on_limit);
     let has_senders = has.map_or(&[][..], |has| &has.senders);
@@ -274,6 +293,12 @@ pub fn user(has: Option<&UserRules>, wanted: &UserPlan) -> ObjectComparison<User
     let label = differ.setting("label", wanted.label.as_ref(), label.into(), |label| {
         label.as_str().into()
     });
+    let note = is.and_then(|user| user.note.clone());
+    let note = differ.setting("note", wanted.note.as_ref(), note.into(), |note| {
+        note.as_str().into()
+    });
+    let no_tags = Tags::new();
+    let tags = differ.tags(&wanted.tags, is.map_or(&no_tags, |user| &user.tags));
     let suspend = differ.plain(
         "suspended",
         wanted.suspended.as_ref(),
@@ -282,6 +307,8 @@ pub fn user(has: Option<&UserRules>, wanted: &UserPlan) -> ObjectComparison<User
     );
     let change = UserChange {
         label,
+        note,
+        tags,
         daily_limit: differ.setting(
             "daily_limit",
             wanted.daily_limit.as_ref(),

@@ -8,6 +8,7 @@ mod compare;
 mod create;
 mod differ;
 mod difference;
+mod room;
 mod rules;
 mod run;
 
@@ -18,6 +19,7 @@ use super::App;
 use super::pause::let_others;
 use crate::error::{Error, Result};
 use crate::model::plan::Plan;
+use crate::model::tag;
 use crate::store::{Tx, UserRules};
 
 pub use compare::compare;
@@ -170,6 +172,9 @@ fn write_one(
             }) else {
                 return meanwhile();
             };
+            if let Err(error) = tag::changed(&has.user.tags, &found.change.user.tags) {
+                return Ok(ApplyOutcome::Failed(error.to_string()));
+            }
             if !found.change.is_empty() {
                 tx.set_read_user(&has, &found.change.user)?;
             }

@@ -15,6 +15,7 @@ use crate::formats::row::ParsedRow;
 use crate::formats::{csv, json};
 use crate::model::label::Label;
 use crate::model::name::{DomainName, Username};
+use crate::model::old_name::OldName;
 use crate::model::text::count;
 use crate::model::time::Time;
 use crate::store::{Page, Store, UserFilter};
@@ -174,14 +175,25 @@ impl Planning<'_> {
             });
         }
         let mut there: Vec<bool> = names.iter().map(|_| false).collect();
+        let mut old_names: Vec<Option<OldName>> = vec![None; names.len()];
         if let Some(store) = self.store.as_deref_mut() {
             let domains: Vec<_> = names.iter().map(Username::domain).collect();
             self.capacity.look_up(store, domains.iter())?;
-            let found = store.users_named(&names.iter().collect::<Vec<_>>())?;
+            let all: Vec<_> = names.iter().collect();
+            let found = store.users_named(&all)?;
             there = found.iter().map(Option::is_some).collect();
+            old_names = store.old_names_named(&all)?;
         }
-        for ((wanted, username), there) in piece.into_iter().zip(names).zip(there) {
-            self.add(wanted, username, there)?;
+        let now = (self.world.now)();
+        let looked_up = there.into_iter().zip(old_names);
+        for ((wanted, username), (there, old)) in piece.into_iter().zip(names).zip(looked_up) {
+            match old.filter(|old| old.works(now)) {
+                Some(old) => {
+                    let reason = format!("is an old name of {} that still works", old.username);
+                    self.bad(wanted.row, reason);
+                }
+                None => self.add(wanted, username, there)?,
+            }
         }
         Ok(())
     }

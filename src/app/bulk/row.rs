@@ -4,11 +4,13 @@ use super::BulkRequest;
 use crate::app::credential::Name;
 use crate::app::users::{Expiry, UserRequest};
 use crate::error::Error;
-use crate::formats::fields::{RowFields, limits, senders};
+use crate::formats::fields::{RowFields, limits, senders, tags};
 use crate::formats::row::{Columns, InputRow, RowProblem};
 use crate::model::label::Label;
 use crate::model::name::DomainName;
+use crate::model::note::Note;
 use crate::model::setting::{LimitValue, Setting};
+use crate::model::tag::TagChange;
 use crate::model::time::Time;
 use crate::store::SendingChange;
 
@@ -24,6 +26,8 @@ pub const COLUMNS: Columns = Columns {
         "limits",
         "on_limit",
         "senders",
+        "note",
+        "tags",
     ],
     needed: &["username", "name", "label"],
 };
@@ -117,8 +121,13 @@ impl RowFields<'_> {
         let limits = self.value("limits", limits);
         let on_limit = self.value("on_limit", str::parse);
         let senders = self.value("senders", senders);
+        let note = self.value("note", str::parse::<Setting<Note>>);
+        let tags = self.value("tags", tags);
+        let tags = tags.map(|all| all.into_iter().map(TagChange::from).collect());
         UserRequest {
             label: label.map_or_else(|| or.label.clone(), Setting::value),
+            note: note.map_or_else(|| or.note.clone(), Setting::value),
+            tags: tags.unwrap_or_else(|| or.tags.clone()),
             daily_limit: daily_limit.map_or(or.daily_limit, Setting::value),
             expires: expires_in.or(expires_at).or(or.expires),
             sending: SendingChange {

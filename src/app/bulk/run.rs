@@ -216,6 +216,9 @@ impl BulkCreator<'_> {
                 let user = NewUser {
                     username: &planned.username,
                     label: planned.user.label.as_ref(),
+                    copy_of: None,
+                    note: planned.user.note.as_ref(),
+                    tags: &planned.user.tags,
                     daily_limit: planned.user.daily_limit,
                     expires_at: credential.expires_at,
                     sending: &planned.user.sending,

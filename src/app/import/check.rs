@@ -11,20 +11,21 @@ use crate::model::hash::{AcceptedSchemes, Given, Scheme, given, unlocked};
 use crate::model::label::Label;
 use crate::model::limits::{Limits, OnLimit};
 use crate::model::name::{DomainName, Username};
+use crate::model::note::Note;
 use crate::model::password::PasswordId;
 use crate::model::setting::{LimitValue, Setting};
 use crate::model::time::Time;
 use crate::model::transfer::{EXPORTED, TransferPassword, TransferRecord};
 
 /// The columns of CSV and JSON: the exported ones, and two that say the same otherwise.
-pub const COLUMNS: [&str; 20] = {
-    let mut all = ["suspended"; 20];
+pub const COLUMNS: [&str; 22] = {
+    let mut all = ["suspended"; 22];
     let mut i = 0;
     while i < EXPORTED.len() {
         all[i] = EXPORTED[i];
         i += 1;
     }
-    all[19] = "domain";
+    all[21] = "domain";
     all
 };
 
@@ -118,6 +119,11 @@ impl RowFields<'_> {
                 label.map(|label| label.map_or_else(String::new, |l| l.as_str().to_owned()));
             empty_or(text, label)
         });
+        let note = self.good("note", |text| {
+            let note = text.parse::<Setting<Note>>().map(Setting::value);
+            let note = note.map(|note| note.map_or_else(String::new, |n| n.as_str().to_owned()));
+            empty_or(text, note)
+        });
         let daily_limit = self.good("daily_limit", |text| match text {
             "" => Ok(0),
             _ => text.parse::<LimitValue>().map(LimitValue::get),
@@ -129,6 +135,8 @@ impl RowFields<'_> {
         let suspended = suspended.map(|yes| if yes { rules.now.epoch() } else { 0 });
         TransferRecord {
             label,
+            note,
+            tags: self.good("tags", tags),
             daily_limit,
             expires_at: self.time("expires_at"),
             suspended_at: self.time("suspended_at").or(suspended),
@@ -288,6 +296,11 @@ impl RowFields<'_> {
 fn senders(text: &str) -> Result<Vec<String>, Error> {
     let all = fields::senders(text)?;
     Ok(all.iter().map(|s| s.as_str().to_owned()).collect())
+}
+
+fn tags(text: &str) -> Result<Vec<String>, Error> {
+    let all = fields::tags(text)?;
+    Ok(all.iter().map(ToString::to_string).collect())
 }
 
 /// Returns limits in the order of their kinds.

@@ -4,6 +4,7 @@ use super::request::ImportOptions;
 use crate::app::capacity::DomainCapacity;
 use crate::error::{Error, Result};
 use crate::model::name::Username;
+use crate::model::old_name::OldName;
 use crate::model::text::count;
 use crate::model::transfer::{StoredUser, TransferRecord};
 
@@ -29,13 +30,20 @@ impl RowVerdict {
 pub fn compare(
     username: &Username,
     record: &TransferRecord,
-    stored: Option<&StoredUser>,
+    (stored, old_name): (Option<&StoredUser>, Option<&OldName>),
     capacity: &mut DomainCapacity,
     options: &ImportOptions,
 ) -> Result<RowVerdict> {
-    match stored {
-        Some(stored) => Ok(compare_existing(record, stored, options)),
-        None => compare_new(username, record, capacity, options),
+    match (stored, old_name) {
+        (Some(stored), _) => Ok(compare_existing(record, stored, options)),
+        (None, Some(old)) => Ok(RowVerdict::bad(
+            "username",
+            format!(
+                "is an old name of {}: the file is from before it was renamed",
+                old.username
+            ),
+        )),
+        (None, None) => compare_new(username, record, capacity, options),
     }
 }
 

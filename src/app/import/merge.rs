@@ -11,6 +11,7 @@ use crate::app::pause::let_others;
 use crate::error::{Error, Result};
 use crate::formats::row::RowProblem;
 use crate::model::name::Username;
+use crate::model::old_name::OldName;
 use crate::model::password::{PasswordId, Random};
 use crate::model::time::Time;
 use crate::model::transfer::{StoredUser, TransferPassword, TransferRecord};
@@ -31,6 +32,8 @@ struct MatchedRow {
     row_number: i64,
     record: TransferRecord,
     stored: Option<StoredUser>,
+    /// Set if the name is an old one of another user.
+    old_name: Option<OldName>,
 }
 
 /// Looks up the users of rows together.
@@ -41,19 +44,20 @@ fn match_rows(
 ) -> Result<Vec<MatchedRow>> {
     let names: Vec<_> = staged.iter().map(|row| &row.username).collect();
     let stored = store.stored_users_named(&names)?;
+    let old_names = store.old_names_named(&names)?;
     let new = staged
         .iter()
         .zip(&stored)
         .filter(|(_, stored)| stored.is_none());
     let domains: Vec<_> = new.map(|(row, _)| row.username.domain()).collect();
     capacity.look_up(store, domains.iter())?;
-    let rows = staged.into_iter().zip(stored);
-    rows.map(|(row, stored)| MatchedRow::of(row, stored))
+    let rows = staged.into_iter().zip(stored).zip(old_names);
+    rows.map(|((row, stored), old_name)| MatchedRow::of(row, stored, old_name))
         .collect()
 }
 
 impl MatchedRow {
-    fn of(row: Staged, stored: Option<StoredUser>) -> Result<Self> {
+    fn of(row: Staged, stored: Option<StoredUser>, old_name: Option<OldName>) -> Result<Self> {
         let record = serde_json::from_str(&row.record)
             .map_err(|e| Error::System(format!("a user cannot be read back: {e}")))?;
         Ok(Self {
@@ -62,6 +66,7 @@ impl MatchedRow {
             row_number: row.place,
             record,
             stored,
+            old_name,
         })
     }
 }
@@ -95,7 +100,7 @@ impl Review<'_> {
                     _ => compare(
                         &row.username,
                         &row.record,
-                        row.stored.as_ref(),
+                        (row.stored.as_ref(), row.old_name.as_ref()),
                         &mut capacity,
                         self.options,
                     )?,
@@ -222,7 +227,7 @@ impl Merge<'_> {
     fn refused(&mut self, after: &(String, i64), reason: &str) -> Result<()> {
         let verdict = format!("is refused by the store: {reason}");
         for row in self.staging.next((&after.0, after.1), 1)? {
-            let row = MatchedRow::of(row, None)?;
+            let row = MatchedRow::of(row, None, None)?;
             report(self.frontend, &row, &[("username", verdict.clone())])?;
         }
         self.counts.bad += 1;
@@ -261,7 +266,7 @@ impl Merge<'_> {
             let verdict = compare(
                 &row.username,
                 &row.record,
-                stored,
+                (stored, row.old_name.as_ref()),
                 &mut capacity,
                 self.options,
             )?;

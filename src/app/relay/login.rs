@@ -18,8 +18,11 @@ pub(super) enum Login {
 
 impl Relay {
     /// Returns whether the password that the session of a message signed in with still works.
+    ///
+    /// `name` is what the session signed in with: the name of the user, or an old one.
     pub(super) fn login(
         &mut self,
+        name: &Username,
         username: &Username,
         envelope: &Envelope,
         now: Time,
@@ -27,7 +30,7 @@ impl Relay {
         let Some(process) = envelope.process else {
             return Ok(Login::Unknown);
         };
-        let passwords = self.sessions.of(process, username, envelope.address);
+        let passwords = self.sessions.of(process, name, envelope.address);
         if passwords.is_empty() {
             return Ok(Login::Unknown);
         }
@@ -39,9 +42,7 @@ impl Relay {
         };
         let mut live = user.live(now);
         let works = user.refusal(now).is_none()
-            && live.any(|password| {
-                passwords.contains(&self.sessions.password(username, &password.id))
-            });
+            && live.any(|password| passwords.contains(&self.sessions.password(name, &password.id)));
         Ok(if works { Login::Works } else { Login::Ended })
     }
 }

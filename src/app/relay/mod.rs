@@ -10,6 +10,7 @@ mod login;
 mod pending_writes;
 mod policy;
 mod reconnect;
+mod renamed;
 mod sessions;
 mod sign_in;
 mod store_reader;
@@ -34,6 +35,7 @@ pub use sign_in::{
 use super::World;
 use crate::error::Result;
 use crate::model::cache_status::CacheStatus;
+use crate::model::old_name::OldName;
 use crate::model::settings::Settings;
 use crate::model::size::MemorySize;
 use crate::store::Store;
@@ -54,12 +56,17 @@ pub struct Relay {
     /// Which domains that strangers named exist in the store, and the generation in which
     /// this was read.
     domains: TwoGenerationCache<Box<str>, (u64, bool)>,
+    /// What is known of names that are no user's as old names, and the generation in which
+    /// this was read.
+    old_names: TwoGenerationCache<Box<str>, (u64, Option<OldName>)>,
     /// What is still to be written to the store.
     pub pending: PendingWrites,
 }
 
 /// How many domains that strangers named are remembered.
 const DOMAINS: usize = 2000;
+/// How many names that are no user's.
+const OLD_NAMES: usize = 2000;
 
 impl Relay {
     /// Returns a relay that opens the store when it is first asked. `workers` is the number
@@ -76,6 +83,7 @@ impl Relay {
             policy: PolicyState::new(),
             sessions: Sessions::new(),
             domains: TwoGenerationCache::new(DOMAINS),
+            old_names: TwoGenerationCache::new(OLD_NAMES),
             pending: PendingWrites::default(),
         })
     }

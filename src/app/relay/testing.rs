@@ -63,6 +63,9 @@ impl TestStore {
         let user = NewUser {
             username: &username,
             label: None,
+            note: None,
+            tags: &[],
+            copy_of: None,
             daily_limit: None,
             expires_at: None,
             sending: &SendingChange::default(),

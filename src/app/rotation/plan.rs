@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::super::App;
+use super::super::{App, not_found};
 use super::{Deliverer, DeliveryTargets, RotationOptions};
 use crate::error::{Error, Result};
 use crate::model::delivery::Destination;
@@ -120,7 +120,9 @@ impl App {
         for batch in names.chunks(BATCH) {
             let batch: Vec<_> = batch.iter().collect();
             for (username, user) in batch.iter().zip(self.store.users_named(&batch)?) {
-                let user = user.ok_or_else(|| username.not_found())?;
+                let Some(user) = user else {
+                    return Err(not_found(&mut self.store, username));
+                };
                 if seen.insert(*username) {
                     chosen.push(Chosen {
                         username: (*username).clone(),

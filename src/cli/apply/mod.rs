@@ -56,6 +56,7 @@ A plan:
 
   [users.\"shop@example.com\"]
   label = \"Shop\"
+  tags = { env = \"prod\", team = \"web\" }
   senders = [\"shop@example.com\", \"news.example.com\"]
   expires_at = 2027-06-30
   deliver = \"ssh web1 put-smtp-password\"
@@ -67,12 +68,12 @@ Keys:
   [settings]    host, ports (a list), argon2, accept_hash (a list), day, allow_insecure,
                 require_verified_domains
   [domains.\"…\"] host, max_users
-  [users.\"…\"]   label, senders (a list), expires_at, suspended
+  [users.\"…\"]   label, note, tags, senders (a list), expires_at, suspended
   all three     daily_limit, limits, on_limit, rotate_every, deliver, deliver_timeout, write_file,
                 write_env, env_name
   Like the flags of `set-settings`, `domain set` and `user set`; \"none\" removes a value. A missing
-  key, or a missing kind of limit, stays as it is. All errors in a plan are reported together, with
-  their lines, before anything changes.
+  key, a missing kind of limit and a missing tag stay as they are. All errors in a plan are reported
+  together, with their lines, before anything changes.
 
 New users:
   Passwords of new users go where --deliver, --write-file, --write-env or --output-dir say, or the

@@ -8,4 +8,5 @@ pub mod path;
 pub mod rotation;
 mod secret_line;
 pub mod strength;
+pub mod tags;
 pub mod view;

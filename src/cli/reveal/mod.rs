@@ -18,7 +18,8 @@ use crate::cli::terminal::output::{Output, OutputFormat};
 use crate::cli::terminal::panel::Panel;
 use crate::error::{Error, Result};
 pub use render::{RevealForm, StreamForm};
-use sink::{NoReveal, PasswordSink};
+use sink::NoReveal;
+pub use sink::PasswordSink;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Where the password goes")]

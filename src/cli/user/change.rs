@@ -7,6 +7,7 @@ use super::record::UserRecord;
 use crate::app::users::{Expiry, UserUpdate};
 use crate::cli::args::limits::{LimitArgs, SenderArgs};
 use crate::cli::args::rotation::RotationArgs;
+use crate::cli::args::tags::TagArgs;
 use crate::cli::complete;
 use crate::cli::context::Context;
 use crate::cli::terminal::prompt;
@@ -15,6 +16,7 @@ use crate::model::duration::Duration;
 use crate::model::label::Label;
 use crate::model::name::Username;
 use crate::model::setting::Setting;
+use crate::model::tag::TagKey;
 use crate::model::time::Time;
 use crate::store::Access;
 
@@ -22,6 +24,7 @@ const SET_HELP: &str = "\
 Examples:
   smtpcred user set shop@example.com --label \"Shop, new server\"
   smtpcred user set shop@example.com --expires-in 180d --daily-limit 500
+  smtpcred user set shop@example.com --tag env=prod --remove-tag trial --note 'moved to web2'
   smtpcred user set shop@example.com --expires-in none
   smtpcred user set shop@example.com --expires-at 2027-06-30
   smtpcred user set shop@example.com --sender shop.example --limit messages/hour=100
@@ -36,7 +39,7 @@ Limits:
 JSON:
   The user, as in `user list`.";
 
-/// Change a user's label, senders, limits, expiry or rotation
+/// Change a user's label, note, tags, senders, limits, expiry or rotation
 #[derive(Debug, Args)]
 #[command(after_long_help = SET_HELP)]
 pub struct SetUser {
@@ -47,6 +50,13 @@ pub struct SetUser {
     /// Describe what the user is for; or none
     #[arg(long, value_name = "TEXT")]
     label: Option<Setting<Label>>,
+
+    #[command(flatten)]
+    tags: TagArgs,
+
+    /// Remove the tag with this key; repeatable
+    #[arg(long, value_name = "KEY")]
+    remove_tag: Vec<TagKey>,
 
     #[command(flatten)]
     senders: SenderArgs,
@@ -120,18 +130,22 @@ pub struct DeleteUser {
 }
 
 impl SetUser {
-    pub fn run(self, context: &mut Context) -> Result<()> {
+    pub fn run(mut self, context: &mut Context) -> Result<()> {
         let (daily_limit, mut sending) = self.limits.split();
         sending.senders = self.senders.senders()?;
         let rotation = self.rotation.change()?;
+        let note = self.tags.note.take();
+        let tags = self.tags.changes(self.remove_tag)?;
         let nothing = self.label.is_none()
+            && note.is_none()
+            && tags.is_empty()
             && self.expires_in.is_none()
             && self.expires_at.is_none()
             && rotation.is_empty()
             && daily_limit.is_none()
             && sending.is_empty();
         if nothing {
-            let give = "nothing to set: specify --label, --expires-in, --sender, --daily-limit, --limit, --on-limit, --rotate-every or --deliver";
+            let give = "nothing to set: specify --label, --note, --tag, --remove-tag, --expires-in, --sender, --daily-limit, --limit, --on-limit, --rotate-every or --deliver";
             return Err(Error::Usage(give.into()).into());
         }
         let at = self.expires_at.map(|at| Setting::Some(Expiry::At(at)));
@@ -142,6 +156,8 @@ impl SetUser {
         let mut app = context.app(Access::Existing)?;
         let update = UserUpdate {
             label: self.label,
+            note,
+            tags,
             daily_limit,
             expires: expires.or(at),
             sending,

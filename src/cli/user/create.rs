@@ -5,15 +5,17 @@ use clap::Args;
 
 use super::bulk::BulkArgs;
 use super::record::UserRecord;
+use crate::app::App;
 use crate::app::bulk::BulkRequest;
 use crate::app::credential::{CreateRequest, Name};
 use crate::app::users::{Expiry, UserRequest};
 use crate::cli::args::limits::{LimitArgs, SenderArgs};
 use crate::cli::args::password::PasswordArgs;
 use crate::cli::args::rotation::RotationArgs;
+use crate::cli::args::tags::TagArgs;
 use crate::cli::complete;
 use crate::cli::context::Context;
-use crate::cli::reveal::RevealArgs;
+use crate::cli::reveal::{PasswordSink, RevealArgs};
 use crate::error::Error;
 use crate::model::duration::Duration;
 use crate::model::label::Label;
@@ -27,6 +29,7 @@ Examples:
   smtpcred user create shop@example.com --add-domain
   smtpcred user create --domain example.com --label \"WordPress\"      wordpress-7kq3@example.com
   smtpcred user create crm@example.com --expires-in 180d --output /root/crm.password
+  smtpcred user create blog@example.com --tag env=prod --note 'asked for by Jane'
   smtpcred user create app@example.com --reveal env >> app.env
   smtpcred user create app@example.com --reveal k8s | kubectl apply -f -
   pass show crm | head -n 1 | smtpcred user create crm@example.com --password-stdin
@@ -43,8 +46,9 @@ Many at once:
   A CSV file with a header, or a JSON list of objects, with these names: username (or name), either
   in full or with domain; or label and domain, from which the username is generated; expires_in or
   expires_at, daily_limit, limits (messages/hour=100 recipients/day=500), on_limit, senders
-  (separated by spaces). Flags such as --domain, --expires-in and --daily-limit apply to rows that
-  leave a value empty. All rows are checked first, and all errors are reported together.
+  (separated by spaces), note, tags (env=prod team=web). Flags such as --domain, --expires-in and
+  --daily-limit apply to rows that leave a value empty. All rows are checked first, and all errors
+  are reported together.
   Each password goes to a file in --output-dir DIR, in the form of --reveal; or all go to stdout, as
   lines of JSON or as CSV. All processors hash; users are created in the order of the file.
 
@@ -99,6 +103,9 @@ pub struct CreateUser {
     expires_at: Option<Time>,
 
     #[command(flatten)]
+    tags: TagArgs,
+
+    #[command(flatten)]
     senders: SenderArgs,
 
     #[command(flatten)]
@@ -142,46 +149,36 @@ impl CreateUser {
 
         let (daily_limit, mut sending) = self.limits.split();
         sending.senders = self.senders.senders()?;
+        let (note, tags) = self.tags.of_new_user()?;
         let request = CreateRequest {
             name,
             add_domain: self.add_domain,
+            copy_of: None,
             user: UserRequest {
                 label,
+                note,
+                tags,
                 daily_limit: daily_limit.and_then(Setting::value),
                 expires: (self.expires_in.map(Expiry::In)).or(self.expires_at.map(Expiry::At)),
                 sending,
                 rotation: self.rotation.change()?,
             },
         };
-        let (username, domain) = app.plan_user(&request)?;
-        let label = request.user.label.as_ref().map(Label::as_str);
-        let password = self.password.password(&username, label)?;
-        let user = app.create_user(&username, domain.as_ref(), &request, password, &mut *sink)?;
-
-        let password_id = user
-            .password()
-            .map(|password| format!(" (password ID {})", password.id));
-        context.out.note(&format!(
-            "created {username}{}",
-            password_id.unwrap_or_default()
-        ));
-        sink.finish(&context.out);
-        let domain = username.domain();
-        // The user exists: no error from here on may suggest otherwise.
-        if app.is_kept_from_sending(&domain).unwrap_or(false) {
-            context.out.warn(&format!(
-                "{username} cannot send until its domain is verified: smtpcred domain verify {domain}"
-            ));
-        }
-        if self.reveal.leaves_stdout(chosen) {
-            context.out.result(&UserRecord::new(&user, app.now()))?;
-        }
-        Ok(())
+        let leaves_stdout = self.reveal.leaves_stdout(chosen);
+        create(
+            context,
+            &mut app,
+            &request,
+            &self.password,
+            &mut *sink,
+            leaves_stdout,
+        )
     }
 
     fn run_many(self, context: &mut Context) -> Result<()> {
         let (daily_limit, mut sending) = self.limits.split();
         sending.senders = self.senders.senders()?;
+        let (note, tags) = self.tags.of_new_user()?;
         let request = BulkRequest {
             domain: self.domain,
             add_domain: self.add_domain,
@@ -189,6 +186,8 @@ impl CreateUser {
             form: self.password.form(),
             user: UserRequest {
                 label: None,
+                note,
+                tags,
                 daily_limit: daily_limit.and_then(Setting::value),
                 expires: (self.expires_in.map(Expiry::In)).or(self.expires_at.map(Expiry::At)),
                 sending,
@@ -197,4 +196,39 @@ impl CreateUser {
         };
         self.many.run(&request, &self.reveal, context)
     }
+}
+
+/// Creates a user and hands its password over. With `leaves_stdout`, the user is printed.
+pub fn create(
+    context: &mut Context,
+    app: &mut App,
+    request: &CreateRequest,
+    password: &PasswordArgs,
+    sink: &mut dyn PasswordSink,
+    leaves_stdout: bool,
+) -> Result<()> {
+    let (username, domain) = app.plan_user(request)?;
+    let label = request.user.label.as_ref().map(Label::as_str);
+    let password = password.password(&username, label)?;
+    let user = app.create_user(&username, domain.as_ref(), request, password, sink)?;
+
+    let password_id = user
+        .password()
+        .map(|password| format!(" (password ID {})", password.id));
+    context.out.note(&format!(
+        "created {username}{}",
+        password_id.unwrap_or_default()
+    ));
+    sink.finish(&context.out);
+    let domain = username.domain();
+    // The user exists: no error from here on may suggest otherwise.
+    if app.is_kept_from_sending(&domain).unwrap_or(false) {
+        context.out.warn(&format!(
+            "{username} cannot send until its domain is verified: smtpcred domain verify {domain}"
+        ));
+    }
+    if leaves_stdout {
+        context.out.result(&UserRecord::new(&user, app.now()))?;
+    }
+    Ok(())
 }

@@ -30,10 +30,11 @@ Examples:
 
 JSON:
   A list of {username, label, suspended_at, expires_at, daily_limit, limits: {KIND: N}, on_limit,
-  senders, created_at, password_id, password_created_at}; with --with-hashes also hash, generated
-  (smtpcred generated the password), old_password_id, old_password_created_at, old_retires_at,
-  old_hash and old_generated. A missing value is null. CSV has the same names, with yes and no. Not
-  exported: rules of rotation, passwords that no longer work, last connections, usage.
+  senders, created_at, note, tags: {KEY: VALUE}, password_id, password_created_at}; with
+  --with-hashes also hash, generated (smtpcred generated the password), old_password_id,
+  old_password_created_at, old_retires_at, old_hash and old_generated. A missing value is null. CSV
+  has the same names, with yes and no. Not exported: rules of rotation, passwords that no longer
+  work, last connections, usage.
 
 dovecot-passwd:
   A line for each user with its newest password; nologin for users that are suspended or expired.";
@@ -116,7 +117,7 @@ impl ExportUsers {
     }
 }
 
-const WITHOUT_HASHES: usize = 11;
+const WITHOUT_HASHES: usize = 13;
 
 struct UserWriter<'a> {
     form: ExportForm,
@@ -219,6 +220,8 @@ fn value(user: &Exported, column: &str) -> Value {
         "on_limit" => text(&record.on_limit),
         "senders" => json!(record.senders),
         "created_at" => time(record.created_at),
+        "note" => text(&record.note),
+        "tags" => tags(record.tags.as_deref().unwrap_or_default()),
         "password_id" => of(&user.password, password_id),
         "password_created_at" => of(&user.password, created_at),
         "hash" => of(&user.password, hash),
@@ -240,29 +243,45 @@ fn limits(text: &str) -> Value {
     Value::Object(limits.collect())
 }
 
+fn tags(all: &[String]) -> Value {
+    let tags = all.iter().filter_map(|tag| {
+        let (key, value) = tag.split_once('=')?;
+        Some((key.to_owned(), value.into()))
+    });
+    Value::Object(tags.collect())
+}
+
 /// Returns the value as a field of CSV.
 fn flat(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
-        Value::Object(limits) => {
-            let all: Vec<_> = limits
-                .iter()
-                .map(|(kind, most)| format!("{kind}={most}"))
-                .collect();
-            all.join(" ")
+        Value::Object(members) => {
+            let all = members.iter().map(|(key, value)| match value {
+                Value::String(text) => format!("{key}={text}"),
+                number => format!("{key}={number}"),
+            });
+            in_one_field(&all.collect::<Vec<_>>())
         }
         Value::Array(senders) => {
-            let all: Vec<_> = senders.iter().filter_map(Value::as_str).collect();
-            // A sender with a space would look like two senders.
-            if all.iter().any(|sender| sender.contains(' ')) {
-                all.iter().flat_map(|sender| [sender, "\n"]).collect()
-            } else {
-                all.join(" ")
-            }
+            let all = senders.iter().filter_map(Value::as_str).map(str::to_owned);
+            in_one_field(&all.collect::<Vec<_>>())
         }
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
         Value::Null => String::new(),
+    }
+}
+
+/// Joins what stands in one field of CSV: by spaces, or by line breaks if a part of it has a
+/// space, which would look like two parts.
+fn in_one_field(parts: &[String]) -> String {
+    if parts.iter().any(|part| part.contains(' ')) {
+        parts
+            .iter()
+            .flat_map(|part| [part.as_str(), "\n"])
+            .collect()
+    } else {
+        parts.join(" ")
     }
 }

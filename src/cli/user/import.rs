@@ -41,12 +41,13 @@ Examples:
 CSV:
   A header with names: username, or username and domain; hash; label; suspended (yes or no) or
   suspended_at; expires_at; daily_limit; limits (messages/hour=100 recipients/day=500); on_limit;
-  senders (separated by spaces); created_at; password_id; password_created_at; generated (yes or no:
-  smtpcred generated the password); old_hash, old_password_id, old_password_created_at,
-  old_retires_at and old_generated of a second password that also works. A missing column leaves the
-  value unchanged; an empty field removes it, as does none for a label. An expiry in the past is
-  accepted with a warning: a user that has expired in the other system has to be expired here.
-  JSON is a list of objects with the same names; senders is a list, limits is {KIND: N}.
+  senders (separated by spaces); note; tags (env=prod team=web); created_at; password_id;
+  password_created_at; generated (yes or no: smtpcred generated the password); old_hash,
+  old_password_id, old_password_created_at, old_retires_at and old_generated of a second password
+  that also works. A missing column leaves the value unchanged; an empty field removes it, as does
+  none for a label. An expiry in the past is accepted with a warning: a user that has expired in the
+  other system has to be expired here. JSON is a list of objects with the same names; senders is a
+  list, limits is {KIND: N}, tags is {KEY: VALUE}.
 
 Other formats:
   dovecot-passwd       user:{SCHEME}hash:…; nologin suspends, nopassword has no password

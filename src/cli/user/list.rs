@@ -7,11 +7,13 @@ use super::overlap::OverlapRecord;
 use super::record::{UserDetail, UserRecord};
 use crate::app::users::UserQuery;
 use crate::cli::args::paging::PageArgs;
+use crate::cli::args::tags::without_doubles;
 use crate::cli::args::view::ViewArgs;
 use crate::cli::complete;
 use crate::cli::context::Context;
 use crate::model::duration::Duration;
 use crate::model::name::{DomainName, Username};
+use crate::model::tag::TagFilter;
 use crate::model::user::Status;
 use crate::store::Access;
 
@@ -22,14 +24,15 @@ Examples:
   smtpcred user list --stale 90d --never-used
   smtpcred user list --overlap                           which applications use an old password
   smtpcred user list --expiring 14d
+  smtpcred user list --tag env=prod --tag team
   smtpcred user list --json --limit 1000 --after shop@example.com        the next page
   smtpcred user list --json | jq -r '.[] | select(.password_age_seconds > 15552000) | .username'
 
 JSON:
-  A list of {username, domain, label, status, passwords: [{id, created_at, retires_at,
-  last_connection}], password_created_at, password_age_seconds, last_connection: {at, address},
-  daily_limit, expires_at, suspended_at, created_at}. The passwords are the live ones, oldest first;
-  a missing value is null; status is active, overlap, suspended or expired.
+  A list of {username, domain, label, note, tags: {KEY: VALUE}, status, passwords: [{id, created_at,
+  retires_at, last_connection}], password_created_at, password_age_seconds, last_connection: {at,
+  address}, daily_limit, expires_at, suspended_at, created_at}. The passwords are the live ones,
+  oldest first; a missing value is null; status is active, overlap, suspended or expired.
 
 Pages:
   Continue with --after and the last username of this page, until a page is empty. A user that
@@ -63,6 +66,10 @@ pub struct ListUsers {
     #[arg(long, conflicts_with = "status")]
     overlap: bool,
 
+    /// Show only users with this tag, with any value or this one; repeatable: with all of them
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    tag: Vec<TagFilter>,
+
     /// Show only users after this one, which may have been deleted
     #[arg(long, value_name = "USERNAME")]
     after: Option<Username>,
@@ -82,7 +89,8 @@ JSON:
   As in `user list`, and old_passwords (those that no longer work), senders, limits: {KIND: N},
   on_limit, refused_sign_ins: [{username, address, reason, count, first_at, last_at}],
   rotate_every_seconds, delivery: {command, write_file, write_env, env_name, timeout_seconds},
-  unfinished_rotation: {password_id, reason, began_at}. The rules of rotation are the user's own,
+  unfinished_rotation: {password_id, reason, began_at}, old_names: [{username, renamed_at, until}].
+  The rules of rotation are the user's own,
   its domain's or the installation's.";
 
 /// Show a user
@@ -104,6 +112,7 @@ impl ListUsers {
             stale: self.stale,
             never_used: self.never_used,
             expiring: self.expiring,
+            tags: without_doubles(self.tag, |tag| &tag.key)?,
         };
         let page = self
             .page

@@ -2,6 +2,7 @@
 
 mod bulk;
 mod change;
+mod copy;
 mod create;
 mod export;
 mod import;
@@ -9,7 +10,9 @@ mod input;
 mod list;
 mod overlap;
 pub mod record;
+pub mod refusal;
 mod rejected_rows;
+mod rename;
 mod reset;
 mod retire;
 mod rotate;
@@ -25,13 +28,15 @@ use super::lazy::Lazy;
 /// Manage SMTP users: one for each application
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
-    Create(Lazy<create::CreateUser>),
+    Create(Lazy<Box<create::CreateUser>>),
+    Copy(Lazy<copy::CopyUser>),
     Reset(Lazy<reset::ResetPassword>),
     Rotate(Lazy<Box<rotate::RotatePasswords>>),
     Retire(Lazy<retire::RetirePassword>),
     List(Lazy<list::ListUsers>),
     Show(Lazy<list::ShowUser>),
-    Set(Lazy<change::SetUser>),
+    Set(Lazy<Box<change::SetUser>>),
+    Rename(Lazy<rename::RenameUser>),
     Suspend(Lazy<change::SuspendUser>),
     Resume(Lazy<change::ResumeUser>),
     Delete(Lazy<change::DeleteUser>),
@@ -43,12 +48,14 @@ impl UserCommand {
     pub fn run(self, context: &mut Context) -> Result<()> {
         match self {
             Self::Create(create) => create.0.run(context),
+            Self::Copy(copy) => copy.0.run(context),
             Self::Reset(reset) => reset.0.run(context),
             Self::Rotate(rotate) => rotate.0.run(context),
             Self::Retire(retire) => retire.0.run(context),
             Self::List(list) => list.0.run(context),
             Self::Show(show) => show.0.run(context),
             Self::Set(set) => set.0.run(context),
+            Self::Rename(rename) => rename.0.run(context),
             Self::Suspend(suspend) => suspend.0.run(context),
             Self::Resume(resume) => resume.0.run(context),
             Self::Delete(delete) => delete.0.run(context),

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::refusal::RefusalRecord;
 use crate::app::usage::Detail;
 use crate::cli::args::rotation::{RulesRecord, UnfinishedRecord};
 use crate::cli::settings::record::named;
 use crate::cli::terminal::column::{Cell, Column, TimeForm, Tone};
 use crate::cli::terminal::record::Record;
 use crate::model::limit_kind::LimitKind;
-use crate::model::refused_sign_ins::RefusedSignIns;
+use crate::model::old_name::OldName;
 use crate::model::sender::Sender;
-use crate::model::text::times;
+use crate::model::tag::{self, Tags};
 use crate::model::time::Time;
 use crate::model::user::{LastConnection, PasswordInfo, Status, User};
 
@@ -22,6 +23,8 @@ pub struct UserRecord<'a> {
     pub(super) username: &'a str,
     domain: &'a str,
     label: Option<&'a str>,
+    note: Option<&'a str>,
+    tags: &'a Tags,
     status: &'static str,
     /// The live passwords, oldest first.
     pub(super) passwords: Vec<PasswordRecord<'a>>,
@@ -58,6 +61,8 @@ impl<'a> UserRecord<'a> {
             username,
             domain: &username[user.username.local_part().len() + 1..],
             label: user.label.as_deref(),
+            note: user.note.as_deref(),
+            tags: &user.tags,
             status: user.status(now).name(),
             passwords: user.live_passwords(now).map(PasswordRecord::new).collect(),
             password_created_at,
@@ -117,6 +122,8 @@ impl Record for UserRecord<'_> {
         Column::new("Created").rank(5).times(TimeForm::Day),
         Column::new("Daily limit").right().on_request(),
         Column::new("Suspended").on_request().times(TimeForm::Near),
+        Column::new("Tags").wrap(12).on_request(),
+        Column::new("Note").wrap(20).on_request(),
     ];
 
     fn cells(&self) -> Vec<Cell> {
@@ -135,6 +142,8 @@ impl Record for UserRecord<'_> {
             self.created_at.to_string().into(),
             self.daily_limit.map(|n| n.to_string()).into(),
             self.suspended_at.map(|at| at.to_string()).into(),
+            tag::listed(self.tags).join(", ").into(),
+            self.note.unwrap_or_default().into(),
         ]
     }
 
@@ -208,6 +217,35 @@ pub struct UserDetail<'a> {
     #[serde(flatten)]
     rotation: RulesRecord,
     unfinished_rotation: Option<UnfinishedRecord>,
+    old_names: Vec<OldNameRecord<'a>>,
+}
+
+#[derive(Serialize)]
+struct OldNameRecord<'a> {
+    username: &'a str,
+    renamed_at: Time,
+    /// Null if it stopped at once.
+    until: Option<Time>,
+    #[serde(skip)]
+    works: bool,
+}
+
+impl<'a> OldNameRecord<'a> {
+    fn new(old: &'a OldName, now: Time) -> Self {
+        Self {
+            username: old.old_name.as_str(),
+            renamed_at: old.renamed_at,
+            until: old.until,
+            works: old.works(now),
+        }
+    }
+
+    fn text(&self) -> String {
+        match self.until.filter(|_| self.works) {
+            Some(until) => format!("{}, works until {until}", self.username),
+            None => format!("{}, until {}", self.username, self.renamed_at),
+        }
+    }
 }
 
 impl<'a> UserDetail<'a> {
@@ -228,6 +266,11 @@ impl<'a> UserDetail<'a> {
             refused_sign_ins: detail.refusals.iter().map(RefusalRecord::new).collect(),
             rotation: RulesRecord::new(&detail.rotation),
             unfinished_rotation: detail.unfinished.as_ref().map(UnfinishedRecord::new),
+            old_names: detail
+                .old_names
+                .iter()
+                .map(|old| OldNameRecord::new(old, now))
+                .collect(),
         }
     }
 
@@ -319,12 +362,20 @@ impl Record for UserDetail<'_> {
             Some(_) => Cell::from(expires),
             None => Cell::new(expires, Tone::Dim),
         };
-        let mut lines = vec![
-            ("Username", user.username.into()),
-            ("Label", Cell::or(user.label, "none")),
+        let old_names: Vec<_> = self.old_names.iter().map(OldNameRecord::text).collect();
+        let mut lines = vec![("Username", user.username.into())];
+        if !old_names.is_empty() {
+            lines.push(("Old names", old_names.join("\n").into()));
+        }
+        lines.push(("Label", Cell::or(user.label, "none")));
+        lines.extend(user.note.map(|note| ("Note", note.into())));
+        if !user.tags.is_empty() {
+            lines.push(("Tags", tag::listed(user.tags).join("\n").into()));
+        }
+        lines.extend([
             ("Status", status_cell(user.status)),
             ("Password", passwords.join("\n").into()),
-        ];
+        ]);
         if !old.is_empty() {
             lines.push(("Old passwords", old.join("\n").into()));
         }
@@ -340,86 +391,5 @@ impl Record for UserDetail<'_> {
         lines.push(("Rotation", self.rotation_text().into()));
         lines.extend(self.sending_lines());
         lines
-    }
-}
-
-/// Refused sign-ins, as they are printed.
-#[derive(Serialize)]
-pub struct RefusalRecord<'a> {
-    username: &'a str,
-    #[serde(skip)]
-    shown: String,
-    address: &'a str,
-    reason: &'static str,
-    count: i64,
-    first_at: Time,
-    last_at: Time,
-}
-
-impl<'a> RefusalRecord<'a> {
-    pub fn new(refusals: &'a RefusedSignIns) -> Self {
-        Self {
-            username: refusals.username.as_str(),
-            shown: refusals.username.to_string(),
-            address: &refusals.address,
-            reason: refusals.reason.name(),
-            count: refusals.count,
-            first_at: refusals.first_at,
-            last_at: refusals.last_at,
-        }
-    }
-
-    fn text(&self, now: Time) -> String {
-        let ago = now.since(self.last_at);
-        let (reason, address) = (self.reason, self.address);
-        let times = times(self.count.unsigned_abs());
-        let name = typed_as(&self.shown);
-        format!("{reason}, {times} from {address}{name}, last {ago} ago")
-    }
-}
-
-/// Returns " as NAME" if what was typed differs from the username, and "" otherwise.
-pub fn typed_as(shown: &str) -> String {
-    if shown.starts_with('\'') {
-        format!(" as {shown}")
-    } else {
-        String::new()
-    }
-}
-
-impl Record for RefusalRecord<'_> {
-    const COLUMNS: &'static [Column] = &[
-        Column::new("Last").times(TimeForm::Stamp),
-        Column::new("Username"),
-        Column::new("Address"),
-        Column::new("Reason").rank(1),
-        Column::new("Count").right(),
-        Column::new("First").rank(2).times(TimeForm::Stamp),
-    ];
-
-    fn cells(&self) -> Vec<Cell> {
-        vec![
-            self.last_at.to_string().into(),
-            self.shown.as_str().into(),
-            self.address.into(),
-            self.reason.into(),
-            self.count.to_string().into(),
-            self.first_at.to_string().into(),
-        ]
-    }
-
-    const FIELDS: &'static [&'static str] = &[
-        "username", "address", "reason", "count", "first_at", "last_at",
-    ];
-
-    fn fields(&self) -> Vec<String> {
-        vec![
-            self.username.to_owned(),
-            self.address.to_owned(),
-            self.reason.to_owned(),
-            self.count.to_string(),
-            self.first_at.to_string(),
-            self.last_at.to_string(),
-        ]
     }
 }

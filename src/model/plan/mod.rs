@@ -14,17 +14,19 @@ use toml::de::DeTable;
 
 pub use self::problem::PlanProblem;
 use self::table::{PlanReader, PlanTable};
-use self::values::{boolean, limits, list, number, path, senders, text, time};
+use self::values::{boolean, limits, list, number, path, senders, tags, text, time};
 use super::day::Day;
 use super::hash::{AcceptedSchemes, Cost};
 use super::label::Label;
 use super::limit_kind::LimitKind;
 use super::limits::{LimitSetting, OnLimit};
 use super::name::{DomainName, HostName, Username};
+use super::note::Note;
 use super::rotation::{RotationRules, RulesChange};
 use super::sender::Sender;
 use super::setting::{LimitValue, Setting};
 use super::settings::Ports;
+use super::tag::TagChange;
 use super::time::Time;
 use crate::error::Error;
 
@@ -91,6 +93,10 @@ pub struct UserPlan {
     pub line: usize,
     /// What it is for.
     pub label: Option<Setting<Label>>,
+    /// A note about it.
+    pub note: Option<Setting<Note>>,
+    /// Tags to set or remove, by key.
+    pub tags: Vec<TagChange>,
     /// Messages a day.
     pub daily_limit: Option<Setting<LimitValue>>,
     /// When it expires.
@@ -268,6 +274,8 @@ impl UserPlan {
         let plan = Self {
             line: table.line(reader),
             label: table.take("label", reader, text),
+            note: table.take("note", reader, text),
+            tags: table.take("tags", reader, tags).unwrap_or_default(),
             daily_limit,
             expires_at: table.take("expires_at", reader, time),
             suspended: table.take("suspended", reader, boolean),

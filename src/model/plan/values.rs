@@ -10,6 +10,7 @@ use crate::model::delivery::PathTemplate;
 use crate::model::limits::LimitSetting;
 use crate::model::sender::Sender;
 use crate::model::setting::Setting;
+use crate::model::tag::TagChange;
 use crate::model::text::quoted;
 use crate::model::time::Time;
 
@@ -111,6 +112,30 @@ pub fn limits(value: &DeValue) -> Read<Vec<LimitSetting>> {
     }
     if wrong.is_empty() {
         Ok(limits)
+    } else {
+        Err(wrong.join("; "))
+    }
+}
+
+/// Reads tags by their keys, in the order of keys.
+pub fn tags(value: &DeValue) -> Read<Vec<TagChange>> {
+    let DeValue::Table(table) = value else {
+        let wanted = "a table such as { env = \"prod\", team = \"none\" }";
+        return Err(other(value, wanted));
+    };
+    let mut tags = Vec::new();
+    let mut wrong = Vec::new();
+    for (key, tag) in table {
+        let name = key.get_ref();
+        let value = text(tag.get_ref()).map_err(|reason| format!("{}: {reason}", quoted(name)));
+        match parsed(name).and_then(|key| Ok(TagChange { key, value: value? })) {
+            Ok(tag) => tags.push(tag),
+            Err(reason) => wrong.push(reason),
+        }
+    }
+    tags.sort_by(|a, b| a.key.cmp(&b.key));
+    if wrong.is_empty() {
+        Ok(tags)
     } else {
         Err(wrong.join("; "))
     }

@@ -11,19 +11,20 @@ use crate::store::engine::{Engine as _, Integrity, Right};
 
 /// Each one migrates a store from one version to the next. After a release they are
 /// never changed, only added to.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("0001.sql"),
     include_str!("0002.sql"),
     include_str!("0003.sql"),
     include_str!("0004.sql"),
     include_str!("0005.sql"),
     include_str!("0006.sql"),
+    include_str!("0007.sql"),
 ];
 /// The version of the schema that this program knows.
 #[allow(clippy::cast_possible_wrap, reason = "a handful")]
 pub const KNOWN: i64 = MIGRATIONS.len() as i64;
 
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 18] = [
     "domains",
     "users",
     "passwords",
@@ -31,6 +32,8 @@ const TABLES: [&str; 16] = [
     "settings",
     "events",
     "senders",
+    "tags",
+    "old_names",
     "limits",
     "counts",
     "recipients",

@@ -14,7 +14,7 @@ use crate::store::one_store::log::NUMBERED;
 
 /// Each one migrates a store from one version to the next. After a release they are
 /// never changed, only added to.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("0001.sql"),
     include_str!("0002.sql"),
     include_str!("0003.sql"),
@@ -25,6 +25,7 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("0008.sql"),
     include_str!("0009.sql"),
     include_str!("0010.sql"),
+    include_str!("0011.sql"),
 ];
 /// The version of the schema that this program knows.
 #[allow(clippy::cast_possible_wrap, reason = "a handful")]
@@ -33,13 +34,15 @@ pub const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// The tables with an index of all their rows. ANALYZE counts all rows of any other table,
 /// whatever its limit, and blocks writers meanwhile.
 /// <https://www.sqlite.org/lang_analyze.html#approx>
-pub const ANALYZED: [&str; 15] = [
+pub const ANALYZED: [&str; 17] = [
     "domains",
     "users",
     "passwords",
     "last_connections",
     "settings",
     "senders",
+    "tags",
+    "old_names",
     "limits",
     "counts",
     "recipients",
@@ -154,7 +157,7 @@ impl Sqlite {
 }
 
 /// The objects of a store as a [`fingerprint`].
-const AS_MADE: &str = "e83195954ed6474bf841597cfcbdd9834f37e608d453b7bdd0460a77531d3afd";
+const AS_MADE: &str = "f4f3f3c5dd7efbc1bd4a64cc0bf0958fad68f7ea44f37392931844d68ae64594";
 
 /// Everything except what SQLite creates itself.
 const OBJECTS: &str = "SELECT type, name, tbl_name, COALESCE(sql, '') FROM sqlite_schema

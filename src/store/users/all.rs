@@ -18,11 +18,13 @@ impl Store {
 
     fn merge_tables(&mut self, after: &str, most: u32) -> Result<Vec<User>> {
         const USERS: &str = "SELECT username, label, daily_limit, expires_at, suspended_at,
-                created_at
+                created_at, note, NULL
             FROM users WHERE username > $1 ORDER BY username LIMIT $2";
         const PASSWORDS: &str = "SELECT username, password_id, created_at, retires_at,
                 CASE WHEN hash IS NULL THEN 1 ELSE 0 END
             FROM passwords WHERE username > $1 AND username <= $2 ORDER BY username, password_id";
+        const TAGS: &str = "SELECT username, key, value FROM tags
+            WHERE username > $1 AND username <= $2 ORDER BY username, key";
         const SEEN: &str = "SELECT username, password_id, seen_at, address
             FROM last_connections WHERE username > $1 AND username <= $2
             ORDER BY username, password_id";
@@ -47,6 +49,14 @@ impl Store {
                     erased: row.int(4)? != 0,
                     last_connection: None,
                 });
+            }
+            Ok(())
+        })?;
+        at = 0;
+        self.engine.query(TAGS, &args, &mut |row| {
+            if let Some(user) = find_next(&mut users, &mut at, row.text(0)?) {
+                let (key, value) = (row.text(1)?, row.text(2)?);
+                user.tags.insert(key.to_owned(), value.to_owned());
             }
             Ok(())
         })?;

@@ -1,8 +1,10 @@
 //! Lists users by name, in pieces. Each piece is a snapshot; see `page`.
 
+use super::tags;
 use crate::error::Result;
 use crate::model::name::{DomainName, Username};
 use crate::model::password::PasswordId;
+use crate::model::tag::TagFilter;
 use crate::model::time::Time;
 use crate::model::user::{LastConnection, PasswordInfo, Status, User};
 use crate::store::Store;
@@ -22,6 +24,8 @@ pub struct UserFilter {
     pub never_used: bool,
     /// Expires by this time, and has not yet.
     pub expires_by: Option<Time>,
+    /// With all these tags.
+    pub tags: Vec<TagFilter>,
 }
 
 /// Selects a row for each password; `group_rows` makes users of them. All readers of users
@@ -30,7 +34,9 @@ macro_rules! select_users {
     ($more:expr, $users:expr, $rest:expr) => {
         concat!(
             "SELECT u.username, u.label, u.daily_limit, u.expires_at, u.suspended_at, u.created_at,
-                p.password_id, p.created_at, p.retires_at, CASE WHEN p.hash IS NULL THEN 1 ELSE 0 END,
+                u.note, ",
+            $crate::store::users::tags::tags_of!("u"),
+            ", p.password_id, p.created_at, p.retires_at, CASE WHEN p.hash IS NULL THEN 1 ELSE 0 END,
                 l.seen_at, l.address ",
             $more,
             " FROM ",
@@ -70,7 +76,10 @@ macro_rules! that_match {
             ),
             ") AND (CAST($6 AS BIGINT) = 0 OR NOT EXISTS
                     (SELECT 1 FROM last_connections c WHERE c.username = u.username))
-                AND (CAST($7 AS BIGINT) IS NULL OR u.expires_at > $4 AND u.expires_at <= $7) ",
+                AND (CAST($7 AS BIGINT) IS NULL OR u.expires_at > $4 AND u.expires_at <= $7)
+                AND (CAST($9 AS BIGINT) = 0 OR $9 = ",
+            tags::tags_among!("$10"),
+            ") ",
             $domain,
             " ORDER BY u.username LIMIT $8"
         )
@@ -92,6 +101,7 @@ impl UserFilter {
             && self.silent_since.is_none()
             && !self.never_used
             && self.expires_by.is_none()
+            && self.tags.is_empty()
     }
 }
 
@@ -152,11 +162,12 @@ impl Store {
         most: u32,
     ) -> Result<Vec<User>> {
         const OF_ALL: &str = select_users!("", "users", that_match!(""));
-        const OF_DOMAIN: &str = select_users!("", "users", that_match!("AND u.domain = $9"));
+        const OF_DOMAIN: &str = select_users!("", "users", that_match!("AND u.domain = $11"));
         let domain = filter.domain.as_ref().map(DomainName::as_str);
         let mut rows = most.saturating_mul(2).max(PIECE);
+        let wanted = tags::wanted(&filter.tags);
         loop {
-            let args: [Arg; 9] = [
+            let args: [Arg; 11] = [
                 after.into(),
                 last.into(),
                 filter.status.map(Status::name).into(),
@@ -165,10 +176,12 @@ impl Store {
                 i64::from(filter.never_used).into(),
                 filter.expires_by.into(),
                 rows.into(),
+                i64::try_from(filter.tags.len()).unwrap_or(i64::MAX).into(),
+                wanted.as_str().into(),
                 domain.into(),
             ];
             let (sql, args) = match domain {
-                None => (OF_ALL, &args[..8]),
+                None => (OF_ALL, &args[..10]),
                 Some(_) => (OF_DOMAIN, &args[..]),
             };
             let (mut users, read) = self.group_rows(sql, args)?;
@@ -219,26 +232,28 @@ pub(in crate::store) fn read_user(row: &dyn Row) -> Result<User> {
         expires_at: row.opt_time(3)?,
         suspended_at: row.opt_time(4)?,
         created_at: row.time(5)?,
+        note: row.opt_text(6)?.map(str::to_owned),
+        tags: tags::read(row, 7)?,
         passwords: Vec::with_capacity(1),
     })
 }
 
 pub(in crate::store) fn read_password(row: &dyn Row) -> Result<Option<PasswordInfo>> {
-    let Some(id) = row.opt_text(6)? else {
+    let Some(id) = row.opt_text(8)? else {
         return Ok(None);
     };
-    let last_connection = match row.opt_time(10)? {
+    let last_connection = match row.opt_time(12)? {
         Some(at) => Some(LastConnection {
             at,
-            address: row.opt_text(11)?.map(str::to_owned),
+            address: row.opt_text(13)?.map(str::to_owned),
         }),
         None => None,
     };
     Ok(Some(PasswordInfo {
         id: PasswordId::stored(id.to_owned()),
-        created_at: row.time(7)?,
-        retires_at: row.opt_time(8)?,
-        erased: row.int(9)? != 0,
+        created_at: row.time(9)?,
+        retires_at: row.opt_time(10)?,
+        erased: row.int(11)? != 0,
         last_connection,
     }))
 }

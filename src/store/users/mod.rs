@@ -4,6 +4,7 @@ mod all;
 mod list;
 mod lookup;
 mod scan;
+pub(super) mod tags;
 
 pub use self::list::UserFilter;
 pub(super) use self::list::{
@@ -17,8 +18,10 @@ use crate::error::{Error, Result};
 use crate::model::event::{Action, Fields};
 use crate::model::label::Label;
 use crate::model::name::{DomainName, Username};
+use crate::model::note::Note;
 use crate::model::rotation::{RotationRules, RulesChange};
 use crate::model::setting::{LimitValue, Setting};
+use crate::model::tag::TagChange;
 use crate::model::time::Time;
 use crate::model::user::User;
 
@@ -29,6 +32,12 @@ pub struct NewUser<'a> {
     pub username: &'a Username,
     /// Its label.
     pub label: Option<&'a Label>,
+    /// The user that it is a copy of.
+    pub copy_of: Option<&'a Username>,
+    /// The note about it.
+    pub note: Option<&'a Note>,
+    /// Its tags.
+    pub tags: &'a [TagChange],
     /// The most messages a day.
     pub daily_limit: Option<LimitValue>,
     /// When it expires.
@@ -44,6 +53,10 @@ pub struct NewUser<'a> {
 pub struct UserChange {
     /// Its label.
     pub label: Option<Setting<Label>>,
+    /// The note about it.
+    pub note: Option<Setting<Note>>,
+    /// Tags to set or remove.
+    pub tags: Vec<TagChange>,
     /// The most messages a day.
     pub daily_limit: Option<Setting<LimitValue>>,
     /// When it expires.
@@ -91,10 +104,13 @@ impl Tx<'_> {
     /// Creates a user with a password. Returns an error if it exists.
     pub fn add_user(&mut self, user: &NewUser, password: &NewPassword) -> Result<()> {
         const SQL: &str = "INSERT INTO users
-            (username, domain, label, daily_limit, expires_at, created_at)
-            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+            (username, domain, label, daily_limit, expires_at, created_at, note)
+            SELECT $1, $2, $3, $4, $5, $6, $7
+            WHERE NOT EXISTS (SELECT 1 FROM old_names WHERE old_name = $1)
+            ON CONFLICT DO NOTHING";
         let domain = user.username.domain();
         let label = user.label.map(Label::as_str);
+        let note = user.note.map(Note::as_str);
         let daily_limit = user.daily_limit.map(LimitValue::get);
         let args = [
             user.username.as_str().into(),
@@ -103,20 +119,25 @@ impl Tx<'_> {
             daily_limit.into(),
             user.expires_at.into(),
             self.stamp.at.into(),
+            note.into(),
         ];
         let exists = Error::UserExists(user.username.to_string());
+        self.free_old_name(user.username)?;
         self.change_later(SQL, &args, exists)?;
         self.insert_password(user.username, password)?;
         let fields = Fields::default()
             .with("password_id", password.password_id.as_str())
+            .with_some("copy_of", user.copy_of.map(Username::as_str))
             .with_some("label", label)
+            .with_some("note", note)
             .with_some("daily_limit", daily_limit)
             .with_some("expires_at", user.expires_at.map(|at| at.to_string()));
+        let fields = self.change_tags(user.username, user.tags, fields)?;
         let owner = Scope::user(user.username);
         let fields = self.change_sending(owner, user.sending, fields)?;
         // An earlier user of the same name left no rules.
-        let none = RotationRules::default();
-        let fields = self.change_rotation_rules(owner, none, user.rotation, fields)?;
+        let no_rules = RotationRules::default();
+        let fields = self.change_rotation_rules(owner, no_rules, user.rotation, fields)?;
         self.event(
             Action::UserCreate,
             Some(&domain),
@@ -143,6 +164,7 @@ impl Tx<'_> {
         rules: RotationRules,
     ) -> Result<()> {
         const LABEL: &str = "UPDATE users SET label = $2 WHERE username = $1";
+        const NOTE: &str = "UPDATE users SET note = $2 WHERE username = $1";
         const DAILY_LIMIT: &str = "UPDATE users SET daily_limit = $2 WHERE username = $1";
         const EXPIRES: &str =
             "UPDATE users SET expires_at = $2, expiry_told = NULL WHERE username = $1";
@@ -152,6 +174,11 @@ impl Tx<'_> {
             let label = label.as_ref().value().map(Label::as_str);
             self.later(LABEL, &[name, label.into()])?;
             fields = fields.with("label", label);
+        }
+        if let Some(note) = &change.note {
+            let note = note.as_ref().value().map(Note::as_str);
+            self.later(NOTE, &[name, note.into()])?;
+            fields = fields.with("note", note);
         }
         if let Some(limit) = &change.daily_limit {
             let limit = limit.as_ref().value().map(|l| l.get());
@@ -163,6 +190,7 @@ impl Tx<'_> {
             self.later(EXPIRES, &[name, at.into()])?;
             fields = fields.with("expires_at", at.map(|at| at.to_string()));
         }
+        let fields = self.change_tags(username, &change.tags, fields)?;
         let owner = Scope::user(username);
         let fields = self.change_sending(owner, &change.sending, fields)?;
         let fields = self.change_rotation_rules(owner, rules, &change.rotation, fields)?;

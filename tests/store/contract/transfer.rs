@@ -45,6 +45,8 @@ pub fn story(store: &mut Store) {
     let md5 = "{MD5-CRYPT}$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/";
     let record = TransferRecord {
         label: Some("Shop".into()),
+        note: Some("a note".into()),
+        tags: Some(vec!["env=prod".into(), "team=web two".into()]),
         daily_limit: Some(5),
         suspended_at: Some(at(3).epoch()),
         senders: Some(vec!["a@r.example".into(), "r.example".into()]),

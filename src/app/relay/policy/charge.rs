@@ -106,8 +106,9 @@ impl Relay {
     /// message is decided anew.
     pub fn forget_refusal(&mut self, envelope: &Envelope) {
         if envelope.stage == PolicyStage::Message
-            && let Ok(username) = envelope.username.parse()
+            && let Ok(name) = envelope.username.parse()
         {
+            let username = self.known_user(name);
             let name = self.policy.messages.name(&username, envelope);
             self.policy.messages.withdraw_answer(name);
         }
@@ -117,8 +118,9 @@ impl Relay {
     /// counted, and may be asked about once more.
     pub fn keep_answered(&mut self, envelope: &Envelope) {
         if envelope.stage == PolicyStage::Message
-            && let Ok(username) = envelope.username.parse()
+            && let Ok(name) = envelope.username.parse()
         {
+            let username = self.known_user(name);
             let name = self.policy.messages.name(&username, envelope);
             self.policy.messages.set_answer(name, envelope, None);
         }

@@ -36,11 +36,15 @@ impl Relay {
     pub fn decide(&mut self, envelope: &Envelope) -> Result<Decision> {
         self.reader.check()?;
         let now = (self.world.now)().plausible()?;
-        let Ok(username) = envelope.username.parse::<Username>() else {
+        let Ok(name) = envelope.username.parse::<Username>() else {
             // Another service signed this user in.
             return Ok(Decision::Refuse(Refusal::Stopped));
         };
-        let ended = self.login(&username, envelope, now)? == Login::Ended;
+        let username = match self.rules(&name)? {
+            Some(_) => name.clone(),
+            None => self.renamed(&name, now)?.unwrap_or_else(|| name.clone()),
+        };
+        let ended = self.login(&name, &username, envelope, now)? == Login::Ended;
         let Some(rules) = self.rules(&username)? else {
             let refusal = if ended {
                 Refusal::Ended
@@ -49,7 +53,8 @@ impl Relay {
             };
             return Ok(Decision::Refuse(refusal));
         };
-        let refusal = sender_refusal(&username, &envelope.sender, &rules, ended, now);
+        let names = [&username, &name];
+        let refusal = sender_refusal(names, &envelope.sender, &rules, ended, now);
         if let Some(refusal) = refusal {
             self.refused_sending(&username, now);
             return Ok(Decision::Refuse(refusal));
@@ -74,7 +79,7 @@ impl Relay {
             return Ok(Decision::Allow(None));
         }
         let name = self.policy.messages.name(&username, envelope);
-        let digest = digest(&username, &envelope.recipient);
+        let digest = digest(rules.digest_name(&username), &envelope.recipient);
         let accepted = self.policy.messages.recipients(name);
         let has_recipients = !accepted.is_empty();
         let known = accepted.iter().any(|one| one.digest == digest);
@@ -99,6 +104,7 @@ impl Relay {
                 ReservationKind::Check
             },
             new_recipients: new,
+            recipient: Some(digest),
             has_recipients,
             tries: 0,
             waits: 0,
@@ -124,8 +130,10 @@ impl Relay {
 
     /// Adds this recipient to the message.
     fn accept(&mut self, wanted: &Reservation, envelope: &Envelope) {
+        let Some(digest) = wanted.recipient else {
+            return;
+        };
         let name = self.policy.messages.name(&wanted.username, envelope);
-        let digest = digest(&wanted.username, &envelope.recipient);
         let is_new = wanted.new_recipients.contains(&digest);
         self.policy
             .messages
@@ -217,6 +225,7 @@ impl Relay {
             username,
             amount,
             new_recipients,
+            recipient: None,
             kind: ReservationKind::Message,
             has_recipients: false,
             tries: 0,
@@ -240,7 +249,7 @@ impl Relay {
             let name = self.policy.messages.name(username, envelope);
             return Ok(new_of(self.policy.messages.recipients(name)));
         }
-        let digest = digest(username, &envelope.recipient);
+        let digest = digest(rules.digest_name(username), &envelope.recipient);
         let known = self.knows(username, digest)?;
         Ok(if known { Vec::new() } else { vec![digest] })
     }
@@ -294,6 +303,12 @@ impl Relay {
                     self.policy.messages.clear_answer(name);
                 }
                 Err(Error::System("the mail server did not wait".into()))
+            }
+            ReservationOutcome::Renamed => {
+                if counts {
+                    self.policy.messages.clear_answer(name);
+                }
+                Err(Error::System("the user was renamed meanwhile".into()))
             }
             ReservationOutcome::ReleaseAndRetry => {
                 self.release_leases();
@@ -386,9 +401,10 @@ impl Relay {
     }
 }
 
-/// Returns why a user may not send as this address at all, if so.
+/// Returns why a user may not send as this address at all, if so. The domain of an old name
+/// is its own as long as that works, for the sessions that signed in with it.
 fn sender_refusal(
-    username: &Username,
+    [username, name]: [&Username; 2],
     sender: &str,
     rules: &SendingRules,
     ended: bool,
@@ -400,7 +416,9 @@ fn sender_refusal(
         Some(Refusal::Stopped)
     } else if rules.unverified {
         Some(Refusal::Unverified)
-    } else if may_send_as(username, &rules.senders, sender) {
+    } else if may_send_as(username, &rules.senders, sender)
+        || rules.senders.is_empty() && may_send_as(name, &[], sender)
+    {
         None
     } else {
         Some(Refusal::NotOwned)
@@ -412,7 +430,7 @@ fn new_of(recipients: &[Recipient]) -> Vec<u128> {
     new.map(|one| one.digest).collect()
 }
 
-/// Returns a hash of a user and a recipient: the store need not know the recipients.
+/// Returns a hash of a user, by its first name, and a recipient: the store need not know the recipients.
 fn digest(username: &Username, recipient: &str) -> u128 {
     let mut hasher = blake3::Hasher::new_derive_key("smtpcred 2026-11-20 recipient of a user");
     hasher.update(username.as_str().as_bytes());

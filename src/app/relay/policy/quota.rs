@@ -140,6 +140,7 @@ mod tests {
         SendingRules {
             expires_at: None,
             suspended_at: None,
+            digest_name: None,
             unverified: false,
             senders: Vec::new(),
             limits: limits.map(|limit| {
@@ -167,6 +168,7 @@ mod tests {
             username: "shop@example.com".parse().unwrap(),
             amount: messages(1),
             new_recipients: Vec::new(),
+            recipient: None,
             kind: ReservationKind::Message,
             has_recipients: false,
             tries,

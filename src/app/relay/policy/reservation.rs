@@ -17,6 +17,8 @@ pub struct Reservation {
     pub amount: Count,
     /// Digests of recipients to which this user has never sent.
     pub new_recipients: Vec<u128>,
+    /// The digest of the recipient that is checked; `None` for a complete message.
+    pub recipient: Option<u128>,
     /// What is counted if there is room.
     pub kind: ReservationKind,
     /// It is for a recipient of a message that already has recipients.
@@ -54,6 +56,8 @@ pub enum ReservationOutcome {
     },
     /// The mail server no longer waits: nothing was counted.
     Abandoned,
+    /// The user has a new name since this was asked for: nothing was counted.
+    Renamed,
     /// There is no room, or the user may not send at all.
     Refused(Refusal),
     /// There may be room in leases of this relay: release them and ask again.

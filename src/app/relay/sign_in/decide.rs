@@ -33,6 +33,9 @@ pub enum SignInDecision {
 pub struct Accepted {
     /// The user that signed in.
     pub username: Username,
+    /// The name that it signed in with: its own or an old one. Its session goes on as long
+    /// as this name works.
+    pub name: Username,
     /// The password it signed in with.
     pub password_id: PasswordId,
     /// The password is to be hashed again, at a higher cost.
@@ -55,8 +58,8 @@ impl Relay {
         if !attempt.secured && !self.settings()?.allow_insecure {
             return Ok(self.refuse(attempt, RefusalReason::NoTls, at));
         }
-        let username = attempt.username.parse::<Username>().ok();
-        let user = self.look_up(username.as_ref(), outcome)?;
+        let name = attempt.username.parse::<Username>().ok();
+        let (username, user) = self.find(name, outcome, now)?;
         let (digest, named) = match &username {
             Some(username) if user.exists => match self.recognise(username, attempt, now) {
                 Recognised::Right(id) => return self.right(username, id, attempt, now, at),
@@ -95,11 +98,10 @@ impl Relay {
             return Ok(self.refuse_in_turn(attempt, reason, at));
         }
         self.trust(username, attempt.address);
-        Ok(SignInDecision::Accept(Accepted {
-            username: username.clone(),
-            password_id: password.id.clone(),
-            upgrade,
-        }))
+        let id = password.id.clone();
+        Ok(SignInDecision::Accept(accepted(
+            username, attempt, id, upgrade,
+        )))
     }
 
     fn right(
@@ -112,11 +114,7 @@ impl Relay {
     ) -> Result<SignInDecision> {
         Ok(match self.refusal(username, now)? {
             Some(reason) => self.refuse(attempt, reason, at),
-            None => SignInDecision::Accept(Accepted {
-                username: username.clone(),
-                password_id,
-                upgrade: None,
-            }),
+            None => SignInDecision::Accept(accepted(username, attempt, password_id, None)),
         })
     }
 
@@ -200,16 +198,34 @@ impl Relay {
         self.hash_queue.throttle.trust(Party { user, address });
     }
 
-    pub(super) fn party(&self, attempt: &Attempt) -> Party {
-        // In one form: `A@x` and `a@x` are the same user.
+    pub(super) fn party(&mut self, attempt: &Attempt) -> Party {
+        // In one form: `A@x` and `a@x` are the same user, and so is its old name.
         let user = match attempt.username.parse::<Username>() {
-            Ok(username) => self.sign_ins.name(username.as_str()),
+            Ok(name) => {
+                let username = self.known_user(name);
+                self.sign_ins.name(username.as_str())
+            }
             Err(_) => self.sign_ins.name(&attempt.username),
         };
         Party {
             user,
             address: attempt.address,
         }
+    }
+}
+
+fn accepted(
+    username: &Username,
+    attempt: &Attempt,
+    password_id: PasswordId,
+    upgrade: Option<Upgrade>,
+) -> Accepted {
+    let name = attempt.username.parse();
+    Accepted {
+        username: username.clone(),
+        name: name.unwrap_or_else(|_| username.clone()),
+        password_id,
+        upgrade,
     }
 }
 

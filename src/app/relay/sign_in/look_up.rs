@@ -25,7 +25,7 @@ pub enum Recognised {
 
 impl Relay {
     /// Looks up a user; `outcome` saves a second look for one that does not exist.
-    pub(super) fn look_up(
+    fn look_up(
         &mut self,
         username: Option<&Username>,
         outcome: Option<&HashOutcome>,
@@ -54,6 +54,26 @@ impl Relay {
             exists: hashes.is_some(),
             hashes,
         })
+    }
+
+    /// Looks up the user that signs in with a name: its own, or an old one that still works.
+    pub(super) fn find(
+        &mut self,
+        name: Option<Username>,
+        outcome: Option<&HashOutcome>,
+        now: Time,
+    ) -> Result<(Option<Username>, LookedUp)> {
+        let user = self.look_up(name.as_ref(), outcome)?;
+        let (Some(old), false) = (&name, user.exists) else {
+            return Ok((name, user));
+        };
+        match self.renamed(old, now)? {
+            None => Ok((name, user)),
+            current => {
+                let user = self.look_up(current.as_ref(), outcome)?;
+                Ok((current, user))
+            }
+        }
     }
 
     /// Returns whether there is such a user, as of the current state of the store.

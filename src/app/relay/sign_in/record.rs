@@ -19,11 +19,12 @@ impl Relay {
     ) {
         let Accepted {
             username,
+            name,
             password_id,
             ..
         } = accepted;
         if let Some(process) = process {
-            let login = (&username, &password_id);
+            let login = (&name, &password_id);
             self.sessions.begin(process, connection, login, address);
         }
         let at = (self.world.now)();

@@ -2,10 +2,12 @@
 //! relay found out.
 
 mod quota_ledger;
+mod renamed_users;
 
 use std::time::{Duration, Instant};
 
 use quota_ledger::QuotaLedger;
+use renamed_users::RenamedUsers;
 
 use super::pending_writes::PendingWrites;
 use super::policy::reservation::{RenewedLease, Reservation, ReservationOutcome};
@@ -91,7 +93,8 @@ impl StoreWriter {
             let mut unjust = false;
             let outcome = self.connection.write(|tx, now| {
                 // First, because it may free or use up room.
-                settle(tx, pending)?;
+                let names = RenamedUsers::look_up(tx, pending, now)?;
+                settle(tx, pending, &names)?;
                 let all = wanted.iter().map(|wanted| ledger.reserve(tx, wanted, now));
                 let all = all.collect::<Result<Vec<_>>>()?;
                 // A count can be taken back later, but not a suspension.
@@ -125,7 +128,7 @@ impl StoreWriter {
         let mut pieces = vec![pending];
         let mut lost = 0;
         while let Some(piece) = pieces.pop() {
-            let outcome = self.connection.write(|tx, _| write_down(tx, &piece));
+            let outcome = self.connection.write(|tx, now| write_down(tx, &piece, now));
             let Err(error) = outcome else { continue };
             if !concerns_all(&error) && lost < MOST_LOST {
                 if piece.things() > 1 {
@@ -183,7 +186,7 @@ impl StoreWriter {
         ledger.begin(pending);
         let mut more = false;
         let outcome = self.connection.write(|tx, now| {
-            write_down(tx, pending)?;
+            write_down(tx, pending, now)?;
             if tidy {
                 let forgotten = delete_some(tx, now)?;
                 more = apply_due_changes(tx)? || forgotten;
@@ -291,15 +294,16 @@ impl WriteConnection {
 }
 
 /// Brings the counts in line with what was sent.
-fn settle(tx: &mut Tx, pending: &PendingWrites) -> Result<()> {
+fn settle(tx: &mut Tx, pending: &PendingWrites, names: &RenamedUsers) -> Result<()> {
     for ((username, at), amount) in &pending.uncounted {
-        for owner in Scope::all(username) {
+        for owner in Scope::all(names.now(username)) {
             tx.count(owner, *amount, *at)?;
         }
     }
     // After the counts: some of them may be released in the same batch.
     for release in &pending.releases {
-        for owner in Scope::all(&release.username) {
+        let username = names.now(&release.username);
+        for owner in Scope::all(username) {
             if release.left != Count::default() {
                 tx.uncount(owner, release.left, release.at)?;
             }
@@ -308,18 +312,20 @@ fn settle(tx: &mut Tx, pending: &PendingWrites) -> Result<()> {
             }
         }
         for digest in &release.new_recipients {
-            tx.delete_recipient(&release.username, *digest)?;
+            tx.delete_recipient(username, *digest)?;
         }
     }
     Ok(())
 }
 
-fn write_down(tx: &mut Tx, pending: &PendingWrites) -> Result<()> {
-    settle(tx, pending)?;
+fn write_down(tx: &mut Tx, pending: &PendingWrites, now: Time) -> Result<()> {
+    let names = RenamedUsers::look_up(tx, pending, now)?;
+    settle(tx, pending, &names)?;
     // In their order: neighbours share a page, which is then written once.
     let mut seen: Vec<_> = pending.seen.iter().collect();
     seen.sort_unstable_by_key(|(username, _)| *username);
     for (username, passwords) in seen {
+        let username = names.now(username);
         for (password_id, at, address) in passwords {
             let seen = Seen {
                 at: *at,
@@ -332,5 +338,5 @@ fn write_down(tx: &mut Tx, pending: &PendingWrites) -> Result<()> {
         tx.add_refusals(refusals)?;
     }
     let sent = pending.sent.iter();
-    tx.add_usage(sent.map(|((username, day), sent)| (username, *day, *sent)))
+    tx.add_usage(sent.map(|((username, day), sent)| (names.now(username), *day, *sent)))
 }

@@ -85,6 +85,9 @@ impl QuotaLedger {
         let username = &wanted.username;
         // Another limit may have suspended the user, in this transaction or another.
         let rules = tx.store().sending_rules(username)?;
+        if rules.is_none() && tx.store().old_name(username)?.is_some() {
+            return Ok(ReservationOutcome::Renamed);
+        }
         let Some(rules) = rules.filter(|rules| !rules.is_stopped(now)) else {
             return Ok(ReservationOutcome::Refused(Refusal::Stopped));
         };

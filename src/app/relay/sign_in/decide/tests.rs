@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::app::relay::testing::{CHEAP, TestStore, attempt};
+use crate::app::relay::testing::{CHEAP, NOW, TestStore, attempt};
 use crate::model::hash::Hasher;
 
 const SHOP: &str = "shop@example.com";
@@ -206,4 +206,77 @@ fn p9_the_right_password_of_a_suspended_user_is_answered_like_a_wrong_one() {
         refused_after("other-Otter-61"),
         (RefusalReason::WrongPassword, 3)
     );
+}
+
+const STORE: &str = "store@example.com";
+
+/// Renames the shop. Its old name works for so many seconds.
+fn rename(store: &mut TestStore, seconds: Option<i64>) {
+    let (old, new) = (SHOP.parse().unwrap(), STORE.parse().unwrap());
+    let until = seconds.map(|seconds| Time::from_epoch(NOW + seconds));
+    store.change(|tx| tx.rename_user(&old, &new, until).unwrap());
+}
+
+#[test]
+fn an_old_name_stands_for_its_user_while_it_works() {
+    let mut store = TestStore::new();
+    store.add_user(SHOP, "vague-Otter-61");
+    rename(&mut store, Some(1));
+    let mut relay = store.relay();
+    let now = Instant::now();
+    let attempts = [SHOP, STORE].map(|name| attempt(name, "vague-Otter-61", HOME, now));
+    // One hash for both, and one memory of it.
+    let jobs = attempts.each_ref().map(|attempt| job(&mut relay, attempt));
+    assert_eq!(jobs[0].digest, jobs[1].digest);
+    assert!(reason(&sign_in(&mut relay, &attempts[1])).is_none());
+    let SignInDecision::Accept(accepted) = relay.sign_in(&attempts[0], None, now).unwrap() else {
+        panic!("not remembered");
+    };
+    assert_eq!(accepted.username.as_str(), STORE);
+    assert_eq!(accepted.name.as_str(), SHOP);
+    // Guesses count for the user.
+    let wrong = [SHOP, STORE].map(|name| attempt(name, "wrong-Otter-61", HOME, now));
+    assert_eq!(relay.party(&wrong[0]), relay.party(&wrong[1]));
+    sign_in(&mut relay, &wrong[0]);
+    let decision = relay.sign_in(&wrong[1], None, now).unwrap();
+    assert_eq!(reason(&decision), Some(RefusalReason::WrongPassword));
+}
+
+#[test]
+fn p3_an_old_name_ends_with_its_overlap() {
+    let mut store = TestStore::new();
+    store.add_user(SHOP, "vague-Otter-61");
+    let mut relay = store.relay();
+    let attempt = attempt(SHOP, "vague-Otter-61", HOME, Instant::now());
+    assert!(reason(&sign_in(&mut relay, &attempt)).is_none());
+    rename(&mut store, Some(9));
+    relay.refresh(Instant::now()).unwrap();
+    let decision = relay.sign_in(&attempt, None, attempt.since).unwrap();
+    assert!(matches!(decision, SignInDecision::Hash(_)), "as a new name");
+    assert!(reason(&sign_in(&mut relay, &attempt)).is_none());
+    // The store is the same; only the time has come.
+    relay.world.now = || Time::from_epoch(NOW + 9);
+    let decision = sign_in(&mut relay, &attempt);
+    assert_eq!(reason(&decision), Some(RefusalReason::UnknownUser));
+}
+
+#[test]
+fn p9_an_old_name_that_has_ended_is_answered_like_an_unknown_one() {
+    let mut store = TestStore::new();
+    store.add_user(SHOP, "vague-Otter-61");
+    rename(&mut store, None);
+    let mut relay = store.relay();
+    let now = Instant::now();
+    let names = [(SHOP, "192.0.2.1"), ("ghost@example.com", "192.0.2.2")];
+    let answers = names.map(|(name, address)| {
+        let attempt = attempt(name, "vague-Otter-61", address, now);
+        let job = job(&mut relay, &attempt);
+        assert!(job.hashes.is_empty() && !job.user_exists && job.may_match);
+        let outcome = hash(&job);
+        match relay.sign_in(&attempt, Some(&outcome), now).unwrap() {
+            SignInDecision::Refuse(reason, at) => (reason, at - now),
+            _ => panic!("{name}: not refused"),
+        }
+    });
+    assert_eq!(answers[0], answers[1]);
 }

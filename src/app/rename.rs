@@ -1,0 +1,185 @@
+//! Renames users, and tells what else holds the old name.
+
+use super::users::limit_reached;
+use super::{App, need_domain, need_user, not_found, taken};
+use crate::error::{Error, Result};
+use crate::model::delivery::{Destination, PathTemplate};
+use crate::model::duration::Duration;
+use crate::model::name::Username;
+use crate::model::old_name::OldName;
+use crate::model::sender::Sender;
+use crate::model::text::in_shell;
+use crate::model::time::Time;
+use crate::model::user::User;
+use crate::store::Store;
+
+/// A user that was renamed.
+pub struct Renamed {
+    /// The user under its new name.
+    pub user: User,
+    /// Its old name, and until when that works.
+    pub old: OldName,
+    /// What was done.
+    pub done: RenameStep,
+    /// What it may send as; empty: all addresses of its domain.
+    pub senders: Vec<Sender>,
+    /// Where its next password goes.
+    pub delivery: Destination,
+}
+
+/// What a rename did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RenameStep {
+    /// The user got the new name.
+    Renamed,
+    /// It had the new name; its old one stops at another time.
+    OldNameSet,
+    /// It had the new name, and its old one has stopped.
+    Nothing,
+}
+
+impl App {
+    /// Renames a user, whose old name works for the overlap. Once it is renamed, the same call
+    /// sets the overlap anew; without one, the old name stops at once.
+    pub fn rename_user(
+        &mut self,
+        old: &Username,
+        new: &Username,
+        overlap: Option<Duration>,
+    ) -> Result<Renamed> {
+        if old == new {
+            return Err(Error::Usage(format!("{new} is the name it has already")));
+        }
+        let now = self.now().plausible()?;
+        let until = overlap.map(|overlap| now.plus(overlap));
+        let mut tx = self.begin()?;
+        let is_renamed = is_renamed(tx.store(), old, new)?;
+        let done = match &is_renamed {
+            None => {
+                check(tx.store(), old, new, now)?;
+                tx.rename_user(old, new, until)?;
+                RenameStep::Renamed
+            }
+            Some(known) if until.is_none() && !known.works(now) => RenameStep::Nothing,
+            Some(_) => {
+                tx.set_old_name(old, new, until)?;
+                RenameStep::OldNameSet
+            }
+        };
+        let gone = || Error::ChangedMeanwhile(format!("{new} is gone"));
+        let user = need_user(tx.store(), new)?;
+        let renamed = Renamed {
+            senders: tx.store().senders(new)?,
+            delivery: tx.store().rotation_rules(new)?.delivery,
+            old: tx.store().old_name(old)?.ok_or_else(gone)?,
+            user,
+            done,
+        };
+        if done != RenameStep::Nothing {
+            tx.commit()?;
+        }
+        Ok(renamed)
+    }
+}
+
+/// Returns the old name if an earlier call has renamed this user.
+fn is_renamed(store: &mut Store, old: &Username, new: &Username) -> Result<Option<OldName>> {
+    let known = store.old_name(old)?;
+    Ok(known.filter(|known| known.username == *new))
+}
+
+/// Fails if the user cannot get this name now.
+fn check(store: &mut Store, old: &Username, new: &Username, now: Time) -> Result<()> {
+    if store.user(old)?.is_none() {
+        return Err(not_found(store, old));
+    }
+    if store.user(new)?.is_some() {
+        return Err(Error::UserExists(new.to_string()));
+    }
+    match store.old_name(new)? {
+        // It gets an earlier name of its own back.
+        Some(known) if known.username == *old => {}
+        Some(known) if known.works(now) => return Err(taken(&known, now)),
+        _ => {}
+    }
+    let domain = need_domain(store, &new.domain())?;
+    if new.domain() != old.domain() {
+        limit_reached(store, &domain)?;
+    }
+    match store.unfinished(old)? {
+        // A delivery that is under way names the old name.
+        Some(unfinished) if unfinished.password_id.is_some() => Err(Error::RotationUnfinished {
+            username: old.to_string(),
+            reason: unfinished.reason().to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+impl Renamed {
+    /// Returns what else may hold the old name, each with the command that shows or cures it.
+    pub fn warnings(&self, now: Time) -> Vec<String> {
+        let mut warnings = Vec::new();
+        warnings.extend(self.sends_as(now));
+        let delivery = &self.delivery;
+        if let Some(path) = &delivery.write_file {
+            warnings.extend(self.moved(path, "--write-file"));
+        }
+        if let Some(path) = &delivery.write_env {
+            warnings.extend(self.moved(path, "--write-env"));
+            let file = path.of(&self.old.old_name);
+            let (old, file) = (self.old.old_name.in_shell(), in_shell(&file));
+            warnings.push(format!(
+                "the file {file} may still name {old}; look with: grep -n -F {old} {file}"
+            ));
+        }
+        warnings.extend(self.command());
+        warnings
+    }
+
+    fn sends_as(&self, now: Time) -> Option<String> {
+        let (old, new) = (self.old.old_name.domain(), self.user.username.domain());
+        if old == new || !self.senders.is_empty() {
+            return None;
+        }
+        let until = self.old.until.filter(|_| self.old.works(now));
+        let until = until.map_or_else(String::new, |at| {
+            format!(", and as {old} only with its old name, until {at}")
+        });
+        Some(format!(
+            "it may now send as every address of {new}{until}; for both: smtpcred user set {} --sender {new} --sender {old}",
+            self.user.username.in_shell()
+        ))
+    }
+
+    fn moved(&self, path: &PathTemplate, flag: &str) -> Option<String> {
+        let (old, new) = (path.of(&self.old.old_name), path.of(&self.user.username));
+        if old == new {
+            return None;
+        }
+        let (old, new) = (in_shell(&old), in_shell(&new));
+        Some(format!(
+            "its next password is written to {new}; move the file with: mv {old} {new}; or keep it there: smtpcred user set {} {flag} {old}",
+            self.user.username.in_shell()
+        ))
+    }
+
+    fn command(&self) -> Option<String> {
+        let command = self.delivery.command.as_ref()?;
+        let (old, new) = (&self.old.old_name, &self.user.username);
+        let names_it = command
+            .words()
+            .iter()
+            .any(|word| word.contains(old.as_str()));
+        Some(if names_it {
+            format!(
+                "the delivery command names {old}; change it with: smtpcred user set {} --deliver …",
+                new.in_shell()
+            )
+        } else {
+            format!(
+                "the delivery command is given {new} from now on; what it delivers to must know that name: {command}"
+            )
+        })
+    }
+}
