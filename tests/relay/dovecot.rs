@@ -95,8 +95,31 @@ fn the_views_are_read(sandbox: &Sandbox, text: String) {
     let delivered = std::fs::read_to_string(&file).unwrap();
     let both = [newest.trim_end(), delivered.trim_end()];
     assert_eq!(both.map(right), [true, true]);
-    sandbox.noted(&["user", "delete", USER, "--yes"]);
-    assert!(!right(newest.trim_end()));
+    // An old name has the same passwords while it works.
+    sandbox.noted(&[
+        "user",
+        "reset",
+        USER,
+        "--yes",
+        "--quiet",
+        "--output",
+        file.with_extension("new").to_str().unwrap(),
+    ]);
+    let last = std::fs::read_to_string(file.with_extension("new")).unwrap();
+    const NEW: &str = "shop+2@example.com";
+    let both = || {
+        [USER, NEW].map(|name| {
+            let mut auth = Auth::connect(&dovecot.socket).unwrap();
+            auth.ask(name, last.trim_end()).unwrap()
+        })
+    };
+    assert_eq!(both(), [true, false]);
+    sandbox.noted(&["user", "rename", USER, NEW, "--overlap", "1h"]);
+    assert_eq!(both(), [true, true], "{}", dovecot.log());
+    sandbox.noted(&["user", "rename", USER, NEW]);
+    assert_eq!(both(), [false, true]);
+    sandbox.noted(&["user", "delete", NEW, "--yes"]);
+    assert_eq!(both(), [false, false]);
 }
 
 /// Its workers open and close the store beside ours, with a library of their own.

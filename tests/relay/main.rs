@@ -9,6 +9,7 @@ mod limits;
 mod mail_servers;
 mod messages;
 mod outage;
+mod renamed;
 mod replaced;
 mod rights;
 mod running;

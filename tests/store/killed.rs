@@ -255,3 +255,81 @@ fn reset(sandbox: &Sandbox) {
     }
     tally.check();
 }
+
+#[test]
+fn p5_a_killed_rename_leaves_the_old_name_or_the_new_one_with_everything() {
+    rename(&Sandbox::new());
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: run tests/run"]
+fn p5_a_killed_rename_leaves_the_old_name_or_the_new_one_with_everything_on_postgresql() {
+    rename(&Postgres::start().sandbox_with_domain());
+}
+
+fn rename(sandbox: &Sandbox) {
+    const NAMES: [&str; 2] = ["one@example.com", "two@example.com"];
+    let mut dice = Dice::new();
+    let password = sandbox.create(NAMES[0]);
+    let set = [
+        "--tag",
+        "env=prod",
+        "--sender",
+        "a@example.com",
+        "--limit",
+        "messages/hour=9",
+    ];
+    sandbox.noted(&[&["user", "set", NAMES[0]], &set[..]].concat());
+    let facts = |name: &str| {
+        let user = sandbox.json(&["user", "show", name]);
+        ["tags", "senders", "limits", "created_at"].map(|field| user[field].clone())
+    };
+    let before = facts(NAMES[0]);
+    let mut now = 0;
+    let (mut renamed, mut not_renamed) = (0, 0);
+    let start = Instant::now();
+    sandbox.noted(&["user", "rename", NAMES[0], NAMES[1]]);
+    sandbox.noted(&["user", "rename", NAMES[1], NAMES[0]]);
+    let pace = start.elapsed() / 2;
+    for number in 0..runs() {
+        let args = [
+            "user",
+            "rename",
+            NAMES[now],
+            NAMES[1 - now],
+            "-q",
+            "--overlap",
+            "1h",
+        ];
+        let mut command = sandbox.command(&args);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut running = Server(command.spawn().unwrap());
+        sleep(dice.around(pace));
+        running.0.kill().unwrap();
+        running.0.wait().unwrap();
+        sandbox.settle();
+        let users = sandbox.json(&["user", "list"]);
+        let users: Vec<_> = users.as_array().unwrap().iter().collect();
+        assert_eq!(users.len(), 1, "{number}: {users:?}");
+        let moved = users[0]["username"] == NAMES[1 - now];
+        if moved {
+            now = 1 - now;
+            renamed += 1;
+        } else {
+            not_renamed += 1;
+        }
+        assert_eq!(facts(NAMES[now]), before);
+        assert_eq!(sandbox.verify(NAMES[now], &password), 0);
+        // The other one is an old name, with its overlap or without.
+        let old = sandbox.json(&["user", "show", NAMES[now]])["old_names"].clone();
+        assert_eq!(old[0]["username"], NAMES[1 - now], "{old}");
+        let (_, events) = events(sandbox, "user.rename");
+        assert_eq!(events, 2 + renamed);
+    }
+    println!("{renamed} renamed, {not_renamed} not");
+    assert!(
+        renamed > 0 && not_renamed > 0,
+        "{renamed} renamed, {not_renamed} not"
+    );
+    sandbox.is_sound();
+}

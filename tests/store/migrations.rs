@@ -456,3 +456,58 @@ fn p2_a_migration_of_a_database_goes_on_after_a_kill() {
         "{plan}"
     );
 }
+
+/// Who was given a role of an older version has it for the tables that are new.
+#[test]
+#[ignore = "needs root and PostgreSQL: run tests/run"]
+fn roles_have_their_rights_on_new_tables() {
+    let server = postgres::Postgres::start();
+    let sandbox = server.sandbox();
+    let database = sandbox.database.as_ref().expect("PostgreSQL");
+    for step in [
+        include_str!("../../src/store/postgres/0001.sql"),
+        include_str!("../../src/store/postgres/0002.sql"),
+        include_str!("../../src/store/postgres/0003.sql"),
+        include_str!("../../src/store/postgres/0004.sql"),
+        OLD_USER,
+        include_str!("../../src/store/postgres/0005.sql"),
+        include_str!("../../src/store/postgres/0006.sql"),
+        "UPDATE store SET version = 6",
+        "CREATE ROLE reads LOGIN",
+        "GRANT USAGE ON SCHEMA smtpcred TO reads",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA smtpcred TO reads",
+        "CREATE ROLE dovecot LOGIN",
+        "GRANT USAGE ON SCHEMA smtpcred TO dovecot",
+        "GRANT SELECT ON smtpcred.dovecot_users, smtpcred.dovecot_overlap TO dovecot",
+    ] {
+        database.sql(step);
+    }
+    sandbox.noted(&["store", "migrate"]);
+    sandbox.noted(&[
+        "user",
+        "rename",
+        "shop@example.com",
+        "store@example.com",
+        "--overlap",
+        "1h",
+    ]);
+    let name = database.url.rsplit('/').next().expect("a database");
+    let name = name.split('?').next().expect("a database");
+    let reads = |role, sql: &str| server.try_sql_as(role, name, sql);
+    let old = reads("reads", "SELECT old_name FROM smtpcred.old_names");
+    assert_eq!(old.expect("it may").trim(), "shop@example.com");
+    assert_eq!(
+        reads("reads", "SELECT key FROM smtpcred.tags")
+            .expect("it may")
+            .trim(),
+        ""
+    );
+    assert!(reads("reads", "DELETE FROM smtpcred.old_names").is_err());
+    let both = "SELECT username FROM smtpcred.dovecot_users ORDER BY username";
+    let both = reads("dovecot", both).expect("it may");
+    assert_eq!(
+        both.split_whitespace().collect::<Vec<_>>(),
+        ["shop@example.com", "store@example.com"]
+    );
+    assert!(reads("dovecot", "SELECT old_name FROM smtpcred.old_names").is_err());
+}
