@@ -63,7 +63,7 @@ const OF_FILES: [&str; 9] = [
     r#""store","check":"log""#,
     "store,mode,",
     "store,log,",
-    "space             0 ",
+    "space                 0 ",
     r#""task":"space""#,
     "space,",
 ];
