@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
-use super::{Attempt, LATEST, Relay};
+use super::writer::StoreWriter;
+use super::{Attempt, LATEST, Opener, Relay};
 use crate::app::{App, World};
 use crate::model::actor::{Actor, Traces};
 use crate::model::hash::{Cost, Hasher};
@@ -88,12 +89,20 @@ impl TestStore {
         self.folder = tempfile::tempdir().unwrap();
     }
 
-    /// Returns a relay that has opened the store.
-    pub fn relay(&self) -> Relay {
+    fn opener(&self) -> Opener {
         let path = self.folder.path().join("smtpcred.db");
         let location = Location::parse(path.as_os_str()).unwrap();
-        let open = move |patience| Store::open_within(&location, Access::Existing, patience);
-        let mut relay = Relay::new(Box::new(open), world(), 2, MemorySize::mib(1)).unwrap();
+        Box::new(move |patience| Store::open_within(&location, Access::Existing, patience))
+    }
+
+    /// Returns the writing side of a relay.
+    pub fn writer(&self) -> StoreWriter {
+        StoreWriter::new(self.opener(), world())
+    }
+
+    /// Returns a relay that has opened the store.
+    pub fn relay(&self) -> Relay {
+        let mut relay = Relay::new(self.opener(), world(), 2, MemorySize::mib(1)).unwrap();
         while relay.refresh(Instant::now()).is_err() {}
         relay
     }

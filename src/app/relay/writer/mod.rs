@@ -340,3 +340,6 @@ fn write_down(tx: &mut Tx, pending: &PendingWrites, now: Time) -> Result<()> {
     let sent = pending.sent.iter();
     tx.add_usage(sent.map(|((username, day), sent)| (names.now(username), *day, *sent)))
 }
+
+#[cfg(test)]
+mod tests;
