@@ -51,6 +51,7 @@ const COMMANDS: &[&[&str]] = &[
     &["user", "show", KNOWN],
     &["domain", "list"],
     &["domain", "show", "domain-0.example"],
+    &["status"],
     &["report"],
     &["report", "--json"],
     &["report", "--overlaps"],

@@ -115,4 +115,5 @@ const FILL: &str = "
     INSERT INTO passwords (username, password_id, hash, created_at, retires_at)
         SELECT name, 'Old' || key, NULL, at - 9, at FROM made WHERE i % 16 = 1;
     INSERT INTO last_connections (username, password_id, seen_at, address)
-        SELECT name, key, at + 60, printf('192.0.2.%d', i % 256) FROM made WHERE i % 2 = 0;";
+        SELECT name, key, at + 60, printf('192.0.2.%d', i % 256) FROM made WHERE i % 2 = 0;
+    UPDATE totals SET n = (SELECT count(*) FROM users);";

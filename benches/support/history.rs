@@ -36,7 +36,7 @@ impl Size {
 /// The statements for both, which differ only in how they make numbers and names.
 /// `{numbers N}` are the numbers i from 0 to N - 1, `{now}` is the time, `{user}` the name of
 /// user i.
-const STATEMENTS: [&str; 5] = [
+const STATEMENTS: [&str; 6] = [
     "INSERT INTO domains (name, created_at)
         SELECT {domain}, {now} - 50000000 FROM {numbers DOMAINS}",
     "INSERT INTO users (username, domain, label, created_at)
@@ -54,6 +54,7 @@ const STATEMENTS: [&str; 5] = [
         SELECT {user}, {now} / 86400 - d, {domain}, 1 + (i + d) % 90, 2 + (i + d) % 170,
             20000 + i % 7000, i % 3
         FROM {numbers SENDERS} CROSS JOIN (SELECT i AS d FROM {numbers DAYS}) days",
+    "UPDATE totals SET n = (SELECT count(*) FROM users)",
 ];
 
 pub fn fill(target: &Target, size: Size) {

@@ -18,6 +18,7 @@ pub mod rename;
 pub mod report;
 pub mod rotation;
 pub mod settings;
+pub mod status;
 pub mod store_admin;
 pub mod usage;
 mod usernames;

@@ -13,6 +13,7 @@ mod domain;
 mod generate;
 mod lazy;
 mod new_file;
+mod overview;
 mod parse;
 mod password_folder;
 mod pick;
@@ -22,6 +23,7 @@ mod serve;
 mod server_config;
 mod settings;
 mod snippets;
+mod status;
 mod store;
 mod suggest;
 mod terminal;
@@ -57,7 +59,13 @@ pub fn main() -> ExitCode {
         return exit.into();
     }
     let args: Vec<OsString> = std::env::args_os().collect();
-    let cli = parse::parse(&args).or_else(|error| pick::complete(error, args));
+    if let Some(exit) = overview::bare(&args, run) {
+        return exit.into();
+    }
+    let cli = parse::parse(&args).or_else(|error| match overview::help(error, &args) {
+        Ok(exit) => Err(exit),
+        Err(error) => pick::complete(error, args),
+    });
     match cli {
         Ok(cli) => {
             let mut context = Context::new(cli.globals);
@@ -98,6 +106,7 @@ fn run(command: Command, context: &mut Context) -> Result<()> {
         Command::Test(test) => test.0.run(context)?,
         Command::Why(why) => why.0.run(context)?,
         Command::ShowServerConfig(show) => show.0.run(context)?,
+        Command::Status(status) => status.0.run(context)?,
         Command::Usage(usage) => usage.0.run(context)?,
         Command::Report(report) => report.0.run(context)?,
         Command::Doctor(doctor) => doctor.0.run(context)?,

@@ -13,7 +13,7 @@ use super::terminal::clipboard::owner::ClipboardOwner;
 use super::terminal::color::{self, Color};
 use super::{
     apply, audit, completion, config, doctor, domain, generate, report, serve, server_config,
-    settings, store, test, usage, user, verify, why,
+    settings, status, store, test, usage, user, verify, why,
 };
 use crate::deliver::owner;
 
@@ -108,6 +108,7 @@ pub enum Command {
     Test(Lazy<test::SendTest>),
     Why(Lazy<why::ExplainUser>),
     ShowServerConfig(Lazy<server_config::ShowServerConfig>),
+    Status(Lazy<status::ShowStatus>),
     Usage(Lazy<usage::ShowUsage>),
     Report(Lazy<report::Report>),
     Doctor(Lazy<doctor::Doctor>),

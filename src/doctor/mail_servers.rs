@@ -1,13 +1,13 @@
 //! The mail servers of this machine, and the sockets of serve that they use.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::dovecot::Dovecot;
 use super::exim::Exim;
 use super::findings::Findings;
 use super::options::{DoctorOptions, MailServer};
 use super::postfix::Postfix;
-use super::sockets::{Endpoint, KnownSockets};
+use super::sockets::{self, Endpoint, KnownSockets};
 use super::store::ExaminedStore;
 use super::{access, tool};
 use crate::error::Result;
@@ -64,8 +64,7 @@ impl MailServers {
                 let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
                 return vec![Endpoint::Unix(path)];
             }
-            let defaults = ["/var/spool/postfix/smtpcred", "/run/smtpcred"]
-                .map(|folder| Endpoint::unix(Path::new(folder).join(name)));
+            let defaults = sockets::defaults(name);
             let there = |all: &[Endpoint]| -> Vec<Endpoint> {
                 all.iter().filter(|one| one.is_there()).cloned().collect()
             };

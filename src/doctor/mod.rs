@@ -15,6 +15,7 @@ pub mod postfix;
 mod replicas;
 mod rotation;
 mod serve;
+mod serve_state;
 mod sockets;
 mod store;
 mod tool;
@@ -24,6 +25,7 @@ mod wal;
 
 pub use self::findings::{CheckState, Compared, Finding};
 pub use self::options::{DoctorOptions, MailServer};
+pub use self::serve_state::{ServeSocket, SocketState, serve_sockets};
 pub use self::sockets::Sockets;
 
 use self::depth::Depth;

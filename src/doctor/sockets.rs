@@ -44,6 +44,8 @@ pub struct KnownSockets {
 
 /// For an answer that needs no hash. Mail servers give up after 10 s.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Where serve listens by default: Postfix's folder is its root.
+pub const FOLDERS: [&str; 2] = ["/var/spool/postfix/smtpcred", "/run/smtpcred"];
 /// The maximum length of an answer, in bytes.
 const MOST: usize = 16 * 1024;
 
@@ -123,9 +125,20 @@ impl From<String> for SocketError {
     }
 }
 
+/// Returns the default sockets of serve with this name, `auth` or `policy`: for a chrooted
+/// Postfix first.
+pub fn defaults(name: &str) -> [Endpoint; 2] {
+    FOLDERS.map(|folder| Endpoint::unix(Path::new(folder).join(name)))
+}
+
 /// Returns the greeting of the auth socket.
 pub fn greeting(endpoint: &Endpoint) -> Result<Greeting, SocketError> {
-    let said = asked(endpoint, "VERSION\t1\t0\nCPID\t1\n", |said| {
+    greeting_within(endpoint, PATIENCE)
+}
+
+/// Does the same with another deadline.
+pub fn greeting_within(endpoint: &Endpoint, patience: Duration) -> Result<Greeting, SocketError> {
+    let said = asked(endpoint, patience, "VERSION\t1\t0\nCPID\t1\n", |said| {
         said.ends_with("DONE\n")
     })?;
     let greeting = Greeting::read(&said);
@@ -145,7 +158,7 @@ pub fn greeting(endpoint: &Endpoint) -> Result<Greeting, SocketError> {
 /// Returns how full the cache of passwords is.
 pub fn remembering(endpoint: &Endpoint) -> Result<CacheStatus, SocketError> {
     let question = format!("VERSION\t1\t0\nCPID\t1\n{}\n", cache_status::REMEMBERING);
-    let said = asked(endpoint, &question, |said| {
+    let said = asked(endpoint, PATIENCE, &question, |said| {
         said.ends_with('\n') && cache_status::read(said).is_some()
     })?;
     cache_status::read(&said).ok_or_else(|| "it does not answer".to_owned().into())
@@ -153,7 +166,14 @@ pub fn remembering(endpoint: &Endpoint) -> Result<CacheStatus, SocketError> {
 
 /// Asks for a decision without a user.
 pub fn ruling(endpoint: &Endpoint) -> Result<(), SocketError> {
-    let said = asked(endpoint, policy::PROBE, |said| said.ends_with("\n\n"))?;
+    ruling_within(endpoint, PATIENCE)
+}
+
+/// Does the same with another deadline.
+pub fn ruling_within(endpoint: &Endpoint, patience: Duration) -> Result<(), SocketError> {
+    let said = asked(endpoint, patience, policy::PROBE, |said| {
+        said.ends_with("\n\n")
+    })?;
     match policy::action(&said) {
         Some("DUNNO") => Ok(()),
         Some(other) => Err(format!("this is not smtpcred: it answers {other}").into()),
@@ -181,6 +201,7 @@ impl SocketStream for TcpStream {
 
 fn asked(
     endpoint: &Endpoint,
+    patience: Duration,
     question: &str,
     is_whole: impl Fn(&str) -> bool,
 ) -> Result<String, SocketError> {
@@ -191,7 +212,7 @@ fn asked(
             let connected = address.to_socket_addrs().and_then(|found| {
                 let mut connected = Err(ErrorKind::NotFound.into());
                 for address in found {
-                    connected = TcpStream::connect_timeout(&address, PATIENCE);
+                    connected = TcpStream::connect_timeout(&address, patience);
                     if connected.is_ok() {
                         break;
                     }
@@ -201,10 +222,10 @@ fn asked(
             Box::new(connected.map_err(|error| format!("nothing answers: {error}"))?)
         }
     };
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     let mut said = Vec::new();
     let mut exchange = || -> io::Result<()> {
-        stream.patience(PATIENCE)?;
+        stream.patience(patience)?;
         stream.write_all(question.as_bytes())?;
         let mut buffer = [0; 1024];
         while !is_whole(&String::from_utf8_lossy(&said)) && said.len() < MOST {
@@ -221,7 +242,7 @@ fn asked(
         Ok(()) => Ok(String::from_utf8_lossy(&said).into_owned()),
         Err(error) => Err(SocketError::Other(match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-                format!("it does not answer within {} s", PATIENCE.as_secs())
+                format!("it does not answer within {} s", patience.as_secs())
             }
             ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
                 "it closes the connection: see its log (journalctl -u smtpcred)".to_owned()

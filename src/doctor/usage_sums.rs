@@ -1,5 +1,5 @@
-//! The usage of domains: is it the sum of their users' usage? An older program that still
-//! runs on a migrated store writes only the latter.
+//! The usage of domains: is it the sum of their users' usage? And the total of users: is it
+//! how many there are? An older program that still runs on a migrated store keeps neither.
 
 use std::time::Instant;
 
@@ -10,8 +10,19 @@ use crate::error::Result;
 use crate::model::usage::Usage;
 use crate::store::Store;
 
+const CURE: &str = "stop or upgrade that smtpcred, then run: smtpcred store maintain";
+
 /// Reports only what is wrong.
 pub fn examine(area: &mut Area, store: &mut Store, world: World, depth: Depth) {
+    match store.total_in_use_is_wrong() {
+        Ok(false) => {}
+        Ok(true) => area.warn(
+            "users",
+            "wrong total of users; an older smtpcred changed this store",
+            CURE,
+        ),
+        Err(error) => area.error("users", &error),
+    }
     match wrong_sums(store, world, depth) {
         Ok(0) => {}
         Ok(wrong) => area.warn(
@@ -19,7 +30,7 @@ pub fn examine(area: &mut Area, store: &mut Store, world: World, depth: Depth) {
             &format!(
                 "wrong totals of domains: {wrong}; an older smtpcred still writes to this store"
             ),
-            "stop or upgrade that smtpcred, then run: smtpcred store maintain",
+            CURE,
         ),
         Err(error) => area.error("usage", &error),
     }

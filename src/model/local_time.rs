@@ -25,6 +25,12 @@ impl LocalTimes {
         Self { zone, now }
     }
 
+    /// Writes times in the same zone, relative to another time.
+    #[must_use]
+    pub fn at(&self, now: Time) -> Self {
+        Self::new(self.zone.clone(), now)
+    }
+
     /// Returns the day there: `2026-12-03`.
     pub fn day(&self, at: Time) -> String {
         self.written(at, "%Y-%m-%d")

@@ -68,7 +68,7 @@ impl CopiedTable {
     );
 
     /// Tables that others refer to come first. Derived tables are not copied.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::DOMAINS,
         Self::USERS,
         table!(
@@ -123,6 +123,7 @@ impl CopiedTable {
             "$1, $2, $3, $4, $5, $6",
             "owner, span, at"
         ),
+        table!("limits_near", "tt", "owner, kind", "$1, $2", "owner, kind"),
         table!(
             "recipients",
             "tti",
@@ -208,6 +209,7 @@ impl Tx<'_> {
     pub fn end_copy(&mut self, from: &Location, rows: u64) -> Result<()> {
         self.store.engine.number_on()?;
         self.sum_later_days()?;
+        self.correct_user_total()?;
         let fields = Fields::default()
             .with("from", from.to_string())
             .with("rows", rows);

@@ -5,6 +5,7 @@ use super::{Page, Scope, SendingChange, Store, Tx};
 use crate::error::{Error, Result};
 use crate::model::domain::Domain;
 use crate::model::event::{Action, Fields};
+use crate::model::limit_kind::LimitKind;
 use crate::model::name::{DomainName, HostName};
 use crate::model::rotation::{RotationRules, RulesChange};
 use crate::model::setting::{LimitValue, Setting};
@@ -202,6 +203,10 @@ impl Tx<'_> {
             }
         }
         let owner = Scope::domain(domain);
+        if let Some(limit) = &change.daily_limit {
+            let limit = limit.as_ref().value().map(|l| l.get());
+            self.look_at_limit(owner, LimitKind::MESSAGES_A_DAY, limit)?;
+        }
         let fields = self.change_sending(owner, &change.sending, change.fields())?;
         self.change_rotation_rules(owner, rules, &change.rotation, fields)
     }

@@ -5,6 +5,7 @@ use super::{Scope, SendingChange, Tx};
 use crate::error::{Error, Result};
 use crate::model::event::{Action, Fields};
 use crate::model::hash::Hash;
+use crate::model::limit_kind::LimitKind;
 use crate::model::name::Username;
 use crate::model::password::PasswordId;
 use crate::model::setting::Setting;
@@ -47,6 +48,7 @@ impl Tx<'_> {
         ];
         let exists = Error::UserExists(new.username.to_string());
         self.change_later(SQL, &args, exists)?;
+        self.created += 1;
         self.add_secret(new, record.password.as_ref(), 0)?;
         self.add_secret(new, record.old.as_ref(), 1)?;
         let sending = sending(record, None)?;
@@ -106,6 +108,10 @@ impl Tx<'_> {
                 .into(),
         ];
         self.later(SQL, &args)?;
+        if columns.contains(&"daily_limit") {
+            let limit = record.daily_limit.filter(|n| *n != 0);
+            self.look_at_limit(Scope::user(new.username), LimitKind::MESSAGES_A_DAY, limit)?;
+        }
         if columns.contains(&"hash") {
             self.later(DECIDED, &[name.into()])?;
             // The old password may be the current one: it retires and does not stop.

@@ -14,6 +14,7 @@ mod examine;
 mod expiries;
 mod future_rows;
 mod imported_users;
+mod limits_near;
 mod old_names;
 mod one_store;
 mod page;
@@ -31,7 +32,9 @@ mod setting_names;
 mod settings;
 mod sign_ins;
 mod sqlite;
+mod status;
 mod stored_users;
+mod totals;
 mod upkeep;
 mod usage;
 mod usage_sums;
@@ -63,6 +66,7 @@ pub use sending::{SendingChange, SendingRules};
 pub use settings::SettingsChange;
 pub use sign_ins::{RefusalKey, Seen, SignInRow};
 pub use sqlite::{Hole, Staged, Staging, WriterKind, holes};
+pub use status::{ExpiringUser, LimitNear, RefusalCount, StatusCounts, StoreStatus, UnfinishedOf};
 pub use usage_totals::DailyUsage;
 pub use users::{NewUser, UserChange, UserFilter, UserRules, UserScan};
 
@@ -164,6 +168,8 @@ pub struct Tx<'a> {
     scrub: bool,
     /// Passwords of unfinished rotations that were read ahead.
     rotating: BTreeMap<Username, Option<PasswordId>>,
+    /// How many users were created, and are not in the totals yet.
+    created: i64,
     open: bool,
 }
 
@@ -175,6 +181,7 @@ impl<'a> Tx<'a> {
             last_event: None,
             scrub: false,
             rotating: BTreeMap::new(),
+            created: 0,
             open: true,
         }
     }
@@ -188,11 +195,13 @@ impl Tx<'_> {
 
     /// Finds most reasons for a failing commit in advance.
     pub fn flush(&mut self) -> Result<()> {
+        self.add_created()?;
         self.store.engine.flush()
     }
 
     /// Commits the change. `CommitUnknown` means that it may have been made.
     pub fn commit(mut self) -> Result<()> {
+        self.add_created()?;
         match self.store.engine.commit() {
             Err(unknown @ Error::CommitUnknown { .. }) => self.find_out(unknown)?,
             committed => committed?,

@@ -49,6 +49,9 @@ impl Tx<'_> {
             "SELECT CAST($2 AS TEXT), span, at, messages, recipients, new_recipients
             FROM counts WHERE owner = $1"
         );
+        const NEAR: &str = "INSERT INTO limits_near (owner, kind)
+            SELECT CAST($2 AS TEXT), kind FROM limits_near WHERE owner = $1
+            ON CONFLICT DO NOTHING";
         const COUNTED: &str = "DELETE FROM counts WHERE owner = $1";
         const OLD_NAME: &str = "INSERT INTO old_names (old_name, username, renamed_at, until)
             VALUES ($1, $2, $3, $4)";
@@ -67,6 +70,7 @@ impl Tx<'_> {
         self.scrub = true;
         self.later(COUNTS, &names)?;
         self.later(COUNTED, &names[..1])?;
+        self.later(NEAR, &names)?;
         self.move_usage(old, new)?;
         if until.is_none() {
             self.later(STOP, &[names[1], self.stamp.at.into()])?;

@@ -71,6 +71,19 @@ impl Store {
             .query(SQL, &[], &mut |row| each(row.parsed(0)?, read(row)?))
     }
 
+    /// Returns the oldest unfinished rotations.
+    pub(super) fn oldest_unfinished(&mut self, most: u32) -> Result<Vec<(Username, Unfinished)>> {
+        const SQL: &str = "SELECT username, password_id, state, began_at, settles_at, reason,
+                with_command, write_file, write_env, env_name
+            FROM rotations ORDER BY began_at, username LIMIT $1";
+        let mut found = Vec::new();
+        self.engine.query(SQL, &[most.into()], &mut |row| {
+            found.push((row.parsed(0)?, read(row)?));
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
     /// Calls `each` for the unfinished rotations of users after one name up to another.
     pub(super) fn unfinished_within(
         &mut self,

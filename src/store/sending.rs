@@ -192,6 +192,7 @@ impl Tx<'_> {
                 }
                 None => self.later(NO_LIMIT, &[owner.as_str().into(), kind.as_str().into()])?,
             }
+            self.look_at_limit(owner, setting.kind, most)?;
             fields = fields.with(&kind, most);
         }
         if let Some(action) = &change.on_limit {

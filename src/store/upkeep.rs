@@ -136,6 +136,7 @@ impl Tx<'_> {
             let args = [span.into(), oldest.into(), left.into()];
             forgotten += rows(self.execute(SQL, &args)?);
         }
+        self.forget_far_limits(now, day)?;
         Ok(forgotten.unsigned_abs())
     }
 

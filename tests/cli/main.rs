@@ -13,6 +13,7 @@ mod picker;
 mod prompts;
 mod report;
 mod snippets;
+mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod times;

@@ -12,6 +12,7 @@ mod pages;
 mod relay;
 mod renamed;
 mod rotation;
+mod status;
 mod together;
 mod transfer;
 mod verified;
@@ -157,6 +158,7 @@ fn story(open: &dyn Fn() -> Store) {
     ahead::story(&mut store);
     history::story(&mut store);
     renamed::story(&mut store);
+    status::story(&mut store);
 }
 
 fn domains(store: &mut Store) {

@@ -269,10 +269,18 @@ impl App {
         Ok(is_owner)
     }
 
-    /// Corrects the usage of domains that is not the sum of their users' usage; returns how
-    /// many sums were wrong.
+    /// Corrects the usage of domains that is not the sum of their users' usage, and the total
+    /// of users; returns how many sums were wrong.
     fn correct_sums(&mut self, upkeep: MaintainOptions, first_day: i64) -> Result<u64> {
         let mut wrong = 0;
+        if self.store.missing_in_total()? != 0 {
+            wrong += 1;
+            if !upkeep.dry_run {
+                let mut tx = self.begin()?;
+                tx.correct_user_total()?;
+                tx.commit()?;
+            }
+        }
         let mut last = first_day - 1;
         while let Some(day) = self.store.next_usage_day(last)? {
             last = day;
@@ -398,7 +406,7 @@ fn described(task: MaintenanceTask) -> String {
             format!("hashes of passwords that retired more than {RETIRED_KEPT} days ago")
         }
         MaintenanceTask::Sums => {
-            "usage of domains that an older smtpcred did not count: summed from their users".into()
+            "sums that an older smtpcred did not keep, of usage or users: added up again".into()
         }
         MaintenanceTask::Indexes => "missing indexes of events".into(),
         MaintenanceTask::Statistics => "query statistics of the tables".into(),

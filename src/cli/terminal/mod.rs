@@ -19,3 +19,4 @@ pub mod stdout;
 pub mod stream;
 pub mod times;
 pub mod tty;
+pub mod watch;

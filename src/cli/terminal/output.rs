@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write};
 
+use clap::builder::StyledStr;
 use clap::builder::styling::Style;
 use serde_json::json;
 
@@ -182,12 +183,20 @@ impl Output {
     }
 
     /// Lays out one value on each line.
-    pub(super) fn block(&self, mut lines: Vec<(&'static str, Cell)>) -> Vec<String> {
+    pub(super) fn block(&self, lines: Vec<(&'static str, Cell)>) -> Vec<String> {
+        self.block_at(self.screen.map(|screen| screen.width), lines)
+    }
+
+    /// Does the same for a terminal of this width.
+    pub(super) fn block_at(
+        &self,
+        width: Option<usize>,
+        mut lines: Vec<(&'static str, Cell)>,
+    ) -> Vec<String> {
         for (_, cell) in &mut lines {
             let parts = cell.text.split('\n').map(text::escaped);
             cell.text = parts.collect::<Vec<_>>().join("\n");
         }
-        let width = self.screen.map(|screen| screen.width);
         layout::block(&lines, width, self.colored)
     }
 
@@ -368,6 +377,28 @@ pub fn usage(mut error: clap::Error, command: &clap::Command, color: Color) -> E
         let _ = error.print();
     }
     Exit::Usage
+}
+
+/// Prints help. Returns the exit code.
+pub fn help(text: &StyledStr) -> Exit {
+    let mut stdout = io::stdout();
+    let colored = Color::Auto.is_wanted(&stdout);
+    printed(write_styled(&mut stdout, text, colored))
+}
+
+/// Prints help in place of an error. If stderr is closed, nothing can be done about it.
+pub fn help_on_stderr(text: &StyledStr) {
+    let mut stderr = io::stderr();
+    let colored = Color::Auto.is_wanted(&stderr);
+    let _ = write_styled(&mut stderr, text, colored);
+}
+
+fn write_styled(to: &mut dyn Write, text: &StyledStr, colored: bool) -> io::Result<()> {
+    if colored {
+        write!(to, "{}", text.ansi())
+    } else {
+        write!(to, "{text}")
+    }
 }
 
 /// Flushes help and completions, which are printed before there is an [`Output`]. A reader

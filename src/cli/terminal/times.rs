@@ -39,6 +39,14 @@ impl Times {
         })
     }
 
+    /// Shows times in the same zone, relative to now.
+    pub fn as_of_now(&self) -> Self {
+        Self {
+            named: self.named.clone(),
+            found: OnceCell::from(self.local().at((WORLD.now)())),
+        }
+    }
+
     /// Returns a value of its own: `in 3 days, Thu 3 Dec 05:21 +01:00`.
     pub fn value(&self, at: Time) -> String {
         self.local().value(at)

@@ -14,7 +14,7 @@ const SIGNIN: &str = "
     GRANT INSERT ON smtpcred.events TO {to};
     GRANT INSERT, UPDATE, DELETE ON smtpcred.last_connections, smtpcred.counts,
         smtpcred.recipients, smtpcred.usage, smtpcred.usage_by_domain, smtpcred.summing,
-        smtpcred.failures TO {to};
+        smtpcred.failures, smtpcred.limits_near TO {to};
     GRANT UPDATE (hash, retires_at, retiring_since, retire_latest) ON smtpcred.passwords TO {to};
     GRANT UPDATE (expiry_told, suspended_at) ON smtpcred.users TO {to};
     GRANT UPDATE (settles_at, began_at) ON smtpcred.rotations TO {to};";

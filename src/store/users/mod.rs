@@ -17,6 +17,7 @@ use super::{NewPassword, Scope, SendingChange, Store, Tx};
 use crate::error::{Error, Result};
 use crate::model::event::{Action, Fields};
 use crate::model::label::Label;
+use crate::model::limit_kind::LimitKind;
 use crate::model::name::{DomainName, Username};
 use crate::model::note::Note;
 use crate::model::rotation::{RotationRules, RulesChange};
@@ -124,6 +125,7 @@ impl Tx<'_> {
         let exists = Error::UserExists(user.username.to_string());
         self.free_old_name(user.username)?;
         self.change_later(SQL, &args, exists)?;
+        self.created += 1;
         self.insert_password(user.username, password)?;
         let fields = Fields::default()
             .with("password_id", password.password_id.as_str())
@@ -183,6 +185,7 @@ impl Tx<'_> {
         if let Some(limit) = &change.daily_limit {
             let limit = limit.as_ref().value().map(|l| l.get());
             self.later(DAILY_LIMIT, &[name, limit.into()])?;
+            self.look_at_limit(Scope::user(username), LimitKind::MESSAGES_A_DAY, limit)?;
             fields = fields.with("daily_limit", limit);
         }
         if let Some(expires) = &change.expires_at {
@@ -237,6 +240,7 @@ impl Tx<'_> {
     /// Deletes a user with its hashes; its events stay.
     pub fn delete_user(&mut self, username: &Username) -> Result<()> {
         const SQL: &str = "DELETE FROM users WHERE username = $1";
+        self.subtract_user(username)?;
         self.later(SQL, &[username.as_str().into()])?;
         self.delete_limits(Scope::user(username))?;
         self.forget_rotation_rules(Scope::user(username))?;

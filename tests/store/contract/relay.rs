@@ -20,7 +20,7 @@ use smtpcred::store::{
 
 use super::{at, change, hash, password};
 
-fn limits(text: &[&str]) -> SendingChange {
+pub fn limits(text: &[&str]) -> SendingChange {
     SendingChange {
         limits: text
             .iter()

@@ -227,6 +227,7 @@ impl QuotaLedger {
             tx.count(owner, count, quota.now)?;
         }
         for crossing in quota.crossings(count) {
+            tx.mark_limit_near(Scope::all(username)[crossing.scope], crossing.kind)?;
             self.notify(tx, username, crossing)?;
         }
         Ok(())

@@ -1,0 +1,132 @@
+//! `smtpcred status`
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::args::path;
+use super::context::Context;
+use super::terminal::column::{Cell, Tone};
+use super::world::WORLD;
+use crate::app::App;
+use crate::doctor::serve_sockets;
+use crate::error::{Error, Exit};
+use crate::store::{Access, Store};
+
+mod record;
+
+use record::{Lines, StatusRecord};
+
+const HELP: &str = "\
+Examples:
+  smtpcred status
+  smtpcred status --watch                                draws it again every 2 seconds; q quits
+  smtpcred status --json | jq -r '.look_at[].command'
+  smtpcred status >/dev/null || echo 'something to look at'
+
+JSON:
+  {at, users: {total, active, overlap, suspended, expired}, domains, expiring: [{username, label,
+  expires_at}], refused_24h: {count, exact, top_user: {username, count, exists}, top_address:
+  {address, count}}, limits_near: [{owner, limit, most, used, used_up}], rotations_unfinished:
+  [{username, password_id, reason, began_at}], sessions, serve: {answers, sockets: [{name, path,
+  answers, found}]}, last_backup, look_at: [{matter, text, command}], counts: {expiring,
+  limits_near, rotations_unfinished}}. Lists have at most 10 entries; counts has how many there
+  are, of expiring those within 14d. exact is false if a part of the refused sign-ins is
+  estimated: some began earlier. answers is null if serve is not set up on this machine, or this
+  user may not connect. sessions and last_backup are always null in this version. A matter is serve,
+  unfinished_rotation, limit, refused, expired or expiring.
+
+Exit codes:
+  0 nothing to look at, 7 something to look at.";
+
+/// Show what matters now, on one screen
+///
+/// Users, expiries, refused sign-ins, limits that are nearly used up, unfinished rotations, and
+/// whether `smtpcred serve` answers. Exits with 0 if nothing needs attention, and with 7 if something does. `smtpcred report` and
+/// `smtpcred doctor` look at everything and take longer.
+#[derive(Debug, Args)]
+#[command(after_long_help = HELP)]
+pub struct ShowStatus {
+    /// Draw it again every 2 seconds, until q, Esc or Ctrl-C
+    #[arg(long)]
+    watch: bool,
+
+    /// Ask this socket of serve for sign-ins [default: those that exist]
+    #[arg(long, value_name = "SOCKET", value_parser = path::given())]
+    auth: Option<PathBuf>,
+
+    /// Ask this socket of the policy service
+    #[arg(long, value_name = "SOCKET", value_parser = path::given())]
+    policy: Option<PathBuf>,
+}
+
+impl ShowStatus {
+    pub fn run(self, context: &mut Context) -> Result<()> {
+        if self.watch {
+            context.out.check_watchable("smtpcred status --json")?;
+        }
+        let mut app = context.app(Access::Existing)?;
+        if self.watch {
+            return self.watch(context, app);
+        }
+        let record = self.record(&mut app)?;
+        context.out.one(&record)?;
+        if record.look_at.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Answered(Exit::Attention).into())
+    }
+
+    fn record(&self, app: &mut App) -> crate::error::Result<StatusRecord> {
+        let report = app.status()?;
+        let sockets = serve_sockets(self.auth.as_deref(), self.policy.as_deref());
+        Ok(StatusRecord::new(report, sockets))
+    }
+
+    /// Trouble with the store is shown, and the store opened again.
+    fn watch(self, context: &Context, app: App) -> Result<()> {
+        const EVERY: Duration = Duration::from_secs(2);
+        let mut app = Some(app);
+        let mut last = Vec::new();
+        context.out.watch(EVERY, &mut || {
+            match self.watched(context, &mut app) {
+                Ok(lines) => last = lines,
+                Err(error) => return trouble(&error, &last),
+            }
+            last.clone()
+        })?;
+        Ok(())
+    }
+
+    fn watched(&self, context: &Context, app: &mut Option<App>) -> crate::error::Result<Lines> {
+        /// Keys are not answered meanwhile.
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let mut open = if let Some(open) = app.take() {
+            open
+        } else {
+            let location = context.location()?;
+            let store = Store::open_within(&location, Access::Existing, PATIENCE)?;
+            App::new(store, WORLD)
+        };
+        // Fails if the file was replaced.
+        open.store.version()?;
+        let lines = self.record(&mut open)?.all_lines();
+        *app = Some(open);
+        Ok(lines)
+    }
+}
+
+/// Shows what is wrong above what was last seen.
+fn trouble(error: &Error, last: &Lines) -> Lines {
+    let mut lines = vec![("Trouble", Cell::new(error.to_string(), Tone::Bad))];
+    if let Some(hint) = error.hint() {
+        lines.push(("", hint.into()));
+    }
+    lines.push(("", "it is tried again every 2 seconds; before:".into()));
+    lines.push(("", "".into()));
+    let old = last.iter().cloned();
+    lines.extend(old.map(|(name, cell)| (name, Cell::new(cell.text, Tone::Dim))));
+    lines
+}
