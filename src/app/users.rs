@@ -1,10 +1,13 @@
 //! Users, except for their passwords.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{App, need_domain, need_user};
 use crate::error::{Error, Result};
 use crate::model::domain::Domain;
 use crate::model::duration::Duration;
 use crate::model::label::Label;
+use crate::model::limits::NearLimit;
 use crate::model::name::{DomainName, Username};
 use crate::model::note::Note;
 use crate::model::rotation::RulesChange;
@@ -12,6 +15,7 @@ use crate::model::setting::{LimitValue, Setting};
 use crate::model::tag::{self, TagChange, TagFilter};
 use crate::model::time::Time;
 use crate::model::user::{Status, User};
+use crate::model::user_search::{SearchText, UserSort};
 use crate::store::{Page, SendingChange, Store, Tx, UserChange, UserFilter};
 
 /// The values of a new user.
@@ -98,16 +102,47 @@ pub struct UserQuery {
     pub expiring: Option<Duration>,
     /// Users with all these tags.
     pub tags: Vec<TagFilter>,
+    /// With this text in the name or label.
+    pub text: Option<SearchText>,
+    /// In this order.
+    pub sort: UserSort,
+    /// With what has to be looked up beside the users.
+    pub with_trouble: bool,
+}
+
+/// What a list says of a user that is not among its settings.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Trouble {
+    /// A limit that is nearly used up.
+    pub limit: Option<NearLimit>,
+    /// Refused sign-ins of the addresses that were refused in the last 24 hours.
+    pub refused: u64,
+}
+
+/// The trouble of the users between two names.
+#[derive(Default)]
+struct Troubles {
+    limits: BTreeMap<String, NearLimit>,
+    refused: BTreeMap<String, u64>,
+}
+
+impl Troubles {
+    fn of(&self, user: &User) -> Trouble {
+        let name = user.username.as_str();
+        Trouble {
+            limit: self.limits.get(name).copied(),
+            refused: self.refused.get(name).copied().unwrap_or(0),
+        }
+    }
 }
 
 impl App {
-    /// Passes the users that match to the callback, by name. Fails if the domain does not
-    /// exist.
+    /// Passes the users that match to the callback. Fails if the domain does not exist.
     pub fn list_users(
         &mut self,
         wanted: &UserQuery,
         page: &Page,
-        each: &mut dyn FnMut(User) -> Result<()>,
+        each: &mut dyn FnMut(User, Trouble) -> Result<()>,
     ) -> Result<()> {
         let now = self.now();
         if let Some(domain) = &wanted.domain {
@@ -120,15 +155,55 @@ impl App {
             never_used: wanted.never_used,
             expires_by: wanted.expiring.map(|within| now.plus(within)),
             tags: wanted.tags.clone(),
+            text: wanted.text.clone(),
         };
         // Each row is read once, so a cache would only take memory.
         self.store.keep_little()?;
-        self.store.users(&filter, page, now, each)
+        let mut reader = self.store.sorted_users(&filter, wanted.sort, page, now)?;
+        let mut troubles = Troubles::default();
+        if wanted.with_trouble && !reader.is_by_name() {
+            troubles = self.troubles(("", "\u{10ffff}"))?;
+        }
+        loop {
+            let users = self.store.next_users(&mut reader)?;
+            let (Some(first), Some(last)) = (users.first(), users.last()) else {
+                return Ok(());
+            };
+            if wanted.with_trouble && reader.is_by_name() {
+                troubles = self.troubles((first.username.as_str(), last.username.as_str()))?;
+            }
+            for user in users {
+                let trouble = troubles.of(&user);
+                each(user, trouble)?;
+            }
+        }
+    }
+
+    /// Looks up what is wrong with the users from one name to another.
+    fn troubles(&mut self, range: (&str, &str)) -> Result<Troubles> {
+        const DAY: Duration = Duration::days(1);
+        let now = self.now();
+        let day = self.store.settings()?.day;
+        Ok(Troubles {
+            limits: self.store.near_limits(range, now, &day)?,
+            refused: self.store.refused_since(range, now.minus(DAY))?,
+        })
     }
 
     /// Returns a user. Fails if it does not exist.
     pub fn user(&mut self, username: &Username) -> Result<User> {
         need_user(&mut self.store, username)
+    }
+
+    /// Returns these users, each once. Fails if one does not exist.
+    pub fn need_users(&mut self, names: &[Username]) -> Result<Vec<User>> {
+        let mut seen = BTreeSet::new();
+        let once: Vec<_> = names.iter().filter(|name| seen.insert(*name)).collect();
+        let found = self.store.users_named(&once)?;
+        let found = found.into_iter().zip(once);
+        found
+            .map(|(user, name)| user.ok_or_else(|| name.not_found()))
+            .collect()
     }
 
     /// Changes a user and returns it. Fails if it does not exist, or would expire in the

@@ -88,7 +88,7 @@ fn name(context: &mut Context, kind: Kind) -> error::Result<Option<String>> {
         most: Some(MOST + 1),
     };
     match kind {
-        Kind::User => app.list_users(&UserQuery::default(), &page, &mut |user| {
+        Kind::User => app.list_users(&UserQuery::default(), &page, &mut |user, _| {
             let label = user.label.as_deref().unwrap_or_default();
             items.push(text::escaped(&format!("{}  {label}", user.username)));
             names.push(user.username.to_string());

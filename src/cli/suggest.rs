@@ -54,13 +54,14 @@ pub fn improve(error: &mut Error, command: &Command, args: &[String]) {
         }
         ErrorKind::UnknownArgument => {
             error.remove(ContextKind::SuggestedArg);
+            let typed = text(error.get(ContextKind::InvalidArg));
+            let is_flag = typed.as_ref().is_some_and(|typed| typed.starts_with("--"));
             // Drops flags of other commands; keeps how to give a value that begins
             // with a hyphen.
             if let Some(ContextValue::StyledStrs(mut tips)) = error.remove(ContextKind::Suggested) {
-                tips.retain(|tip| tip.to_string().contains("as a value"));
+                tips.retain(|tip| !is_flag && tip.to_string().contains("as a value"));
                 error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
             }
-            let typed = text(error.get(ContextKind::InvalidArg));
             if let Some(meant) = typed.and_then(|typed| flag(command, args, &typed)) {
                 error.insert(
                     ContextKind::SuggestedArg,

@@ -49,6 +49,29 @@ pub struct LimitExceeded {
     pub frees_at: Option<Time>,
 }
 
+/// A limit of which 80 % or more are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NearLimit {
+    /// Which limit.
+    pub kind: LimitKind,
+    /// Its value.
+    pub most: u32,
+    /// How much of it is used.
+    pub used: u64,
+}
+
+impl NearLimit {
+    /// Returns how much of it is used, rounded down.
+    pub fn percent(&self) -> u64 {
+        self.used.saturating_mul(100) / u64::from(self.most.max(1))
+    }
+
+    /// Returns whether nothing is left of it.
+    pub fn is_reached(&self) -> bool {
+        self.used >= self.most.into()
+    }
+}
+
 impl FromStr for LimitSetting {
     type Err = Error;
 

@@ -41,4 +41,5 @@ pub mod transfer;
 pub mod usage;
 pub mod usage_window;
 pub mod user;
+pub mod user_search;
 pub mod weak;

@@ -57,6 +57,9 @@ pub struct LastConnection {
     pub address: Option<String>,
 }
 
+/// How long before its end a user is pointed out to people.
+pub const EXPIRES_SOON: Duration = Duration::days(14);
+
 /// What a user can do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -82,6 +85,12 @@ impl Status {
             Self::Suspended => "suspended",
             Self::Expired => "expired",
         }
+    }
+
+    /// Returns whether a list of users with this status has those with the other one: in an
+    /// overlap, a user is active, too.
+    pub fn includes(self, other: Self) -> bool {
+        self == other || (self == Self::Active && other == Self::Overlap)
     }
 
     /// Returns whether such a user can sign in.

@@ -68,7 +68,7 @@ pub use sign_ins::{RefusalKey, Seen, SignInRow};
 pub use sqlite::{Hole, Staged, Staging, WriterKind, holes};
 pub use status::{ExpiringUser, LimitNear, RefusalCount, StatusCounts, StoreStatus, UnfinishedOf};
 pub use usage_totals::DailyUsage;
-pub use users::{NewUser, UserChange, UserFilter, UserRules, UserScan};
+pub use users::{NewUser, UserChange, UserFilter, UserReader, UserRules, UserScan};
 
 use crate::error::{Error, Result};
 use crate::model::event::EventStamp;

@@ -478,7 +478,7 @@ fn wrong_command_lines_are_one_json_document_if_json_is_asked_for() {
         --json user create a@example.com --nonsense
         user create a@example.com --password secret --json
         user create --json
-        user list --format json surplus
+        user list --format json text surplus
         user list --format=json --daily-limit
         user --json
         user set a@example.com --json
@@ -654,7 +654,7 @@ fn what_may_have_been_meant_is_never_the_opposite() {
         (&["user", "restore", name], Some("resume")),
         (&["user", "rename", name, name], None),
         (&["user", "undelete", name], None),
-        (&["user", "list", "--sort", "age"], None),
+        (&["user", "list", "--reverse"], None),
         (&["user", "list", "--used"], None),
         (&["user", "reset", name, "--no-overlap"], None),
         (&["user", "export", "--without-hashes"], None),

@@ -208,3 +208,72 @@ fn labels_of_strangers_cannot_drive_the_terminal() {
         assert!(table.contains(r"a\u{1b}[2J\u{202e}"), "{table}");
     }
 }
+
+#[test]
+fn a_text_finds_names_and_labels() {
+    let sandbox = Sandbox::new();
+    for (name, label) in [
+        ("shop", "WordPress"),
+        ("crm", "Überblick"),
+        ("web", "Der Shop"),
+    ] {
+        let username = format!("{name}@example.com");
+        sandbox.noted(&["user", "create", &username, "--label", label]);
+    }
+    let found = |text: &str| usernames(&sandbox, &[text]);
+    assert_eq!(found("SHOP"), ["shop@example.com", "web@example.com"]);
+    assert_eq!(found("über"), ["crm@example.com"]);
+    assert_eq!(found("m@ex"), ["crm@example.com"]);
+    assert_eq!(found("nothing"), [""; 0]);
+    sandbox.noted(&["user", "suspend", "web@example.com"]);
+    assert_eq!(
+        usernames(&sandbox, &["shop", "--status", "suspended"]),
+        ["web@example.com"]
+    );
+}
+
+#[test]
+fn an_order_is_the_one_asked_for() {
+    let sandbox = Sandbox::new();
+    for (name, days) in [("a", 10), ("b", 30), ("c", 20)] {
+        let username = format!("{name}@example.com");
+        sandbox.create(&username);
+        created(&sandbox, &username, days);
+    }
+    connected(&sandbox, "a@example.com", 5);
+    connected(&sandbox, "c@example.com", 1);
+    sandbox.noted(&["user", "set", "c@example.com", "--expires-in", "9d"]);
+    sandbox.noted(&["user", "set", "b@example.com", "--expires-in", "3d"]);
+    for (order, right) in [
+        ("name", "a b c"),
+        ("age", "b c a"),
+        ("used", "c a b"),
+        ("expires", "b c a"),
+        ("created", "a c b"),
+    ] {
+        let found = usernames(&sandbox, &["--sort", order]).join(" ");
+        assert_eq!(found.replace("@example.com", ""), right, "{order}");
+    }
+    assert_eq!(
+        usernames(&sandbox, &["--sort", "age", "--limit", "1"]),
+        ["b@example.com"]
+    );
+    for args in [
+        &["user", "list", "--sort", "age", "--after", "a@example.com"][..],
+        &["user", "list", "--sort", "size"],
+        &["user", "list", "--sort", "age", "--limit", "100001"],
+    ] {
+        assert_eq!(sandbox.run(args).code, 2, "{args:?}");
+    }
+}
+
+#[test]
+fn who_is_in_an_overlap_is_active_too() {
+    let sandbox = Sandbox::new();
+    sandbox.create("shop@example.com");
+    sandbox.noted(&["user", "reset", "shop@example.com", "--overlap", "1d"]);
+    for status in ["active", "overlap"] {
+        let list = sandbox.json(&["user", "list", "--status", status]);
+        assert_eq!(list[0]["status"], "overlap", "{status}");
+    }
+}

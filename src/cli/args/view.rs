@@ -31,6 +31,11 @@ impl ViewArgs {
         self
     }
 
+    /// Returns whether one of these columns is asked for.
+    pub fn asks_for(&self, names: &[&str]) -> bool {
+        self.wide || self.columns.iter().any(|c| names.contains(&c.as_str()))
+    }
+
     /// Applies the flags to this list.
     pub fn apply<'a>(&self, mut list: RecordList<'a>) -> Result<RecordList<'a>> {
         list.choose(self.wide, &self.columns)?;

@@ -123,6 +123,20 @@ impl Output {
         self.colored
     }
 
+    /// Returns whether a person sees a table.
+    pub fn is_for_people(&self) -> bool {
+        self.format == OutputFormat::Table && self.on_terminal
+    }
+
+    /// Prints a line below a table, for a person only.
+    pub fn closing(&mut self, line: &str) -> Result<()> {
+        if io::stderr().is_terminal() {
+            self.finish()?;
+            self.note(line);
+        }
+        Ok(())
+    }
+
     /// Prints on stderr what was done, unless --quiet is given.
     pub fn note(&self, message: &str) {
         if self.quiet {

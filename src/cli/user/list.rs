@@ -1,7 +1,10 @@
 //! `smtpcred user list` and `show`
 
+use std::fmt::Write as _;
+
 use anyhow::Result;
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::overlap::OverlapRecord;
 use super::record::{UserDetail, UserRecord};
@@ -11,10 +14,15 @@ use crate::cli::args::tags::without_doubles;
 use crate::cli::args::view::ViewArgs;
 use crate::cli::complete;
 use crate::cli::context::Context;
+use crate::cli::terminal::output::OutputFormat;
+use crate::error::Error;
 use crate::model::duration::Duration;
 use crate::model::name::{DomainName, Username};
 use crate::model::tag::TagFilter;
-use crate::model::user::Status;
+use crate::model::text::count;
+use crate::model::time::Time;
+use crate::model::user::{EXPIRES_SOON, Status, User};
+use crate::model::user_search::{SearchText, UserSort};
 use crate::store::Access;
 
 const LIST_HELP: &str = "\
@@ -23,8 +31,10 @@ Examples:
   smtpcred user list --domain example.com --status suspended
   smtpcred user list --stale 90d --never-used
   smtpcred user list --overlap                           which applications use an old password
-  smtpcred user list --expiring 14d
   smtpcred user list --tag env=prod --tag team
+  smtpcred user list wordpress                           in the username or the label
+  smtpcred user list --expiring 14d --sort expires
+  smtpcred user list --sort age --limit 20               the oldest passwords
   smtpcred user list --json --limit 1000 --after shop@example.com        the next page
   smtpcred user list --json | jq -r '.[] | select(.password_age_seconds > 15552000) | .username'
 
@@ -34,6 +44,19 @@ JSON:
   address}, daily_limit, expires_at, suspended_at, created_at}. The passwords are the live ones,
   oldest first; a missing value is null; status is active, overlap, suspended or expired.
 
+Columns:
+  For --columns: username, label, status, password-id, expires, near-limit, refused, password-age,
+  last-connection, created, daily-limit, suspended, tags, note. Those for which the terminal has no
+  room are left out, from the least important; --wide shows all of them.
+  EXPIRES, NEAR LIMIT and REFUSED are shown if a user has something there, the last two on a
+  terminal or on request: the limit of which 80 % or more are used, and the refused sign-ins from
+  addresses that were refused in the last 24 hours.
+
+Order:
+  --sort age begins with the oldest password, used with the latest connection, expires with the
+  next expiry, created with the newest user. Only a list by name has pages. Other orders show
+  100000 users at most.
+
 Pages:
   Continue with --after and the last username of this page, until a page is empty. A user that
   exists all the time is on exactly one page. Without --limit, one document has all users.";
@@ -42,11 +65,15 @@ Pages:
 #[derive(Debug, Args)]
 #[command(after_long_help = LIST_HELP)]
 pub struct ListUsers {
+    /// Show only users with this text in the username or label, in any case
+    #[arg(value_name = "TEXT")]
+    text: Option<SearchText>,
+
     /// Show only users of this domain
     #[arg(long, value_name = "DOMAIN", add = complete::domains())]
     domain: Option<DomainName>,
 
-    /// Show only users with this status: active, suspended, expired or overlap
+    /// Show only users with this status: active (also in an overlap), suspended, expired or overlap
     #[arg(long, value_name = "STATUS")]
     status: Option<Status>,
 
@@ -77,8 +104,25 @@ pub struct ListUsers {
     #[command(flatten)]
     page: PageArgs,
 
+    /// Show users in this order: name, age, used, expires or created
+    #[arg(
+        long,
+        value_name = "ORDER",
+        default_value = UserSort::Name.name(),
+        hide_default_value = true,
+        hide_possible_values = true,
+        value_parser = orders()
+    )]
+    sort: UserSort,
+
     #[command(flatten)]
     view: ViewArgs,
+}
+
+/// Completes the orders.
+fn orders() -> impl TypedValueParser<Value = UserSort> {
+    let names = PossibleValuesParser::new(UserSort::ALL.map(UserSort::name));
+    names.try_map(|name| name.parse::<UserSort>())
 }
 
 const SHOW_HELP: &str = "\
@@ -106,6 +150,12 @@ impl ListUsers {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let mut app = context.app(Access::Existing)?;
         let now = app.now();
+        let for_people = context.out.is_for_people();
+        let view = if self.overlap {
+            self.view
+        } else {
+            self.view.or_columns(context.columns())
+        };
         let wanted = UserQuery {
             domain: self.domain,
             status: self.status.or(self.overlap.then_some(Status::Overlap)),
@@ -113,23 +163,85 @@ impl ListUsers {
             never_used: self.never_used,
             expiring: self.expiring,
             tags: without_doubles(self.tag, |tag| &tag.key)?,
+            text: self.text,
+            sort: self.sort,
+            with_trouble: !self.overlap
+                && context.out.format() == OutputFormat::Table
+                && (for_people || view.asks_for(&TROUBLE)),
         };
+        if wanted.sort != UserSort::Name && self.after.is_some() {
+            let only = "--after needs a list by name, without --sort";
+            return Err(Error::Usage(only.into()).into());
+        }
         let page = self
             .page
             .page_after(self.after.as_ref().map(Username::as_str));
         if self.overlap {
-            let mut list = self.view.apply(context.out.list::<OverlapRecord>())?;
-            app.list_users(&wanted, &page, &mut |user| {
+            let mut list = view.apply(context.out.list::<OverlapRecord>())?;
+            app.list_users(&wanted, &page, &mut |user, _| {
                 list.push(&OverlapRecord::new(UserRecord::new(&user, now)))
             })?;
             return Ok(list.end("no overlap is running")?);
         }
-        let view = self.view.or_columns(context.columns());
+        let mut tally = Tally::default();
         let mut list = view.apply(context.out.list::<UserRecord>())?;
-        app.list_users(&wanted, &page, &mut |user| {
-            list.push(&UserRecord::new(&user, now))
+        app.list_users(&wanted, &page, &mut |user, trouble| {
+            if for_people {
+                tally.add(&user, now);
+            }
+            list.push(&UserRecord::new(&user, now).with_trouble(trouble))
         })?;
-        Ok(list.end("no users found")?)
+        list.end("no users found")?;
+        if for_people && tally.users > 0 {
+            let more = page.most.is_some_and(|most| tally.users == u64::from(most));
+            context.out.closing(&tally.text(more))?;
+        }
+        Ok(())
+    }
+}
+
+/// The columns that take a look beside the users.
+const TROUBLE: [&str; 2] = ["near-limit", "refused"];
+
+/// Counts the users of a list.
+#[derive(Default)]
+struct Tally {
+    users: u64,
+    suspended: u64,
+    expired: u64,
+    expiring: u64,
+}
+
+impl Tally {
+    fn add(&mut self, user: &User, now: Time) {
+        self.users += 1;
+        match user.status(now) {
+            Status::Suspended => self.suspended += 1,
+            Status::Expired => self.expired += 1,
+            Status::Active | Status::Overlap => {}
+        }
+        if user.expires_within(EXPIRES_SOON, now) {
+            self.expiring += 1;
+        }
+    }
+
+    /// Says how many there are. There may be more than the list has.
+    fn text(&self, more: bool) -> String {
+        let mut text = count(self.users, "user");
+        if more {
+            text.push_str(" shown");
+        }
+        let within = format!("expiring within {} days", EXPIRES_SOON.seconds() / 86_400);
+        for (n, what) in [
+            (self.suspended, "suspended"),
+            (self.expired, "expired"),
+            (self.expiring, within.as_str()),
+        ] {
+            if n > 0 {
+                let _ = write!(text, ", {n} {what}");
+            }
+        }
+        text
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::refusal::RefusalRecord;
 use crate::app::usage::Detail;
+use crate::app::users::Trouble;
 use crate::cli::args::rotation::{RulesRecord, UnfinishedRecord};
 use crate::cli::settings::record::named;
 use crate::cli::terminal::column::{Cell, Column, TimeForm, Tone};
@@ -15,7 +16,7 @@ use crate::model::old_name::OldName;
 use crate::model::sender::Sender;
 use crate::model::tag::{self, Tags};
 use crate::model::time::Time;
-use crate::model::user::{LastConnection, PasswordInfo, Status, User};
+use crate::model::user::{EXPIRES_SOON, LastConnection, PasswordInfo, Status, User};
 
 /// A user in a list.
 #[derive(Serialize)]
@@ -35,6 +36,8 @@ pub struct UserRecord<'a> {
     expires_at: Option<Time>,
     suspended_at: Option<Time>,
     created_at: Time,
+    #[serde(skip)]
+    trouble: Trouble,
     #[serde(skip)]
     pub(super) now: Time,
 }
@@ -72,7 +75,32 @@ impl<'a> UserRecord<'a> {
             expires_at: user.expires_at,
             suspended_at: user.suspended_at,
             created_at: user.created_at,
+            trouble: Trouble::default(),
             now,
+        }
+    }
+
+    /// Adds what a list for people says beside it.
+    pub fn with_trouble(self, trouble: Trouble) -> Self {
+        Self { trouble, ..self }
+    }
+
+    fn near_limit(&self) -> Cell {
+        let Some(limit) = self.trouble.limit else {
+            return Cell::default();
+        };
+        let tone = if limit.is_reached() {
+            Tone::Bad
+        } else {
+            Tone::Warning
+        };
+        Cell::new(format!("{} {}%", limit.kind, limit.percent()), tone)
+    }
+
+    fn refused(&self) -> Cell {
+        match self.trouble.refused {
+            0 => Cell::default(),
+            n => Cell::new(n.to_string(), Tone::Warning),
         }
     }
 
@@ -117,6 +145,8 @@ impl Record for UserRecord<'_> {
         Column::new("Status"),
         Column::new("Password ID").rank(4),
         Column::new("Expires").if_any().times(TimeForm::Near),
+        Column::new("Near limit").rank(1).if_any(),
+        Column::new("Refused").right().rank(1).if_any(),
         Column::new("Password age").rank(2),
         Column::new("Last connection").rank(1),
         Column::new("Created").rank(5).times(TimeForm::Day),
@@ -136,7 +166,10 @@ impl Record for UserRecord<'_> {
             self.label.unwrap_or_default().into(),
             status_cell(self.status),
             self.password_ids().into(),
-            self.expires_at.map(|at| at.to_string()).into(),
+            self.expires_at
+                .map_or_else(Cell::default, |at| expiry_cell(at, self.now)),
+            self.near_limit(),
+            self.refused(),
             age.into(),
             Cell::or(last, "never"),
             self.created_at.to_string().into(),
@@ -180,6 +213,18 @@ impl Record for UserRecord<'_> {
             self.created_at.to_string(),
         ]
     }
+}
+
+/// Returns an expiry in the colour of what is left until then.
+fn expiry_cell(at: Time, now: Time) -> Cell {
+    let tone = if at <= now {
+        Tone::Bad
+    } else if at <= now.plus(EXPIRES_SOON) {
+        Tone::Warning
+    } else {
+        Tone::Plain
+    };
+    Cell::new(at.to_string(), tone)
 }
 
 /// Returns the status in its colour.
@@ -350,18 +395,13 @@ impl Record for UserDetail<'_> {
             .take(SHOWN)
             .map(|password| self.password_line(password, "stopped"))
             .collect();
-        let expires = user.expires_at.map_or("never".to_owned(), |at| {
-            let word = if user.status == Status::Expired.name() {
-                " (expired)"
-            } else {
-                ""
-            };
-            format!("{at}{word}")
+        let expires = user.expires_at.map_or(Cell::new("never", Tone::Dim), |at| {
+            let mut cell = expiry_cell(at, user.now);
+            if user.status == Status::Expired.name() {
+                cell.text.push_str(" (expired)");
+            }
+            cell
         });
-        let expires = match user.expires_at {
-            Some(_) => Cell::from(expires),
-            None => Cell::new(expires, Tone::Dim),
-        };
         let old_names: Vec<_> = self.old_names.iter().map(OldNameRecord::text).collect();
         let mut lines = vec![("Username", user.username.into())];
         if !old_names.is_empty() {

@@ -1,4 +1,5 @@
-//! Lists users by name, in pieces. Each piece is a snapshot; see `page`.
+//! Finds the users that match a filter, by name and in pieces. Each piece is a snapshot; see
+//! `page`.
 
 use super::tags;
 use crate::error::Result;
@@ -7,16 +8,17 @@ use crate::model::password::PasswordId;
 use crate::model::tag::TagFilter;
 use crate::model::time::Time;
 use crate::model::user::{LastConnection, PasswordInfo, Status, User};
+use crate::model::user_search::SearchText;
 use crate::store::Store;
 use crate::store::engine::{Arg, Row};
-use crate::store::page::{PIECE, Page};
+use crate::store::page::PIECE;
 
 /// Which users: those that match every given field.
 #[derive(Clone, Debug, Default)]
 pub struct UserFilter {
     /// Of this domain.
     pub domain: Option<DomainName>,
-    /// With this status.
+    /// With this status, or one that it includes.
     pub status: Option<Status>,
     /// Not used since this time.
     pub silent_since: Option<Time>,
@@ -26,6 +28,8 @@ pub struct UserFilter {
     pub expires_by: Option<Time>,
     /// With all these tags.
     pub tags: Vec<TagFilter>,
+    /// With this text in the username or label.
+    pub text: Option<SearchText>,
 }
 
 /// Selects a row for each password; `group_rows` makes users of them. All readers of users
@@ -58,9 +62,9 @@ macro_rules! last_sign_of_life {
 }
 pub(in crate::store) use last_sign_of_life;
 
-/// [`crate::model::user::status`] and the other conditions of a filter in SQL. A test
-/// compares the two.
-macro_rules! that_match {
+/// [`crate::model::user::status`] and the other conditions of a filter in SQL, except for the
+/// text: engines do not agree about the case of letters. A test compares the two.
+macro_rules! matching {
     ($domain:literal) => {
         concat!(
             "WHERE u.username > $1 AND u.username <= $2 AND (CAST($3 AS TEXT) IS NULL OR $3 = CASE
@@ -68,7 +72,7 @@ macro_rules! that_match {
                     WHEN u.expires_at <= $4 THEN 'expired'
                     WHEN (SELECT count(*) FROM passwords k WHERE k.username = u.username
                         AND k.hash IS NOT NULL AND (k.retires_at IS NULL OR k.retires_at > $4)) > 1
-                        THEN 'overlap'
+                        AND $3 <> 'active' THEN 'overlap'
                     ELSE 'active' END)
                 AND (CAST($5 AS BIGINT) IS NULL OR $5 >= ",
             last_sign_of_life!(
@@ -80,9 +84,16 @@ macro_rules! that_match {
                 AND (CAST($9 AS BIGINT) = 0 OR $9 = ",
             tags::tags_among!("$10"),
             ") ",
-            $domain,
-            " ORDER BY u.username LIMIT $8"
+            $domain
         )
+    };
+}
+pub(super) use matching;
+
+/// The same by name, up to so many rows.
+macro_rules! that_match {
+    ($domain:literal) => {
+        concat!(matching!($domain), " ORDER BY u.username LIMIT $8")
     };
 }
 
@@ -95,7 +106,8 @@ impl UserFilter {
         }
     }
 
-    fn takes_all(&self) -> bool {
+    /// Returns whether it matches all users whose name or label has its text.
+    pub(super) const fn takes_all(&self) -> bool {
         self.domain.is_none()
             && self.status.is_none()
             && self.silent_since.is_none()
@@ -103,40 +115,34 @@ impl UserFilter {
             && self.expires_by.is_none()
             && self.tags.is_empty()
     }
+
+    /// Returns the arguments of [`matching`] for the users after a name and up to another one.
+    pub(super) fn args<'a>(
+        &self,
+        (after, last): (&'a str, &'a str),
+        now: Time,
+        rows: u32,
+        wanted: &'a str,
+    ) -> [Arg<'a>; 10] {
+        [
+            after.into(),
+            last.into(),
+            self.status.map(Status::name).into(),
+            now.into(),
+            self.silent_since.into(),
+            i64::from(self.never_used).into(),
+            self.expires_by.into(),
+            rows.into(),
+            i64::try_from(self.tags.len()).unwrap_or(i64::MAX).into(),
+            wanted.into(),
+        ]
+    }
 }
 
 impl Store {
-    /// Passes users to the callback by name, page by page. Not for use within a change.
-    pub fn users(
-        &mut self,
-        filter: &UserFilter,
-        page: &Page,
-        now: Time,
-        each: &mut dyn FnMut(User) -> Result<()>,
-    ) -> Result<()> {
-        let all = filter.takes_all();
-        let mut pieces = page.pieces();
-        let mut after = page.after.to_owned();
-        while let Some(most) = pieces.next() {
-            let users = if all {
-                self.next_of_all(&after, most)?
-            } else {
-                self.next_that_match(filter, &after, now, most)?
-            };
-            let Some(last) = users.last() else {
-                return Ok(());
-            };
-            last.username.as_str().clone_into(&mut after);
-            // Fewer than asked for may match here, and more after them.
-            pieces.read_some(users.len());
-            // Nothing is being read now, so a slow callback blocks no writer.
-            users.into_iter().try_for_each(&mut *each)?;
-        }
-        Ok(())
-    }
-
-    /// Returns up to `most` users after a name that match; none after the last one.
-    fn next_that_match(
+    /// Returns up to `most` users after a name that match except for the text; none after the
+    /// last one.
+    pub(super) fn next_that_match(
         &mut self,
         filter: &UserFilter,
         after: &str,
@@ -167,24 +173,11 @@ impl Store {
         let mut rows = most.saturating_mul(2).max(PIECE);
         let wanted = tags::wanted(&filter.tags);
         loop {
-            let args: [Arg; 11] = [
-                after.into(),
-                last.into(),
-                filter.status.map(Status::name).into(),
-                now.into(),
-                filter.silent_since.into(),
-                i64::from(filter.never_used).into(),
-                filter.expires_by.into(),
-                rows.into(),
-                i64::try_from(filter.tags.len()).unwrap_or(i64::MAX).into(),
-                wanted.as_str().into(),
-                domain.into(),
-            ];
-            let (sql, args) = match domain {
-                None => (OF_ALL, &args[..10]),
-                Some(_) => (OF_DOMAIN, &args[..]),
-            };
-            let (mut users, read) = self.group_rows(sql, args)?;
+            let args = filter.args((after, last), now, rows, &wanted);
+            let mut args = args.to_vec();
+            args.extend(domain.map(Arg::from));
+            let sql = if domain.is_some() { OF_DOMAIN } else { OF_ALL };
+            let (mut users, read) = self.group_rows(sql, &args)?;
             // The last one may have more passwords than were read.
             if read >= rows {
                 users.pop();

@@ -1,8 +1,10 @@
 //! Users: creates, changes and deletes them.
 
 mod all;
+mod beside;
 mod list;
 mod lookup;
+mod reader;
 mod scan;
 pub(super) mod tags;
 
@@ -11,6 +13,7 @@ pub(super) use self::list::{
     last_sign_of_life, read_password, read_user, select_users, sort_passwords,
 };
 pub use self::lookup::UserRules;
+pub use self::reader::UserReader;
 pub use self::scan::UserScan;
 use super::engine::Right;
 use super::{NewPassword, Scope, SendingChange, Store, Tx};

@@ -6,14 +6,16 @@ use smtpcred::model::duration::Duration;
 use smtpcred::model::name::{DomainName, Username};
 use smtpcred::model::password::PasswordId;
 use smtpcred::model::refused_sign_ins::{RefusalReason, RefusedSignIns};
+use smtpcred::model::setting::Setting;
 use smtpcred::model::stranger::WrittenName;
 use smtpcred::model::time::Time;
 use smtpcred::model::usage::UsageBy;
 use smtpcred::model::usage_window::Count;
 use smtpcred::model::user::{Status, User};
+use smtpcred::model::user_search::UserSort;
 use smtpcred::store::{
-    DailyUsage, DomainChange, EventFilter, OldPasswords, Page, Scope, Seen, Store, UserChange,
-    UserFilter,
+    DailyUsage, DomainChange, EventFilter, OldPasswords, Page, Scope, Seen, SendingChange, Store,
+    UserChange, UserFilter,
 };
 
 use super::{at, change, new_user, password};
@@ -27,12 +29,14 @@ pub fn story(store: &mut Store) {
         tx.add_domain(&domain, &DomainChange::default())
     });
     filters(store, &domain);
+    orders(store, &domain);
     pages_of_users(store, &domain);
     pages_of_the_rest(store);
     usage_is_forgotten(store);
     refusals_are_forgotten(store);
     counts_are_forgotten(store);
     hashes_are_erased(store);
+    trouble(store);
     room(store);
 }
 
@@ -76,9 +80,7 @@ fn filters(store: &mut Store, domain: &DomainName) {
             });
         }
         let expires = UserChange {
-            expires_at: Some(smtpcred::model::setting::Setting::Some(at(
-                9_199 + i64::try_from(i % 6).unwrap()
-            ))),
+            expires_at: Some(Setting::Some(at(9_199 + i64::try_from(i % 6).unwrap()))),
             ..UserChange::default()
         };
         if i % 2 == 0 {
@@ -105,7 +107,7 @@ fn filters(store: &mut Store, domain: &DomainName) {
                 status: Some(status),
                 ..UserFilter::default()
             };
-            agree(filter, &|user| user.status(now) == status);
+            agree(filter, &|user| status.includes(user.status(now)));
         }
         let age: Duration = "3s".parse().unwrap();
         let filter = UserFilter {
@@ -127,6 +129,178 @@ fn filters(store: &mut Store, domain: &DomainName) {
             user.last_connection().is_none() && user.username.domain() == *domain
         });
     }
+}
+
+/// In every order, with a text or not, a list has the users that it has by name.
+fn orders(store: &mut Store, domain: &DomainName) {
+    let labels = [(0, "ÜBERSICHT"), (3, "Shop"), (4, "Übersicht, new")];
+    for (i, label) in labels {
+        let change_label = UserChange {
+            label: Some(Setting::Some(label.parse().unwrap())),
+            ..UserChange::default()
+        };
+        change(store, 9_220, |tx| tx.set_user(&name(i), &change_label));
+    }
+    let now = at(9_230);
+    let text = |text: &str| UserFilter {
+        text: Some(text.parse().unwrap()),
+        ..UserFilter::of(domain)
+    };
+    let of_domain = UserFilter::of(domain);
+    let age = |user: &User| {
+        let made = user.password().map(|password| password.created_at);
+        (made.is_none(), made)
+    };
+    let used = |user: &User| {
+        let seen = user.last_connection().map(|last| -last.at.epoch());
+        (seen.is_none(), seen)
+    };
+    for (filter, how_many) in [(&of_domain, 12), (&text("über"), 2), (&text("U0000"), 10)] {
+        let all = listed(store, filter, &Page::default(), now);
+        assert_eq!(all.len(), how_many, "{filter:?}");
+        let mut sorted = |sort, most| {
+            let page = Page { after: "", most };
+            let mut reader = store.sorted_users(filter, sort, &page, now).unwrap();
+            let mut found: Vec<User> = Vec::new();
+            loop {
+                let next = store.next_users(&mut reader).unwrap();
+                if next.is_empty() {
+                    return found;
+                }
+                found.extend(next);
+            }
+        };
+        let by = |key: &dyn Fn(&User) -> String| {
+            let mut right: Vec<&User> = all.iter().collect();
+            right.sort_by_key(|user| (key(user), user.username.clone()));
+            right
+                .iter()
+                .map(|user| user.username.to_string())
+                .collect::<Vec<_>>()
+        };
+        let number = |n: i64| format!("{:020}", n + (1 << 40));
+        let right = [
+            (UserSort::Name, by(&|_| String::new())),
+            (
+                UserSort::Age,
+                by(&|u| format!("{}{}", age(u).0, number(age(u).1.map_or(0, Time::epoch)))),
+            ),
+            (
+                UserSort::Used,
+                by(&|u| format!("{}{}", used(u).0, number(used(u).1.unwrap_or(0)))),
+            ),
+            (
+                UserSort::Expires,
+                by(&|u| {
+                    format!(
+                        "{}{}",
+                        u.expires_at.is_none(),
+                        number(u.expires_at.map_or(0, Time::epoch))
+                    )
+                }),
+            ),
+            (UserSort::Created, by(&|u| number(-u.created_at.epoch()))),
+        ];
+        for (sort, right) in right {
+            let found: Vec<_> = sorted(sort, None)
+                .iter()
+                .map(|u| u.username.to_string())
+                .collect();
+            assert_eq!(found, right, "{sort:?}");
+            let first: Vec<_> = sorted(sort, Some(2))
+                .iter()
+                .map(|u| u.username.to_string())
+                .collect();
+            assert_eq!(first, right[..2], "{sort:?}");
+        }
+    }
+    let page = Page::default();
+    let most = Page {
+        after: "",
+        most: Some(100_001),
+    };
+    assert!(
+        store
+            .sorted_users(&of_domain, UserSort::Age, &most, now)
+            .is_err()
+    );
+    assert!(
+        store
+            .sorted_users(&of_domain, UserSort::Name, &page, now)
+            .is_ok()
+    );
+}
+
+/// What is near a limit and what was refused is found for the users between two names.
+fn trouble(store: &mut Store) {
+    let now = at(10_600);
+    let [some, all] = [1, 2].map(name);
+    change(store, 10_600, |tx| {
+        let limited = UserChange {
+            daily_limit: Some(Setting::Some("10".parse().unwrap())),
+            ..UserChange::default()
+        };
+        let hourly = UserChange {
+            sending: SendingChange {
+                limits: vec!["recipients/hour=4".parse().unwrap()],
+                ..SendingChange::default()
+            },
+            ..UserChange::default()
+        };
+        tx.set_user(&some, &limited)?;
+        tx.set_user(&all, &limited)?;
+        tx.set_user(&all, &hourly)?;
+        let sent = |messages, recipients| Count {
+            messages,
+            recipients,
+            new_recipients: 0,
+        };
+        tx.count(Scope::user(&some), sent(8, 8), now)?;
+        tx.count(Scope::user(&all), sent(7, 4), now)?;
+        tx.count(Scope::user(&name(3)), sent(9, 9), now)
+    });
+    let range = ("u00000@p.example", "u00002@p.example");
+    let day = Day::default();
+    let near = store.near_limits(range, now, &day).unwrap();
+    let near: Vec<_> = near
+        .iter()
+        .map(|(name, limit)| format!("{name} {} {}%", limit.kind, limit.percent()))
+        .collect();
+    assert_eq!(
+        near,
+        [
+            "u00001@p.example messages/day 80%",
+            "u00002@p.example recipients/hour 100%"
+        ]
+    );
+    assert!(
+        store
+            .near_limits(("u00003", "v"), now, &day)
+            .unwrap()
+            .is_empty()
+    );
+    let refused = |user: &Username, at, count| RefusedSignIns {
+        username: WrittenName::shown(user.as_str()),
+        address: "192.0.2.1".into(),
+        reason: RefusalReason::ALL[0],
+        count,
+        first_at: at,
+        last_at: at,
+    };
+    change(store, 10_600, |tx| {
+        tx.add_refusals(&refused(&some, at(10_599), 5))?;
+        tx.add_refusals(&refused(&all, at(10_500), 6))
+    });
+    let found = store.refused_since(range, at(10_550)).unwrap();
+    assert_eq!(
+        found.into_iter().collect::<Vec<_>>(),
+        [(some.to_string(), 5)]
+    );
+    let later = at(10_600 + 3_600 * 24 * 9);
+    change(store, 10_600, |tx| {
+        tx.forget_old_refusals(later, 99, 99)?;
+        tx.forget_old_counts(later, &Day::Rolling, 99).map(|_| ())
+    });
 }
 
 /// Whoever is there all the time is listed once, whatever comes and goes.
