@@ -176,6 +176,17 @@ pub enum Error {
         /// Why it ended.
         cause: Box<Error>,
     },
+    /// Changes of several named users ended early.
+    PartlyNamed {
+        /// What was done with each user, as a participle.
+        what: &'static str,
+        /// The users that were changed.
+        done: String,
+        /// The users that were not.
+        left: String,
+        /// Why it ended.
+        cause: Box<Error>,
+    },
     /// The output is printed and says everything; only the exit code is left.
     Answered(Exit),
 

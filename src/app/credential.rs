@@ -189,12 +189,10 @@ impl App {
             .collect())
     }
 
-    /// Checks early what would make a reset fail later. Returns the user.
-    pub fn plan_reset(&mut self, username: &Username, overlap: Option<Duration>) -> Result<User> {
+    /// Checks early what would make a reset of this user fail later.
+    pub fn may_reset(&mut self, user: &User, overlap: Option<Duration>) -> Result<()> {
         let now = self.now().plausible()?;
-        let user = need_user(&mut self.store, username)?;
-        overlap_free(&mut self.store, &user, overlap, now)?;
-        Ok(user)
+        overlap_free(&mut self.store, user, overlap, now)
     }
 
     /// Replaces the password of the planned user, not of a later one with the same

@@ -163,7 +163,7 @@ impl PasswordFolder {
             let hidden = self.hidden(&username, &password_id);
             if let Err(error) = self.show_one(&hidden, &username) {
                 outcome = outcome.and(Err(Error::System(format!(
-                    "{username} is created, and its password is in {}, which could not be given its name: {error}",
+                    "the password of {username} is in {}, which could not be given its name: {error}",
                     self.path.join(hidden).display()
                 ))));
             }

@@ -316,6 +316,17 @@ impl Error {
                 ),
             )
             .hint("run the same command again for the rest"),
+            Self::PartlyNamed {
+                what,
+                done,
+                left,
+                cause,
+            } => entry(
+                "partly_done",
+                after_changes(cause),
+                format!("{}; {what}: {done}; not {what}: {left}", without_claim(cause)),
+            )
+            .hint("repeat the command for those that are left"),
             Self::Answered(exit) => entry("attention", *exit, "something needs attention"),
             Self::WrongPassword(username) => entry(
                 "wrong_password",

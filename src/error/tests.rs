@@ -152,6 +152,16 @@ fn codes_and_exit_codes_do_not_change() {
             "partly_done",
             75,
         ),
+        (
+            Error::PartlyNamed {
+                what: "suspended",
+                done: text(),
+                left: text(),
+                cause: Box::new(Error::StoreBusy(store())),
+            },
+            "partly_done",
+            75,
+        ),
         (Error::Answered(Exit::Attention), "attention", 7),
         (Error::WrongPassword(text()), "wrong_password", 6),
         (

@@ -12,6 +12,7 @@ mod panel;
 mod picker;
 mod prompts;
 mod report;
+mod several;
 mod snippets;
 mod status;
 #[path = "../support/mod.rs"]

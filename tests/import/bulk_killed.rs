@@ -160,7 +160,7 @@ fn p2_killed_behind_the_commit_the_next_run_gives_the_files_their_names() {
         assert_eq!(run.code, 0, "{run:?}");
         assert!(
             run.stderr
-                .contains("an earlier run created app0@example.com"),
+                .contains("an earlier run gave app0@example.com the password in "),
             "{run:?}"
         );
         assert!(run.stderr.contains("left a password in"), "{run:?}");

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::render::{CSV_HEADER, RevealForm, StreamForm, line, render};
 use crate::app::bulk::BatchSink;
-use crate::app::credential::{Credential, Pending};
+use crate::app::credential::{Credential, Handover, Pending};
 use crate::cli::password_folder::PasswordFolder;
 use crate::cli::terminal::stdout::SecretStdout;
 use crate::error::{Error, Result};
@@ -67,9 +67,59 @@ impl Pending for ToFolder {
     }
 }
 
+/// Hands over one password after the other, each before its own change.
+pub struct OneByOne {
+    sink: Box<dyn BatchSink>,
+    /// The one that is being handed over, if any.
+    credential: Vec<Credential>,
+}
+
+impl OneByOne {
+    /// Returns a sink that hands single passwords to one for many.
+    pub fn new(sink: Box<dyn BatchSink>) -> Self {
+        Self {
+            sink,
+            credential: Vec::with_capacity(1),
+        }
+    }
+
+    /// Completes what was handed over last: its change is committed.
+    pub fn committed(&mut self) -> Result<()> {
+        let credential = std::mem::take(&mut self.credential);
+        self.sink.committed(&credential)
+    }
+}
+
+impl Handover for OneByOne {
+    fn present(&mut self, credential: Credential) -> Result<()> {
+        self.credential = vec![credential];
+        let presented = self.sink.present(&self.credential);
+        if presented.is_err() {
+            self.sink.withdraw();
+        }
+        presented.map(|_| ())
+    }
+}
+
+impl Pending for OneByOne {
+    fn commit_delivery(&mut self) -> Result<()> {
+        self.sink.commit_delivery()
+    }
+
+    fn withdraw(&mut self) {
+        self.sink.withdraw();
+    }
+
+    fn is_out(&self) -> bool {
+        self.sink.is_out()
+    }
+}
+
 /// Lines of JSON or CSV on stdout.
 pub struct ToStream {
     form: StreamForm,
+    /// What was done with the users, as a participle.
+    done: &'static str,
     stdout: SecretStdout,
     stop: Arc<AtomicBool>,
     bytes: Zeroizing<Vec<u8>>,
@@ -84,9 +134,15 @@ const WHOLE: usize = 4096;
 
 impl ToStream {
     /// Returns a sink that writes each password to standard output until `stop` is set.
-    pub fn new(form: StreamForm, stdout: SecretStdout, stop: Arc<AtomicBool>) -> Self {
+    pub fn new(
+        form: StreamForm,
+        done: &'static str,
+        stdout: SecretStdout,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
         Self {
             form,
+            done,
             stdout,
             stop,
             bytes: Zeroizing::default(),
@@ -149,7 +205,7 @@ impl BatchSink for ToStream {
             return Ok(());
         }
         self.wait()?;
-        let line = format!("{{\"created\":{}}}\n", self.made);
+        let line = format!("{{\"{}\":{}}}\n", self.done, self.made);
         self.stdout.write(line.as_bytes())
     }
 }

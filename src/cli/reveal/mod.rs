@@ -6,6 +6,7 @@ pub mod many;
 mod render;
 pub mod sink;
 mod stdout;
+pub mod target;
 
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
@@ -110,6 +111,17 @@ impl RevealArgs {
                     .into(),
             )),
         }
+    }
+
+    /// Returns whether one password goes to a file.
+    pub const fn is_to_file(&self) -> bool {
+        self.output.is_some()
+    }
+
+    /// Returns whether each new password is shown in a panel.
+    pub fn is_panel(&self, format: OutputFormat) -> bool {
+        let asked = self.reveal.is_some() || self.output.is_some();
+        !asked && format == OutputFormat::Table && io::stdout().is_terminal()
     }
 
     /// Returns whether stdout is free for the record of the user.

@@ -20,11 +20,10 @@ use crate::app::import::RowProblem;
 use crate::cli::args::path;
 use crate::cli::context::Context;
 use crate::cli::password_folder::PasswordFolder;
-use crate::cli::reveal::many::{ToFolder, ToStream};
-use crate::cli::reveal::{BulkSink, RevealArgs, RevealForm};
+use crate::cli::reveal::RevealArgs;
+use crate::cli::reveal::target::PasswordTarget;
 use crate::cli::terminal::output::Output;
 use crate::cli::terminal::progress::Progress;
-use crate::cli::terminal::stdout::SecretStdout;
 use crate::error::Error;
 use crate::model::name::Username;
 use crate::model::text::count;
@@ -66,12 +65,6 @@ pub struct BulkArgs {
     dry_run: bool,
 }
 
-/// Where the passwords go.
-enum PasswordTarget {
-    Folder(PasswordFolder, RevealForm),
-    Stream(SecretStdout, crate::cli::reveal::StreamForm),
-}
-
 impl BulkArgs {
     pub const fn is_wanted(&self) -> bool {
         self.from.is_some()
@@ -90,7 +83,7 @@ impl BulkArgs {
         let Some(from) = &self.from else {
             return Ok(());
         };
-        let mut target = self.target(reveal, context)?;
+        let mut target = PasswordTarget::open(reveal, self.output_dir.as_deref(), context)?;
         let mut input = open_input(from)?;
         let access = if request.add_domain && !self.dry_run {
             Access::Create
@@ -115,7 +108,8 @@ impl BulkArgs {
             &target,
             &mut context.out,
         )?;
-        target.check_hosts(app.as_mut(), &plan.users)?;
+        let names = plan.users.iter().map(|planned| &planned.username);
+        target.check_hosts(app.as_mut(), names)?;
         let Some(mut app) = app.filter(|_| !self.dry_run) else {
             return Ok(list_planned(context, &plan)?);
         };
@@ -138,39 +132,6 @@ impl BulkArgs {
         }
         warn_unverified(&mut app, context, &plan.users[..made(&created)]);
         bulk_result(created, self.output_dir.as_deref(), &context.out)
-    }
-
-    fn target(&self, reveal: &RevealArgs, context: &Context) -> Result<PasswordTarget, Error> {
-        let many = reveal.bulk_sink(context.out.format(), self.output_dir.is_some())?;
-        Ok(match (many, &self.output_dir) {
-            (BulkSink::Folder(reveal), Some(path)) => {
-                PasswordTarget::Folder(context.password_folder(path)?, reveal)
-            }
-            (BulkSink::Stream(form), _) => PasswordTarget::Stream(SecretStdout::open()?, form),
-            (BulkSink::Folder(_), None) => {
-                return Err(Error::NoFolder("there is no folder".into()));
-            }
-        })
-    }
-}
-
-impl PasswordTarget {
-    /// Fails early if a URL would lack its server.
-    fn check_hosts(&self, mut app: Option<&mut App>, users: &[PlannedUser]) -> Result<(), Error> {
-        if !matches!(self, Self::Folder(_, RevealForm::Url)) {
-            return Ok(());
-        }
-        let domains: BTreeSet<_> = users.iter().map(|u| u.username.domain()).collect();
-        for domain in domains {
-            let host = match app.as_deref_mut() {
-                Some(app) => app.server_of(&domain)?.host,
-                None => None,
-            };
-            if host.is_none() {
-                return Err(Error::HostNotSet("--reveal url"));
-            }
-        }
-        Ok(())
     }
 }
 
@@ -207,10 +168,7 @@ fn plan(
     out: &mut Output,
 ) -> Result<BulkPlan, Error> {
     let mut desk = PlanReporter {
-        folder: match target {
-            PasswordTarget::Folder(folder, _) => Some(folder),
-            PasswordTarget::Stream(..) => None,
-        },
+        folder: target.folder(),
         printer: RowList::Out(out),
     };
     let store = app.map(|app| &mut app.store);
@@ -264,16 +222,7 @@ fn create(
         progress: progress.flatten(),
         lines: Vec::new(),
         at: 0,
-        sink: match target {
-            PasswordTarget::Folder(folder, reveal) => Box::new(ToFolder::new(folder, reveal)),
-            PasswordTarget::Stream(stdout, form) => {
-                stdout.warn(
-                    out,
-                    "use --output-dir DIR to create files that only you can read",
-                );
-                Box::new(ToStream::new(form, stdout, stop.clone()))
-            }
-        },
+        sink: target.into_sink("created", out, &stop),
     };
     let created = app.create_users(users, request, &mut watched, &stop);
     if let Some(progress) = &watched.progress {

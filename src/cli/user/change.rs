@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::record::UserRecord;
+use super::several::UserNames;
 use crate::app::users::{Expiry, UserUpdate};
 use crate::cli::args::limits::{LimitArgs, SenderArgs};
 use crate::cli::args::rotation::RotationArgs;
@@ -79,54 +80,54 @@ pub struct SetUser {
 const SUSPEND_HELP: &str = "\
 Examples:
   smtpcred user suspend shop@example.com
+  smtpcred user suspend shop@example.com crm@example.com
 
 JSON:
-  The user, as in `user list`.";
+  The user, as in `user list`; of several users, a list.";
 
-/// Prevent a user from signing in, without deleting it
+/// Prevent users from signing in, without deleting them
 #[derive(Debug, Args)]
 #[command(after_long_help = SUSPEND_HELP)]
 pub struct SuspendUser {
-    /// The user
-    #[arg(value_name = "USERNAME", add = complete::usernames())]
-    username: Username,
+    #[command(flatten)]
+    names: UserNames,
 }
 
 const RESUME_HELP: &str = "\
 Examples:
   smtpcred user resume shop@example.com
+  smtpcred user resume shop@example.com crm@example.com
 
 JSON:
-  The user, as in `user list`.";
+  The user, as in `user list`; of several users, a list.";
 
-/// Let a suspended user sign in again with its password
+/// Let suspended users sign in again with their passwords
 #[derive(Debug, Args)]
 #[command(after_long_help = RESUME_HELP)]
 pub struct ResumeUser {
-    /// The user
-    #[arg(value_name = "USERNAME", add = complete::usernames())]
-    username: Username,
+    #[command(flatten)]
+    names: UserNames,
 }
 
 const DELETE_HELP: &str = "\
 Examples:
   smtpcred user delete shop@example.com                  asks you to type the username
   smtpcred user delete shop@example.com --yes            for scripts; cannot be undone
+  smtpcred user delete shop@example.com crm@example.com  asks once: for the number of users
 
 JSON:
-  The user as it was before.";
+  The user as it was before; of several users, a list.";
 
-/// Delete a user permanently
+/// Delete users permanently
 ///
 /// The hashes are erased at once; this cannot be undone. The events stay. Asks you to type the
-/// username, unless --yes is given. If you are not sure: `user suspend` only prevents it from
-/// signing in, `user reset` gives it a new password.
+/// username, or the number of several users, unless --yes is given. If you are not sure: `user
+/// suspend` only prevents a user from signing in, `user reset` gives it a new password.
 #[derive(Debug, Args)]
 #[command(after_long_help = DELETE_HELP)]
 pub struct DeleteUser {
-    /// The user
-    #[arg(value_name = "USERNAME", add = complete::usernames())]
-    username: Username,
+    #[command(flatten)]
+    names: UserNames,
 }
 
 impl SetUser {
@@ -171,48 +172,52 @@ impl SetUser {
 
 impl SuspendUser {
     pub fn run(self, context: &mut Context) -> Result<()> {
-        let mut app = context.app(Access::Existing)?;
-        let (user, changed) = app.suspend_user(&self.username)?;
-        context.out.note(&if changed {
-            format!("suspended {}: it can no longer sign in", user.username)
-        } else {
-            format!("{} is already suspended", user.username)
-        });
-        Ok(context.out.result(&UserRecord::new(&user, app.now()))?)
+        let several = self.names.look_up(context)?;
+        several.change(context, "suspended", |app, context, user| {
+            let (user, changed) = app.suspend_user(&user.username)?;
+            context.out.note(&if changed {
+                format!("suspended {}: it can no longer sign in", user.username)
+            } else {
+                format!("{} is already suspended", user.username)
+            });
+            Ok(user)
+        })
     }
 }
 
 impl ResumeUser {
     pub fn run(self, context: &mut Context) -> Result<()> {
-        let mut app = context.app(Access::Existing)?;
-        let (user, changed) = app.resume_user(&self.username)?;
-        context.out.note(&if changed {
-            format!("resumed {}: it can sign in again", user.username)
-        } else {
-            format!("{} was not suspended", user.username)
-        });
-        Ok(context.out.result(&UserRecord::new(&user, app.now()))?)
+        let several = self.names.look_up(context)?;
+        several.change(context, "resumed", |app, context, user| {
+            let (user, changed) = app.resume_user(&user.username)?;
+            context.out.note(&if changed {
+                format!("resumed {}: it can sign in again", user.username)
+            } else {
+                format!("{} was not suspended", user.username)
+            });
+            Ok(user)
+        })
     }
 }
 
 impl DeleteUser {
     pub fn run(self, context: &mut Context) -> Result<()> {
-        let mut app = context.app(Access::Existing)?;
-        let user = app.user(&self.username)?;
+        let several = self.names.look_up(context)?;
+        let names = several.names();
+        let (what, them, typed) = match several.users.as_slice() {
+            [_] => ("deleting a user", "it", names.clone()),
+            users => ("deleting users", "them", users.len().to_string()),
+        };
         let consequence = format!(
-            "deleting {} cannot be undone; `user suspend` only prevents it from signing in",
-            user.username
+            "deleting {names} cannot be undone; `user suspend` only prevents {them} from signing in"
         );
-        prompt::confirm(
-            context,
-            "deleting a user",
-            &consequence,
-            user.username.as_str(),
-        )?;
-        let user = app.delete_user(&user)?;
-        context
-            .out
-            .note(&format!("deleted {} and erased its hashes", user.username));
-        Ok(context.out.result(&UserRecord::new(&user, app.now()))?)
+        prompt::confirm(context, what, &consequence, &typed)?;
+        several.change(context, "deleted", |app, context, user| {
+            let user = app.delete_user(user)?;
+            context
+                .out
+                .note(&format!("deleted {} and erased its hashes", user.username));
+            Ok(user)
+        })
     }
 }

@@ -1,4 +1,5 @@
-//! Input of `user create --from` and `user import`, and recovery of what an earlier run left.
+//! Input of `user create --from` and `user import`, and recovery of what an earlier run left in
+//! a folder of passwords.
 
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
@@ -41,13 +42,13 @@ pub fn recover_folder(app: &mut App, folder: &mut PasswordFolder, out: &Output) 
     for username in &recovered.shown {
         let file = folder.file_of(username);
         out.note(&format!(
-            "an earlier run created {username}; its password is in {}",
+            "an earlier run gave {username} the password in {}",
             file.display()
         ));
     }
     if recovered.removed > 0 {
         out.note(&format!(
-            "removed {} of an earlier run that did not create the users",
+            "removed {} that an earlier run did not make valid",
             count(recovered.removed, "password")
         ));
     }

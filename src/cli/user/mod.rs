@@ -18,6 +18,7 @@ mod retire;
 mod rotate;
 mod rotated;
 mod row_record;
+mod several;
 
 use anyhow::Result;
 use clap::Subcommand;
