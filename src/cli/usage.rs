@@ -6,7 +6,7 @@ use clap::Args;
 use super::args::number;
 use super::args::view::ViewArgs;
 use super::context::Context;
-use super::terminal::column::{Cell, Column};
+use super::terminal::column::{BAR, Cell, Column};
 use super::terminal::output::OutputFormat;
 use super::terminal::record::Record;
 use crate::model::duration::Duration;
@@ -69,6 +69,7 @@ impl ShowUsage {
             after: &after,
             most,
         };
+        let width = if context.out.is_for_people() { BAR } else { 20 };
         let mut list = self.view.apply(context.out.list::<UsageRow>())?;
         if is_table && self.by == UsageBy::Day {
             // The longest bar is for the maximum, which may come last. There are few days.
@@ -79,14 +80,14 @@ impl ShowUsage {
             })?;
             let most = kept.iter().map(|sum| sum.messages).max().unwrap_or(0);
             for sum in kept {
-                list.push(&UsageRow { sum, most })?;
+                list.push(&UsageRow { sum, most, width })?;
             }
         } else {
             let mut most = 0;
             app.usage(self.by, self.since, &page, &mut |sum| {
                 // The first entry has the most messages.
                 most = sum.messages.max(most);
-                list.push(&UsageRow { sum, most })
+                list.push(&UsageRow { sum, most, width })
             })?;
         }
         Ok(list.end("nothing was sent")?)
@@ -99,13 +100,16 @@ struct UsageRow {
     sum: Usage,
     #[serde(skip)]
     most: u64,
+    /// Of the longest bar.
+    #[serde(skip)]
+    width: usize,
 }
 
 impl Record for UsageRow {
     const COLUMNS: &'static [Column] = &[
         Column::new("Name"),
         Column::new("Messages").right(),
-        Column::new("").rank(3).cut(4),
+        Column::new("").rank(3).bar(4),
         Column::new("Recipients").right().rank(2),
         Column::new("Size").right().rank(1),
         Column::new("Refused").right(),
@@ -116,7 +120,7 @@ impl Record for UsageRow {
         vec![
             sum.name.as_str().into(),
             sum.messages.to_string().into(),
-            bar(sum.messages, self.most).into(),
+            bar(sum.messages, self.most, self.width).into(),
             sum.recipients.to_string().into(),
             size(sum.bytes).into(),
             sum.refusals.to_string().into(),
@@ -135,9 +139,8 @@ impl Record for UsageRow {
     }
 }
 
-fn bar(n: u64, most: u64) -> String {
-    const WIDTH: u128 = 20;
-    let length = (u128::from(n) * WIDTH).div_ceil(most.max(1).into());
+fn bar(n: u64, most: u64, width: usize) -> String {
+    let length = (u128::from(n) * width as u128).div_ceil(most.max(1).into());
     "█".repeat(usize::try_from(length).unwrap_or(0))
 }
 
@@ -159,10 +162,14 @@ mod tests {
 
     #[test]
     fn bars_and_sizes() {
-        assert_eq!(bar(10, 10).chars().count(), 20);
-        assert_eq!(bar(1, 1000).chars().count(), 1, "something is not nothing");
-        assert_eq!(bar(0, 0), "");
-        assert_eq!(bar(u64::MAX, u64::MAX).chars().count(), 20);
+        assert_eq!(bar(10, 10, 20).chars().count(), 20);
+        assert_eq!(
+            bar(1, 1000, 20).chars().count(),
+            1,
+            "something is not nothing"
+        );
+        assert_eq!(bar(0, 0, 20), "");
+        assert_eq!(bar(u64::MAX, u64::MAX, 20).chars().count(), 20);
         assert_eq!(size(9_999), "9999 B");
         assert_eq!(size(12_345), "12 kB");
         assert_eq!(size(u64::MAX), "18446744 TB");

@@ -42,7 +42,7 @@ fn shell(sandbox: &Sandbox, bin: &Path, line: &str) -> Run {
 }
 
 /// Takes out what no two runs share.
-struct Mask {
+pub struct Mask {
     ids: BTreeSet<String>,
     patterns: Vec<(Regex, &'static str)>,
     folder: String,
@@ -69,7 +69,7 @@ const OF_FILES: [&str; 9] = [
 ];
 
 impl Mask {
-    fn new(sandbox: &Sandbox) -> Self {
+    pub fn new(sandbox: &Sandbox) -> Self {
         let base57 = "[2-9A-HJ-NP-Za-km-z]";
         let patterns = [
             (format!(r"\bsmtpc_{base57}{{30}}\b"), "[PASSWORD]"),
@@ -121,7 +121,7 @@ impl Mask {
     }
 
     /// Learns the password IDs there are, for they look like nothing special.
-    fn learn(&mut self, sandbox: &Sandbox) {
+    pub fn learn(&mut self, sandbox: &Sandbox) {
         const IDS: &str = "SELECT password_id FROM passwords";
         const THERE: &str = "SELECT to_regclass('smtpcred.passwords')";
         if let Some(database) = &sandbox.database {
@@ -141,7 +141,7 @@ impl Mask {
         self.ids.extend(found.map(Result::unwrap));
     }
 
-    fn apply(&self, text: &str) -> String {
+    pub fn apply(&self, text: &str) -> String {
         let mut text = text.replace(&self.folder, "[FOLDER]");
         if let Some(url) = &self.url {
             text = text.replace(url, STORE).replace(INIT, DOMAIN_ADD);
@@ -227,6 +227,7 @@ fn transcripts() -> Vec<PathBuf> {
     let mut transcripts: Vec<PathBuf> = fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
         .collect();
     transcripts.sort();
     assert!(transcripts.len() >= 8, "the transcripts were not found");
@@ -300,8 +301,10 @@ fn no_command_is_left_out() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let typed: Vec<String> = fs::read_dir(folder.join("golden"))
         .unwrap()
-        .flat_map(|entry| {
-            let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .flat_map(|path| {
+            let text = fs::read_to_string(path).unwrap();
             text.lines()
                 .filter_map(|line| line.strip_prefix("$ ").map(str::to_owned))
                 .collect::<Vec<_>>()

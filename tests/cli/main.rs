@@ -8,6 +8,7 @@ mod golden;
 mod handover;
 mod hygiene;
 mod lists;
+mod looks;
 mod panel;
 mod picker;
 mod prompts;

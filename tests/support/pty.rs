@@ -161,6 +161,14 @@ impl Pty {
         terminal.write_all(keys.as_bytes()).unwrap();
     }
 
+    /// Waits until this was printed, wherever it is by now.
+    pub fn see_printed(&self, text: &str) {
+        wait_for(text, || {
+            let printed = String::from_utf8_lossy(&self.printed()).into_owned();
+            printed.contains(text).then_some(())
+        });
+    }
+
     /// Answers the panel, once it asks.
     pub fn answer(&mut self, key: &str) {
         self.see("Saved it?");

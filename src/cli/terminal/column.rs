@@ -27,7 +27,12 @@ pub enum Fit {
     Cut(usize),
     /// Continues on the next line, and is at least this wide.
     Wrap(usize),
+    /// A bar, drawn for a width of [`BAR`]: becomes shorter, but is at least this wide.
+    Bar(usize),
 }
+
+/// The width of the longest bar on a wide terminal.
+pub const BAR: usize = 60;
 
 /// When a column is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +93,14 @@ impl Column {
         }
     }
 
+    /// Shortens bars to at least this width.
+    pub const fn bar(self, least: usize) -> Self {
+        Self {
+            fit: Fit::Bar(least),
+            ..self
+        }
+    }
+
     /// Aligns numbers at their last digit.
     pub const fn right(self) -> Self {
         Self {
@@ -126,7 +139,9 @@ impl Column {
     pub fn least(&self, natural: usize) -> usize {
         match self.fit {
             Fit::Whole => natural,
-            Fit::Cut(least) | Fit::Wrap(least) => natural.min(least.max(self.title.width())),
+            Fit::Cut(least) | Fit::Wrap(least) | Fit::Bar(least) => {
+                natural.min(least.max(self.title.width()))
+            }
         }
     }
 }

@@ -8,13 +8,16 @@ use std::borrow::Cow;
 use comfy_table::{Attribute, CellAlignment, Color, ContentArrangement, Table, presets};
 use dialoguer::console::truncate_str;
 
-use super::column::{Cell, Column, Fit, Shown, Tone, width_of};
+use super::column::{BAR, Cell, Column, Fit, Shown, Tone, width_of};
 
 /// The space between two columns.
 const GAP: usize = 2;
 
 /// A narrower terminal shows one value on each line, unless the table fits.
 const NARROW: usize = 50;
+
+/// The width of most terminals. Names of half of it are usual, even without more room.
+const USUAL: usize = 80;
 
 /// The columns of a table that are shown, with their widths.
 #[derive(Debug)]
@@ -53,12 +56,23 @@ impl Layout {
                 return None;
             }
             if let Some((i, first)) = shown.first_mut() {
-                *first = usual_width(columns[*i], *i, rows, width / 2).min(*first);
+                let most = (width.min(USUAL) / 2).max(width / 3);
+                *first = usual_width(columns[*i], *i, rows, most).min(*first);
             }
+            let position = |i: usize| chosen.iter().position(|&chosen| chosen == i);
+            let mut left = Vec::new();
             while total(shown.iter().map(|&(i, n)| columns[i].least(n))) > width {
                 let last = shown.iter().max_by_key(|&&(i, _)| (columns[i].rank, i));
                 let left_out = last.map(|&(i, _)| i).filter(|&i| columns[i].rank > 0)?;
-                shown.retain(|&(i, _)| i != left_out);
+                left.extend(shown.extract_if(.., |&mut (i, _)| i == left_out));
+            }
+            // A wide one made room for several others.
+            for column in left.into_iter().rev() {
+                let at = shown.partition_point(|&(i, _)| position(i) < position(column.0));
+                shown.insert(at, column);
+                if total(shown.iter().map(|&(i, n)| columns[i].least(n))) > width {
+                    shown.remove(at);
+                }
             }
             share_out(columns, &mut shown, width);
         }
@@ -157,7 +171,8 @@ impl Layout {
             let text = cell.map_or("", |cell| cell.text.as_str());
             let text = match column.fit {
                 Fit::Cut(_) => cut(text, width),
-                Fit::Whole | Fit::Wrap(_) => Cow::Borrowed(text),
+                Fit::Bar(_) if self.folds => shortened(text, width),
+                Fit::Whole | Fit::Wrap(_) | Fit::Bar(_) => Cow::Borrowed(text),
             };
             let pad = width.saturating_sub(width_of(&text));
             let (before, after) = if column.right { (pad, 0) } else { (0, pad) };
@@ -258,6 +273,7 @@ fn fitted<'a>(text: &'a str, column: &Column, width: usize) -> Cow<'a, str> {
     match column.fit {
         Fit::Whole => Cow::Borrowed(text),
         Fit::Cut(_) => cut(text, width),
+        Fit::Bar(_) => shortened(text, width),
         Fit::Wrap(_) if widest_line(text) <= width => Cow::Borrowed(text),
         Fit::Wrap(_) => {
             let lines = text.split('\n');
@@ -272,6 +288,15 @@ fn cut(text: &str, width: usize) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     truncate_str(text, width, "…")
+}
+
+/// Returns a bar in proportion to a longest one of this width. What is not nothing stays.
+fn shortened(bar: &str, width: usize) -> Cow<'_, str> {
+    if width >= BAR {
+        return Cow::Borrowed(bar);
+    }
+    let length = (bar.chars().count() * width).div_ceil(BAR);
+    Cow::Owned(bar.chars().take(length).collect())
 }
 
 /// Wraps between words: a longer one is never broken, so that it can be copied.
@@ -359,6 +384,50 @@ mod tests {
         let lines = at(50);
         assert_eq!(lines[0], "USERNAME                 STATUS     FOUND");
         assert!(lines.iter().all(|line| !line.contains('\u{1b}')));
+    }
+
+    #[test]
+    fn what_is_left_out_makes_room_for_others() {
+        const WIDE: &[Column] = &[
+            Column::new("Name"),
+            Column::new("From").rank(1),
+            Column::new("Label").rank(2),
+            Column::new("Age").rank(3),
+        ];
+        let address = "x".repeat(60);
+        let rows = [["shop@example.com", &address, "Shop", "3d"]
+            .map(Cell::from)
+            .to_vec()];
+        let header = |chosen: &[usize]| {
+            let layout = Layout::fit(WIDE, chosen, &rows, Some(70)).unwrap();
+            layout.draw(&rows, false)[0]
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(header(&[0, 1, 2, 3]), "NAME LABEL AGE");
+        assert_eq!(header(&[3, 1, 0, 2]), "AGE NAME LABEL");
+    }
+
+    #[test]
+    fn bars_keep_their_proportion() {
+        const BARS: &[Column] = &[Column::new("Name"), Column::new("").bar(4)];
+        let row = |n: usize| ["a".into(), Cell::from("█".repeat(n))].to_vec();
+        let rows = [row(60), row(30), row(1), row(0)];
+        let lengths = |width| {
+            let layout = Layout::fit(BARS, &[0, 1], &rows, width).unwrap();
+            let count = |line: &String| line.matches('█').count();
+            layout.draw(&rows, false)[1..]
+                .iter()
+                .map(count)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(lengths(Some(100)), [60, 30, 1, 0]);
+        assert_eq!(lengths(Some(50)), [44, 22, 1, 0]);
+        let layout = Layout::fit(BARS, &[0, 1], &[row(20)], None).unwrap();
+        let mut line = String::new();
+        layout.line(&mut line, &row(20), false);
+        assert_eq!(line.matches('█').count(), 20, "a program gets it as it is");
     }
 
     #[test]

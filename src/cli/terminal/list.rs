@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use super::column::{Cell, Column, Shown};
+use super::column::{Cell, Column, Fit, Shown};
 use super::csv::Csv;
 use super::layout::Layout;
 use super::output::{Output, OutputFormat};
@@ -244,7 +244,8 @@ impl RecordList<'_> {
         let chosen = self.chosen.iter();
         let lines = chosen.filter_map(|&i| {
             let cell = std::mem::take(cells.get_mut(i)?);
-            (!cell.text.is_empty()).then_some((self.columns[i].title, cell))
+            let is_bar = matches!(self.columns[i].fit, Fit::Bar(_));
+            (!cell.text.is_empty() && !is_bar).then_some((self.columns[i].title, cell))
         });
         let lines = self.out.block(lines.collect());
         lines.iter().try_for_each(|line| self.out.line(line))?;
