@@ -1,16 +1,18 @@
 //! A command that delivers a new password, which it reads from its standard input.
 
 use std::collections::HashSet;
-use std::fs;
-use std::io::{self, BufRead as _, BufReader, PipeReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, ErrorKind, PipeReader, Read as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, fs};
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{AccessFlags, Pid, eaccess};
 use zeroize::Zeroizing;
 
 use super::mask::Mask;
@@ -115,6 +117,38 @@ pub fn run(
     }
 }
 
+/// Returns why a command cannot be started, as far as that can be seen without starting it.
+pub fn obstacle(command: &CommandLine) -> Option<String> {
+    let program = command.words().first()?;
+    let error = may_start(program).err()?;
+    Some(format!("{program} could not be started: {error}"))
+}
+
+/// Looks for a program as the system does that starts it.
+fn may_start(program: &str) -> io::Result<()> {
+    if program.contains('/') {
+        return may_run(Path::new(program));
+    }
+    // Where the variable is missing.
+    let path = env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    let mut outcome = Err(Errno::ENOENT.into());
+    for folder in env::split_paths(&path) {
+        match may_run(&folder.join(program)) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => outcome = Err(error),
+            Err(_) => {}
+        }
+    }
+    outcome
+}
+
+fn may_run(program: &Path) -> io::Result<()> {
+    if !fs::metadata(program)?.is_file() {
+        return Err(Errno::EACCES.into());
+    }
+    Ok(eaccess(program, AccessFlags::X_OK)?)
+}
+
 /// Appends the last line of output.
 fn with_last(reason: String, line: &str) -> String {
     if line.is_empty() {
@@ -145,7 +179,7 @@ fn start(
     drop(writer);
     let (output, child_output) = io::pipe()?;
     let [program, args @ ..] = command.words() else {
-        return Err(io::ErrorKind::InvalidInput.into());
+        return Err(ErrorKind::InvalidInput.into());
     };
     let mut command = Command::new(program);
     command

@@ -75,15 +75,43 @@ pub fn write(
     written
 }
 
-/// Returns why a new user's password cannot be written to a file, if so. A missing folder
-/// is no reason: it may exist by the time of the delivery.
-pub fn refusal(path: &Path, part: Part, note: &OrphanNote) -> Option<io::Error> {
-    let free = TargetFile::find(path).and_then(|target| match &target.old {
-        Some(old) => note.check_free(&target.folder, &target.name, old, part),
-        None => Ok(None),
+/// Why a password cannot be written to a file.
+pub struct FileObstacle {
+    pub error: io::Error,
+    /// It may be gone by the next attempt: a missing folder, a right, a full disk.
+    pub may_pass: bool,
+}
+
+/// Fails if a password cannot be written to a file, as far as that can be seen without writing
+/// it. With a note, it is that of a new user, which replaces no other.
+pub fn check(path: &Path, part: Part, note: Option<&OrphanNote>) -> Result<(), FileObstacle> {
+    let found = TargetFile::find(path);
+    let missing = matches!(&found, Err(error) if error.kind() == ErrorKind::NotFound);
+    let target = found.map_err(|error| FileObstacle {
+        error,
+        may_pass: missing,
+    })?;
+    let fits = target.old.as_ref().map_or(Ok(()), |old| {
+        if let Some(note) = note {
+            note.check_free(&target.folder, &target.name, old, part)?;
+        }
+        match part {
+            Part::Whole => Ok(()),
+            // A file of variables is read, and not every one can be changed.
+            Part::Variable(_) => part.replaced(&read(old)?, "password").map(drop),
+        }
     });
-    free.err()
-        .filter(|error| error.kind() != ErrorKind::NotFound)
+    fits.map_err(|error| FileObstacle {
+        error,
+        may_pass: false,
+    })?;
+    let folder = &target.folder;
+    let writable = folder.may_write().and_then(|()| folder.has_room(1));
+    let writable = writable.and_then(|()| folder.opened().map(drop));
+    writable.map_err(|error| FileObstacle {
+        error,
+        may_pass: true,
+    })
 }
 
 /// Removes the note: the user exists, so the password in its file is no orphan.

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use self::mask::Mask;
 use self::owner::{FileAction, FileTask, NewUserRef};
 use crate::app::credential::Credential;
-use crate::app::rotation::{Deliverer, Delivery, DeliveryResult, FilePassword};
+use crate::app::rotation::{Deliverer, Delivery, DeliveryObstacle, DeliveryResult, FilePassword};
 use crate::error::Result;
 use crate::model::delivery::{Destination, VariableName};
 use crate::model::host_port::HostPort;
@@ -96,13 +96,31 @@ impl Deliverer for SystemDeliverer {
         found.collect()
     }
 
-    fn refusals(&self, destination: &Destination, username: &Username) -> Vec<String> {
-        let refusals = files(destination, username).map(|(path, variable)| {
-            let action = FileAction::Check(self.new_user(username, None));
-            let error = task(&path, variable, action).run("").error?;
-            Some(format!("{}: {error}", path.display()))
+    fn obstacles(
+        &self,
+        destination: &Destination,
+        username: &Username,
+        new_user: bool,
+    ) -> Vec<DeliveryObstacle> {
+        let files = files(destination, username).filter_map(|(path, variable)| {
+            let new = new_user.then(|| self.new_user(username, None));
+            let found = task(&path, variable, FileAction::Check(new)).run("");
+            let error = found.error?;
+            Some(DeliveryObstacle {
+                reason: format!("{}: {error}", path.display()),
+                may_pass: found.may_pass,
+            })
         });
-        refusals.flatten().collect()
+        let command = destination.command.as_ref().and_then(command::obstacle);
+        let command = command.map(|reason| DeliveryObstacle {
+            reason,
+            may_pass: true,
+        });
+        files.chain(command).collect()
+    }
+
+    fn needs_server_name(&self) -> bool {
+        matches!(self.prove, Prove::AtItsServer)
     }
 
     fn confirm_user(&self, destination: &Destination, username: &Username) {

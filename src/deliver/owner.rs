@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::content::{MAX_SIZE, Part};
-use super::file::{self, WriteError};
+use super::file::{self, FileObstacle, WriteError};
 use super::leftover::OrphanNote;
 use crate::error::{Error, Result};
 use crate::files::{self, Folder};
@@ -62,7 +62,7 @@ pub enum FileAction {
     /// Writes the password.
     Write(Option<NewUserRef>),
     /// Checks that the password of a new user could be written.
-    Check(NewUserRef),
+    Check(Option<NewUserRef>),
     /// Removes the note about a user that exists by now.
     Confirm(NewUserRef),
     /// Removes the password of a user that was not created.
@@ -91,6 +91,8 @@ pub struct FileTaskResult {
     pub error: Option<String>,
     /// The task failed, but the password may be in the file.
     pub may_be_written: bool,
+    /// What went wrong may be right at the next attempt, such as a missing folder.
+    pub may_pass: bool,
     /// The mode of the file that was written.
     pub mode: Option<u32>,
     /// The path without links.
@@ -180,10 +182,10 @@ impl FileTask {
                 }
                 None => FileTaskResult::default(),
             }),
-            FileAction::Check(new) => new.with(|note| FileTaskResult {
-                error: file::refusal(path, part, note).map(|error| error.to_string()),
-                ..FileTaskResult::default()
-            }),
+            FileAction::Check(None) => FileTaskResult::checked(file::check(path, part, None)),
+            FileAction::Check(Some(new)) => {
+                new.with(|note| FileTaskResult::checked(file::check(path, part, Some(note))))
+            }
             FileAction::Confirm(new) => new.with(|note| {
                 file::confirm(path, note);
                 FileTaskResult::default()
@@ -234,6 +236,17 @@ impl FileTaskResult {
             error: Some(error.to_string()),
             may_be_written,
             ..Self::default()
+        }
+    }
+
+    fn checked(checked: std::result::Result<(), FileObstacle>) -> Self {
+        match checked {
+            Ok(()) => Self::default(),
+            Err(obstacle) => Self {
+                error: Some(obstacle.error.to_string()),
+                may_pass: obstacle.may_pass,
+                ..Self::default()
+            },
         }
     }
 

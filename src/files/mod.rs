@@ -253,6 +253,16 @@ impl Folder {
         Ok(names)
     }
 
+    /// Fails if its file system has no room for this many more files.
+    pub fn has_room(&self, files: u64) -> io::Result<()> {
+        let found = rustix::fs::fstatvfs(&self.at)?;
+        // Some file systems do not count the files that they have room for.
+        if found.f_bavail < files || (found.f_files > 0 && found.f_favail < files) {
+            return Err(Errno::NOSPC.into());
+        }
+        Ok(())
+    }
+
     /// Returns whether this process may create and rename files in it.
     pub fn may_write(&self) -> io::Result<()> {
         let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;

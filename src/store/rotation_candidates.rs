@@ -100,15 +100,18 @@ impl Store {
             })
     }
 
-    /// Calls `each`, by name, for the users that can sign in and have an unfinished rotation
-    /// or a password older than it should be, or that expire by `expires_by`.
+    /// Looks at some thousand users after one name, and calls `each`, by name, for those that can
+    /// sign in and have an unfinished rotation or a password older than it should be, or that
+    /// expire by `expires_by`. Returns the last name that was looked at, or `None` if there are
+    /// no more users.
     pub fn rotation_candidates(
         &mut self,
+        after: &str,
         now: Time,
         older_than: Option<Duration>,
         expires_by: Time,
         each: &mut dyn FnMut(Candidate) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<Option<String>> {
         const SQL: &str = concat!(
             "SELECT c.username, c.expires_at, c.password_at, c.every, c.unfinished, c.created_at
             FROM (SELECT u.username AS username, u.expires_at AS expires_at,
@@ -129,28 +132,49 @@ impl Store {
                 OR c.password_at <= $3 - COALESCE(CAST($5 AS BIGINT), c.every)
             ORDER BY c.username"
         );
-        let mut after = String::new();
-        while let Some(last) = self.end_of_range(None, &after, 1)? {
-            let args = [
-                after.as_str().into(),
-                last.as_str().into(),
-                now.into(),
-                expires_by.into(),
-                older_than.map(Duration::seconds).into(),
-            ];
-            self.engine.query(SQL, &args, &mut |row| {
-                each(Candidate {
-                    username: row.parsed(0)?,
-                    expires_at: row.opt_time(1)?,
-                    password_at: row.opt_time(2)?,
-                    every: row.opt_duration(3)?,
-                    unfinished: row.opt_text(4)?.is_some(),
-                    created_at: row.time(5)?,
-                })
-            })?;
-            after = last;
-        }
-        Ok(())
+        let Some(last) = self.end_of_range(None, after, 1)? else {
+            return Ok(None);
+        };
+        let args = [
+            after.into(),
+            last.as_str().into(),
+            now.into(),
+            expires_by.into(),
+            older_than.map(Duration::seconds).into(),
+        ];
+        self.engine.query(SQL, &args, &mut |row| {
+            each(Candidate {
+                username: row.parsed(0)?,
+                expires_at: row.opt_time(1)?,
+                password_at: row.opt_time(2)?,
+                every: row.opt_duration(3)?,
+                unfinished: row.opt_text(4)?.is_some(),
+                created_at: row.time(5)?,
+            })
+        })?;
+        Ok(Some(last))
+    }
+
+    /// Returns up to `limit` users after one name that can sign in and have an unfinished
+    /// rotation, with their creation times.
+    pub fn unfinished_after(
+        &mut self,
+        after: &str,
+        now: Time,
+        limit: u32,
+    ) -> Result<Vec<(Username, Time)>> {
+        const SQL: &str = "SELECT u.username, u.created_at
+            FROM rotations r JOIN users u ON u.username = r.username
+            WHERE r.username > $1 AND u.suspended_at IS NULL
+                AND (u.expires_at IS NULL OR u.expires_at > $2)
+            ORDER BY r.username LIMIT $3";
+        let mut found = Vec::new();
+        let args = [after.into(), now.into(), limit.into()];
+        self.engine.query(SQL, &args, &mut |row| {
+            found.push((row.parsed(0)?, row.time(1)?));
+            Ok(())
+        })?;
+        Ok(found)
     }
 }
 

@@ -159,6 +159,27 @@ impl Tx<'_> {
         self.stop_new_password(username, password_id, reason)
     }
 
+    /// Records why a rotation could not begin: the password stays. Does nothing if a new password
+    /// of an earlier run is live.
+    pub fn refuse_rotation(&mut self, username: &Username, reason: &str) -> Result<()> {
+        const SQL: &str = "INSERT INTO rotations
+            (username, password_id, state, began_at, with_command, reason)
+            VALUES ($1, NULL, $2, $3, 0, $4)
+            ON CONFLICT (username) DO UPDATE SET reason = excluded.reason";
+        if self.rotating(username)?.is_some() {
+            return Ok(());
+        }
+        let args = [
+            username.as_str().into(),
+            RotationStage::Withdrawn.name().into(),
+            self.stamp.at.into(),
+            reason.into(),
+        ];
+        self.later(SQL, &args)?;
+        let fields = Fields::default().with("reason", reason);
+        self.rotation_event(Action::RotationWithdraw, username, &fields)
+    }
+
     /// Revokes a new password whose delivery never began, keeps the old one, and ends the
     /// rotation.
     pub fn cancel_rotation(

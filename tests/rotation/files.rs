@@ -128,10 +128,10 @@ fn p6_what_cannot_be_written_changes_nothing() {
         After::Withdrawn,
         &place.rotate_to(&["--write-env", "large"]),
     );
-    // The first can be written and the second not: somebody may have it.
+    // The first could be written and the second not: neither is.
     let run = place.rotate_to(&["--write-file", "pw", "--write-env", "large"]);
-    place.is(After::Unfinished, &run);
-    assert!(place.works(&line(&place.path("pw"))));
+    place.is(After::Withdrawn, &run);
+    assert!(!place.path("pw").exists());
 }
 
 /// `smtpcred` as nobody, in a folder of nobody's.
@@ -263,8 +263,10 @@ fn p6_a_file_and_a_command_arrive_together_or_it_is_not_known() {
         assert!(place.works(&line(&place.path("pw"))), "{script}");
     }
     let place = Place::new();
+    // A command that cannot be started is found out before.
     let run = place.rotate_to(&["--deliver", "no-such-program", "--write-file", "pw"]);
-    place.is(After::Unfinished, &run);
+    place.is(After::Withdrawn, &run);
+    assert!(!place.path("pw").exists());
     // The other way around nobody has it.
     let place = Place::new();
     let run = place.rotate("cat > got", &["--write-file", "missing/pw"]);

@@ -1,6 +1,7 @@
 //! `user rotate`: deliveries, runs that end early, and applications that never lose
 //! a working password.
 
+mod before;
 mod commands;
 mod ended;
 mod exchanged;

@@ -337,12 +337,16 @@ impl Comparing<'_> {
             )),
             Some(mut delivery) => {
                 delivery.timeout = self.options.delivery.timeout.or(delivery.timeout);
-                let refused = self.deliverer.refusals(&delivery, username);
+                let found = self.deliverer.obstacles(&delivery, username, true);
+                let (passing, refused): (Vec<_>, Vec<_>) =
+                    found.into_iter().partition(|one| one.may_pass);
+                let passing: Vec<_> = passing.into_iter().map(|one| one.reason).collect();
+                difference.obstacle = (!passing.is_empty()).then(|| passing.join("; "));
                 let conflict = self.targets.add(username, &delivery, self.deliverer);
                 if let (Some(conflict), true) = (conflict, refused.is_empty()) {
                     problem(conflict.to_string());
                 }
-                refused.into_iter().for_each(problem);
+                refused.into_iter().map(|one| one.reason).for_each(problem);
                 difference.delivery = Some(delivery);
             }
         }

@@ -54,6 +54,12 @@ impl App {
             .filter(|(_, d)| d.is_new_user());
         let new: Vec<(usize, &Difference)> = new.collect();
         run.observer.begin(new.len());
+        let (hindered, new): (Vec<_>, Vec<_>) =
+            new.into_iter().partition(|(_, d)| d.obstacle.is_some());
+        for (number, difference) in hindered {
+            let reason = difference.obstacle.clone().unwrap_or_default();
+            summary.add(run, number, ApplyOutcome::Failed(reason));
+        }
         let pool = WorkerPool {
             users: new.len(),
             jobs: run.options.jobs,

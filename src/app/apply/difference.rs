@@ -64,6 +64,8 @@ pub struct Difference {
     pub fields: Vec<FieldChange>,
     /// Where the password of a new user goes.
     pub delivery: Option<Destination>,
+    /// Why it would not get there, so that the user is not created.
+    pub obstacle: Option<String>,
     /// Creation time of an existing domain or user, to tell it from a later one of
     /// the same name.
     pub(super) created_at: Option<Time>,
@@ -89,6 +91,7 @@ impl Difference {
             subject,
             fields,
             delivery: None,
+            obstacle: None,
             created_at: None,
         }
     }

@@ -34,7 +34,7 @@ use crate::model::time::Time;
 use crate::model::user::User;
 use crate::store::Tx;
 
-pub use plan::{PlannedRotation, Selection};
+pub use plan::{PlannedRotation, RotationRounds, Selection};
 pub use report::{RotationOutcome, RotationReporter, RotationRun, RotationSummary};
 pub use targets::DeliveryTargets;
 
@@ -92,6 +92,15 @@ pub enum DeliveryResult {
     Unknown(String),
 }
 
+/// Why a password would not be delivered.
+#[derive(Debug, PartialEq, Eq)]
+pub struct DeliveryObstacle {
+    /// What is in the way.
+    pub reason: String,
+    /// It may be gone by the next attempt, such as a missing folder; a file that is taken stays.
+    pub may_pass: bool,
+}
+
 /// Delivers new passwords to commands and files, and proves them by a sign-in. Several
 /// deliveries run at the same time.
 pub trait Deliverer: Sync {
@@ -111,8 +120,18 @@ pub trait Deliverer: Sync {
         username: &Username,
     ) -> Vec<(PathBuf, FilePassword)>;
 
-    /// Returns why a new user's password would not be written to its files.
-    fn refusals(&self, destination: &Destination, username: &Username) -> Vec<String>;
+    /// Returns why a password would not be delivered, as far as that can be seen before: rights,
+    /// missing folders and programs, full disks; for a new user also files that are taken.
+    fn obstacles(
+        &self,
+        destination: &Destination,
+        username: &Username,
+        new_user: bool,
+    ) -> Vec<DeliveryObstacle>;
+
+    /// Returns whether passwords are proven at the server of their domain, which then has to be
+    /// set.
+    fn needs_server_name(&self) -> bool;
 
     /// Records that a new user exists, so that its files are no longer overwritten.
     fn confirm_user(&self, destination: &Destination, username: &Username);

@@ -1,4 +1,5 @@
-//! A run: all processors hash, one thread writes to the store, several deliver.
+//! A run: all processors hash, one thread writes to the store, several deliver. Its users are
+//! planned and rotated in rounds.
 //!
 //! Events gather while the previous batch is recorded, so that many share a transaction.
 //! No password is delivered before it is committed, and no old password retires before the
@@ -11,22 +12,52 @@ use super::record::{REPLACED, Recorded, refusal};
 use super::report::{RotationOutcome, RotationRun, RotationSummary};
 use super::step::{NextStep, next_step};
 use super::workers::{PasswordRequest, QUEUE, WorkerEvent, WorkerPool};
-use super::{Delivery, PlannedRotation, RotationOptions};
+use super::{Delivery, PlannedRotation, RotationOptions, RotationRounds};
 use crate::error::Result;
 
+/// Why there is no new password for a user.
+enum NotBegun {
+    Refused(String),
+    /// It could not be delivered, which an admin has to know tomorrow, too.
+    Hindered(String),
+}
+
 impl App {
-    /// Rotates the planned users. Once their new passwords are being made, a failure of the
-    /// store is in the summary.
+    /// Rotates the users of the first round, then those of all others. Once new passwords are
+    /// being made, a failure of the store is in the summary.
     pub fn rotate(
         &mut self,
-        planned: Vec<PlannedRotation>,
+        first: Vec<PlannedRotation>,
+        rounds: &mut RotationRounds,
         run: &mut RotationRun,
     ) -> Result<RotationSummary> {
         let mut summary = RotationSummary::default();
-        run.reporter.begin(planned.len());
-        let planned = self.resume(planned, run, &mut summary)?;
-        self.make_and_deliver(planned, run, &mut summary)?;
+        let mut unplanned = self.count_unplanned(rounds)?;
+        run.reporter.begin(first.len() + unplanned);
+        self.rotate_round(first, run, &mut summary)?;
+        while !rounds.is_at_end() && !run.is_stopped() && summary.store.is_none() {
+            let outcome = self.plan_round(rounds).and_then(|planned| {
+                unplanned = unplanned.saturating_sub(planned.len());
+                self.rotate_round(planned, run, &mut summary)
+            });
+            if let Err(error) = outcome {
+                summary.store = Some(error);
+            }
+        }
+        if !rounds.is_at_end() {
+            summary.left += unplanned as u64;
+        }
         Ok(summary)
+    }
+
+    fn rotate_round(
+        &mut self,
+        planned: Vec<PlannedRotation>,
+        run: &mut RotationRun,
+        summary: &mut RotationSummary,
+    ) -> Result<()> {
+        let planned = self.resume(planned, run, summary)?;
+        self.make_and_deliver(planned, run, summary)
     }
 
     fn make_and_deliver(
@@ -83,13 +114,17 @@ impl App {
         summary: &mut RotationSummary,
         requests: &Sender<PasswordRequest>,
     ) -> usize {
-        match self.requests(some, run.options) {
+        let found = self.requests(some, run.options).and_then(|found| {
+            self.record_hindered(some, &found)?;
+            Ok(found)
+        });
+        match found {
             Ok(found) => {
                 let mut begun = 0;
                 for (planned, request) in some.iter().zip(found) {
                     match request {
                         Ok(request) => begun += usize::from(requests.send(request).is_ok()),
-                        Err(reason) => {
+                        Err(NotBegun::Refused(reason) | NotBegun::Hindered(reason)) => {
                             summary.add(run, &planned.username, &RotationOutcome::Failed(reason));
                         }
                     }
@@ -107,12 +142,35 @@ impl App {
         }
     }
 
+    /// Records the rotations whose passwords could not have been delivered, for `report`.
+    fn record_hindered(
+        &mut self,
+        some: &[PlannedRotation],
+        found: &[std::result::Result<PasswordRequest, NotBegun>],
+    ) -> Result<()> {
+        let hindered = some.iter().zip(found);
+        let hindered: Vec<_> = hindered
+            .filter_map(|(planned, found)| match found {
+                Err(NotBegun::Hindered(reason)) => Some((&planned.username, reason)),
+                _ => None,
+            })
+            .collect();
+        if hindered.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.begin()?;
+        for (username, reason) in hindered {
+            tx.refuse_rotation(username, reason)?;
+        }
+        tx.commit()
+    }
+
     /// Returns a request for each new password, or why there is none.
     fn requests(
         &mut self,
         some: &[PlannedRotation],
         options: &RotationOptions,
-    ) -> Result<Vec<std::result::Result<PasswordRequest, String>>> {
+    ) -> Result<Vec<std::result::Result<PasswordRequest, NotBegun>>> {
         let now = self.now();
         let names: Vec<_> = some.iter().map(|planned| &planned.username).collect();
         let domains: Vec<_> = names.iter().map(|name| name.domain()).collect();
@@ -125,14 +183,19 @@ impl App {
             let username = &planned.username;
             let destination = match &planned.destination {
                 Ok(destination) => destination.clone(),
-                Err(error) => return Err(error.to_string()),
+                Err(error) => return Err(NotBegun::Refused(error.to_string())),
             };
-            let user = user.ok_or_else(|| username.not_found().to_string())?;
+            let user = user.ok_or_else(|| NotBegun::Refused(username.not_found().to_string()))?;
             if user.created_at != planned.created_at {
-                return Err(REPLACED.into());
+                return Err(NotBegun::Refused(REPLACED.into()));
             }
             if let Some(reason) = refusal(&user, options, now) {
-                return Err(reason);
+                return Err(NotBegun::Refused(reason));
+            }
+            // A new password of an earlier run that may have arrived is decided about as usual.
+            let live = unfinished.as_ref().and_then(|it| it.password_id.as_ref());
+            if let (Some(obstacle), None) = (&planned.obstacle, live) {
+                return Err(NotBegun::Hindered(obstacle.clone()));
             }
             Ok(PasswordRequest {
                 destination,

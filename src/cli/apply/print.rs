@@ -137,6 +137,9 @@ fn shown(difference: &Difference) -> String {
     if let Some(delivery) = delivery(difference) {
         said.push(format!("password to {delivery}"));
     }
+    if let Some(obstacle) = &difference.obstacle {
+        said.push(format!("would fail: {obstacle}"));
+    }
     let title = title(&difference.subject);
     let lines = match said.as_slice() {
         [] => format!("{mark} {title}"),

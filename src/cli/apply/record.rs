@@ -36,7 +36,7 @@ impl ChangeRecord {
             (field.name.clone(), values)
         };
         let (outcome, password_id, reason) = match outcome {
-            None => ("planned", None, None),
+            None => ("planned", None, difference.obstacle.clone()),
             Some(ApplyOutcome::Done(password_id)) => {
                 ("done", password_id.as_ref().map(ToString::to_string), None)
             }

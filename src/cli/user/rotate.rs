@@ -9,7 +9,9 @@ use anyhow::Result;
 use clap::{ArgGroup, Args};
 
 use super::rotated::{PlanRecord, RotationPrinter, RunRecord, UserOutcome};
-use crate::app::rotation::{RotationOptions, RotationRun, RotationSummary, Selection};
+use crate::app::rotation::{
+    RotationOptions, RotationRounds, RotationRun, RotationSummary, Selection,
+};
 use crate::cli::args::number;
 use crate::cli::args::rotation::DeliveryArgs;
 use crate::cli::complete;
@@ -54,6 +56,11 @@ Exit code of a command:
   withdrawn. Any other exit code, or a timeout: if the command has read the password, it may have
   arrived, so both passwords work and the rotation is unfinished. If it has not, the new password is
   withdrawn.
+
+Checked first:
+  Before any password is made: folders, rights, free space, files, the program of a command, and
+  with --prove that a server name is set; no server is contacted. What is in the way fails that
+  rotation alone, --dry-run shows it, and `report --unfinished` lists it afterwards.
 
 Unfinished rotations:
   Both passwords work. The next run looks at the sign-ins: if the new password was used, it has
@@ -102,7 +109,7 @@ pub struct RotatePasswords {
     )]
     ahead: Duration,
 
-    /// Show which users would be rotated, and why, without doing it
+    /// Show which users would be rotated, why, where to, and what is in the way
     #[arg(long)]
     dry_run: bool,
 
@@ -255,16 +262,22 @@ impl RotatePasswords {
 
         let mut app = context.app(Access::Existing)?;
         if self.dry_run {
-            let planned = app.plan_rotation(&selection, &options, most, &deliverer)?;
+            let mut rounds = RotationRounds::begin(&app, &selection, &options, most, &deliverer)?;
             let mut list = context.out.list::<PlanRecord>();
-            for planned in &planned {
-                list.push(&PlanRecord::new(planned))?;
+            loop {
+                let planned = app.plan_round(&mut rounds)?;
+                if planned.is_empty() {
+                    return Ok(list.end("no user is due")?);
+                }
+                for planned in &planned {
+                    list.push(&PlanRecord::new(planned))?;
+                }
             }
-            return Ok(list.end("no user is due")?);
         }
         let _lock = app.store.lock_rotation()?;
         app.tidy_rotation()?;
-        let mut planned = app.plan_rotation(&selection, &options, most, &deliverer)?;
+        let mut rounds = RotationRounds::begin(&app, &selection, &options, most, &deliverer)?;
+        let mut planned = app.plan_round(&mut rounds)?;
         let hindered = planned
             .iter()
             .position(|planned| planned.destination.is_err());
@@ -278,6 +291,7 @@ impl RotatePasswords {
         };
         let summary = app.rotate(
             planned,
+            &mut rounds,
             &mut RotationRun {
                 options: &options,
                 deliverer: &deliverer,

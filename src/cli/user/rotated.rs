@@ -62,7 +62,7 @@ impl RotationReporter for RotationPrinter<'_> {
         if let Some(progress) = &self.progress {
             progress.step();
         }
-        if self.out.format() != OutputFormat::Table {
+        if self.out.format() == OutputFormat::Json {
             self.users.push(UserOutcome::new(username, outcome));
         }
     }
@@ -141,7 +141,10 @@ impl PlanRecord {
             username: planned.username.to_string(),
             why: planned.why.clone(),
             delivery: planned.destination.as_ref().ok().map(ToString::to_string),
-            problem: planned.destination.as_ref().err().map(ToString::to_string),
+            problem: match &planned.destination {
+                Err(error) => Some(error.to_string()),
+                Ok(_) => planned.obstacle.clone(),
+            },
         }
     }
 }
@@ -154,14 +157,13 @@ impl Record for PlanRecord {
     ];
 
     fn cells(&self) -> Vec<Cell> {
-        let problem = self.problem.as_ref();
-        let delivery = self.delivery.clone();
+        let delivery = self.delivery.clone().unwrap_or_default();
         vec![
             self.username.as_str().into(),
             self.why.as_str().into(),
-            match delivery {
-                Some(delivery) => delivery.into(),
-                None => Cell::new(problem.cloned().unwrap_or_default(), Tone::Bad),
+            match &self.problem {
+                None => delivery.into(),
+                Some(problem) => Cell::new(problem, Tone::Bad),
             },
         ]
     }

@@ -319,9 +319,22 @@ fn candidates_are_as_the_rules(store: &mut Store, now: Time) {
             found.extend(Some(name).filter(|name| name.ends_with("@n.example")));
             Ok(())
         };
-        store
-            .rotation_candidates(now, older_than, now.plus(ahead), &mut each)
-            .unwrap();
+        let (mut after, by) = (String::new(), now.plus(ahead));
+        while let Some(last) = store
+            .rotation_candidates(&after, now, older_than, by, &mut each)
+            .unwrap()
+        {
+            after = last;
+        }
+        let unfinished = store.unfinished_after("", now, 1000).unwrap();
+        for (name, created_at) in &unfinished {
+            let user = users.iter().find(|user| user.username == *name);
+            if let Some(user) = user {
+                assert_eq!(user.created_at, *created_at);
+                assert!(user.status(now).can_sign_in(), "{name}");
+                assert!(found.contains(&name.to_string()), "{name}");
+            }
+        }
         let mut right = Vec::new();
         for user in &users {
             let unfinished = store.unfinished(&user.username).unwrap().is_some();

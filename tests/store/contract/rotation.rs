@@ -115,9 +115,13 @@ fn candidates(store: &mut Store, now: i64) -> Vec<Candidate> {
         found.push(candidate);
         Ok(())
     };
-    store
-        .rotation_candidates(at(now), Some(seconds(1)), at(now + 1), &mut each)
-        .unwrap();
+    let mut after = String::new();
+    while let Some(last) = store
+        .rotation_candidates(&after, at(now), Some(seconds(1)), at(now + 1), &mut each)
+        .unwrap()
+    {
+        after = last;
+    }
     found
 }
 
