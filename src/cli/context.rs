@@ -16,7 +16,7 @@ use super::terminal::look::Look;
 use super::terminal::output::{Output, OutputFormat};
 use super::terminal::pager::PagerChoice;
 use crate::app::App;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::{Access, Location, Store};
 
 /// The flags of every command.
@@ -131,6 +131,22 @@ impl Context {
             self.out.warn(warning);
         }
         Ok(App::new(store, WORLD))
+    }
+
+    /// Opens the store for a command that first looks at everything that it would change. Returns
+    /// `None` if there is no store and the command creates it. Fails if it could not be written.
+    pub fn app_to_change(&self, creates: bool) -> Result<Option<App>> {
+        match self.app(Access::Existing) {
+            Ok(mut app) => {
+                app.store.need_writable()?;
+                Ok(Some(app))
+            }
+            Err(Error::StoreMissing(_)) if creates => {
+                Store::need_creatable(&self.location()?)?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Returns where the store is.

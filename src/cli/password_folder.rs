@@ -77,6 +77,12 @@ impl PasswordFolder {
         })
     }
 
+    /// Fails if the disk has no room for this many more files.
+    pub fn need_room(&self, files: u64) -> Result<()> {
+        let room = self.folder.has_room(files);
+        room.map_err(|e| Error::NoFolder(format!("{}: {e}", self.path.display())))
+    }
+
     /// Where it will be once the user is there.
     pub fn file_of(&self, username: &Username) -> PathBuf {
         self.path.join(username.as_str())

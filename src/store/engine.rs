@@ -137,6 +137,7 @@ pub enum Right {
     /// Others see how each was made in their place.
     SeeHashes,
     DeleteUsers,
+    AddUsers,
 }
 
 /// How much room a store takes, in bytes.
@@ -278,6 +279,16 @@ pub trait Engine: Send {
     }
 
     fn may(&mut self, what: Right) -> Result<bool>;
+
+    /// Fails if this user may only read the store.
+    fn need_rights(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Fails if the disk has no room for a change, if that can be seen from here.
+    fn need_space(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     /// Uses a small cache from now on.
     fn keep_little(&mut self) -> Result<()>;

@@ -276,7 +276,8 @@ fn every_flag_of_the_three_has_its_key() {
         let mut keys: Vec<_> = flags
             .map(|flag| flag.split([' ', '=']).next().unwrap().replace('-', "_"))
             .filter(|key| {
-                !["expires_in", "store", "format", "json", "color"].contains(&key.as_str())
+                !["expires_in", "store", "format", "json", "color", "no_pager"]
+                    .contains(&key.as_str())
             })
             .map(|key| match key.as_str() {
                 "limit" => "limits".into(),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::apply::Ground;
 use crate::support::rotation::{HANGS, is_dead, spawned};
-use crate::support::{Server, ended, wait_for, wait_until_caught};
+use crate::support::{self, Server, ended, nobody, wait_for, wait_until_caught};
 
 const DOMAIN: &str = "[domains.\"example.com\"]\n";
 
@@ -368,4 +368,90 @@ fn nobody_delivers_beside_a_rotation_nor_a_second_plan() {
     assert_eq!(ground.apply(&other, &[]).code, 0);
     fs::write(ground.path("go"), "").unwrap();
     assert_eq!(ended(running).code, 0);
+}
+
+/// What a run would meet is said by a dry run, and looked at before the first change.
+#[test]
+fn a_dry_run_sees_what_is_in_the_way() {
+    let ground = Ground::new();
+    let plan = ground.plan(
+        &[
+            DOMAIN,
+            "[users.\"folder@example.com\"]\nwrite_file = \"FOLDER/missing/pw\"\n",
+            "[users.\"program@example.com\"]\ndeliver = \"no-such-program\"\n",
+            "[users.\"well@example.com\"]\nwrite_file = \"FOLDER/well\"\n",
+        ]
+        .concat(),
+    );
+    let run = ground.apply(&plan, &["--dry-run", "--json"]);
+    assert_eq!(run.code, 8, "{run:?}");
+    let said: Value = serde_json::from_str(&run.stdout).unwrap();
+    let of = |name: &str| {
+        let changes = said["changes"].as_array().unwrap();
+        let name = format!("{name}@example.com");
+        let found = changes.iter().find(|change| change["name"] == name);
+        let reason = found.unwrap()["reason"].as_str();
+        reason.map(str::to_owned)
+    };
+    assert!(of("folder").unwrap().contains("No such file or directory"));
+    assert!(of("program").unwrap().contains("could not be started"));
+    assert_eq!(of("well"), None);
+    let run = ground.apply(&plan, &["--dry-run"]);
+    assert!(
+        run.stdout.contains("would fail: no-such-program could not"),
+        "{run:?}"
+    );
+    assert!(!ground.sandbox.store().exists());
+    assert!(!ground.path("well").exists());
+}
+
+/// Who may only read the store is told so by a dry run, too.
+#[test]
+fn a_store_that_cannot_be_written_is_found_out_first() {
+    let ground = Ground::new();
+    ground.sandbox.noted(&["domain", "add", "example.com"]);
+    let store = ground.sandbox.store();
+    fs::write(ground.path("names.csv"), "username\na@example.com\n").unwrap();
+    fs::write(ground.path("users.csv"), "username,hash\na@example.com,x\n").unwrap();
+    let plan = ground.plan("[users.\"a@example.com\"]\nwrite_file = \"FOLDER/pw\"\n");
+    for path in [
+        ground.sandbox.folder.path(),
+        store.parent().unwrap(),
+        &store,
+        &plan,
+    ] {
+        nobody::give_to_nobody(path);
+    }
+    let set = |mode: u32| {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(&store, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set(0o400);
+    let program = nobody::program_in(ground.sandbox.folder.path());
+    let program = program.to_str().unwrap();
+    for command in [
+        &["apply", "plan.toml"][..],
+        &["user", "create", "--from", "names.csv", "--reveal", "json"],
+        &["user", "import", "users.csv", "--from", "csv"],
+    ] {
+        for dry in [&["--dry-run"][..], &[]] {
+            let run = nobody::as_nobody(program)
+                .args([command, dry].concat())
+                .env("SMTPCRED_STORE", &store)
+                .current_dir(ground.sandbox.folder.path())
+                .output();
+            let run = support::finished(run.unwrap());
+            assert_eq!(
+                (run.code, run.stdout.as_str()),
+                (75, ""),
+                "{command:?}: {run:?}"
+            );
+            assert!(
+                run.stderr.contains("this user may not write it"),
+                "{command:?}: {run:?}"
+            );
+        }
+    }
+    set(0o600);
+    assert_eq!(ground.actions(), ["domain.add example.com"]);
 }

@@ -308,8 +308,13 @@ fn a_dry_run_says_the_same_of_a_store_that_is_yet_to_be() {
     .concat();
     write(&sandbox, "username\na@example.com\n");
     assert_eq!(sandbox.run(&url).code, 4, "no server is named");
+    // Nor does a run that finds something in the way.
+    write(&sandbox, "username\nbad name\n");
+    let run = sandbox.run(&[&TO_FOLDER[..], &["--add-domain"]].concat());
+    assert_eq!(run.code, 2, "{run:?}");
     assert!(!sandbox.store().exists(), "a dry run makes no store");
     assert_eq!(files(&sandbox).0.len(), 0);
+    write(&sandbox, "username\na@example.com\n");
     sandbox.noted(&[&TO_FOLDER[..], &["--add-domain"]].concat());
 }
 

@@ -261,11 +261,11 @@ fn names_alone_get_new_passwords() {
         assert_eq!(sandbox.verify("shop@example.com", password.trim_end()), 0);
         assert!(taken(&sandbox, text, &args).contains("unchanged 1"));
         assert_eq!(fs::read_to_string(&file).unwrap(), password);
-        // A name that cannot be written undoes all.
+        // A name that is taken is a bad row, and undoes all.
         fs::create_dir(folder.join("b@example.com")).unwrap();
         let two = "a@example.com: userPassword\nb@example.com: userPassword\n";
         let args = ["--from", "sasldb", "--output-dir", folder.to_str().unwrap()];
-        assert_eq!(import(&sandbox, two, &args).code, 74);
+        assert_eq!(import(&sandbox, two, &args).code, 2);
         assert!(!folder.join("a@example.com").exists());
         assert_eq!(users(&sandbox), ["shop@example.com"]);
     }
@@ -747,4 +747,60 @@ fn p2_who_is_created_meanwhile_keeps_the_password() {
         0,
         "no password of nobody"
     );
+}
+
+/// A store that does not exist is created once nothing is in the way, and never by a dry run.
+#[test]
+fn a_dry_run_and_a_bad_row_create_no_store() {
+    let sandbox = Sandbox::empty();
+    let good = format!("username,hash\nshop@example.com,{MD5}\n");
+    let bad = format!("{good}bad name,{MD5}\n");
+    let add = ["--from", "csv", "--add-domain"];
+    let run = import(&sandbox, &good, &[&add[..], &["--dry-run"]].concat());
+    assert_eq!(
+        (run.code, run.stderr.as_str()),
+        (0, "would create 1, update 0, leave 0 unchanged\n")
+    );
+    assert!(run.stdout.contains("create"), "{run:?}");
+    assert_eq!(import(&sandbox, &bad, &add).code, 2);
+    assert_eq!(
+        import(&sandbox, &good, &["--from", "csv", "--dry-run"]).code,
+        75
+    );
+    assert!(!sandbox.store().exists());
+    taken(&sandbox, &good, &add);
+    assert_eq!(sandbox.verify("shop@example.com", "password"), 0);
+}
+
+/// Where a password could not be put is found out before anything changes, by a dry run, too.
+#[test]
+fn p2_a_file_in_the_way_is_a_bad_row() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.folder.path().join("passwords");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("b@example.com"), "mine").unwrap();
+    let text = "username\na@example.com\nb@example.com\n";
+    let args = ["--from", "csv", "--output-dir", folder.to_str().unwrap()];
+    let before = events(&sandbox);
+    for dry in [&["--dry-run"][..], &[]] {
+        let run = import(&sandbox, text, &[&args[..], dry].concat());
+        assert_eq!(run.code, 2, "{run:?}");
+        assert!(
+            run.stdout.contains("has a file in the folder already"),
+            "{run:?}"
+        );
+    }
+    assert_eq!(events(&sandbox), before);
+    let names: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|f| f.unwrap().file_name())
+        .collect();
+    assert_eq!(names, ["b@example.com"]);
+    let run = import(
+        &sandbox,
+        text,
+        &[&args[..], &["--skip-bad", "bad.csv"]].concat(),
+    );
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(users(&sandbox), ["a@example.com"]);
 }

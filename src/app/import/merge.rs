@@ -379,7 +379,7 @@ impl ImportCounts {
 }
 
 /// Returns the row as `--from json` reads it.
-fn row_text(username: &Username, record: &TransferRecord) -> String {
+pub fn row_text(username: &Username, record: &TransferRecord) -> String {
     let mut object = serde_json::Map::new();
     object.insert("username".into(), username.as_str().into());
     let label = record.label.as_ref().filter(|label| !label.is_empty());

@@ -77,6 +77,9 @@ impl App {
         if options.dry_run {
             return Ok(counts);
         }
+        if let Some(store) = frontend.create_store()? {
+            self.store = store;
+        }
         let mut all = counts.created + counts.updated;
         if options.prune {
             all += self.confirm_prune(&staging, frontend)?;

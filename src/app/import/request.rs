@@ -7,6 +7,7 @@ use crate::formats::format::ImportFormat;
 use crate::formats::row::RowProblem;
 use crate::model::name::{DomainName, Username};
 use crate::model::password::{Password, PasswordId};
+use crate::store::Store;
 
 /// How a file is imported.
 #[derive(Debug)]
@@ -58,6 +59,10 @@ pub trait ImportFrontend {
     fn problem(&mut self, problem: &RowProblem, text: &str) -> Result<()>;
     /// Reports a change in a dry run.
     fn change(&mut self, change: &ImportChange) -> Result<()>;
+    /// Returns why the generated password of this new user could not be delivered, if so.
+    fn refuses(&self, username: &Username) -> Option<String>;
+    /// Creates the store if there was none, before the first change.
+    fn create_store(&mut self) -> Result<Option<Store>>;
     /// Asks before this many users are deleted. Returns whether a person was asked or
     /// confirmed all of it in advance.
     fn confirm(&mut self, deleted: u64) -> Result<bool>;

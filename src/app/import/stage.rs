@@ -4,10 +4,11 @@ use std::num::NonZero;
 use std::thread;
 
 use super::check::{CheckRules, CheckedRow, check};
+use super::merge::row_text;
 use super::request::{ImportCounts, ImportFrontend, ImportOptions};
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::formats::row::ParsedRow;
+use crate::formats::row::{ParsedRow, RowProblem};
 use crate::model::hash::{AcceptedSchemes, Cost, Hash, Hasher};
 use crate::model::password::{Form, Password, Random};
 use crate::model::time::Time;
@@ -77,6 +78,9 @@ impl Stager<'_> {
 
     pub fn flush(&mut self) -> Result<()> {
         let mut waiting = std::mem::take(&mut self.waiting);
+        if self.options.generate {
+            self.refuse_undeliverable(&mut waiting)?;
+        }
         if waiting.iter().any(|checked| self.needs_password(checked)) {
             self.make_passwords(&mut waiting)?;
         }
@@ -97,6 +101,37 @@ impl Stager<'_> {
     fn needs_password(&self, checked: &CheckedRow) -> bool {
         let may = checked.never_had_one || self.options.generate && !self.options.dry_run;
         may && checked.record.password.is_none()
+    }
+
+    /// Reports new users whose passwords could not be delivered, and leaves them out.
+    fn refuse_undeliverable(&mut self, waiting: &mut Vec<CheckedRow>) -> Result<()> {
+        let names: Vec<_> = waiting.iter().map(|checked| &checked.username).collect();
+        let there = self.app.store.users_named(&names)?;
+        let mut there = there.iter().map(Option::is_some);
+        let mut problems = Vec::new();
+        waiting.retain(|checked| {
+            let new = !there.next().unwrap_or(false);
+            let needs = new && !checked.never_had_one && checked.record.password.is_none();
+            let Some(reason) = self
+                .frontend
+                .refuses(&checked.username)
+                .filter(|_| needs && checked.plain.is_none())
+            else {
+                return true;
+            };
+            problems.push((
+                checked.row,
+                row_text(&checked.username, &checked.record),
+                reason,
+            ));
+            false
+        });
+        for (row, text, reason) in problems {
+            self.counts.bad += 1;
+            self.frontend
+                .problem(&RowProblem::new(row, "username", reason), &text)?;
+        }
+        Ok(())
     }
 
     /// Generates passwords for new users that have none.

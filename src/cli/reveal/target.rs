@@ -45,6 +45,14 @@ impl PasswordTarget {
         }
     }
 
+    /// Fails early if the disk has no room for this many more files.
+    pub fn check_room(&self, users: u64) -> Result<()> {
+        match self {
+            Self::Folder(folder, _) => folder.need_room(users),
+            Self::Stream(..) => Ok(()),
+        }
+    }
+
     /// Fails early if a URL would lack its server.
     pub fn check_hosts<'a>(
         &self,

@@ -85,17 +85,7 @@ impl BulkArgs {
         };
         let mut target = PasswordTarget::open(reveal, self.output_dir.as_deref(), context)?;
         let mut input = open_input(from)?;
-        let access = if request.add_domain && !self.dry_run {
-            Access::Create
-        } else {
-            Access::Existing
-        };
-        let mut app = match context.app(access) {
-            Ok(app) => Some(app),
-            // A real run would create it.
-            Err(Error::StoreMissing(_)) if self.dry_run && request.add_domain => None,
-            Err(error) => return Err(error.into()),
-        };
+        let mut app = context.app_to_change(request.add_domain)?;
         if let (PasswordTarget::Folder(folder, _), Some(app), false) =
             (&mut target, &mut app, self.dry_run)
         {
@@ -110,8 +100,13 @@ impl BulkArgs {
         )?;
         let names = plan.users.iter().map(|planned| &planned.username);
         target.check_hosts(app.as_mut(), names)?;
-        let Some(mut app) = app.filter(|_| !self.dry_run) else {
+        target.check_room(plan.users.len() as u64)?;
+        if self.dry_run {
             return Ok(list_planned(context, &plan)?);
+        }
+        let mut app = match app {
+            Some(app) => app,
+            None => context.app(Access::Create)?,
         };
         let (created, lines) = create(&mut app, request, target, &plan.users, &context.out)?;
         if let Some(folder) = &self.output_dir {

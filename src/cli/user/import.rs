@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::input::{open_input, recover_folder};
 use super::rejected_rows::RejectedRows;
 use super::row_record::{RowList, RowRecord};
+use crate::app::App;
 use crate::app::import::{
     ImportChange, ImportCounts, ImportFormat, ImportFrontend, ImportOptions, RowProblem,
 };
@@ -21,12 +22,13 @@ use crate::cli::context::Context;
 use crate::cli::password_folder::PasswordFolder;
 use crate::cli::terminal::prompt;
 use crate::cli::terminal::record::Record;
+use crate::cli::world::WORLD;
 use crate::error::Error;
 use crate::host;
 use crate::model::name::{DomainName, Username};
 use crate::model::password::{Password, PasswordId};
 use crate::model::text::count;
-use crate::store::Access;
+use crate::store::{Access, Location, Store};
 
 const HELP: &str = "\
 Examples:
@@ -115,7 +117,7 @@ pub struct ImportUsers {
     #[arg(long, value_name = "FILE", value_parser = path::given())]
     skip_bad: Option<PathBuf>,
 
-    /// Show what would change, without changing it
+    /// Check everything and show what would change, without changing it
     #[arg(long)]
     dry_run: bool,
 
@@ -145,12 +147,13 @@ impl ImportUsers {
             skip_bad: aside.is_some(),
             generate: self.output_dir.is_some(),
         };
-        let access = if self.add_domain {
-            Access::Create
-        } else {
-            Access::Existing
+        let app = context.app_to_change(self.add_domain)?;
+        let missing = app.is_none().then(|| context.location()).transpose()?;
+        let mut app = match app {
+            Some(app) => app,
+            // It is created once nothing is in the way.
+            None => App::new(Store::scratch()?, WORLD),
         };
-        let mut app = context.app(access)?;
         if let Some(folder) = folder.as_mut().filter(|_| !self.dry_run) {
             recover_folder(&mut app, folder, &context.out)?;
         }
@@ -159,6 +162,7 @@ impl ImportUsers {
             printer: RowList::Out(&mut context.out),
             aside,
             folder: folder.as_mut(),
+            missing,
             stop: None,
         };
         let outcome = app.import(&mut *input, &options, &mut reporter);
@@ -219,6 +223,8 @@ struct ImportReporter<'a> {
     printer: RowList<'a>,
     aside: Option<RejectedRows>,
     folder: Option<&'a mut PasswordFolder>,
+    /// Where the store will be that does not exist yet.
+    missing: Option<Location>,
     /// Set once the first change is made.
     stop: Option<Arc<AtomicBool>>,
 }
@@ -253,6 +259,17 @@ impl ImportFrontend for ImportReporter<'_> {
             columns: change.columns.join(" "),
             reason: None,
         })
+    }
+
+    fn refuses(&self, username: &Username) -> Option<String> {
+        self.folder.as_ref()?.refuses(username)
+    }
+
+    fn create_store(&mut self) -> Result<Option<Store>, Error> {
+        let missing = self.missing.take();
+        missing
+            .map(|location| Store::open(&location, Access::Create))
+            .transpose()
     }
 
     fn confirm(&mut self, deleted: u64) -> Result<bool, Error> {

@@ -115,6 +115,17 @@ impl Engine for Postgres {
         schema::may(self, what)
     }
 
+    fn need_rights(&mut self) -> Result<()> {
+        if schema::may(self, Right::AddUsers)? {
+            return Ok(());
+        }
+        Err(Error::StoreForbidden {
+            store: (&self.store).into(),
+            reason: "it may not add users".into(),
+            cure: None,
+        })
+    }
+
     fn keep_little(&mut self) -> Result<()> {
         Ok(())
     }

@@ -108,6 +108,7 @@ pub fn may(engine: &mut Postgres, what: Right) -> Result<bool> {
     let sql = match what {
         Right::SeeHashes => "SELECT has_column_privilege('smtpcred.passwords', 'hash', 'SELECT')",
         Right::DeleteUsers => "SELECT has_table_privilege('smtpcred.users', 'DELETE')",
+        Right::AddUsers => "SELECT has_table_privilege('smtpcred.users', 'INSERT')",
     };
     let may = engine.ask(|connection| connection.simple(sql))?;
     Ok(may.first().is_none_or(|may| may != "f"))

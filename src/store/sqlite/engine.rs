@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::time::Duration;
 
-use rusqlite::{ErrorCode, params_from_iter};
+use rusqlite::{ErrorCode, MAIN_DB, params_from_iter};
 
 use super::deadline::{STEPS, WHOLE};
 use super::errors::translated;
@@ -74,6 +74,26 @@ impl Engine for Sqlite {
 
     fn may(&mut self, _: Right) -> Result<bool> {
         Ok(true)
+    }
+
+    fn need_rights(&mut self) -> Result<()> {
+        let failed = |e: &rusqlite::Error| translated(&self.path, e);
+        // BEGIN IMMEDIATE only reads then.
+        if self
+            .connection
+            .is_readonly(MAIN_DB)
+            .map_err(|e| failed(&e))?
+        {
+            return Err(Error::StoreUnreachable {
+                store: self.path.clone().into(),
+                reason: "this user may not write it".into(),
+            });
+        }
+        Ok(())
+    }
+
+    fn need_space(&mut self) -> Result<()> {
+        super::open::need_space(&self.path)
     }
 
     fn keep_little(&mut self) -> Result<()> {

@@ -25,7 +25,7 @@ use self::deadline::Deadline;
 use self::errors::translated;
 use self::header_fd::HeaderFd;
 use self::leftover_shm::LeftoverShm;
-pub use self::open::open;
+pub use self::open::{need_creatable, open};
 pub use self::rights::{Hole, WriterKind, holes};
 pub use self::staging::{Staged, Staging};
 use super::engine::Engine as _;

@@ -187,6 +187,34 @@ fn left_behind(path: &Path, file: &HeaderFd) -> Result<(bool, Option<LeftoverShm
     Ok((left, makes.then(|| LeftoverShm { store, index })))
 }
 
+/// Fails if the disk of a store is full.
+pub fn need_space(path: &Path) -> Result<()> {
+    let real = fs::canonicalize(path).map_err(|e| io_error(path, &e))?;
+    let (folder, _) = Folder::of(&real).map_err(|e| io_error(path, &e))?;
+    match folder.has_room(1) {
+        Err(e) if e.kind() == ErrorKind::StorageFull => Err(Error::StoreFull(path.into())),
+        outcome => outcome.map_err(|e| io_error(path, &e)),
+    }
+}
+
+/// Fails if a store that does not exist could not be created.
+pub fn need_creatable(path: &Path) -> Result<()> {
+    let path = std::path::absolute(path).map_err(|e| io_error(path, &e))?;
+    is_on_local_disk(&path)?;
+    let mut above = path.ancestors().skip(1);
+    let folder = above.find_map(|folder| match Folder::open(folder) {
+        // It would be created.
+        Err(e) if e.kind() == ErrorKind::NotFound => None,
+        opened => Some(opened),
+    });
+    let folder = folder.unwrap_or_else(|| Err(ErrorKind::NotFound.into()));
+    let ready = folder.and_then(|folder| {
+        folder.may_write()?;
+        folder.has_room(1)
+    });
+    ready.map_err(|e| io_error(&path, &e))
+}
+
 /// Creates the file. Root gives it to the owner of its folder, or a relay that runs as
 /// that user could not read it.
 fn create(path: &Path) -> Result<()> {

@@ -1,0 +1,46 @@
+//! What a change would meet, looked at before anything is changed, also by dry runs.
+
+use std::fs;
+
+use nix::unistd::mkdtemp;
+
+use super::{Access, Store, sqlite};
+use crate::error::{Error, Result};
+use crate::model::store_location::Location;
+
+impl Store {
+    /// Fails if this process cannot change the store: a read-only file, a full disk, missing
+    /// rights. That others change it right now is no failure.
+    pub fn need_writable(&mut self) -> Result<()> {
+        self.engine.need_rights()?;
+        match self.engine.begin_now() {
+            Ok(()) => self.engine.rollback(),
+            Err(Error::StoreBusy(_)) => {}
+            Err(error) => return Err(error),
+        }
+        self.engine.need_space()
+    }
+
+    /// Fails if a store that does not exist could not be created.
+    pub fn need_creatable(location: &Location) -> Result<()> {
+        match location {
+            Location::File(path) => sqlite::need_creatable(path),
+            // The server decides.
+            Location::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// Creates an empty store without a name, which ends with the process: a dry run
+    /// compares with it if there is no store yet.
+    pub fn scratch() -> Result<Self> {
+        let failed = |error: &dyn std::fmt::Display| {
+            Error::System(format!("cannot create a temporary store: {error}"))
+        };
+        let template = std::env::temp_dir().join("smtpcred-XXXXXX");
+        let folder = mkdtemp(&template).map_err(|e| failed(&e))?;
+        let location = Location::File(folder.join("scratch.db"));
+        let opened = Self::open(&location, Access::Create);
+        fs::remove_dir_all(&folder).map_err(|e| failed(&e))?;
+        opened
+    }
+}
