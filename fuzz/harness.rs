@@ -226,7 +226,8 @@ impl DnsClient for Strangers<'_> {
 
 /// Judged in a bounded time, and told in a bounded text.
 pub fn dns(data: &[u8]) {
-    const MOST_ASKED: usize = 300;
+    // And the root.
+    const MOST_ASKED: usize = 301;
     const MOST_TOLD: usize = 5000;
     let text = String::from_utf8_lossy(data);
     let mut strangers = Strangers {
@@ -239,7 +240,8 @@ pub fn dns(data: &[u8]) {
         selectors: vec!["s1".parse().expect("a selector")],
         verification: None,
     };
-    let findings = check(&subject, &mut strangers).expect("somebody answers");
+    // An error if all that is asked for is denied, even the root.
+    let findings = check(&subject, &mut strangers).unwrap_or_default();
     assert!(
         strangers.asked <= MOST_ASKED,
         "{} questions",
