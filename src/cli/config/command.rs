@@ -155,7 +155,9 @@ impl WhichFile {
         if self.system {
             return Ok(SYSTEM.into());
         }
-        file::of_user().ok_or(Error::NoHome)
+        file::of_user().ok_or_else(|| {
+            Error::System("no home folder is known; set HOME, or add --system".to_owned())
+        })
     }
 
     const fn readers(self) -> Readers {
