@@ -3,8 +3,8 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::args::number;
 use super::args::view::ViewArgs;
+use super::args::{number, one_of};
 use super::context::Context;
 use super::terminal::column::{BAR, Cell, Column};
 use super::terminal::output::OutputFormat;
@@ -29,8 +29,8 @@ JSON:
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
 pub struct ShowUsage {
-    /// Add up by user, domain or day
-    #[arg(long, value_name = "WHAT", default_value = "user")]
+    /// Add up by this
+    #[arg(long, value_name = "WHAT", default_value = "user", value_parser = one_of::<UsageBy, _>(["user", "domain", "day"]))]
     by: UsageBy,
 
     /// Show usage of this period, which includes today

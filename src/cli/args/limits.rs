@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::one_of;
 use crate::error::{Error, Result};
 use crate::model::limit_kind::LimitKind;
 use crate::model::limits::{LimitSetting, OnLimit};
@@ -9,10 +10,12 @@ use crate::model::sender::Sender;
 use crate::model::setting::{LimitValue, Setting};
 use crate::store::SendingChange;
 
+const ACTIONS: [&str; 5] = ["defer", "reject", "suspend", "delete", "none"];
+
 /// The flags for limits.
 #[derive(Debug, Default, Args)]
 pub struct LimitArgs {
-    /// Allow this many messages per day, or none for no limit
+    /// Allow N messages a day, or none for no limit
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub daily_limit: Option<Setting<LimitValue>>,
 
@@ -21,12 +24,12 @@ pub struct LimitArgs {
     #[arg(long, value_name = "KIND=N")]
     pub limit: Vec<LimitSetting>,
 
-    /// What happens to a message over a limit: defer, reject, suspend or delete; or none
+    /// What happens to a message over a limit; none removes the setting
     ///
     /// defer: a temporary failure (450). reject: a permanent failure (554). suspend: the user is
     /// suspended. delete: the user is deleted. A user's own setting overrides its domain's, which
     /// overrides the installation's. The default is defer.
-    #[arg(long, value_name = "ACTION")]
+    #[arg(long, value_name = "ACTION", value_parser = one_of::<Setting<OnLimit>, _>(ACTIONS))]
     pub on_limit: Option<Setting<OnLimit>>,
 }
 
@@ -55,8 +58,9 @@ impl LimitArgs {
 /// The flags for senders.
 #[derive(Debug, Default, Args)]
 pub struct SenderArgs {
-    /// Allow this sender address or domain instead of the user's own domain; repeatable. none
-    /// restores the default: the own domain
+    /// Allow this sender address or domain instead of the user's own domain; repeatable
+    ///
+    /// none restores the default, the own domain.
     ///
     /// To allow all addresses of a domain, give only the domain: example.com. Only the envelope
     /// sender is checked, not the From header, and every user may use the null sender (<>).

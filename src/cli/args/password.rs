@@ -74,17 +74,22 @@ impl PasswordArgs {
         } else if let Some(path) = &self.password_file {
             from_file(path, "--password-stdin <")?
         } else if self.choose_password {
-            prompt::new_password()?
+            return prompt::new_password(&|typed| accepted(typed, user, label));
         } else {
             return Password::generate(self.form(), WORLD.random);
         };
-        if let Some(reason) = has_lines(&chosen) {
-            return Err(Error::WeakPassword(reason));
-        }
-        let password = Password::chosen(chosen)?;
-        refuse_guessable(&password, user, label)?;
-        Ok(password)
+        accepted(chosen, user, label)
     }
+}
+
+/// Returns a chosen password, or why it is refused.
+fn accepted(chosen: Zeroizing<Vec<u8>>, user: &Username, label: Option<&str>) -> Result<Password> {
+    if let Some(reason) = has_lines(&chosen) {
+        return Err(Error::WeakPassword(reason));
+    }
+    let password = Password::chosen(chosen)?;
+    refuse_guessable(&password, user, label)?;
+    Ok(password)
 }
 
 /// Reads an existing password from a file, from stdin, or from a person if stdin is a terminal.

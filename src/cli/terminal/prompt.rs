@@ -59,16 +59,18 @@ pub fn confirm_beside(
     }
 }
 
-/// Asks twice for a new password, without showing it.
-pub fn new_password() -> Result<Zeroizing<Vec<u8>>> {
+/// Asks twice for a new password, without showing it. One that is not accepted is not asked
+/// for again.
+pub fn new_password<T>(accept: &dyn Fn(Zeroizing<Vec<u8>>) -> Result<T>) -> Result<T> {
     let first = hidden("New password: ")?;
+    let accepted = accept(first.clone())?;
     let second = hidden("Repeat it: ")?;
     if *first != *second {
         return Err(Error::Usage(
             "the two passwords differ; nothing was changed".into(),
         ));
     }
-    Ok(first)
+    Ok(accepted)
 }
 
 /// Lets a person choose one of these by typing a part of it. Returns its place.

@@ -9,6 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use super::overlap::OverlapRecord;
 use super::record::{UserDetail, UserRecord};
 use crate::app::users::UserQuery;
+use crate::cli::args::one_of;
 use crate::cli::args::paging::PageArgs;
 use crate::cli::args::tags::without_doubles;
 use crate::cli::args::view::ViewArgs;
@@ -73,8 +74,8 @@ pub struct ListUsers {
     #[arg(long, value_name = "DOMAIN", add = complete::domains())]
     domain: Option<DomainName>,
 
-    /// Show only users with this status: active (also in an overlap), suspended, expired or overlap
-    #[arg(long, value_name = "STATUS")]
+    /// Show only users with this status; active users may be in an overlap
+    #[arg(long, value_name = "STATUS", value_parser = one_of::<Status, _>(Status::ALL.map(Status::name)))]
     status: Option<Status>,
 
     /// Show only users that have not connected for this long
@@ -128,6 +129,7 @@ fn orders() -> impl TypedValueParser<Value = UserSort> {
 const SHOW_HELP: &str = "\
 Examples:
   smtpcred user show shop@example.com
+  smtpcred user show shop@example.com --json | jq .passwords
 
 JSON:
   As in `user list`, and old_passwords (those that no longer work), senders, limits: {KIND: N},
