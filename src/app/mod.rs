@@ -5,6 +5,7 @@ pub mod apply;
 pub mod audit;
 pub mod bulk;
 mod capacity;
+mod columns;
 mod copy_user;
 pub mod credential;
 pub mod dns;

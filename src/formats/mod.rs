@@ -5,6 +5,7 @@
 pub mod csv;
 pub mod fields;
 pub mod format;
+pub mod guess;
 pub mod input;
 pub mod json;
 pub mod passwd;

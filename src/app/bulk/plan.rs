@@ -3,10 +3,11 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::BufRead;
 
-use super::row::{self, COLUMNS, RequestedUser};
+use super::row::{self, RequestedUser};
 use super::{BulkRequest, PlannedUser, RowProblem};
 use crate::app::World;
 use crate::app::capacity::DomainCapacity;
+use crate::app::columns::OF_NEW_USERS;
 use crate::app::credential::Name;
 use crate::app::usernames::{free_username, is_named_after, random_username};
 use crate::error::{Error, Result};
@@ -118,9 +119,9 @@ fn read(
         Ok(())
     };
     if is_json {
-        json::read(COLUMNS, input, &mut take)?;
+        json::read(OF_NEW_USERS, input, &mut take)?;
     } else {
-        csv::read(COLUMNS, input, &mut take)?;
+        csv::read(OF_NEW_USERS, input, &mut take)?;
     }
     Ok((wanted, problems))
 }

@@ -1,11 +1,12 @@
 //! Checks a row of a file of new users, and reports all problems of it at once.
 
 use super::BulkRequest;
+use crate::app::columns::{OF_IMPORT_ALONE, OF_NEW_USERS};
 use crate::app::credential::Name;
 use crate::app::users::{Expiry, UserRequest};
 use crate::error::Error;
 use crate::formats::fields::{RowFields, limits, senders, tags};
-use crate::formats::row::{Columns, InputRow, RowProblem};
+use crate::formats::row::{InputRow, RowProblem};
 use crate::model::label::Label;
 use crate::model::name::DomainName;
 use crate::model::note::Note;
@@ -13,24 +14,6 @@ use crate::model::setting::{LimitValue, Setting};
 use crate::model::tag::TagChange;
 use crate::model::time::Time;
 use crate::store::SendingChange;
-
-pub const COLUMNS: Columns = Columns {
-    known: &[
-        "username",
-        "name",
-        "domain",
-        "label",
-        "expires_in",
-        "expires_at",
-        "daily_limit",
-        "limits",
-        "on_limit",
-        "senders",
-        "note",
-        "tags",
-    ],
-    needed: &["username", "name", "label"],
-};
 
 /// A user that a row asks for.
 pub struct RequestedUser {
@@ -48,7 +31,15 @@ pub fn check(
 ) -> Result<RequestedUser, Vec<RowProblem>> {
     let mut fields = RowFields::of(row);
     if is_json {
-        fields.only(COLUMNS.known);
+        fields.only(OF_NEW_USERS.known);
+    }
+    for (column, reason) in OF_IMPORT_ALONE {
+        if fields
+            .said(column)
+            .is_some_and(|value| !["no", "false"].contains(&value))
+        {
+            fields.bad(column, reason);
+        }
     }
     let user = fields.wanted(&request.user, now);
     let name = fields.wanted_name(request, &user);

@@ -3,10 +3,12 @@
 
 use zeroize::Zeroizing;
 
+use crate::app::columns::COLUMNS;
+use crate::app::users::Expiry;
 use crate::error::Error;
 use crate::formats::fields::{self, RowFields};
 use crate::formats::format::ImportFormat;
-use crate::formats::row::{Columns, InputRow, RowProblem};
+use crate::formats::row::{InputRow, RowProblem};
 use crate::model::hash::{AcceptedSchemes, Given, Scheme, given, unlocked};
 use crate::model::label::Label;
 use crate::model::limits::{Limits, OnLimit};
@@ -15,24 +17,7 @@ use crate::model::note::Note;
 use crate::model::password::PasswordId;
 use crate::model::setting::{LimitValue, Setting};
 use crate::model::time::Time;
-use crate::model::transfer::{EXPORTED, TransferPassword, TransferRecord};
-
-/// The columns of CSV and JSON: the exported ones, and two that say the same otherwise.
-pub const COLUMNS: [&str; 22] = {
-    let mut all = ["suspended"; 22];
-    let mut i = 0;
-    while i < EXPORTED.len() {
-        all[i] = EXPORTED[i];
-        i += 1;
-    }
-    all[21] = "domain";
-    all
-};
-
-pub const OF_IMPORT: Columns = Columns {
-    known: &COLUMNS,
-    needed: &["username"],
-};
+use crate::model::transfer::{TransferPassword, TransferRecord};
 
 pub struct CheckedRow {
     pub row: i64,
@@ -96,13 +81,42 @@ impl RowFields<'_> {
         } else {
             "username"
         };
-        match self.field(column).or_else(|| self.field("mailbox")) {
-            None | Some("") => {
+        let other = if rules.format == ImportFormat::MailgunJson {
+            "mailbox"
+        } else {
+            "name"
+        };
+        let named =
+            [column, other].map(|column| self.field(column).filter(|name| !name.is_empty()));
+        if rules.format != ImportFormat::MailgunJson && named.iter().all(Option::is_some) {
+            self.bad("name", "is given twice: as name and as username");
+            return None;
+        }
+        match named[0].or(named[1]) {
+            None => {
                 self.bad("username", "is missing");
                 None
             }
             Some(name) => self.username("username", name, rules.domain),
         }
+    }
+
+    /// When the user expires: at a time, or in a duration from now.
+    fn expiry(&mut self, now: Time) -> Option<i64> {
+        let expires_at = self.time("expires_at");
+        if self.field("expires_in").is_none_or(str::is_empty) {
+            return expires_at;
+        }
+        if self
+            .field("expires_at")
+            .is_some_and(|text| !text.is_empty())
+        {
+            self.bad("expires_at", "is given beside expires_in");
+        }
+        self.good("expires_in", |text| {
+            let at = Expiry::In(text.parse()?).from(now)?;
+            Ok(at.epoch())
+        })
     }
 
     fn record(&mut self, rules: &CheckRules) -> TransferRecord {
@@ -138,7 +152,7 @@ impl RowFields<'_> {
             note,
             tags: self.good("tags", tags),
             daily_limit,
-            expires_at: self.time("expires_at"),
+            expires_at: self.expiry(rules.now),
             suspended_at: self.time("suspended_at").or(suspended),
             senders: self.good("senders", senders),
             limits: self.good("limits", limits),

@@ -12,7 +12,6 @@ mod stage;
 use std::collections::BTreeMap;
 use std::io::BufRead;
 
-use self::check::OF_IMPORT;
 use self::merge::{Merge, Review};
 use self::prune::PruneSet;
 use self::stage::Stager;
@@ -26,7 +25,9 @@ use crate::store::Staging;
 pub use self::request::{
     ImportChange, ImportChangeKind, ImportCounts, ImportFrontend, ImportOptions,
 };
+pub use super::columns::OF_IMPORT;
 pub use crate::formats::format::ImportFormat;
+pub use crate::formats::guess::guess;
 pub use crate::formats::row::RowProblem;
 
 /// After this many new users, statements may need new plans.

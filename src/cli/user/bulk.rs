@@ -1,4 +1,4 @@
-//! `smtpcred user create --from FILE`
+//! `smtpcred user create --file FILE`
 
 use crate::cli::world::WORLD;
 use crate::host;
@@ -29,7 +29,7 @@ use crate::model::name::Username;
 use crate::model::text::count;
 use crate::store::Access;
 
-/// Flags that describe a single user. With them, clap no longer requires --from:
+/// Flags that describe a single user. With them, clap no longer requires --file:
 /// `--dry-run` would have created the user.
 const OF_ONE: [&str; 6] = [
     "username",
@@ -44,30 +44,32 @@ const OF_ONE: [&str; 6] = [
 #[command(next_help_heading = "Many at once")]
 pub struct BulkArgs {
     /// Create a user for each row of this CSV or JSON file; - for standard input
+    // --from is the format of an import; scripts may still name a file by it.
     #[arg(
         long,
+        alias = "from",
         value_name = "FILE",
         conflicts_with_all = OF_ONE,
         value_parser = path::given(),
     )]
-    from: Option<PathBuf>,
+    file: Option<PathBuf>,
 
     /// Write each password to a new file in this folder, named after its user
-    #[arg(long, value_name = "DIR", requires = "from", conflicts_with_all = OF_ONE, value_parser = path::given())]
+    #[arg(long, value_name = "DIR", requires = "file", conflicts_with_all = OF_ONE, value_parser = path::given())]
     output_dir: Option<PathBuf>,
 
     /// Skip users that exist: continues an interrupted run
-    #[arg(long, requires = "from", conflicts_with_all = OF_ONE)]
+    #[arg(long, requires = "file", conflicts_with_all = OF_ONE)]
     skip_existing: bool,
 
     /// Check all rows and show which users would be created, without changing anything
-    #[arg(long, requires = "from", conflicts_with_all = OF_ONE)]
+    #[arg(long, requires = "file", conflicts_with_all = OF_ONE)]
     dry_run: bool,
 }
 
 impl BulkArgs {
     pub const fn is_wanted(&self) -> bool {
-        self.from.is_some()
+        self.file.is_some()
     }
 
     pub const fn skips_existing(&self) -> bool {
@@ -80,11 +82,11 @@ impl BulkArgs {
         reveal: &RevealArgs,
         context: &mut Context,
     ) -> Result<()> {
-        let Some(from) = &self.from else {
+        let Some(file) = &self.file else {
             return Ok(());
         };
         let mut target = PasswordTarget::open(reveal, self.output_dir.as_deref(), context)?;
-        let mut input = open_input(from)?;
+        let mut input = open_input(file)?;
         let mut app = context.app_to_change(request.add_domain)?;
         if let (PasswordTarget::Folder(folder, _), Some(app), false) =
             (&mut target, &mut app, self.dry_run)

@@ -27,32 +27,33 @@ use crate::store::Access;
 const HELP: &str = "\
 Examples:
   smtpcred user create shop@example.com --add-domain
-  smtpcred user create --domain example.com --label \"WordPress\"      wordpress-7kq3@example.com
+  smtpcred user create --domain example.com --label \"WordPress\"      creates wordpress-7kq3@example.com
+  smtpcred user create --file names.csv --output-dir /root/passwords
   smtpcred user create crm@example.com --expires-in 180d --output /root/crm.password
   smtpcred user create blog@example.com --tag env=prod --note 'asked for by Jane'
   smtpcred user create app@example.com --reveal env >> app.env
   smtpcred user create app@example.com --reveal k8s | kubectl apply -f -
   pass show crm | head -n 1 | smtpcred user create crm@example.com --password-stdin
-  smtpcred user create --from names.csv --output-dir /root/passwords
-  smtpcred user create --from names.csv --reveal json | put-into-vault
+  smtpcred user create --file names.csv --reveal json | put-into-vault
 
 JSON:
   {username, password, password_id, host, ports: [{port, encryption, recommended}], auth,
-  expires_at}. With --output, or a password of your own: the user, as in `user list`. With --from
+  expires_at}. With --output, or a password of your own: the user, as in `user list`. With --file
   and --output-dir: {created, skipped, left, users: [{row, username, label, password_id}]}. If rows
   are invalid, or with --dry-run: a list of {row, what, username, columns, reason}.
 
 Many at once:
-  A CSV file with a header, or a JSON list of objects, with these names: username (or name), either
-  in full or with domain; or label and domain, from which the username is generated; expires_in or
-  expires_at, daily_limit, limits (messages/hour=100 recipients/day=500), on_limit, senders
-  (separated by spaces), note, tags (env=prod team=web). Flags such as --domain, --expires-in and
-  --daily-limit apply to rows that leave a value empty. All rows are checked first, and all errors
-  are reported together.
+  A CSV file with a header, or a JSON list of objects, with the columns of `user import`: username
+  (or name), either in full or with domain; or label and domain, from which the username is
+  generated; expires_in or expires_at, daily_limit, limits (messages/hour=100 recipients/day=500),
+  on_limit, senders (separated by spaces), note, tags (env=prod team=web). Only an import takes hash
+  and suspended; the passwords and times of an export are left out. Flags such as --domain,
+  --expires-in and --daily-limit apply to rows that leave a value empty. All rows are checked first,
+  and all errors are reported together.
   Each password goes to a file in --output-dir DIR, in the form of --reveal; or all go to stdout, as
   lines of JSON or as CSV. All processors hash; users are created in the order of the file.
 
-Interrupted runs of --from:
+Interrupted runs of --file:
   After Ctrl-C, a full disk or kill -9, the users created so far stay. The same command with
   --skip-existing creates the others; for rows with only a label, it skips as many as there are
   users whose name was generated from that label.
@@ -78,7 +79,7 @@ Refused destinations:
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
 pub struct CreateUser {
-    /// The name that the application signs in with, such as shop@example.com
+    /// What the application signs in as, such as shop@example.com
     #[arg(value_name = "USERNAME", value_parser = Username::of_new_user)]
     username: Option<Username>,
 
@@ -86,7 +87,7 @@ pub struct CreateUser {
     #[arg(long, value_name = "DOMAIN", conflicts_with = "username", add = complete::domains())]
     domain: Option<DomainName>,
 
-    /// Describe what the user is for, such as "WordPress"; or none
+    /// Describe what the user is for; or none
     #[arg(long, value_name = "TEXT")]
     label: Option<Setting<Label>>,
 

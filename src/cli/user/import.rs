@@ -1,6 +1,7 @@
 //! `smtpcred user import`
 
 use std::collections::BTreeMap;
+use std::io::BufRead;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,11 +16,13 @@ use super::rejected_rows::RejectedRows;
 use super::row_record::{RowList, RowRecord};
 use crate::app::App;
 use crate::app::import::{
-    ImportChange, ImportCounts, ImportFormat, ImportFrontend, ImportOptions, RowProblem,
+    ImportChange, ImportCounts, ImportFormat, ImportFrontend, ImportOptions, OF_IMPORT, RowProblem,
+    guess,
 };
-use crate::cli::args::path;
+use crate::cli::args::{one_of, path};
 use crate::cli::context::Context;
 use crate::cli::password_folder::PasswordFolder;
+use crate::cli::terminal::output::Output;
 use crate::cli::terminal::prompt;
 use crate::cli::terminal::record::Record;
 use crate::cli::world::WORLD;
@@ -32,26 +35,27 @@ use crate::store::{Access, Location, Store};
 
 const HELP: &str = "\
 Examples:
-  smtpcred user import /etc/dovecot/users --from dovecot-passwd --dry-run
-  smtpcred user import /etc/dovecot/users --from dovecot-passwd --add-domain
-  mysqldump postfix mailbox | smtpcred user import - --from postfixadmin --add-domain
-  sqlite3 credentials.db .dump | smtpcred user import - --from maddy
-  db5.3_dump -p /etc/sasldb2 | smtpcred user import - --from sasldb
+  smtpcred user import /etc/dovecot/users --dry-run
+  smtpcred user import /etc/dovecot/users --add-domain
+  smtpcred user import users.csv --update --skip-bad bad.csv
+  mysqldump postfix mailbox | smtpcred user import - --add-domain
+  sqlite3 credentials.db .dump | smtpcred user import -
+  db5.3_dump -p /etc/sasldb2 | smtpcred user import -
   smtpcred user import .htpasswd --from htpasswd --domain example.com
-  smtpcred user import users.csv --from csv --update --skip-bad bad.csv
 
 CSV:
-  A header with names: username, or username and domain; hash; label; suspended (yes or no) or
-  suspended_at; expires_at; daily_limit; limits (messages/hour=100 recipients/day=500); on_limit;
-  senders (separated by spaces); note; tags (env=prod team=web); created_at; password_id;
-  password_created_at; generated (yes or no: smtpcred generated the password); old_hash,
-  old_password_id, old_password_created_at, old_retires_at and old_generated of a second password
-  that also works. A missing column leaves the value unchanged; an empty field removes it, as does
-  none for a label. An expiry in the past is accepted with a warning: a user that has expired in the
-  other system has to be expired here. JSON is a list of objects with the same names; senders is a
-  list, limits is {KIND: N}, tags is {KEY: VALUE}.
+  A header with names: username (or name), or with domain; hash; label; suspended (yes or no) or
+  suspended_at; expires_at or expires_in; daily_limit; limits (messages/hour=100
+  recipients/day=500); on_limit; senders (separated by spaces); note; tags (env=prod team=web);
+  created_at; password_id; password_created_at; generated (yes or no: smtpcred generated the
+  password); old_hash, old_password_id, old_password_created_at, old_retires_at and old_generated of
+  a second password that also works. A missing column leaves the value unchanged; an empty field
+  removes it, as does none for a label. An expiry in the past is accepted with a warning: a user
+  that has expired in the other system has to be expired here.
+  JSON is a list of objects with the same names; senders is a list, limits is {KIND: N}, tags is
+  {KEY: VALUE}.
 
-Other formats:
+Formats:
   dovecot-passwd       user:{SCHEME}hash:…; nologin suspends, nopassword has no password
   postfixadmin         a dump of the table mailbox by mysqldump, pg_dump or sqlite3; active is kept
   htpasswd             user:hash, of every kind except DES (-d) and plain text (-p)
@@ -92,10 +96,9 @@ pub struct ImportUsers {
     #[arg(value_name = "FILE", value_parser = path::given())]
     file: PathBuf,
 
-    /// The format: csv, json, dovecot-passwd, postfixadmin, htpasswd, maddy, docker-mailserver,
-    /// sasldb or mailgun-json
-    #[arg(long, value_name = "FORMAT")]
-    from: ImportFormat,
+    /// The format, if it is not to be guessed from the file
+    #[arg(long, value_name = "FORMAT", value_parser = one_of::<ImportFormat, _>(ImportFormat::ALL.map(ImportFormat::name)))]
+    from: Option<ImportFormat>,
 
     /// Use this domain for names without one
     #[arg(long, value_name = "DOMAIN")]
@@ -129,7 +132,7 @@ pub struct ImportUsers {
 
 impl ImportUsers {
     pub fn run(self, context: &mut Context) -> Result<()> {
-        let mut input = open_input(&self.file)?;
+        let (format, mut input) = self.input(&context.out)?;
         let folder = self.output_dir.as_deref();
         let mut folder = folder.map(|f| context.password_folder(f)).transpose()?;
         let aside = self
@@ -138,7 +141,7 @@ impl ImportUsers {
             .map(RejectedRows::begin)
             .transpose()?;
         let options = ImportOptions {
-            format: self.from,
+            format,
             domain: self.domain,
             add_domain: self.add_domain,
             update: self.update,
@@ -181,6 +184,27 @@ impl ImportUsers {
             .map_or(Ok(()), RejectedRows::keep);
         finish(context, &options, imported, wrote?)?;
         Ok(kept?)
+    }
+}
+
+impl ImportUsers {
+    /// Opens the file, and guesses its format unless that is given.
+    fn input(&self, out: &Output) -> Result<(ImportFormat, Box<dyn BufRead>)> {
+        let input = open_input(&self.file)?;
+        if let Some(format) = self.from {
+            return Ok((format, input));
+        }
+        let (guessed, input) = guess(OF_IMPORT, input)?;
+        let Some(format) = guessed else {
+            let names = ImportFormat::ALL.map(ImportFormat::name).join(", ");
+            return Err(Error::Usage(format!(
+                "the format of {} cannot be guessed; specify --from with one of {names}",
+                self.file.display()
+            ))
+            .into());
+        };
+        out.note(&format!("reading the file as {}", format.name()));
+        Ok((format, input))
     }
 }
 

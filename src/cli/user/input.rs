@@ -1,4 +1,4 @@
-//! Input of `user create --from` and `user import`, and recovery of what an earlier run left in
+//! Input of `user create --file` and `user import`, and recovery of what an earlier run left in
 //! a folder of passwords.
 
 use std::io::{self, BufRead, BufReader};
