@@ -13,6 +13,7 @@ pub mod domains;
 pub mod explain;
 pub mod export;
 pub mod import;
+pub mod near_names;
 mod pause;
 pub mod relay;
 pub mod rename;

@@ -102,6 +102,37 @@ impl Store {
             WHERE username >= $1 AND username < $2 ORDER BY username LIMIT $3";
         self.names(SQL, prefix, limit)
     }
+
+    /// Returns up to `limit` names of a domain with this prefix.
+    pub fn usernames_of(&mut self, domain: &str, prefix: &str, limit: u32) -> Result<Vec<String>> {
+        const SQL: &str = "SELECT username FROM users
+            WHERE domain = $4 AND username >= $1 AND username < $2 ORDER BY username LIMIT $3";
+        let end = format!("{prefix}\u{10ffff}");
+        let mut names = Vec::new();
+        let args = [
+            prefix.into(),
+            end.as_str().into(),
+            limit.into(),
+            domain.into(),
+        ];
+        self.engine.query(SQL, &args, &mut |row| {
+            names.push(row.text(0)?.to_owned());
+            Ok(())
+        })?;
+        Ok(names)
+    }
+
+    /// Returns the first `limit` users, each with its label or an empty text.
+    pub fn labels(&mut self, limit: u32) -> Result<Vec<(String, String)>> {
+        const SQL: &str = "SELECT username, label FROM users ORDER BY username LIMIT $1";
+        let mut found = Vec::new();
+        self.engine.query(SQL, &[limit.into()], &mut |row| {
+            let label = row.opt_text(1)?.unwrap_or_default();
+            found.push((row.text(0)?.to_owned(), label.to_owned()));
+            Ok(())
+        })?;
+        Ok(found)
+    }
 }
 
 impl Tx<'_> {
