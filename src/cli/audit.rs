@@ -18,9 +18,16 @@ use crate::model::event::Event;
 use crate::model::name::{DomainName, Username};
 use crate::store::{Access, EventFilter, RefusalKey};
 
+const HELP: &str = "\
+Examples:
+  smtpcred audit list --since 7d          what was changed
+  smtpcred audit failures --since 24h     which sign-ins were refused";
+
 /// Show who changed what, and when
 #[derive(Debug, Subcommand)]
+#[command(after_long_help = HELP)]
 pub enum AuditCommand {
+    #[command(aliases = ["ls", "log"])]
     List(Lazy<ListEvents>),
     Failures(Lazy<ListFailures>),
 }
@@ -133,6 +140,7 @@ impl AuditCommand {
 impl ListEvents {
     fn run(self, context: &mut Context) -> Result<()> {
         let mut app = context.app(Access::Existing)?;
+        let domain = self.domain.clone();
         let filter = EventFilter {
             domain: self.domain,
             username: self.user,
@@ -149,7 +157,11 @@ impl ListEvents {
             None => Which::After(self.after, self.page.limit),
         };
         let mut list = self.view.apply(context.out.list::<Event>())?;
-        app.list_events(filter, self.since, which, &mut |event| list.push(&event))?;
+        let mut found = false;
+        app.list_events(filter, self.since, which, &mut |event| {
+            found = true;
+            list.push(&event)
+        })?;
         list.end("no events found")?;
         if let Some(old) = old {
             let (name, now) = (&old.old_name, &old.username);
@@ -159,7 +171,7 @@ impl ListEvents {
                 now.in_shell()
             ));
         }
-        Ok(())
+        context.ask_if_empty(found, &mut app, domain.as_ref())
     }
 }
 

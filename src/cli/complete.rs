@@ -13,13 +13,12 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 use nix::errno::Errno;
 
-use super::config::settings::Settings;
-use super::context::configured_store;
+use super::context::store_of_environment;
 use super::terminal::output;
 use crate::error::{Exit, Result};
 use crate::model::name::{DomainName, Username};
 use crate::model::text::in_shell;
-use crate::store::{Access, Location, Store};
+use crate::store::{Access, Store};
 
 /// The most candidates: enough to choose from, and fast with a million users.
 const MOST: u32 = 200;
@@ -104,15 +103,7 @@ fn candidates<Name: FromStr>(
     names: impl Fn(&mut Store, &str) -> Result<Vec<String>>,
 ) -> Vec<CompletionCandidate> {
     let found = || {
-        let location = match std::env::var_os("SMTPCRED_STORE") {
-            Some(path) if !path.is_empty() => Location::parse(&path)?,
-            _ => {
-                let mut settings = Settings::default();
-                settings.read_files()?;
-                configured_store(&settings)?
-            }
-        };
-        let mut store = Store::open(&location, Access::Existing)?;
+        let mut store = Store::open(&store_of_environment()?, Access::Existing)?;
         names(&mut store, &typed.to_string_lossy().to_ascii_lowercase())
     };
     // A shell treats a quote or `&` in a name as syntax, and not every shell quotes its

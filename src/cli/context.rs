@@ -10,13 +10,15 @@ use clap::{Args, ValueEnum as _};
 use super::config::key::Key;
 use super::config::settings::Settings;
 use super::config::value::Value;
+use super::hints;
 use super::password_folder::PasswordFolder;
 use super::terminal::color::Color;
 use super::terminal::look::Look;
 use super::terminal::output::{Output, OutputFormat};
 use super::terminal::pager::PagerChoice;
 use crate::app::App;
-use crate::error::{Error, Result};
+use crate::error::{Error, Exit, Result};
+use crate::model::name::DomainName;
 use crate::store::{Access, Location, Store};
 
 /// The flags of every command.
@@ -177,6 +179,30 @@ impl Context {
         Ok(blake3::hash(&name).to_hex()[..16].to_owned())
     }
 
+    /// Prints the error, with a hint that may come from the store. Returns the exit code.
+    pub fn failure(&mut self, error: &anyhow::Error) -> Exit {
+        let known = error.downcast_ref::<Error>();
+        let better = known.and_then(|known| hints::of_error(known, self.location()));
+        let hint = better.or_else(|| known.and_then(Error::hint));
+        self.out.failure_with(error, hint.as_deref())
+    }
+
+    /// Asks whether another domain was meant, if nothing was found in this one because it does
+    /// not exist.
+    pub fn ask_if_empty(
+        &self,
+        found: bool,
+        app: &mut App,
+        domain: Option<&DomainName>,
+    ) -> anyhow::Result<()> {
+        if let (false, Some(domain)) = (found, domain)
+            && let Some(question) = hints::of_empty_list(&mut app.store, domain)?
+        {
+            self.out.warn(&question);
+        }
+        Ok(())
+    }
+
     /// Returns whether --yes is given.
     pub fn confirmed_beforehand(&self) -> bool {
         self.globals.yes
@@ -207,8 +233,20 @@ impl Globals {
     }
 }
 
+/// Returns the store of a command line without flags.
+pub fn store_of_environment() -> Result<Location> {
+    match std::env::var_os("SMTPCRED_STORE") {
+        Some(path) if !path.is_empty() => Location::parse(&path),
+        _ => {
+            let mut settings = Settings::default();
+            settings.read_files()?;
+            configured_store(&settings)
+        }
+    }
+}
+
 /// Returns the store that the configuration files name, or the default one.
-pub fn configured_store(settings: &Settings) -> Result<Location> {
+fn configured_store(settings: &Settings) -> Result<Location> {
     match settings.in_files(Key::Store) {
         Some(setting) => Location::parse(OsStr::new(&setting.value.to_string())),
         None => host::default_store().map(Location::File),

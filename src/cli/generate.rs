@@ -6,11 +6,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use clap::{Args, Command};
 use clap_mangen::Man;
-use clap_mangen::roff::{Roff, roman};
+use clap_mangen::roff::{Roff, bold, roman};
 
 use super::args::path;
 use super::complete::Shell;
+use super::help::layout::lines;
+use super::help::sections::{Block, sections};
 use crate::files::Folder;
+
+/// How wide examples are: a page of 80 columns indents them by 7.
+const EXAMPLE_WIDTH: usize = 72;
 
 /// Write the completions and man pages below a folder
 #[derive(Debug, Args)]
@@ -68,9 +73,11 @@ fn page(command: &Command, name: &str) -> Result<Vec<u8>> {
         man.render_subcommands_section(&mut page)?;
     }
     if let Some(help) = command.get_after_long_help() {
-        sections(&help.to_string()).to_writer(&mut page)?;
+        man_sections(&help.to_string()).to_writer(&mut page)?;
     }
-    if name != "smtpcred" {
+    if name == "smtpcred" {
+        aliases(command).to_writer(&mut page)?;
+    } else {
         let mut roff = Roff::default();
         roff.control("SH", ["SEE ALSO"])
             .text([roman("smtpcred(1)")]);
@@ -79,28 +86,57 @@ fn page(command: &Command, name: &str) -> Result<Vec<u8>> {
     Ok(page)
 }
 
-/// Returns the sections of the help text, line by line.
-fn sections(help: &str) -> Roff {
+/// Returns the sections of a help text.
+fn man_sections(help: &str) -> Roff {
     let mut roff = Roff::default();
-    let mut open = false;
-    for line in help.lines() {
-        match line.strip_suffix(':') {
-            Some(heading) if !line.starts_with(' ') => {
-                if open {
-                    roff.control("fi", []);
+    for section in sections(help) {
+        roff.control("SH", [section.heading.to_uppercase().as_str()]);
+        if section.heading == "Examples" {
+            unfilled(&mut roff, &lines(&section, EXAMPLE_WIDTH));
+            continue;
+        }
+        for block in &section.blocks {
+            match block {
+                Block::Entry { term, text } => {
+                    roff.control("TP", []);
+                    roff.text([bold(term.as_str())])
+                        .text([roman(text.as_str())]);
                 }
-                roff.control("SH", [heading.to_uppercase().as_str()])
-                    .control("nf", []);
-                open = true;
-            }
-            _ if line.is_empty() => {}
-            _ => {
-                roff.text([roman(line.strip_prefix("  ").unwrap_or(line))]);
+                Block::Paragraph(text) => {
+                    roff.control("PP", []).text([roman(text.as_str())]);
+                }
+                Block::Verbatim(lines) => {
+                    roff.control("PP", []);
+                    unfilled(&mut roff, lines);
+                }
+                Block::Example { .. } => {}
             }
         }
     }
-    if open {
-        roff.control("fi", []);
+    roff
+}
+
+fn unfilled(roff: &mut Roff, lines: &[String]) {
+    roff.control("nf", []);
+    for line in lines {
+        roff.text([roman(line.strip_prefix("  ").unwrap_or(line))]);
+    }
+    roff.control("fi", []);
+}
+
+/// Returns the names that commands have besides their own.
+fn aliases(command: &Command) -> Roff {
+    let mut roff = Roff::default();
+    roff.control("SH", ["ALIASES"]);
+    for noun in command.get_subcommands() {
+        for verb in noun.get_subcommands() {
+            let aliases: Vec<_> = verb.get_all_aliases().collect();
+            if !aliases.is_empty() && !verb.is_hide_set() {
+                let name = format!("{} {}", noun.get_name(), verb.get_name());
+                roff.control("TP", []);
+                roff.text([bold(name)]).text([roman(aliases.join(", "))]);
+            }
+        }
     }
     roff
 }

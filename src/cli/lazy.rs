@@ -17,8 +17,13 @@ pub fn describe_in_whole(whole: bool) {
     WHOLE.store(whole, Ordering::Relaxed);
 }
 
+/// Returns whether all commands are described.
+pub fn is_whole() -> bool {
+    WHOLE.load(Ordering::Relaxed)
+}
+
 fn described(command: Command, describe: fn(Command) -> Command) -> Command {
-    if WHOLE.load(Ordering::Relaxed) {
+    if is_whole() {
         describe(command)
     } else {
         command.defer(describe)

@@ -11,12 +11,17 @@ mod context;
 mod doctor;
 mod domain;
 mod generate;
+mod guess;
+mod guess_flag;
+mod help;
+mod hints;
 mod lazy;
 mod new_file;
 mod overview;
 mod parse;
 mod password_folder;
 mod pick;
+mod refusal;
 mod report;
 mod reveal;
 mod serve;
@@ -73,7 +78,7 @@ pub fn main() -> ExitCode {
                 .and_then(|()| run(cli.command, &mut context))
             {
                 Ok(()) => Exit::Done.into(),
-                Err(error) => context.out.failure(&error).into(),
+                Err(error) => context.failure(&error).into(),
             }
         }
         Err(exit) => exit.into(),

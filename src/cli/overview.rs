@@ -9,6 +9,7 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{Arg, Command, CommandFactory as _};
 
 use super::context::Context;
+use super::help;
 use super::parse::{self, Cli, parse};
 use super::terminal::color::STYLES;
 use super::terminal::output;
@@ -27,9 +28,6 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Server", &["set-settings", "show-server-config", "serve"]),
     ("Files", &["apply", "store", "config", "completion"]),
 ];
-
-/// Without a terminal, and at most.
-const WIDTHS: (usize, usize) = (80, 100);
 
 /// Runs a command.
 type Run = fn(parse::Command, &mut Context) -> anyhow::Result<()>;
@@ -50,7 +48,7 @@ pub fn bare(args: &[OsString], run: Run) -> Option<Exit> {
         Ok(()) => Exit::Done,
         Err(error) => match error.downcast_ref() {
             Some(Error::StoreMissing(_)) => return None,
-            _ => context.out.failure(&error),
+            _ => context.failure(&error),
         },
     };
     if matches!(exit, Exit::Done | Exit::Attention) {
@@ -79,8 +77,8 @@ pub fn help(mut error: clap::Error, args: &[OsString]) -> Result<Exit, clap::Err
         return Err(error);
     }
     let long = words.iter().any(|word| word == "--help" || word == "help");
-    let width = terminal_size::terminal_size().map_or(WIDTHS.0, |(width, _)| width.0.into());
-    let text = grouped(command, long, width.min(WIDTHS.1));
+    let command = help::arrange_program(command);
+    let text = grouped(command, long, help::width());
     if asked {
         return Ok(output::help(&text));
     }
@@ -109,7 +107,6 @@ fn grouped(command: Command, long: bool, width: usize) -> StyledStr {
         + &rest
         + "{after-help}";
     let mut command = command
-        .term_width(width)
         .mut_args(|arg| {
             let later = is_shared(&arg);
             arg.hide_short_help(later)

@@ -12,7 +12,7 @@ use super::lazy::{self, Lazy};
 use super::terminal::clipboard::owner::ClipboardOwner;
 use super::terminal::color::{self, Color};
 use super::{
-    apply, audit, completion, config, doctor, domain, generate, report, serve, server_config,
+    apply, audit, completion, config, doctor, domain, generate, help, report, serve, server_config,
     settings, status, store, test, usage, user, verify, why,
 };
 use crate::deliver::owner;
@@ -36,7 +36,7 @@ Output:
   the terminal. On a terminal, JSON or CSV that contains a password also needs --reveal.
   CSV contains values unchanged, with one exception: a text that begins with =, +, -, @, a tab or a
   carriage return gets an apostrophe in front, so that no spreadsheet reads it as a formula; `user
-  import` and `user create --from` remove it. --reveal csv adds none. On a terminal, control
+  import` and `user create --file` remove it. --reveal csv adds none. On a terminal, control
   characters are escaped, and times are local. Without a terminal no command ever asks: a missing answer is an error that
   names the flag.
 
@@ -84,7 +84,6 @@ Environment:
     after_help = "Examples, files and exit codes: smtpcred --help",
     after_long_help = HELP,
     styles = color::STYLES,
-    max_term_width = 100,
     arg_required_else_help = true,
     disable_help_subcommand = false
 )]
@@ -148,6 +147,9 @@ pub fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
 
 fn parse_once(args: &[OsString], color: ColorChoice) -> Result<Cli, clap::Error> {
     let mut command = Cli::command().color(color);
+    if lazy::is_whole() {
+        command = help::arrange(command);
+    }
     let cli = command
         .try_get_matches_from_mut(args)
         .and_then(|mut matches| {

@@ -7,10 +7,11 @@ use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap_complete::engine::ArgValueCompleter;
 
-use super::context::{Context, configured_color};
+use super::context::Context;
 use super::parse::{Cli, parse};
+use super::refusal;
 use super::suggest::reached;
-use super::terminal::output::{self, OutputFormat};
+use super::terminal::output::OutputFormat;
 use super::terminal::prompt::{choose, person_present};
 use crate::app::users::UserQuery;
 use crate::error::{self, Exit};
@@ -32,15 +33,15 @@ enum Kind {
 pub fn complete(error: clap::Error, mut args: Vec<OsString>) -> Result<Cli, Exit> {
     let command = Cli::command();
     let Some((kind, mut context)) = missing(&error, &command, &args) else {
-        return Err(output::usage(error, &command, configured_color()));
+        return Err(refusal::print(error, command));
     };
     match name(&mut context, kind) {
         Ok(Some(name)) => {
             args.push(name.into());
-            parse(&args).map_err(|error| output::usage(error, &command, configured_color()))
+            parse(&args).map_err(|error| refusal::print(error, command))
         }
-        Ok(None) => Err(output::usage(error, &command, configured_color())),
-        Err(error) => Err(context.out.failure(&error.into())),
+        Ok(None) => Err(refusal::print(error, command)),
+        Err(error) => Err(context.failure(&error.into())),
     }
 }
 

@@ -1,39 +1,10 @@
-//! Suggestions for mistakes on the command line. clap alone suggests by similarity
-//! and offers opposites: `suspend` for `unsuspend`.
+//! Suggestions for mistyped flags and values. clap alone suggests by similarity and offers
+//! opposites: `--overlap-max` for `--overlap-min`.
 
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
 use crate::model::near::nearest;
-
-/// Words of other programs and ours. The first of ours that the command has is suggested.
-const SYNONYMS: [(&str, &[&str]); 25] = [
-    ("activate", &["resume"]),
-    ("block", &["suspend"]),
-    ("change", &["set"]),
-    ("create", &["add", "init"]),
-    ("deactivate", &["suspend"]),
-    ("del", &["delete", "remove"]),
-    ("delete", &["remove"]),
-    ("disable", &["suspend"]),
-    ("edit", &["set"]),
-    ("enable", &["resume"]),
-    ("get", &["show"]),
-    ("info", &["show"]),
-    ("lock", &["suspend"]),
-    ("ls", &["list"]),
-    ("modify", &["set"]),
-    ("new", &["create", "add"]),
-    ("reactivate", &["resume"]),
-    ("remove", &["delete"]),
-    ("restore", &["resume"]),
-    ("rm", &["delete", "remove"]),
-    ("unblock", &["resume"]),
-    ("unlock", &["resume"]),
-    ("unsuspend", &["resume"]),
-    ("update", &["set"]),
-    ("view", &["show"]),
-];
 
 /// Replaces clap's suggestions with ours.
 pub fn improve(error: &mut Error, command: &Command, args: &[String]) {
@@ -43,14 +14,8 @@ pub fn improve(error: &mut Error, command: &Command, args: &[String]) {
     };
     match error.kind() {
         ErrorKind::InvalidSubcommand => {
+            // `guess` knows better, or nothing.
             error.remove(ContextKind::SuggestedSubcommand);
-            let typed = text(error.get(ContextKind::InvalidSubcommand));
-            if let Some(meant) = typed.and_then(|typed| subcommand(command, args, &typed)) {
-                error.insert(
-                    ContextKind::SuggestedSubcommand,
-                    ContextValue::Strings(vec![meant]),
-                );
-            }
         }
         ErrorKind::UnknownArgument => {
             error.remove(ContextKind::SuggestedArg);
@@ -90,11 +55,7 @@ pub fn improve(error: &mut Error, command: &Command, args: &[String]) {
 
 /// The suggestion as text, for JSON, which has no tips.
 pub fn suggested(error: &Error) -> Option<String> {
-    let kinds = [
-        ContextKind::SuggestedSubcommand,
-        ContextKind::SuggestedArg,
-        ContextKind::SuggestedValue,
-    ];
+    let kinds = [ContextKind::SuggestedArg, ContextKind::SuggestedValue];
     kinds.into_iter().find_map(|kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
         Some(ContextValue::Strings(texts)) => texts.first().cloned(),
@@ -108,16 +69,6 @@ pub fn reached<'a>(mut command: &'a Command, args: &[String], until: &str) -> &'
         command = command.find_subcommand(arg).unwrap_or(command);
     }
     command
-}
-
-fn subcommand(command: &Command, args: &[String], typed: &str) -> Option<String> {
-    let parent = reached(command, args, typed);
-    let visible = parent.get_subcommands().filter(|c| !c.is_hide_set());
-    let names: Vec<&str> = visible.map(Command::get_name).collect();
-    let ours = SYNONYMS.iter().find(|(theirs, _)| *theirs == typed);
-    let meant = ours.and_then(|(_, ours)| ours.iter().copied().find(|ours| names.contains(ours)));
-    let meant = meant.or_else(|| nearest(typed, names.iter().copied()));
-    meant.map(str::to_owned)
 }
 
 fn flag(command: &Command, args: &[String], typed: &str) -> Option<String> {

@@ -71,7 +71,7 @@ impl Error {
                 format!("no domain {domain}"),
             )
             .hint(format!(
-                "add it with: smtpcred domain add {domain} (or repeat `user create` with --add-domain)"
+                "add it with: smtpcred domain add {domain}"
             )),
             Self::UserNotFound(username) => {
                 entry("user_not_found", Exit::NotFound, format!("no user {username}"))
@@ -413,7 +413,7 @@ impl Error {
             )
             .hint(match store {
                 Place::Database(_) => "create it with: smtpcred store init",
-                Place::File(_) => "`smtpcred domain add example.com` creates it; for another place: --store PATH or SMTPCRED_STORE",
+                Place::File(_) => "create it with: smtpcred domain add example.com, or empty with: smtpcred store init; if it is elsewhere: --store PATH or SMTPCRED_STORE",
             }),
             Self::StoreReplaced(store) => entry(
                 "store_replaced",

@@ -54,7 +54,7 @@ fn every_suggested_command_line_is_accepted() {
 #[test]
 fn wrong_command_lines_are_refused() {
     for line in [
-        "smtpcred user remove shop@example.com",
+        "smtpcred user restore shop@example.com",
         "smtpcred user list --for wordpress",
         "smtpcred domain set {domain} --most-users N",
         "smtpcred user suspend {} --now",

@@ -44,33 +44,33 @@ Examples:
   generate-plan | smtpcred apply -
 
 A plan:
-  [settings]
-  host = \"smtp.example.com\"
-  require_verified_domains = true
+    [settings]
+    host = \"smtp.example.com\"
+    require_verified_domains = true
 
-  [domains.\"example.com\"]
-  daily_limit = 5000
-  limits = { \"recipients/hour\" = 200 }
-  rotate_every = \"90d\"
-  write_file = \"/etc/smtp-passwords/{username}\"
+    [domains.\"example.com\"]
+    daily_limit = 5000
+    limits = { \"recipients/hour\" = 200 }
+    rotate_every = \"90d\"
+    write_file = \"/etc/smtp-passwords/{username}\"
 
-  [users.\"shop@example.com\"]
-  label = \"Shop\"
-  tags = { env = \"prod\", team = \"web\" }
-  senders = [\"shop@example.com\", \"news.example.com\"]
-  expires_at = 2027-06-30
-  deliver = \"ssh web1 put-smtp-password\"
+    [users.\"shop@example.com\"]
+    label = \"Shop\"
+    tags = { env = \"prod\", team = \"web\" }
+    senders = [\"shop@example.com\", \"news.example.com\"]
+    expires_at = 2027-06-30
+    deliver = \"ssh web1 put-smtp-password\"
 
-  [users.\"crm@example.com\"]
-  suspended = true
+    [users.\"crm@example.com\"]
+    suspended = true
 
 Keys:
-  [settings]    host, ports (a list), argon2, accept_hash (a list), day, allow_insecure,
-                require_verified_domains
-  [domains.\"…\"] host, max_users
-  [users.\"…\"]   label, note, tags, senders (a list), expires_at, suspended
-  all three     daily_limit, limits, on_limit, rotate_every, deliver, deliver_timeout, write_file,
-                write_env, env_name
+  [settings]     host, ports (a list), argon2, accept_hash (a list), day, allow_insecure,
+                 require_verified_domains
+  [domains.\"…\"]  host, max_users
+  [users.\"…\"]    label, note, tags, senders (a list), expires_at, suspended
+  all three      daily_limit, limits, on_limit, rotate_every, deliver, deliver_timeout,
+                 write_file, write_env, env_name
   Like the flags of `set-settings`, `domain set` and `user set`; \"none\" removes a value. A missing
   key, a missing kind of limit and a missing tag stay as they are. All errors in a plan are reported
   together, with their lines, before anything changes.

@@ -22,8 +22,14 @@ use crate::error::Error;
 use crate::model::near::nearest;
 use crate::model::text::quoted;
 
+const HELP: &str = "\
+Examples:
+  smtpcred config list
+  smtpcred config set time-zone Europe/Berlin";
+
 /// Show or change the defaults of flags in the configuration files
 #[derive(Debug, Subcommand)]
+#[command(after_long_help = HELP)]
 pub enum ConfigCommand {
     List(Lazy<ListConfig>),
     Get(Lazy<GetConfig>),

@@ -24,13 +24,25 @@ use crate::model::setting::{LimitValue, Setting};
 use crate::model::text::count;
 use crate::store::{Access, DomainChange};
 
+const HELP: &str = "\
+Examples:
+  smtpcred domain add example.com
+  smtpcred domain check example.com --selector s1
+  smtpcred domain set example.com --max-users 10";
+
 /// Manage sending domains, which own users
 #[derive(Debug, Subcommand)]
+#[command(after_long_help = HELP)]
 pub enum DomainCommand {
+    #[command(aliases = ["create", "new"])]
     Add(Lazy<AddDomain>),
+    #[command(alias = "ls")]
     List(Lazy<ListDomains>),
+    #[command(aliases = ["info", "get"])]
     Show(Lazy<ShowDomain>),
+    #[command(aliases = ["edit", "update", "modify"])]
     Set(Lazy<SetDomain>),
+    #[command(aliases = ["rm", "delete", "del"])]
     Remove(Lazy<RemoveDomain>),
     Check(Lazy<check::CheckDomain>),
     Verify(Lazy<verify::VerifyDomain>),
@@ -91,6 +103,7 @@ pub struct ListDomains {
 const SHOW_HELP: &str = "\
 Examples:
   smtpcred domain show example.com
+  smtpcred domain show example.com --json | jq .users
 
 JSON:
   {domain, users, max_users, daily_limit, host, created_at, verified_at, limits: {KIND: N},

@@ -44,6 +44,7 @@ pub struct InitStore {}
 
 const MIGRATE_HELP: &str = "\
 Examples:
+  smtpcred store migrate
   smtpcred --store postgres:///mail store migrate
 
 JSON:

@@ -285,6 +285,12 @@ impl Output {
 
     /// Prints the error and returns the exit code.
     pub fn failure(&mut self, error: &anyhow::Error) -> Exit {
+        let hint = error.downcast_ref::<Error>().and_then(Error::hint);
+        self.failure_with(error, hint.as_deref())
+    }
+
+    /// Prints the error with this hint and returns the exit code.
+    pub fn failure_with(&mut self, error: &anyhow::Error, hint: Option<&str>) -> Exit {
         let known = error.downcast_ref::<Error>();
         if matches!(known, Some(Error::OutputClosed)) {
             return Exit::Done;
@@ -307,14 +313,8 @@ impl Output {
             return known.exit();
         }
         let (code, exit) = known.map_or(("failed", Exit::Failed), |e| (e.code(), e.exit()));
-        let hint = known.and_then(Error::hint);
-        print_error(
-            self.format,
-            self.color,
-            code,
-            &self.told(&format!("{error:#}")),
-            hint.as_deref(),
-        );
+        let message = format!("{error:#}");
+        print_error(self.format, self.color, code, &self.told(&message), hint);
         exit
     }
 
@@ -339,6 +339,36 @@ impl Output {
     }
 }
 
+/// What is wrong with a command line, in our own words.
+pub struct Refusal {
+    pub code: &'static str,
+    pub message: String,
+    pub hint: String,
+}
+
+/// Prints what is wrong with a command line. Returns the exit code.
+pub fn refuse(args: &[String], refusal: &Refusal, color: Color) -> Exit {
+    let Refusal {
+        code,
+        message,
+        hint,
+    } = refusal;
+    let color = color.is_wanted(&io::stderr());
+    print_error(asked_format(args), color, code, message, Some(hint));
+    Exit::Usage
+}
+
+/// The format of errors about a command line that could not be parsed.
+fn asked_format(args: &[String]) -> OutputFormat {
+    let is_json = args.iter().any(|a| a == "--json" || a == "--format=json")
+        || args.windows(2).any(|w| w == ["--format", "json"]);
+    if is_json {
+        OutputFormat::Json
+    } else {
+        OutputFormat::Table
+    }
+}
+
 /// Prints help, or what clap found wrong with the command line, in the format asked for.
 /// Returns the exit code.
 pub fn usage(mut error: clap::Error, command: &clap::Command, color: Color) -> Exit {
@@ -354,13 +384,7 @@ pub fn usage(mut error: clap::Error, command: &clap::Command, color: Color) -> E
     let args: Vec<String> = std::env::args_os()
         .map(|arg| arg.to_string_lossy().into_owned())
         .collect();
-    let json = args.iter().any(|a| a == "--json" || a == "--format=json")
-        || args.windows(2).any(|w| w == ["--format", "json"]);
-    let format = if json {
-        OutputFormat::Json
-    } else {
-        OutputFormat::Table
-    };
+    let format = asked_format(&args);
     let color = color.is_wanted(&io::stderr());
     suggest::improve(&mut error, command, &args);
     if let Some(ours) = error.source().and_then(|e| e.downcast_ref::<Error>()) {
@@ -376,7 +400,7 @@ pub fn usage(mut error: clap::Error, command: &clap::Command, color: Color) -> E
     }
     let rendered = error.to_string();
     let printable = args.iter().all(|arg| arg.chars().all(text::is_printable));
-    if json || !printable || masked(&rendered) != rendered {
+    if format == OutputFormat::Json || !printable || masked(&rendered) != rendered {
         // clap's first paragraph is the message. It contains arguments unescaped, which
         // must not reach a terminal.
         let message = rendered.split("\n\n").next().unwrap_or_default();

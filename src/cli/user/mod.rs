@@ -26,20 +26,37 @@ use clap::Subcommand;
 use super::context::Context;
 use super::lazy::Lazy;
 
+const HELP: &str = "\
+Examples:
+  smtpcred user create shop@example.com
+  smtpcred user list --domain example.com
+  smtpcred user reset shop@example.com --overlap 24h";
+
 /// Manage SMTP users: one for each application
 #[derive(Debug, Subcommand)]
+#[command(after_long_help = HELP)]
 pub enum UserCommand {
+    #[command(aliases = ["add", "new"])]
     Create(Lazy<Box<create::CreateUser>>),
+    #[command(alias = "cp")]
     Copy(Lazy<copy::CopyUser>),
+    #[command(aliases = ["passwd", "password"])]
     Reset(Lazy<reset::ResetPassword>),
     Rotate(Lazy<Box<rotate::RotatePasswords>>),
     Retire(Lazy<retire::RetirePassword>),
+    #[command(alias = "ls")]
     List(Lazy<list::ListUsers>),
+    #[command(aliases = ["info", "get"])]
     Show(Lazy<list::ShowUser>),
+    #[command(aliases = ["edit", "update", "modify"])]
     Set(Lazy<Box<change::SetUser>>),
+    #[command(alias = "mv")]
     Rename(Lazy<rename::RenameUser>),
+    #[command(aliases = ["disable", "lock"])]
     Suspend(Lazy<change::SuspendUser>),
+    #[command(aliases = ["enable", "unlock", "unsuspend"])]
     Resume(Lazy<change::ResumeUser>),
+    #[command(aliases = ["rm", "remove", "del"])]
     Delete(Lazy<change::DeleteUser>),
     Import(Lazy<import::ImportUsers>),
     Export(Lazy<export::ExportUsers>),

@@ -1,0 +1,177 @@
+//! Hints that need more than the error: the store, the command line, the environment.
+
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Uid, User};
+
+use crate::app::near_names::{near_domain, near_user};
+use crate::error::{Error, Place, Result};
+use crate::files::Folder;
+use crate::host;
+use crate::model::name::{DomainName, Username};
+use crate::model::text::in_shell;
+use crate::store::{Access, Location, Store};
+
+/// The most domains to offer with a name.
+const FEW: usize = 3;
+/// How many domains are read for that.
+const MOST: u32 = 4;
+/// Where root's store is by default.
+const ROOTS: &str = "/var/lib/smtpcred/smtpcred.db";
+
+/// Returns a better hint than the error has alone, if there is one.
+pub fn of_error(error: &Error, location: Result<Location>) -> Option<String> {
+    let own = error.hint();
+    match error {
+        Error::UserNotFound(name) => {
+            let near = ask(location, |store| near_user(store, name))?;
+            Some(format!("did you mean {}? {}", near.in_shell(), own?))
+        }
+        Error::DomainNotFound(name) => Some(of_missing_domain(name, location)),
+        Error::StoreMissing(place) => of_missing_store(place),
+        _ => None,
+    }
+}
+
+/// Returns the hint for a value that is no name: the name in the store that was meant.
+pub fn of_value(error: &Error, args: &[String], location: Result<Location>) -> Option<String> {
+    let Error::Invalid { what, value, .. } = error else {
+        return None;
+    };
+    // It was quoted for the message.
+    let value = value.trim_matches(['"', '\'']);
+    match *what {
+        "username" if is_creation(args) => {
+            let domains = ask(location, |store| store.domain_names("", MOST).map(Some))?;
+            let whole = |domain: &String| Username::of_new_user(&format!("{value}@{domain}")).ok();
+            let names: Option<Vec<_>> = domains.iter().map(whole).collect();
+            let names: Vec<_> = names?
+                .iter()
+                .map(|name| name.in_shell().into_owned())
+                .collect();
+            match names.len() {
+                0 => None,
+                1..=FEW => Some(format!("did you mean {}?", names.join(" or "))),
+                _ => Some(format!("add its domain, as in {}", names[0])),
+            }
+        }
+        "username" => {
+            let near = ask(location, |store| near_user(store, value))?;
+            Some(format!("did you mean {}?", near.in_shell()))
+        }
+        "domain" => {
+            let near = ask(location, |store| near_domain(store, value))?;
+            Some(format!("did you mean {near}?"))
+        }
+        _ => None,
+    }
+}
+
+/// Returns a question about a domain that does not exist, for a list that found nothing.
+pub fn of_empty_list(store: &mut Store, domain: &DomainName) -> Result<Option<String>> {
+    if store.domain(domain)?.is_some() {
+        return Ok(None);
+    }
+    let near = near_domain(store, domain.as_str())?;
+    let near = near.map(|near| format!("; did you mean {near}?"));
+    Ok(Some(format!(
+        "there is no domain {domain}{}",
+        near.unwrap_or_default()
+    )))
+}
+
+fn of_missing_domain(name: &str, location: Result<Location>) -> String {
+    let near = ask(location, |store| near_domain(store, name));
+    let args = typed();
+    let cure = if is_creation(&args) {
+        format!("add it with the user: {}", with_flag(&args, "--add-domain"))
+    } else {
+        format!("add it with: smtpcred domain add {name}")
+    };
+    match near {
+        Some(near) => format!("did you mean {near}? If not, {cure}"),
+        None => cure,
+    }
+}
+
+fn of_missing_store(place: &Place) -> Option<String> {
+    let args = typed();
+    let Place::File(path) = place else {
+        return None;
+    };
+    if let Some(theirs) = store_behind_sudo(path) {
+        let dropped = if std::env::var_os("SMTPCRED_STORE").is_none() {
+            "sudo passes no SMTPCRED_STORE on; "
+        } else {
+            ""
+        };
+        return Some(format!(
+            "{dropped}your own store is {0}: run the command without sudo, or with --store {0}",
+            in_shell(&theirs.to_string_lossy())
+        ));
+    }
+    if is_roots(path) {
+        return Some(format!(
+            "root's store is {ROOTS}: run the command by sudo; or create your own with: smtpcred store init"
+        ));
+    }
+    if !is_creation(&args) {
+        return None;
+    }
+    Some(format!(
+        "create it with the user: {}; or empty with: smtpcred store init; if it is elsewhere: --store PATH or SMTPCRED_STORE",
+        with_flag(&args, "--add-domain")
+    ))
+}
+
+/// The default store of the user behind sudo, if it exists and `missing` is root's default.
+fn store_behind_sudo(missing: &Path) -> Option<PathBuf> {
+    if !Uid::effective().is_root() || host::default_store().ok()? != missing {
+        return None;
+    }
+    let name = std::env::var("SUDO_USER").ok()?;
+    let user = User::from_name(&name).ok().flatten()?;
+    let theirs = user.dir.join(".local/share/smtpcred/smtpcred.db");
+    (!user.uid.is_root() && is_there(&theirs)).then_some(theirs)
+}
+
+/// Whether the missing store is this user's default, and root has one.
+fn is_roots(missing: &Path) -> bool {
+    !Uid::effective().is_root()
+        && host::default_store().is_ok_and(|own| own == missing)
+        && is_there(Path::new(ROOTS))
+}
+
+fn is_there(path: &Path) -> bool {
+    let found = Folder::of(path).and_then(|(folder, name)| folder.find(&name));
+    found.is_ok_and(|found| found.is_some())
+}
+
+/// Asks the store. That it cannot be read is no reason for another error.
+fn ask<T>(
+    location: Result<Location>,
+    question: impl FnOnce(&mut Store) -> Result<Option<T>>,
+) -> Option<T> {
+    let mut store = Store::open(&location.ok()?, Access::Existing).ok()?;
+    question(&mut store).ok().flatten()
+}
+
+fn typed() -> Vec<String> {
+    std::env::args_os()
+        .skip(1)
+        .map(|arg| arg.to_string_lossy().into_owned())
+        .collect()
+}
+
+/// Whether the command line is one of `user create`.
+fn is_creation(args: &[String]) -> bool {
+    let at = args.iter().position(|arg| arg == "user");
+    let verb = at.and_then(|at| args.get(at + 1));
+    verb.is_some_and(|verb| ["create", "add", "new"].contains(&verb.as_str()))
+}
+
+fn with_flag(args: &[String], flag: &str) -> String {
+    let words = args.iter().map(String::as_str);
+    let words: Vec<_> = words.chain([flag]).map(in_shell).collect();
+    format!("smtpcred {}", words.join(" "))
+}

@@ -1,0 +1,528 @@
+//! What somebody types who knows mail servers and not this program. Each guess works, or
+//! is answered with the right command: typing that is the only other step.
+
+use std::fs;
+
+use clap::error::ErrorKind;
+
+use crate::support::{Run, Sandbox};
+
+/// Guesses that do what was meant.
+const WORK: &[&str] = &[
+    "--help",
+    "-h",
+    "help",
+    "--version",
+    "-V",
+    "help user",
+    "help user create",
+    "user --help",
+    "user add --help",
+    "domain ls",
+    "domain list",
+    "domain create example.org",
+    "domain new example.org",
+    "domain add example.org",
+    "domain rm empty.example --yes",
+    "domain delete empty.example -y",
+    "domain del empty.example -y",
+    "domain info example.com",
+    "domain get example.com",
+    "domain show example.com",
+    "domain edit example.com --max-users 10",
+    "domain update example.com --max-users 10",
+    "domain modify example.com --max-users 10",
+    "user ls",
+    "user list",
+    "user list shop",
+    "user list example.com",
+    "user ls --json",
+    "user list --format json",
+    "user list --format=csv",
+    "user list --domain example.com",
+    "user list --domain=example.com --json",
+    "user list --status active",
+    "user add new@example.com",
+    "user new new@example.com",
+    "user create new@example.com",
+    "user create NEW@EXAMPLE.COM",
+    "user create new@example.com --json",
+    "user add --domain example.com --label WordPress",
+    "user add a@example.org --add-domain",
+    "user passwd shop@example.com",
+    "user password shop@example.com",
+    "user reset shop@example.com",
+    "user rm shop@example.com --yes",
+    "user remove shop@example.com -y",
+    "user del shop@example.com -y",
+    "user delete shop@example.com --yes",
+    "user disable shop@example.com",
+    "user lock shop@example.com",
+    "user suspend shop@example.com",
+    "user enable shop@example.com",
+    "user unlock shop@example.com",
+    "user unsuspend shop@example.com",
+    "user resume shop@example.com",
+    "user info shop@example.com",
+    "user get shop@example.com",
+    "user show shop@example.com",
+    "user show Shop@Example.com",
+    "user edit shop@example.com --label 'Web shop'",
+    "user update shop@example.com --daily-limit 100",
+    "user modify shop@example.com --daily-limit 100",
+    "user export",
+    "user import users.csv",
+    "user import users.csv --dry-run",
+    "user import users.json",
+    "user import passwd",
+    "user create --file names.csv --reveal json",
+    "audit ls",
+    "audit list",
+    "audit log",
+    "store status",
+    "store info",
+    "store create",
+    "store init",
+    "show-settings",
+    "set-settings --host smtp.example.com",
+    "usage",
+];
+
+/// Guesses, and the command that they are answered with.
+const LEAD: &[(&str, &str)] = &[
+    ("list", "smtpcred user list"),
+    ("ls", "smtpcred user list"),
+    ("users", "smtpcred user list"),
+    ("users list", "smtpcred user list"),
+    ("list users", "smtpcred user list"),
+    ("list --json", "smtpcred user list"),
+    ("accounts", "smtpcred user list"),
+    ("domains", "smtpcred domain list"),
+    ("list domains", "smtpcred domain list"),
+    ("domains ls", "smtpcred domain list"),
+    (
+        "create new@example.com",
+        "smtpcred user create new@example.com",
+    ),
+    ("create", "smtpcred user create"),
+    (
+        "add new@example.com",
+        "smtpcred user create new@example.com",
+    ),
+    (
+        "new new@example.com",
+        "smtpcred user create new@example.com",
+    ),
+    (
+        "adduser new@example.com",
+        "smtpcred user create new@example.com",
+    ),
+    (
+        "useradd new@example.com",
+        "smtpcred user create new@example.com",
+    ),
+    (
+        "add user new@example.com",
+        "smtpcred user create new@example.com",
+    ),
+    (
+        "create user new@example.com",
+        "smtpcred user create new@example.com",
+    ),
+    (
+        "create-user new@example.com",
+        "smtpcred user create new@example.com",
+    ),
+    (
+        "account create new@example.com",
+        "smtpcred user create new@example.com",
+    ),
+    (
+        "mailbox add new@example.com",
+        "smtpcred user create new@example.com",
+    ),
+    (
+        "credentials create new@example.com",
+        "smtpcred user create new@example.com",
+    ),
+    (
+        "cred add new@example.com",
+        "smtpcred user create new@example.com",
+    ),
+    ("add example.org", "smtpcred domain add example.org"),
+    ("add domain example.org", "smtpcred domain add example.org"),
+    (
+        "create domain example.org",
+        "smtpcred domain add example.org",
+    ),
+    ("add-domain example.org", "smtpcred domain add example.org"),
+    (
+        "passwd shop@example.com",
+        "smtpcred user reset shop@example.com",
+    ),
+    (
+        "password shop@example.com",
+        "smtpcred user reset shop@example.com",
+    ),
+    (
+        "reset shop@example.com",
+        "smtpcred user reset shop@example.com",
+    ),
+    (
+        "reset-password shop@example.com",
+        "smtpcred user reset shop@example.com",
+    ),
+    (
+        "chpasswd shop@example.com",
+        "smtpcred user reset shop@example.com",
+    ),
+    (
+        "user reset-password shop@example.com",
+        "smtpcred user reset shop@example.com",
+    ),
+    (
+        "user set-password shop@example.com",
+        "smtpcred user reset shop@example.com",
+    ),
+    (
+        "user chpasswd shop@example.com",
+        "smtpcred user reset shop@example.com",
+    ),
+    ("rotate", "smtpcred user rotate"),
+    (
+        "rotate shop@example.com",
+        "smtpcred user rotate shop@example.com",
+    ),
+    ("import users.csv", "smtpcred user import"),
+    ("export", "smtpcred user export"),
+    (
+        "show shop@example.com",
+        "smtpcred user show shop@example.com",
+    ),
+    ("show example.com", "smtpcred domain show example.com"),
+    (
+        "info shop@example.com",
+        "smtpcred user show shop@example.com",
+    ),
+    (
+        "get shop@example.com",
+        "smtpcred user show shop@example.com",
+    ),
+    (
+        "delete shop@example.com",
+        "smtpcred user delete shop@example.com",
+    ),
+    (
+        "rm shop@example.com",
+        "smtpcred user delete shop@example.com",
+    ),
+    ("remove example.com", "smtpcred domain remove example.com"),
+    (
+        "delete user shop@example.com",
+        "smtpcred user delete shop@example.com",
+    ),
+    (
+        "deluser shop@example.com",
+        "smtpcred user delete shop@example.com",
+    ),
+    (
+        "userdel shop@example.com",
+        "smtpcred user delete shop@example.com",
+    ),
+    (
+        "revoke shop@example.com",
+        "smtpcred user suspend shop@example.com",
+    ),
+    (
+        "disable shop@example.com",
+        "smtpcred user suspend shop@example.com",
+    ),
+    (
+        "suspend shop@example.com",
+        "smtpcred user suspend shop@example.com",
+    ),
+    (
+        "block shop@example.com",
+        "smtpcred user suspend shop@example.com",
+    ),
+    (
+        "enable shop@example.com",
+        "smtpcred user resume shop@example.com",
+    ),
+    (
+        "user block shop@example.com",
+        "smtpcred user suspend shop@example.com",
+    ),
+    (
+        "user unblock shop@example.com",
+        "smtpcred user resume shop@example.com",
+    ),
+    (
+        "user view shop@example.com",
+        "smtpcred user show shop@example.com",
+    ),
+    (
+        "user change shop@example.com",
+        "smtpcred user set shop@example.com",
+    ),
+    (
+        "user limit shop@example.com",
+        "smtpcred user set shop@example.com",
+    ),
+    ("user search shop", "smtpcred user list"),
+    ("user find shop", "smtpcred user list"),
+    ("search shop", "smtpcred user list"),
+    ("user count", "smtpcred user list"),
+    (
+        "user verify shop@example.com",
+        "smtpcred verify shop@example.com",
+    ),
+    (
+        "user test shop@example.com",
+        "smtpcred test shop@example.com",
+    ),
+    ("user why shop@example.com", "smtpcred why shop@example.com"),
+    ("user usage", "smtpcred usage"),
+    (
+        "user status shop@example.com",
+        "smtpcred user show shop@example.com",
+    ),
+    ("version", "smtpcred --version"),
+    ("logs", "smtpcred audit list"),
+    ("log", "smtpcred audit list"),
+    ("history", "smtpcred audit list"),
+    ("events", "smtpcred audit list"),
+    ("failures", "smtpcred audit failures"),
+    ("init", "smtpcred store init"),
+    ("migrate", "smtpcred store migrate"),
+    ("db init", "smtpcred store init"),
+    ("database status", "smtpcred store status"),
+    ("settings", "smtpcred show-settings"),
+    ("settings list", "smtpcred show-settings"),
+    ("set", "smtpcred set-settings"),
+    (
+        "server-config postfix",
+        "smtpcred show-server-config postfix",
+    ),
+    ("postfix", "smtpcred show-server-config postfix"),
+    ("stats", "smtpcred usage"),
+    ("statistics", "smtpcred usage"),
+    ("quota", "smtpcred usage"),
+    ("check", "smtpcred doctor"),
+    ("check example.com", "smtpcred domain check example.com"),
+    ("check shop@example.com", "smtpcred why shop@example.com"),
+    ("dns example.com", "smtpcred domain check example.com"),
+    ("dkim example.com", "smtpcred domain check example.com"),
+    ("health", "smtpcred doctor"),
+    ("diagnose", "smtpcred doctor"),
+    ("auth shop@example.com", "smtpcred verify shop@example.com"),
+    ("login shop@example.com", "smtpcred verify shop@example.com"),
+    (
+        "check-password shop@example.com",
+        "smtpcred verify shop@example.com",
+    ),
+    ("send shop@example.com", "smtpcred test shop@example.com"),
+    ("start", "smtpcred serve"),
+    ("daemon", "smtpcred serve"),
+    ("server", "smtpcred serve"),
+    (
+        "snippet shop@example.com",
+        "smtpcred show-settings shop@example.com",
+    ),
+    ("help topics", "smtpcred --help"),
+    ("help passwd", "smtpcred user reset"),
+    ("man", "smtpcred --help"),
+    ("usr list", "smtpcred user list"),
+    ("doman list", "smtpcred domain list"),
+    ("user lst", "smtpcred user list"),
+    (
+        "user creat new@example.com",
+        "smtpcred user create new@example.com",
+    ),
+    (
+        "user susped shop@example.com",
+        "smtpcred user suspend shop@example.com",
+    ),
+    ("user show shpo@example.com", "shop@example.com"),
+    ("user show shop", "shop@example.com"),
+    ("user show shop@exmaple.com", "shop@example.com"),
+    ("user show 'Web shop'", "shop@example.com"),
+    ("user reset shop@example.con", "shop@example.com"),
+    ("domain show exmaple.com", "example.com"),
+    ("domain show example", "example.com"),
+    ("user list --domain exmaple.com", "example.com"),
+    (
+        "user create new@nowhere.example",
+        "smtpcred user create new@nowhere.example --add-domain",
+    ),
+    ("user create new", "new@example.com"),
+    (
+        "user create new@example.com secret-Of-mine-42",
+        "--password-stdin",
+    ),
+    (
+        "user create new@example.com --password secret-Of-mine-42",
+        "--password-stdin",
+    ),
+    (
+        "user create new@example.com -p secret-Of-mine-42",
+        "--password-stdin",
+    ),
+    (
+        "user create --user new@example.com",
+        "smtpcred user create new@example.com",
+    ),
+    (
+        "user create --email new@example.com",
+        "smtpcred user create new@example.com",
+    ),
+    ("user list -d example.com", "--domain"),
+    ("user list -j", "--json"),
+    ("user list -o json", "--json"),
+    ("user list --output json", "--json"),
+    ("user list --format yaml", "json"),
+    ("user delete shop@example.com --force", "--yes"),
+    ("user delete shop@example.com -f", "--yes"),
+    ("user delete shop@example.com", "--yes"),
+    ("user set shop@example.com --quota 100", "--daily-limit"),
+    ("user set shop@example.com --expire 30d", "--expires-in"),
+    ("user set shop@example.com --expires 30d", "--expires-in"),
+    ("user set shop@example.com --description Shop", "--label"),
+    (
+        "user set shop@example.com --from sales@example.com",
+        "--sender",
+    ),
+    ("user list --db /tmp/x", "--store"),
+    ("user list --status disabled", "suspended"),
+    ("user list -v", "--help"),
+];
+
+/// A store with two users, and files to import.
+fn furnished() -> Sandbox {
+    let sandbox = Sandbox::new();
+    let hash = "{SHA}uPjnudZV1YuWMljayKV2ogT8KFs=";
+    let files = [
+        (
+            "users.csv",
+            format!("username,hash\nb@example.com,{hash}\n"),
+        ),
+        (
+            "users.json",
+            format!("[{{\"username\": \"c@example.com\", \"hash\": \"{hash}\"}}]"),
+        ),
+        ("passwd", format!("d@example.com:{hash}::::::\n")),
+        ("names.csv", "username\ne@example.com\n".to_owned()),
+    ];
+    for (name, text) in files {
+        fs::write(sandbox.folder.path().join(name), text).unwrap();
+    }
+    sandbox.create("shop@example.com");
+    sandbox.noted(&["user", "set", "shop@example.com", "--label", "Web shop"]);
+    sandbox.create("crm@example.com");
+    sandbox.noted(&["domain", "add", "empty.example"]);
+    sandbox
+}
+
+/// The same again, for a guess that may change it.
+fn again(furnished: &Sandbox) -> Sandbox {
+    let sandbox = Sandbox::empty();
+    let (from, to) = (furnished.folder.path(), sandbox.folder.path());
+    fs::create_dir(to.join("data")).unwrap();
+    for name in [
+        "users.csv",
+        "users.json",
+        "passwd",
+        "names.csv",
+        "data/smtpcred.db",
+    ] {
+        fs::copy(from.join(name), to.join(name)).unwrap();
+    }
+    sandbox
+}
+
+fn guess(furnished: &Sandbox, line: &str) -> Run {
+    let words = shlex::split(line).unwrap();
+    again(furnished).run(&words)
+}
+
+#[test]
+fn the_first_guess_works_or_is_answered_with_the_command() {
+    let furnished = furnished();
+    let mut failed = Vec::new();
+    for line in WORK {
+        let run = guess(&furnished, line);
+        if run.code != 0 {
+            failed.push(format!("{line}: {} {}", run.code, run.stderr));
+        }
+    }
+    for (line, command) in LEAD {
+        let run = guess(&furnished, line);
+        let leads = run.stderr.contains(command);
+        if run.code == 0 && !line.contains("--domain") || !leads {
+            failed.push(format!(
+                "{line}: not {command}: {} {}",
+                run.code, run.stderr
+            ));
+        }
+    }
+    let all = WORK.len() + LEAD.len();
+    assert!(all >= 100);
+    assert!(
+        failed.is_empty(),
+        "{} of {all}:\n{}",
+        failed.len(),
+        failed.join("\n")
+    );
+}
+
+/// What is suggested is a command line that the program accepts, but for what is missing.
+#[test]
+fn what_is_suggested_is_a_command() {
+    let furnished = furnished();
+    let sandbox = again(&furnished);
+    for (line, _) in LEAD {
+        let run = sandbox.run(&shlex::split(line).unwrap());
+        let suggested = run
+            .stderr
+            .lines()
+            .filter(|said| said.starts_with("hint:"))
+            .filter_map(|said| said.split_once("did you mean: "));
+        for (_, suggested) in suggested {
+            let words = shlex::split(suggested);
+            let words = words.unwrap_or_else(|| panic!("{line}: {suggested}"));
+            let parsed = smtpcred::cli::command().try_get_matches_from(words);
+            let kind = parsed.err().map(|error| error.kind());
+            let good = matches!(
+                kind,
+                None | Some(
+                    ErrorKind::DisplayHelp
+                        | ErrorKind::DisplayVersion
+                        | ErrorKind::MissingRequiredArgument
+                        | ErrorKind::MissingSubcommand
+                )
+            );
+            assert!(good, "{line}: {suggested}: {kind:?}");
+        }
+    }
+}
+
+/// A password in the wrong place is not repeated on the terminal or in a log.
+#[test]
+fn p1_a_password_typed_as_an_argument_is_not_repeated() {
+    let sandbox = Sandbox::new();
+    let secret = "secret-Of-mine-42";
+    for line in [
+        "user create new@example.com secret-Of-mine-42",
+        "user create new@example.com --password secret-Of-mine-42",
+        "user create new@example.com --password=secret-Of-mine-42",
+        "user create new@example.com -p secret-Of-mine-42",
+        "passwd shop@example.com secret-Of-mine-42",
+        "verify shop@example.com secret-Of-mine-42",
+    ] {
+        for more in ["", " --json"] {
+            let run = sandbox.run(&shlex::split(&format!("{line}{more}")).unwrap());
+            assert_eq!(run.code, 2, "{line}: {run:?}");
+            assert!(!run.stderr.contains(secret), "{line}: {run:?}");
+        }
+    }
+}
