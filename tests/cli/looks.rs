@@ -83,6 +83,16 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
+/// The events as if one admin had caused them, at a time that is as wide on every day.
+fn same_events(sandbox: &Sandbox) {
+    sandbox.sql(
+        "UPDATE events SET at = unixepoch('2020-01-15 12:00:00'), actor = 'ana', run_as = 'root',
+             host = 'mx1';
+         UPDATE failures SET first_at = unixepoch('2020-01-15 12:00:00'),
+             last_at = unixepoch('2020-01-15 12:34:56')",
+    );
+}
+
 /// A terminal of this width, whatever the machine that runs the tests has set.
 fn shown_at(sandbox: &Sandbox, args: &[&str], width: u16, variables: &[(&str, &str)]) -> Ended {
     let mut command = sandbox.command(args);
@@ -133,7 +143,8 @@ fn look(sandbox: &Sandbox, args: &[&str]) -> String {
         let plain = without_colours(&text);
         for line in plain.lines() {
             // Notes wrap by themselves.
-            let names = line.split_whitespace().count() <= 3 || line.contains(", ");
+            let names = line.split_whitespace().count() <= 3
+                || [", ", "warning: "].iter().any(|part| line.contains(part));
             assert!(
                 line.width() <= width.into() || names,
                 "{args:?} at {width}: {line}"
@@ -176,6 +187,43 @@ fn lists_fit_every_terminal() {
         "user-show",
         &look(&sandbox, &["user", "show", "party@example.com"]),
     );
+}
+
+#[test]
+fn reports_fit_every_terminal() {
+    let sandbox = sandbox();
+    same_events(&sandbox);
+    for (name, args) in [
+        ("why", &["why", "party@example.com"][..]),
+        ("audit-failures", &["audit", "failures"]),
+        ("show-settings", &["show-settings", "shop@example.com"]),
+    ] {
+        compare(name, &look(&sandbox, args));
+    }
+}
+
+/// What `doctor` finds depends on the machine, but not whether it fits.
+#[test]
+fn doctor_breaks_no_word() {
+    let sandbox = sandbox();
+    let args = [
+        "doctor", "--server", "exim", "--config", "/nowhere", "--port", "9",
+    ];
+    let words =
+        |text: &str| -> Vec<String> { text.split_whitespace().map(str::to_owned).collect() };
+    let wide = without_colours(&text(&shown_at(&sandbox, &args, 500, &[])));
+    for width in [60, 80, 120] {
+        let shown = without_colours(&text(&shown_at(&sandbox, &args, width, &[])));
+        for line in shown.lines().filter(|line| line.width() > width.into()) {
+            assert!(
+                line.split_whitespace().any(|word| word.width() > 20),
+                "{width}: {line}"
+            );
+        }
+        for word in words(&wide).iter().filter(|word| word.len() > 12) {
+            assert!(shown.contains(word.as_str()), "{word} at {width}:\n{shown}");
+        }
+    }
 }
 
 #[test]
