@@ -276,12 +276,15 @@ fn every_flag_of_the_three_has_its_key() {
         let mut keys: Vec<_> = flags
             .map(|flag| flag.split([' ', '=']).next().unwrap().replace('-', "_"))
             .filter(|key| {
-                !["expires_in", "store", "format", "json", "color", "no_pager"]
-                    .contains(&key.as_str())
+                // A plan has no times from now on, and removes a tag by its key.
+                let of_no_key = ["expires_in", "remove_tag"];
+                let of_all = ["store", "format", "json", "color", "no_pager"];
+                !of_no_key.contains(&key.as_str()) && !of_all.contains(&key.as_str())
             })
             .map(|key| match key.as_str() {
                 "limit" => "limits".into(),
                 "sender" => "senders".into(),
+                "tag" => "tags".into(),
                 _ => key,
             })
             .collect();

@@ -648,7 +648,6 @@ fn what_may_have_been_meant_is_never_the_opposite() {
         (&["user", "list", "--format", "jsno"], Some("json")),
         (&["user", "list", "--status", "actvie"], Some("active")),
         (&["user", "restore", name], Some("resume")),
-        (&["user", "rename", name, name], None),
         (&["user", "undelete", name], None),
         (&["user", "list", "--reverse"], None),
         (&["user", "list", "--used"], None),

@@ -22,7 +22,8 @@ The old name:
   With --overlap, applications can sign in and send with the old name for this long, and count as
   the same user: same passwords, limits and senders, and the addresses of the old domain. Without
   it, and once the time is over, the old name is refused like an unknown one, and sessions that
-  signed in with it end at their next message. A later rename without --overlap stops all earlier
+  signed in with it end at their next message. Which applications still use it is in the log of the
+  mail server: Postfix writes sasl_username=OLD. A later rename without --overlap stops all earlier
   names; deleting the user stops them, too.
   No user can be created with an old name that works. Afterwards only `user create` and
   `user rename` can give it to another user; `apply` and `user import` refuse it, so that an old
