@@ -202,7 +202,7 @@ impl StatusReport {
         let top = self.refused.top_user.as_ref()?;
         (top.exists && top.count >= MANY_REFUSALS).then(|| Attention {
             matter: "refused",
-            text: format!("{} was refused {} times", top.name, top.count),
+            text: format!("a user was refused {} times", top.count),
             command: format!("smtpcred why {}", in_shell(&top.name)),
         })
     }
@@ -333,7 +333,7 @@ mod tests {
             texts(&report(all, top(10, true))),
             [
                 "1 rotation is not finished",
-                "a@x.example was refused 10 times",
+                "a user was refused 10 times",
                 "2 users expired in the last 14d",
                 "1 user expires within 14d",
             ]

@@ -94,7 +94,6 @@ fn each_matter_is_found_and_comes_with_its_command() {
         "smtpcred user rotate --due",
         "smtpcred why shop@example.com",
         "smtpcred user list --expiring 14d",
-        "smtpcred user set shop@example.com --expires-in 180d",
     ] {
         assert!(text.contains(command), "{command} is not in:\n{text}");
     }

@@ -167,6 +167,11 @@ impl UnfinishedRecord {
         }
     }
 
+    /// Returns why it is unfinished.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
     /// Returns it as a sentence for people.
     pub fn text(&self) -> String {
         match &self.password_id {

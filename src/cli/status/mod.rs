@@ -15,9 +15,11 @@ use crate::doctor::serve_sockets;
 use crate::error::{Error, Exit};
 use crate::store::{Access, Store};
 
+mod lines;
 mod record;
 
-use record::{Lines, StatusRecord};
+use lines::Lines;
+use record::StatusRecord;
 
 const HELP: &str = "\
 Examples:
