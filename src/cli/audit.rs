@@ -194,7 +194,7 @@ impl Record for Event {
         Column::new("Who").rank(1).cut(8),
         Column::new("Action"),
         Column::new("About"),
-        Column::new("Set").rank(2).wrap(16),
+        Column::new("Set").rank(2).wrap(16).times(TimeForm::Fields),
     ];
 
     fn cells(&self) -> Vec<Cell> {

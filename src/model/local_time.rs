@@ -95,6 +95,18 @@ impl LocalTimes {
         Cow::Owned(written)
     }
 
+    /// Rewrites the times in a list of fields: `expires_at=3 Dec 05:21:09 +01:00`.
+    pub fn fields(&self, text: &str) -> String {
+        let field = |word: &str| {
+            let (name, value) = word.split_once('=')?;
+            let at = time_at(value, 0).filter(|_| value.len() == RFC_3339)?;
+            Some(format!("{name}={}", self.stamp(at).trim_start()))
+        };
+        let words = text.split(' ');
+        let words = words.map(|word| field(word).unwrap_or_else(|| word.to_owned()));
+        words.collect::<Vec<_>>().join(" ")
+    }
+
     /// Returns only the time there: `Thu 3 Dec 05:21 +01:00`.
     pub fn clock(&self, at: Time) -> String {
         let format = self.with_year(at, "%a %-d %b %H:%M %:z", "%a %-d %b %Y %H:%M %:z");
@@ -249,6 +261,14 @@ mod tests {
         ] {
             assert_eq!(berlin().relative(later(seconds)), text, "{seconds}");
         }
+    }
+
+    #[test]
+    fn times_in_fields_are_rewritten() {
+        let fields = "name=a=2026-12-03T17:00:00Z  until=2026-12-03T17:00:00Z 2026-12-03T17:00:00Z";
+        let written =
+            "name=a=2026-12-03T17:00:00Z  until=3 Dec 18:00:00 +01:00 2026-12-03T17:00:00Z";
+        assert_eq!(berlin().fields(fields), written);
     }
 
     #[test]

@@ -108,7 +108,10 @@ fn help_and_errors_of_the_command_line_follow_it() {
             "{}",
             wrong.stderr
         );
-        assert_eq!(sandbox.ok(&["--help"]).contains("\u{1b}["), escapes);
+        assert_eq!(
+            sandbox.ok(&["user", "list", "--help"]).contains("\u{1b}["),
+            escapes
+        );
     }
     // Help works whatever is in the file.
     configured(&sandbox, "colour = 1");

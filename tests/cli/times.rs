@@ -79,6 +79,10 @@ fn people_see_their_own_time() {
         ),
         (
             &["audit", "list"],
+            r" expires_at=\d{1,2} [A-Z][a-z]{2} \d\d:\d\d:\d\d \+01:00".into(),
+        ),
+        (
+            &["audit", "list"],
             r"\n( |\d)\d [A-Z][a-z]{2} \d\d:\d\d:\d\d \+01:00 ".into(),
         ),
         (
@@ -96,9 +100,7 @@ fn people_see_their_own_time() {
             has(&screen, &shown),
             "{args:?}: {shown} is not in:\n{screen}"
         );
-        // What an event set is shown as it was recorded.
-        let columns = screen.replace("_at=20", "");
-        assert!(!has(&columns, UTC), "{args:?}:\n{screen}");
+        assert!(!has(&screen, UTC), "{args:?}:\n{screen}");
     }
 }
 
@@ -174,9 +176,9 @@ fn configured_columns_are_for_people() {
     sandbox.noted(&["config", "set", "columns", "status,username"]);
     let list = ["user", "list"];
     let lines = |text: &str| {
-        text.lines()
-            .map(|line| line.trim_end().to_owned())
-            .collect::<Vec<_>>()
+        // Without the line that counts the users.
+        let lines = text.lines().map(|line| line.trim_end().to_owned());
+        lines.take(2).collect::<Vec<_>>()
     };
     let screen = seen(&sandbox, None, &list);
     assert_eq!(

@@ -57,6 +57,8 @@ pub enum TimeForm {
     Near,
     /// Parts of sentences.
     Text,
+    /// Values of fields: `expires_at=3 Dec 05:21:09 +01:00`
+    Fields,
 }
 
 impl Column {

@@ -313,8 +313,9 @@ impl Output {
             return known.exit();
         }
         let (code, exit) = known.map_or(("failed", Exit::Failed), |e| (e.code(), e.exit()));
-        let message = format!("{error:#}");
-        print_error(self.format, self.color, code, &self.told(&message), hint);
+        let (message, hint) = (format!("{error:#}"), hint.map(|hint| self.told(hint)));
+        let message = self.told(&message);
+        print_error(self.format, self.color, code, &message, hint.as_deref());
         exit
     }
 

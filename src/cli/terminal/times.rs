@@ -89,6 +89,9 @@ impl Times {
                     self.rewrite_cell(cell);
                     None
                 }
+                TimeForm::Fields => {
+                    LocalTimes::may_have_time(&cell.text).then(|| self.local().fields(&cell.text))
+                }
                 TimeForm::Stamp => at().map(|at| self.local().stamp(at)),
                 TimeForm::Day => at().map(|at| self.local().day(at)),
                 TimeForm::Near => at().map(|at| self.local().near(at)),
