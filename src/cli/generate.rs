@@ -17,6 +17,15 @@ use crate::files::Folder;
 /// How wide examples are: a page of 80 columns indents them by 7.
 const EXAMPLE_WIDTH: usize = 72;
 
+/// The words of all pages that an admin may understand differently.
+const TERMS: &str = "\
+Terms:
+  relay          a mail server of yours, such as Postfix or Exim, that applications sign in to and
+                 that sends their messages on
+  installation   the relays and commands that share one store; its settings apply to each domain
+                 and user that has none of its own
+";
+
 /// Write the completions and man pages below a folder
 #[derive(Debug, Args)]
 pub struct Generate {
@@ -77,6 +86,7 @@ fn page(command: &Command, name: &str) -> Result<Vec<u8>> {
     }
     if name == "smtpcred" {
         aliases(command).to_writer(&mut page)?;
+        man_sections(TERMS).to_writer(&mut page)?;
     } else {
         let mut roff = Roff::default();
         roff.control("SH", ["SEE ALSO"])

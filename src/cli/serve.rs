@@ -34,9 +34,9 @@ Log:
   One line each on stderr. A sign-in that was refused:
     sign-in refused: address=203.0.113.9 reason=wrong-password user=shop@example.com
   A name that may be or contain a password is hidden, see `smtpcred audit failures`.
-  The reasons: unknown-user, wrong-password, mistyped (a generated password that is not whole),
-  old-password (one this user had), suspended, expired, no-tls, malformed. The client learns none
-  of them.
+  The reasons: unknown-user, wrong-password, mistyped (looks like a generated password, but a
+  character is wrong or missing), old-password (was replaced by a newer one), suspended, expired,
+  no-tls, malformed. The client learns none of them.
 
 Open sessions:
   A session ends with its password: after a reset, the end of an overlap, suspension, expiry or

@@ -18,7 +18,7 @@ Examples:
   smtpcred usage                                         of the last 30 days, by user
   smtpcred usage --by day --since 7d
   smtpcred usage --by domain --since 1y --json
-  smtpcred usage --limit 100 --after shop@example.com    the next page, with the values of then
+  smtpcred usage --limit 100 --after shop@example.com    the next page
 
 JSON:
   A list of {name, messages, recipients, bytes, refusals}; name is a username, a domain or a date.

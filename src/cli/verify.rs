@@ -70,7 +70,7 @@ impl VerifyPassword {
                         .out
                         .warn("it looks like a generated password that was mistyped or truncated"),
                     WrongPassword::Stopped(password_id) => context.out.warn(&format!(
-                        "it is an old password of {username} (ID {password_id}), which no longer works"
+                        "it is an old password of {username} (password ID {password_id}), which no longer works"
                     )),
                 }
                 Err(Error::WrongPassword(username).into())

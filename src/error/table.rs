@@ -368,7 +368,7 @@ impl Error {
             Self::NotStored(cause) => Entry {
                 code: "not_stored",
                 message: format!(
-                    "NOT stored: the password handed over just now is not valid ({cause})"
+                    "the password that was just handed over was not stored and does not work ({cause})"
                 ),
                 ..cause.entry()
             },
@@ -657,7 +657,9 @@ fn without_claim(cause: &Error) -> String {
             format!("the new passwords could not be handed over ({reason})")
         }
         Error::NotStored(reason) => {
-            format!("NOT stored: the passwords handed over last are not valid ({reason})")
+            format!(
+                "the passwords that were handed over last were not stored and do not work ({reason})"
+            )
         }
         other => other.to_string().replace("; nothing was changed", ""),
     }

@@ -311,7 +311,10 @@ fn p2_what_was_delivered_for_no_user_is_taken_back() {
         fs::write(&gate, "\n").unwrap();
         let run = support::ended(running);
         assert_eq!(run.code, 1, "{run:?}");
-        assert!(run.stderr.contains("NOT stored"), "{run:?}");
+        assert!(
+            run.stderr.contains("not stored and does not work"),
+            "{run:?}"
+        );
         assert_eq!(text().as_deref(), after, "{delivery}");
         assert_eq!(hidden(&ground), [""; 0]);
         assert!(ground.works("a@example.com", &theirs));

@@ -303,7 +303,7 @@ fn every_flag_of_the_three_has_its_key() {
         for problem in said {
             let reason = problem["reason"].as_str().unwrap();
             assert!(
-                reason.starts_with("is a number with a fraction, and should be"),
+                reason.starts_with("is a number with a fraction, but must be"),
                 "{problem}"
             );
         }

@@ -88,7 +88,7 @@ fn p2_who_did_not_get_the_password_does_not_exist_and_others_do() {
     for (name, reason) in [
         (
             "reads-and-fails",
-            "sh exited with 1: no room; if a password arrived, it is not valid",
+            "sh exited with 1: no room; the user was not created, so a password that arrived does not work",
         ),
         (
             "never-reads",
@@ -97,7 +97,7 @@ fn p2_who_did_not_get_the_password_does_not_exist_and_others_do() {
         ("later", "sh deferred the delivery (exit code 75)"),
         (
             "slow",
-            "sh did not end within 1s and was killed; if a password arrived, it is not valid",
+            "sh did not end within 1s and was killed; the user was not created, so a password that arrived does not work",
         ),
         ("no-folder", "No such file or directory"),
         ("no-program", "could not be started"),
@@ -338,7 +338,7 @@ fn p2_a_user_somebody_else_makes_meanwhile_keeps_its_password() {
     let run = ended(running);
     assert_eq!(run.code, 1);
     assert!(
-        run.stderr.contains("NOT stored: the password handed over just now is not valid (the user a@example.com already exists)"),
+        run.stderr.contains("the password that was just handed over was not stored and does not work (the user a@example.com already exists)"),
         "{}",
         run.stderr
     );

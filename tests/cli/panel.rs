@@ -434,7 +434,7 @@ fn fails_after_the_answer(
     let ended = pty.end();
     assert_eq!(ended.code, code);
     let said = ended.screen().screen().contents().replace('\n', "");
-    assert!(said.contains("NOT stored: the password"), "{said}");
+    assert!(said.contains("was not stored and does not work"), "{said}");
     assert!(said.contains("is not valid"), "{said}");
     assert!(said.contains(why), "{said}");
     ended.assert_restored();

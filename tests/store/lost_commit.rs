@@ -158,7 +158,7 @@ fn p2_a_commit_that_did_not_arrive_is_said_to_have_failed() {
         &["user", "create", "shop@example.com", "--output", "password"],
         |server, sandbox, run| {
             assert_eq!(run.code, 75, "{}", run.stderr);
-            assert!(run.stderr.contains("NOT stored"), "{}", run.stderr);
+            assert!(run.stderr.contains("not stored and do"), "{}", run.stderr);
             assert_eq!(count(server, "users"), "0");
             assert!(
                 !sandbox.folder.path().join("password").exists(),
@@ -292,7 +292,7 @@ fn p2_a_lost_commit_is_looked_up_after_a_failover_too() {
             assert_eq!(count(&standby, "events"), "2", "once");
         } else {
             assert_eq!(created.code, 75, "{created:?}");
-            assert!(created.stderr.contains("NOT stored"), "{created:?}");
+            assert!(created.stderr.contains("not stored and do"), "{created:?}");
             assert!(!password.exists(), "withdrawn");
         }
     }

@@ -354,7 +354,9 @@ fn follow(
             (username, ApplyOutcome::Failed(reason))
         }
         WorkerEvent::DeliveryEnded(username, _, DeliveryResult::Unknown(reason)) => {
-            let reason = format!("{reason}; if a password arrived, it is not valid");
+            let reason = format!(
+                "{reason}; the user was not created, so a password that arrived does not work"
+            );
             (username, ApplyOutcome::Failed(reason))
         }
         WorkerEvent::DeliveryEnded(username, password_id, DeliveryResult::Delivered) => {

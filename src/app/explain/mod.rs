@@ -74,7 +74,7 @@ impl App {
                 "server_asks_elsewhere",
                 Exit::Failed,
                 format!(
-                    "the password is right (ID {password_id}) and {name} may sign in, but the server refuses it: it does not ask this store, or caches old answers"
+                    "the password is right (password ID {password_id}) and {name} may sign in, but the server refuses it: it does not ask this store, or caches old answers"
                 ),
             )
             .next("smtpcred doctor")
@@ -90,7 +90,7 @@ impl App {
                 "old_password",
                 Exit::WrongPassword,
                 format!(
-                    "this is an old password of {name} (ID {password_id}), which is no longer live{}; the application did not get the new one",
+                    "this is an old password of {name} (password ID {password_id}), which is no longer live{}; the application did not get the new one",
                     self.live_password(name)
                 ),
             )

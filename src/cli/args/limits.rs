@@ -24,7 +24,7 @@ pub struct LimitArgs {
     #[arg(long, value_name = "KIND=N")]
     pub limit: Vec<LimitSetting>,
 
-    /// What happens to a message over a limit; none removes the setting
+    /// Set what happens to a message over a limit; none removes the setting
     ///
     /// defer: a temporary failure (450). reject: a permanent failure (554). suspend: the user is
     /// suspended. delete: the user is deleted. A user's own setting overrides its domain's, which

@@ -43,7 +43,11 @@ impl InstallationRecord {
             return "none".into();
         }
         let limits = limits_in_a_row(&self.limits);
-        format!("{limits}, for all users together; a day is {}", self.day)
+        let day = match self.day.as_str() {
+            "rolling" => "counts the last 24 hours".to_owned(),
+            zone => format!("begins at midnight in {zone}"),
+        };
+        format!("{limits}, for all users together; a day {day}")
     }
 }
 

@@ -74,9 +74,9 @@ Hashes:
   here in the meantime is not restored.
 
 Cost limits:
-  Refused, and never computed: bcrypt above cost 15, SHA-crypt above 2,000,000 rounds, PBKDF2 above
-  4,000,000, scrypt and yescrypt above 256 MiB or twice the work of that, Argon2 above m=1048576,
-  t=16, p=16.
+  A sign-in computes the hash, so hashes that take too much time or memory are refused and never
+  computed: bcrypt above cost 15, SHA-crypt above 2,000,000 rounds, PBKDF2 above 4,000,000, scrypt
+  and yescrypt above 256 MiB or twice the work of that, Argon2 above m=1048576, t=16, p=16.
 
 JSON:
   {created, updated, unchanged, deleted, bad, generated, hashes: {SCHEME: N}}. If rows are invalid,

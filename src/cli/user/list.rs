@@ -185,6 +185,10 @@ impl ListUsers {
             })?;
             return Ok(list.end("no overlap is running")?);
         }
+        let none = match self.after {
+            Some(_) => "no more users",
+            None => "no users found",
+        };
         let mut tally = Tally::default();
         let mut list = view.apply(context.out.list::<UserRecord>())?;
         app.list_users(&wanted, &page, &mut |user, trouble| {
@@ -193,7 +197,7 @@ impl ListUsers {
             }
             list.push(&UserRecord::new(&user, now).with_trouble(trouble))
         })?;
-        list.end("no users found")?;
+        list.end(none)?;
         if for_people && tally.users > 0 {
             let more = page.most.is_some_and(|most| tally.users == u64::from(most));
             context.out.closing(&tally.text(more))?;

@@ -255,6 +255,9 @@ pub struct UserDetail<'a> {
     senders: Vec<&'a str>,
     /// Its own limits, except for messages per day.
     limits: BTreeMap<String, u32>,
+    /// All its own limits, for people.
+    #[serde(skip)]
+    limit_words: Vec<String>,
     /// Its own, its domain's or the installation's.
     on_limit: &'static str,
     refused_sign_ins: Vec<RefusalRecord<'a>>,
@@ -300,13 +303,15 @@ impl<'a> UserDetail<'a> {
             .passwords
             .iter()
             .filter(|password| !password.is_live(now));
-        let mut limits = named(&detail.rules.limits[0]);
+        let own = &detail.rules.limits[0];
+        let mut limits = named(own);
         limits.remove(&LimitKind::MESSAGES_A_DAY.to_string());
         Self {
             user: UserRecord::new(user, now),
             old_passwords: old.map(PasswordRecord::new).collect(),
             senders: detail.rules.senders.iter().map(Sender::as_str).collect(),
             limits,
+            limit_words: own.iter().map(|(kind, most)| kind.words(most)).collect(),
             on_limit: detail.rules.on_limit().name(),
             refused_sign_ins: detail.refusals.iter().map(RefusalRecord::new).collect(),
             rotation: RulesRecord::new(&detail.rotation),
@@ -329,12 +334,6 @@ impl<'a> UserDetail<'a> {
 
     fn sending_lines(&self) -> [(&'static str, Cell); 3] {
         let user = &self.user;
-        let daily = user.daily_limit.map(|n| LimitKind::MESSAGES_A_DAY.words(n));
-        let others = self
-            .limits
-            .iter()
-            .map(|(kind, most)| format!("{most} {kind}"));
-        let limits: Vec<_> = daily.into_iter().chain(others).collect();
         let senders = if self.senders.is_empty() {
             format!("every address of {}", user.domain)
         } else {
@@ -348,7 +347,7 @@ impl<'a> UserDetail<'a> {
         let refused = refused.map(|refusal| refusal.text(user.now)).collect();
         [
             ("Sends as", senders.into()),
-            ("Limits", or_none(limits)),
+            ("Limits", or_none(self.limit_words.clone())),
             ("Refused sign-ins", or_none(refused)),
         ]
     }

@@ -45,7 +45,7 @@ impl RotationReporter for RotationPrinter<'_> {
     fn done(&mut self, username: &Username, outcome: &RotationOutcome) {
         self.say(|out| match outcome {
             RotationOutcome::Rotated { password_id, resumed: true } => out.note(&format!(
-                "finished {username}: the new password (ID {password_id}) of an earlier run has arrived"
+                "finished {username}: the new password (password ID {password_id}) of an earlier run has arrived"
             )),
             RotationOutcome::Rotated { password_id, .. } => {
                 out.note(&format!("rotated {username} (password ID {password_id})"));

@@ -29,7 +29,7 @@ impl PlanProblem {
 /// Names the kind of a value, for people.
 pub(super) const fn kind_of(value: &DeValue) -> &'static str {
     match value {
-        DeValue::String(_) => "a text",
+        DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a number",
         DeValue::Float(_) => "a number with a fraction",
         DeValue::Boolean(_) => "true or false",

@@ -188,7 +188,7 @@ impl<'a> PlanTable<'a> {
             DeValue::Table(table) => Some(Self::new(table, at, name, self.path_of(name))),
             other => {
                 let line = reader.line(at);
-                let reason = format!("is {}, and should be a table", kind_of(other));
+                let reason = format!("is {}, but must be a table", kind_of(other));
                 reader.problem(Some(line), self.path_of(name), &reason);
                 None
             }

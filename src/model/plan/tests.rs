@@ -122,20 +122,20 @@ crm = "x"
     for expected in [
         "2 settings.hosts: is unknown; did you mean host?",
         "3 settings.ports: '587,26' is not",
-        "4 settings.allow_insecure: is a text, and should be true or false",
+        "4 settings.allow_insecure: is a string, but must be true or false",
         "5 settings.write_file: would be shared by all users",
         "7 domains.example: 'example' is not a valid domain",
         "9 domains.\"example.com\".max-users: is unknown; did you mean max_users?",
         "10 domains.\"example.com\".daily_limit: '0' is not a valid limit",
         "11 domains.\"example.com\".limits: 'messages/hour': '-1' is not a valid limit",
         "12 domains.\"EXAMPLE.com\": is example.com, which is named twice",
-        "15 users.\"shop@example.com\".label: is a number, and should be a text",
+        "15 users.\"shop@example.com\".label: is a number, but must be a string",
         "16 users.\"shop@example.com\".expires_at: '2027-06-30T18:00:00' is not",
         "17 users.\"shop@example.com\".expires_in: is relative",
         "18 users.\"shop@example.com\".write_file: 'relative' does not begin with /",
         "19 users.\"shop@example.com\".daily_limit: is the same as messages/day",
         "21 users.\"shop@example.com\".senders: 'localhost' is not",
-        "23 users.crm: is a text, and should be a table",
+        "23 users.crm: is a string, but must be a table",
         "24 extra: is unknown; known are domains, settings, users",
     ] {
         assert!(

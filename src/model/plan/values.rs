@@ -21,7 +21,7 @@ fn parsed<T: FromStr<Err: Display>>(text: &str) -> Read<T> {
 }
 
 fn other(value: &DeValue, wanted: &str) -> String {
-    format!("is {}, and should be {wanted}", kind_of(value))
+    format!("is {}, but must be {wanted}", kind_of(value))
 }
 
 /// As it is usually written.
@@ -33,7 +33,7 @@ fn digits(number: &DeInteger) -> String {
 pub fn text<T: FromStr<Err: Display>>(value: &DeValue) -> Read<T> {
     match value {
         DeValue::String(text) => parsed(text),
-        value => Err(other(value, "a text in quotes")),
+        value => Err(other(value, "a string in quotes")),
     }
 }
 
@@ -81,7 +81,7 @@ pub fn senders(value: &DeValue) -> Read<Vec<Sender>> {
     let items = match value {
         DeValue::String(text) if text == "none" => return Ok(Vec::new()),
         DeValue::Array(items) => items,
-        value => return Err(other(value, "a list of texts, or \"none\"")),
+        value => return Err(other(value, "a list of strings, or \"none\"")),
     };
     let mut senders = items
         .iter()
