@@ -93,6 +93,8 @@ pub enum Error {
         username: String,
         /// Why it is unfinished.
         reason: String,
+        /// The ways out, each as a command.
+        ways_out: String,
     },
     /// Another process rotates passwords.
     RotationRunning,

@@ -6,7 +6,7 @@ use super::domains::need_same_domain;
 use super::settings::SmtpServer;
 use super::usernames::free_username;
 use super::users::{UserRequest, limit_reached, need_same};
-use super::{App, need_free_name, need_user};
+use super::{App, need_free_name, need_no_rotation, need_user};
 use crate::error::{Error, Result};
 use crate::model::domain::Domain;
 use crate::model::duration::Duration;
@@ -352,11 +352,5 @@ fn overlap_free(
         let until = until.to_string();
         return Err(Error::OverlapRunning { username, until });
     }
-    match store.unfinished(&user.username)? {
-        Some(unfinished) if unfinished.password_id.is_some() => Err(Error::RotationUnfinished {
-            username,
-            reason: unfinished.reason().to_owned(),
-        }),
-        _ => Ok(()),
-    }
+    need_no_rotation(store, user, now)
 }

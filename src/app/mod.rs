@@ -103,6 +103,18 @@ pub(crate) fn need_user(store: &mut Store, name: &Username) -> Result<User> {
     }
 }
 
+/// Fails if a rotation of the user left a new password of unknown outcome.
+pub(crate) fn need_no_rotation(store: &mut Store, user: &User, now: Time) -> Result<()> {
+    match store.unfinished(&user.username)? {
+        Some(unfinished) if unfinished.password_id.is_some() => Err(Error::RotationUnfinished {
+            username: user.username.to_string(),
+            reason: unfinished.reason().to_owned(),
+            ways_out: unfinished.ways_out(user, now).to_string(),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Returns the error for a name without a user, which may be an old one.
 pub(crate) fn not_found(store: &mut Store, name: &Username) -> Error {
     match store.old_name(name) {

@@ -1,7 +1,7 @@
 //! Renames users, and tells what else holds the old name.
 
 use super::users::limit_reached;
-use super::{App, need_domain, need_user, not_found, taken};
+use super::{App, need_domain, need_no_rotation, need_user, taken};
 use crate::error::{Error, Result};
 use crate::model::delivery::{Destination, PathTemplate};
 use crate::model::duration::Duration;
@@ -90,9 +90,7 @@ fn is_renamed(store: &mut Store, old: &Username, new: &Username) -> Result<Optio
 
 /// Fails if the user cannot get this name now.
 fn check(store: &mut Store, old: &Username, new: &Username, now: Time) -> Result<()> {
-    if store.user(old)?.is_none() {
-        return Err(not_found(store, old));
-    }
+    let user = need_user(store, old)?;
     if store.user(new)?.is_some() {
         return Err(Error::UserExists(new.to_string()));
     }
@@ -106,14 +104,8 @@ fn check(store: &mut Store, old: &Username, new: &Username, now: Time) -> Result
     if new.domain() != old.domain() {
         limit_reached(store, &domain)?;
     }
-    match store.unfinished(old)? {
-        // A delivery that is under way names the old name.
-        Some(unfinished) if unfinished.password_id.is_some() => Err(Error::RotationUnfinished {
-            username: old.to_string(),
-            reason: unfinished.reason().to_owned(),
-        }),
-        _ => Ok(()),
-    }
+    // A delivery that is under way names the old name.
+    need_no_rotation(store, &user, now)
 }
 
 impl Renamed {

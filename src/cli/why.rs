@@ -29,8 +29,9 @@ JSON:
   {username, status, can_sign_in, can_send, reasons, passwords: [{id, created_at, retires_at,
   last_used_at}], last_sign_in: {at, address, password_id}, last_refusal: {at, username, address,
   reason, count}, senders, limits: [{owner, limit, most, used, used_up, frees_at}],
-  unfinished_rotation: {password_id, reason, began_at}, expires_at, next}; a missing value is null.
-  used may include up to 64 messages that `serve` has reserved for each busy user.";
+  unfinished_rotation: {password_id, reason, began_at, ways_out: {arrived, not_arrived, reset}},
+  expires_at, next}; a missing value is null. used may include up to 64 messages that `serve` has
+  reserved for each busy user.";
 
 /// Explain why a user cannot currently sign in or send
 ///
@@ -152,7 +153,10 @@ impl<'a> WhyRecord<'a> {
             last_refusal: answer.refusals.first().map(LastRefusalRecord::new),
             senders: answer.senders.iter().map(Sender::as_str).collect(),
             limits: answer.limits.iter().map(LimitRecord::new).collect(),
-            unfinished_rotation: answer.unfinished.as_ref().map(UnfinishedRecord::new),
+            unfinished_rotation: answer
+                .unfinished
+                .as_ref()
+                .map(|it| UnfinishedRecord::of(it, user, answer.now)),
             expires_at: user.expires_at,
             next: answer.next(),
             now: answer.now,

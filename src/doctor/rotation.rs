@@ -8,6 +8,8 @@ use super::store::{ExaminedStore, UNREAD};
 use super::{files, tool};
 use crate::app::World;
 use crate::model::duration::Duration;
+use crate::model::name::Username;
+use crate::model::time::Time;
 
 const UNIT: &str = "smtpcred-rotate.timer";
 /// A nightly run resumes unfinished rotations, so one this old is stuck.
@@ -29,25 +31,34 @@ pub fn examine(findings: &mut Findings, store: &mut ExaminedStore, world: World)
         Err(error) => area.error("timer", &error),
     }
     let mut unfinished = 0_u64;
-    let mut oldest = None;
-    let counted = app.store.each_unfinished(&mut |_, rotation| {
+    let mut oldest: Option<(Time, Username)> = None;
+    let counted = app.store.each_unfinished(&mut |username, rotation| {
         unfinished += 1;
-        oldest = oldest.into_iter().chain([rotation.began_at]).min();
+        let earlier = |(at, _): &(Time, Username)| *at <= rotation.began_at;
+        if !oldest.as_ref().is_some_and(earlier) {
+            oldest = Some((rotation.began_at, username));
+        }
         Ok(())
     });
     if let Err(error) = counted {
         return area.error("unfinished", &error);
     }
-    let Some(oldest) = oldest else {
+    let Some((began_at, username)) = oldest else {
         return area.ok("unfinished", "none");
     };
-    let age = (world.now)().since(oldest);
-    let found = format!("{unfinished}, the oldest {age} old");
-    let advice = "list them: smtpcred report --unfinished; resume them: smtpcred user rotate --due";
+    let age = (world.now)().since(began_at);
+    let found = format!("{unfinished}, the oldest {age} old, of {username}");
+    let mut advice =
+        "list them: smtpcred report --unfinished; resume them: smtpcred user rotate --due"
+            .to_owned();
+    // It may have ended meanwhile.
+    if let Ok(Some(ways_out)) = app.ways_out(&username) {
+        advice = format!("{ways_out}; {advice}");
+    }
     if age >= OLD {
-        area.fail("unfinished", &found, advice);
+        area.fail("unfinished", &found, &advice);
     } else {
-        area.warn("unfinished", &found, advice);
+        area.warn("unfinished", &found, &advice);
     }
 }
 

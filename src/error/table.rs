@@ -158,13 +158,17 @@ impl Error {
                 ),
             )
             .hint("wait until then, or reset without --overlap, which stops both at once"),
-            Self::RotationUnfinished { username, reason } => entry(
+            Self::RotationUnfinished {
+                username,
+                reason,
+                ways_out,
+            } => entry(
                 "rotation_unfinished",
                 Exit::Refused,
                 format!("the rotation of {username} is unfinished: {reason}"),
             )
             .hint(format!(
-                "`smtpcred user rotate {}` resumes it; a reset without --overlap stops both passwords",
+                "{ways_out}; `smtpcred user rotate {}` looks once more whether it arrived",
                 in_shell(username)
             )),
             Self::RotationRunning => entry(

@@ -1,7 +1,10 @@
 //! Rotation: how often a password is replaced, how far that came, and what becomes
 //! of the old one.
 
+use std::fmt;
 use std::str::FromStr;
+
+use serde::Serialize;
 
 use super::delivery::{CommandLine, Destination, PathTemplate, VariableName};
 use super::duration::Duration;
@@ -9,6 +12,7 @@ use super::password::PasswordId;
 use super::setting::Setting;
 use super::text::invalid;
 use super::time::Time;
+use super::user::User;
 use crate::error::{Error, Result};
 
 /// How often passwords are rotated, and where new ones go: of a user, a domain or the
@@ -82,6 +86,17 @@ pub struct Unfinished {
     pub with_command: bool,
     /// The files to write it to.
     pub files: Destination,
+}
+
+/// The ways out of an unfinished rotation, each as a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WaysOut {
+    /// Keeps the new password, because it arrived; `None` once it was withdrawn.
+    pub arrived: Option<String>,
+    /// Keeps the old password, or tries again once the new one was withdrawn.
+    pub not_arrived: String,
+    /// Gives both up for another password.
+    pub reset: String,
 }
 
 impl RotationRules {
@@ -169,11 +184,110 @@ impl Unfinished {
             .as_deref()
             .unwrap_or("it was interrupted before its end")
     }
+
+    /// Returns the ways out for its user.
+    pub fn ways_out(&self, user: &User, now: Time) -> WaysOut {
+        let name = user.username.in_shell();
+        let retire = |id: &PasswordId| format!("smtpcred user retire {name} --password-id {id}");
+        let new = self.password_id.as_ref();
+        let mut live = user.live_passwords(now);
+        let old = live.rfind(|password| Some(&password.id) != new);
+        let old = old.map(|password| &password.id);
+        WaysOut {
+            arrived: new.and(old).map(retire),
+            not_arrived: match new {
+                Some(new) => retire(new),
+                None => format!("smtpcred user rotate {name}"),
+            },
+            reset: format!("smtpcred user reset {name}"),
+        }
+    }
+}
+
+impl WaysOut {
+    /// Returns each way: when to take it, and its command.
+    fn all(&self) -> Vec<(&'static str, &str)> {
+        match &self.arrived {
+            Some(arrived) => vec![
+                ("if the new password arrived", arrived),
+                ("if it did not", &self.not_arrived),
+                ("to give both up", &self.reset),
+            ],
+            None => vec![
+                ("to try again", &self.not_arrived),
+                ("to give up", &self.reset),
+            ],
+        }
+    }
+
+    /// Returns them with each command on a line of its own, from which it is copied.
+    pub fn lines(&self) -> String {
+        let all = self.all().into_iter();
+        let all = all.map(|(when, command)| format!("{when}:\n  {command}"));
+        all.collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl fmt::Display for WaysOut {
+    /// On one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = self.all().into_iter();
+        let all = all.map(|(when, command)| format!("{when}: {command}"));
+        f.write_str(&all.collect::<Vec<_>>().join("; "))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn user(passwords: &[&str]) -> User {
+        let password = |id: &&str| crate::model::user::PasswordInfo {
+            id: PasswordId::stored((*id).to_owned()),
+            created_at: Time::from_epoch(0),
+            retires_at: None,
+            erased: false,
+            last_connection: None,
+        };
+        User {
+            username: "o'hara@example.com".parse().unwrap(),
+            label: None,
+            daily_limit: None,
+            expires_at: None,
+            suspended_at: None,
+            created_at: Time::from_epoch(0),
+            passwords: passwords.iter().map(password).collect(),
+        }
+    }
+
+    #[test]
+    fn each_way_out_is_a_command() {
+        let mut unfinished = Unfinished {
+            password_id: Some(PasswordId::stored("new45678".into())),
+            stage: RotationStage::Handing,
+            began_at: Time::from_epoch(0),
+            settles_at: None,
+            reason: None,
+            with_command: true,
+            files: Destination::default(),
+        };
+        let both = user(&["old45678", "new45678"]);
+        let now = Time::from_epoch(9);
+        assert_eq!(
+            unfinished.ways_out(&both, now).lines(),
+            "if the new password arrived:\n  \
+             smtpcred user retire \"o'hara@example.com\" --password-id old45678\n\
+             if it did not:\n  \
+             smtpcred user retire \"o'hara@example.com\" --password-id new45678\n\
+             to give both up:\n  \
+             smtpcred user reset \"o'hara@example.com\""
+        );
+        unfinished.password_id = None;
+        assert_eq!(
+            unfinished.ways_out(&user(&["old45678"]), now).to_string(),
+            "to try again: smtpcred user rotate \"o'hara@example.com\"; to give up: smtpcred user reset \"o'hara@example.com\""
+        );
+    }
 
     #[test]
     fn the_nearest_rule_counts() {

@@ -29,7 +29,7 @@ use crate::model::delivery::Destination;
 use crate::model::duration::Duration;
 use crate::model::name::Username;
 use crate::model::password::PasswordId;
-use crate::model::rotation::Retire;
+use crate::model::rotation::{Retire, WaysOut};
 use crate::model::time::Time;
 use crate::model::user::User;
 use crate::store::Tx;
@@ -173,6 +173,16 @@ impl App {
         }
     }
 
+    /// Returns the ways out of a user's unfinished rotation, if it has one.
+    pub fn ways_out(&mut self, username: &Username) -> Result<Option<WaysOut>> {
+        let now = self.now();
+        let unfinished = self.store.unfinished(username)?;
+        let user = self.store.user(username)?;
+        Ok(unfinished
+            .zip(user)
+            .map(|(it, user)| it.ways_out(&user, now)))
+    }
+
     /// Ends an overlap: revokes the password that would retire, or the given one, and keeps
     /// the other. Returns the user and the ID of the revoked password.
     pub fn retire_password(
@@ -197,12 +207,11 @@ impl App {
                 });
             }
             (None, None) if live.len() > 1 => {
+                let unfinished = tx.store().unfinished(username)?;
+                let ways_out = unfinished.map(|it| it.ways_out(&user, now).to_string());
                 return Err(Error::Usage(format!(
-                    "the rotation of {username} is unfinished: name the password to revoke with --password-id: {}",
-                    live.iter()
-                        .map(|password| password.id.as_str())
-                        .collect::<Vec<_>>()
-                        .join(" or ")
+                    "the rotation of {username} is unfinished, so name the password to stop; {}",
+                    ways_out.unwrap_or_default()
                 )));
             }
             (None, None) => return Err(Error::LastPassword(username.to_string())),

@@ -6,6 +6,7 @@ use super::{Deliverer, RotationOptions};
 use crate::error::Error;
 use crate::model::name::Username;
 use crate::model::password::PasswordId;
+use crate::model::rotation::WaysOut;
 
 /// What became of the rotation of one user.
 #[derive(Debug)]
@@ -20,7 +21,12 @@ pub enum RotationOutcome {
     /// Only the old password is live, as before.
     Failed(String),
     /// Both passwords are live: it is unknown whether the new one arrived.
-    Unfinished(String),
+    Unfinished {
+        /// Why it is unknown.
+        reason: String,
+        /// What an admin can do, if the store could be read.
+        ways_out: Option<WaysOut>,
+    },
 }
 
 /// Reports the progress of a run.
@@ -58,6 +64,15 @@ pub struct RotationSummary {
     pub store: Option<Error>,
 }
 
+impl RotationOutcome {
+    pub(super) fn unfinished(reason: impl Into<String>) -> Self {
+        Self::Unfinished {
+            reason: reason.into(),
+            ways_out: None,
+        }
+    }
+}
+
 impl RotationRun<'_> {
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
@@ -73,7 +88,7 @@ impl RotationSummary {
     ) {
         match outcome {
             RotationOutcome::Rotated { .. } => self.rotated += 1,
-            RotationOutcome::Failed(_) | RotationOutcome::Unfinished(_) => self.failed += 1,
+            RotationOutcome::Failed(_) | RotationOutcome::Unfinished { .. } => self.failed += 1,
         }
         run.reporter.done(username, outcome);
     }

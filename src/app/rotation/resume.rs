@@ -142,7 +142,8 @@ impl App {
                     start_over.push(assumed_lost(planned));
                 } else {
                     let reason = "it is unknown whether the new password arrived, as no client has signed in since the run ended";
-                    let outcome = RotationOutcome::Unfinished(reason.into());
+                    let outcome = RotationOutcome::unfinished(reason);
+                    let outcome = self.with_ways_out(&planned.username, outcome);
                     summary.add(run, &planned.username, &outcome);
                 }
             }

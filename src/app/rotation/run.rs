@@ -14,6 +14,7 @@ use super::step::{NextStep, next_step};
 use super::workers::{PasswordRequest, QUEUE, WorkerEvent, WorkerPool};
 use super::{Delivery, PlannedRotation, RotationOptions, RotationRounds};
 use crate::error::Result;
+use crate::model::name::Username;
 
 /// Why there is no new password for a user.
 enum NotBegun {
@@ -212,6 +213,22 @@ impl App {
         Ok(requests.collect())
     }
 
+    /// Adds the ways out of a rotation that stays unfinished.
+    pub(super) fn with_ways_out(
+        &mut self,
+        username: &Username,
+        outcome: RotationOutcome,
+    ) -> RotationOutcome {
+        match outcome {
+            RotationOutcome::Unfinished { reason, .. } => RotationOutcome::Unfinished {
+                reason,
+                // Without them, the message is still right.
+                ways_out: self.ways_out(username).ok().flatten(),
+            },
+            other => other,
+        }
+    }
+
     /// Records a batch of events and acts on them. Returns for how many users the rotation
     /// has ended.
     fn handle(
@@ -255,6 +272,10 @@ impl App {
                     continue;
                 }
                 NextStep::End(username, outcome) => (username, outcome),
+            };
+            let outcome = match summary.store {
+                None => self.with_ways_out(&username, outcome),
+                Some(_) => outcome,
             };
             summary.add(run, &username, &outcome);
             ended += 1;

@@ -60,7 +60,7 @@ pub(super) fn next_step(event: WorkerEvent, recorded: Recorded) -> NextStep {
             Recorded::Yes,
         )
         | (WorkerEvent::DeliveryEnded(username, ..), Recorded::StoreFailed(reason)) => {
-            (username, RotationOutcome::Unfinished(reason))
+            (username, RotationOutcome::unfinished(reason))
         }
     };
     NextStep::End(username, outcome)
@@ -82,7 +82,7 @@ mod tests {
         ) {
             NextStep::End(_, RotationOutcome::Rotated { .. }) => "rotated".into(),
             NextStep::End(_, RotationOutcome::Failed(reason)) => format!("failed: {reason}"),
-            NextStep::End(_, RotationOutcome::Unfinished(reason)) => {
+            NextStep::End(_, RotationOutcome::Unfinished { reason, .. }) => {
                 format!("unfinished: {reason}")
             }
             NextStep::Skip => "skipped".into(),

@@ -6,10 +6,11 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::model::delivery::{CommandLine, PathTemplate, VariableName};
 use crate::model::duration::Duration;
-use crate::model::rotation::{RotationRules, RulesChange, Unfinished};
+use crate::model::rotation::{RotationRules, RulesChange, Unfinished, WaysOut};
 use crate::model::setting::Setting;
 use crate::model::text::quoted;
 use crate::model::time::Time;
+use crate::model::user::User;
 
 /// The flags for where a new password is delivered.
 #[derive(Debug, Default, Args)]
@@ -156,14 +157,25 @@ pub struct UnfinishedRecord {
     password_id: Option<String>,
     reason: String,
     began_at: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ways_out: Option<WaysOut>,
 }
 
 impl UnfinishedRecord {
+    /// Returns it with the ways out for its user.
+    pub fn of(unfinished: &Unfinished, user: &User, now: Time) -> Self {
+        Self {
+            ways_out: Some(unfinished.ways_out(user, now)),
+            ..Self::new(unfinished)
+        }
+    }
+
     pub fn new(unfinished: &Unfinished) -> Self {
         Self {
             password_id: unfinished.password_id.as_ref().map(ToString::to_string),
             reason: unfinished.reason().to_owned(),
             began_at: unfinished.began_at,
+            ways_out: None,
         }
     }
 
@@ -172,14 +184,18 @@ impl UnfinishedRecord {
         &self.reason
     }
 
-    /// Returns it as a sentence for people.
+    /// Returns it for people, with each way out on a line.
     pub fn text(&self) -> String {
-        match &self.password_id {
+        let what = match &self.password_id {
             Some(password_id) => format!(
                 "unfinished: {} (new password ID {password_id})",
                 self.reason
             ),
             None => format!("unfinished: {}", self.reason),
+        };
+        match &self.ways_out {
+            Some(ways_out) => format!("{what}\n{}", ways_out.lines()),
+            None => what,
         }
     }
 }

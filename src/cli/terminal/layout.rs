@@ -200,7 +200,9 @@ pub fn block(lines: &[(&'static str, Cell)], width: Option<usize>, colored: bool
     for (name, cell) in lines {
         let mut name = *name;
         for part in cell.text.split('\n') {
-            for piece in pieces(part, room) {
+            // A line break in a command would be copied with it; the terminal's own is not.
+            let is_command = part.trim_start().starts_with("smtpcred ");
+            for piece in pieces(part, room.filter(|_| !is_command)) {
                 let space = indent.saturating_sub(width_of(name));
                 let painted = cell.tone.paint(&piece, colored);
                 let line = format!("{name}{:space$}{painted}", "");
@@ -528,6 +530,13 @@ mod tests {
                 "        five six seven",
                 "        last"
             ]
+        );
+        let command = "smtpcred user reset shop@example.com";
+        let next = [("Next", Cell::from(format!("then:\n  {command}").as_str()))];
+        assert_eq!(
+            block(&next, Some(30), false)[1],
+            format!("        {command}"),
+            "a command is copied in one piece"
         );
         assert_eq!(block(&lines, None, false).len(), 3);
         assert_eq!(block(&lines, Some(1), false).len(), 3);

@@ -315,7 +315,10 @@ impl<'a> UserDetail<'a> {
             on_limit: detail.rules.on_limit().name(),
             refused_sign_ins: detail.refusals.iter().map(RefusalRecord::new).collect(),
             rotation: RulesRecord::new(&detail.rotation),
-            unfinished_rotation: detail.unfinished.as_ref().map(UnfinishedRecord::new),
+            unfinished_rotation: detail
+                .unfinished
+                .as_ref()
+                .map(|it| UnfinishedRecord::of(it, user, now)),
             old_names: detail
                 .old_names
                 .iter()

@@ -53,9 +53,11 @@ impl RotationReporter for RotationPrinter<'_> {
             RotationOutcome::Failed(reason) => {
                 out.warn(&format!("{username} was not rotated: {reason}"));
             }
-            RotationOutcome::Unfinished(reason) => {
+            RotationOutcome::Unfinished { reason, ways_out } => {
+                let ways_out = ways_out.as_ref().map(|ways| format!("; {ways}"));
                 out.warn(&format!(
-                    "the rotation of {username} is unfinished and both passwords work: {reason}"
+                    "the rotation of {username} is unfinished and both passwords work: {reason}{}",
+                    ways_out.unwrap_or_default()
                 ));
             }
         });
@@ -84,7 +86,9 @@ impl UserOutcome {
                 ("rotated", Some(password_id.to_string()), None)
             }
             RotationOutcome::Failed(reason) => ("failed", None, Some(reason.clone())),
-            RotationOutcome::Unfinished(reason) => ("unfinished", None, Some(reason.clone())),
+            RotationOutcome::Unfinished { reason, .. } => {
+                ("unfinished", None, Some(reason.clone()))
+            }
         };
         Self {
             username: username.to_string(),
