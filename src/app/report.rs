@@ -1,22 +1,29 @@
 //! Reports what needs attention: old passwords, unused users, upcoming expiries.
 
+mod summary;
+
 use super::App;
 use crate::error::Result;
 use crate::model::duration::Duration;
 use crate::model::hash::{Cost, Hash};
 use crate::model::name::Username;
 use crate::model::password::PasswordId;
-use crate::model::rotation::Unfinished;
+use crate::model::rotation::{Unfinished, WaysOut};
 use crate::model::time::Time;
 use crate::model::user::User;
 use crate::store::{ReportFilter, ReportRow, UserScan};
+
+pub use self::summary::{MatterGroup, ReportSummary};
+
+/// A user created within this time may not be in use yet: it is not reported as never used.
+pub const GRACE: Duration = Duration::days(7);
 
 /// What to look for; absent means not to.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReportRequest {
     /// Users without a connection for this long.
     pub stale: Option<Duration>,
-    /// Users that have never been used.
+    /// Users that have never been used, except those created within [`GRACE`].
     pub never_used: bool,
     /// Users that have expired, or will within this time.
     pub expiring: Option<Duration>,
@@ -64,6 +71,7 @@ pub enum Matter {
 }
 
 /// A user and why it needs attention.
+#[derive(Clone, Debug)]
 pub struct ReportFinding {
     /// The user.
     pub username: Username,
@@ -73,6 +81,8 @@ pub struct ReportFinding {
     pub at: Time,
     /// More about it, for people.
     pub detail: Option<String>,
+    /// What to do about an unfinished rotation.
+    pub ways_out: Option<WaysOut>,
 }
 
 impl Matter {
@@ -86,6 +96,18 @@ impl Matter {
         Self::NeverUsed,
         Self::Stale,
         Self::WeakHash,
+    ];
+
+    /// All reasons, the gravest first.
+    pub const WORST_FIRST: [Self; 8] = [
+        Self::Unfinished,
+        Self::Expired,
+        Self::WeakHash,
+        Self::Expiring,
+        Self::Overlap,
+        Self::OldPassword,
+        Self::Stale,
+        Self::NeverUsed,
     ];
 
     /// Returns the name in JSON and tables.
@@ -125,6 +147,7 @@ impl App {
                 unfinished,
             } in users
             {
+                let ways_out = unfinished.as_ref().map(|it| it.ways_out(&user, now));
                 let mut found: Vec<Found> = unfinished.iter().map(is_unfinished).collect();
                 if user.suspended_at.is_none() {
                     matters(&user, &concerns, now, &mut found);
@@ -136,6 +159,7 @@ impl App {
                     matter,
                     at,
                     detail,
+                    ways_out: ways_out.clone().filter(|_| matter == Matter::Unfinished),
                 }));
                 if left == 0 {
                     return each(piece);
@@ -153,7 +177,7 @@ impl ReportRequest {
             expires_by: self.expiring.map(|within| now.plus(within)),
             password_by: self.old_passwords.map(|age| now.minus(age)),
             overlaps: self.overlaps,
-            never_used: self.never_used,
+            unused_since: self.never_used.then(|| now.minus(GRACE)),
             silent_since: self.stale.map(|age| now.minus(age)),
             hash_unlike: match self.weak_hashes {
                 WeakHashes::No => None,
@@ -199,7 +223,8 @@ fn matters(user: &User, concerns: &ReportFilter, now: Time, found: &mut Vec<Foun
         }
     }
     let since = user.last_sign_of_life();
-    if concerns.never_used && user.last_connection().is_none() {
+    let unused = concerns.unused_since.is_some_and(|then| since <= then);
+    if unused && user.last_connection().is_none() {
         found.push((Matter::NeverUsed, since, None));
     } else if concerns
         .silent_since

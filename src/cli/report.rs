@@ -1,5 +1,9 @@
 //! `smtpcred report`
 
+mod overview;
+
+use std::borrow::Cow;
+
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
@@ -24,6 +28,11 @@ Examples:
   smtpcred report --weak-hashes                          users with weak or imported hashes
   smtpcred report --monitor --unfinished --expiring 7d   for Nagios and similar systems
   smtpcred report --json --limit 1000 --after shop@example.com           the next page
+
+On a terminal:
+  Without options, it shows how many users each matter concerns, the worst matter first, the first
+  three users, and the command that lists all. With options, in pipes and in JSON and CSV, it is a
+  list of all findings.
 
 JSON:
   A list of {username, matter, at, detail}. A matter is unfinished_rotation, expired, expiring,
@@ -50,7 +59,7 @@ pub struct Report {
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     stale: Option<Duration>,
 
-    /// Show users that have never connected
+    /// Show users that have never connected, except those created in the last 7 days
     #[arg(long)]
     never_used: bool,
 
@@ -100,6 +109,10 @@ impl Report {
         if self.monitor {
             return monitor(context, wanted);
         }
+        let pages = self.after.is_some() || self.limit.is_some();
+        if context.out.is_for_people() && !(self.selects() || pages || self.view.is_given()) {
+            return overview::show(context, wanted);
+        }
         let mut app = context.app(Access::Existing)?;
         let mut list = self.view.apply(context.out.list::<MatterRecord>())?;
         let mut found = false;
@@ -131,11 +144,7 @@ impl Report {
                 WeakHashes::No
             },
         };
-        let nothing = wanted.stale.is_none()
-            && wanted.expiring.is_none()
-            && wanted.old_passwords.is_none()
-            && !(wanted.never_used || wanted.overlaps || wanted.unfinished || self.weak_hashes);
-        if !nothing {
+        if self.selects() {
             return wanted;
         }
         ReportRequest {
@@ -148,6 +157,17 @@ impl Report {
             weak_hashes: WeakHashes::Fast,
         }
     }
+
+    /// Returns whether an option says what to look for.
+    const fn selects(&self) -> bool {
+        self.stale.is_some()
+            || self.expiring.is_some()
+            || self.old_passwords.is_some()
+            || self.never_used
+            || self.overlaps
+            || self.unfinished
+            || self.weak_hashes
+    }
 }
 
 /// <https://www.monitoring-plugins.org/doc/guidelines.html>
@@ -156,33 +176,19 @@ fn monitor(context: &mut Context, wanted: ReportRequest) -> Result<()> {
     const WARNING: Exit = Exit::Failed;
     const CRITICAL: Exit = Exit::Usage;
     const UNKNOWN: Exit = Exit::NotFound;
-    let mut counts = [0_u64; Matter::ALL.len()];
-    let counted = context.app(Access::Existing).and_then(|mut app| {
-        app.report(wanted, UserScan::all(), None, &mut |piece| {
-            for finding in piece {
-                let i = Matter::ALL.iter().position(|m| *m == finding.matter);
-                counts[i.unwrap_or(0)] += 1;
-            }
-            Ok(())
-        })
-    });
-    if let Err(error) = counted {
-        context.out.text(&format!("SMTPCRED UNKNOWN - {error}"))?;
-        return Err(Error::Answered(UNKNOWN).into());
-    }
-    let named = || Matter::ALL.iter().map(|matter| matter.name()).zip(counts);
-    let some: Vec<_> = named()
-        .filter(|(_, n)| *n > 0)
-        .map(|(name, n)| match (name, n) {
-            ("weak_hash", 2..) => format!("{n} weak hashes"),
-            ("old_password" | "overlap" | "unfinished_rotation", _) => {
-                count(n, &name.replace('_', " "))
-            }
-            _ => format!("{n} {}", name.replace('_', " ")),
-        })
-        .collect();
-    let data: Vec<_> = named().map(|(name, n)| format!("{name}={n}")).collect();
-    let (word, exit) = match (counts[0], some.is_empty()) {
+    let found = match overview::summary(context, wanted) {
+        Ok(found) => found,
+        Err(error) => {
+            context.out.text(&format!("SMTPCRED UNKNOWN - {error}"))?;
+            return Err(Error::Answered(UNKNOWN).into());
+        }
+    };
+    let counts = Matter::ALL.map(|matter| (matter, found.of(matter).findings));
+    let some = counts.iter().filter(|(_, n)| *n > 0);
+    let some: Vec<_> = some.map(|(matter, n)| counted(*matter, *n)).collect();
+    let data = counts.map(|(matter, n)| format!("{}={n}", matter.name()));
+    let unfinished = found.of(Matter::Unfinished).findings;
+    let (word, exit) = match (unfinished, some.is_empty()) {
         (_, true) => ("OK", Exit::Done),
         (0, _) => ("WARNING", WARNING),
         _ => ("CRITICAL", CRITICAL),
@@ -200,12 +206,27 @@ fn monitor(context: &mut Context, wanted: ReportRequest) -> Result<()> {
     Err(Error::Answered(exit).into())
 }
 
+/// Returns how often something was found: "1 weak hash", "2 expired users".
+fn counted(matter: Matter, n: u64) -> String {
+    match matter {
+        Matter::Unfinished => count(n, "unfinished rotation"),
+        Matter::Expired => count(n, "expired user"),
+        Matter::Expiring => count(n, "expiring user"),
+        Matter::OldPassword => count(n, "old password"),
+        Matter::Overlap => count(n, "overlap"),
+        Matter::NeverUsed => count(n, "unused user"),
+        Matter::Stale => count(n, "stale user"),
+        Matter::WeakHash if n == 1 => "1 weak hash".to_owned(),
+        Matter::WeakHash => format!("{n} weak hashes"),
+    }
+}
+
 #[derive(Serialize)]
 struct MatterRecord<'a> {
     username: &'a str,
     matter: &'static str,
     at: Time,
-    detail: Option<&'a str>,
+    detail: Option<Cow<'a, str>>,
 }
 
 impl<'a> MatterRecord<'a> {
@@ -214,7 +235,10 @@ impl<'a> MatterRecord<'a> {
             username: finding.username.as_str(),
             matter: finding.matter.name(),
             at: finding.at,
-            detail: finding.detail.as_deref(),
+            detail: match (&finding.detail, &finding.ways_out) {
+                (Some(detail), Some(ways_out)) => Some(format!("{detail}; {ways_out}").into()),
+                (detail, _) => detail.as_deref().map(Cow::from),
+            },
         }
     }
 }
@@ -232,7 +256,7 @@ impl Record for MatterRecord<'_> {
             self.username.into(),
             self.matter.replace('_', " ").into(),
             self.at.to_string().into(),
-            self.detail.unwrap_or_default().into(),
+            self.detail.as_deref().unwrap_or_default().into(),
         ]
     }
 
@@ -243,7 +267,7 @@ impl Record for MatterRecord<'_> {
             self.username.to_owned(),
             self.matter.to_owned(),
             self.at.to_string(),
-            self.detail.unwrap_or_default().to_owned(),
+            self.detail.as_deref().unwrap_or_default().to_owned(),
         ]
     }
 }

@@ -3,7 +3,7 @@
 use super::depth::{ALL_OF_IT, Depth};
 use super::findings::{Area, Findings};
 use super::store::{ExaminedStore, UNREAD};
-use crate::app::report::{Matter, ReportRequest};
+use crate::app::report::{GRACE, Matter, ReportRequest, ReportSummary};
 use crate::app::{App, World};
 use crate::error::Result;
 use crate::model::duration::Duration;
@@ -11,8 +11,6 @@ use crate::model::duration::Duration;
 /// The defaults of `smtpcred report`.
 const EXPIRING: Duration = Duration::days(14);
 const OLD: Duration = Duration::days(180);
-/// A user created within this time may not be in use yet.
-const NEW: Duration = Duration::days(7);
 
 const CHECKS: [&str; 3] = [NEVER_USED, OLD_PASSWORDS, EXPIRING_USERS];
 const NEVER_USED: &str = "never used";
@@ -36,8 +34,7 @@ pub fn examine(findings: &mut Findings, store: &mut ExaminedStore, world: World,
 }
 
 fn count(area: &mut Area, app: &mut App, world: World, depth: Depth) -> Result<()> {
-    let now = app.now();
-    let mut counts = [0_u64; Matter::ALL.len()];
+    let mut found = ReportSummary::default();
     let wanted = ReportRequest {
         never_used: true,
         expiring: Some(EXPIRING),
@@ -48,11 +45,7 @@ fn count(area: &mut Area, app: &mut App, world: World, depth: Depth) -> Result<(
     let every = scan.every();
     app.report(wanted, scan, None, &mut |piece| {
         for finding in piece {
-            let new = finding.matter == Matter::NeverUsed && now.since(finding.at) < NEW;
-            let at = Matter::ALL.iter().position(|one| *one == finding.matter);
-            if let (Some(at), false) = (at, new) {
-                counts[at] += 1;
-            }
+            found.add(finding);
         }
         Ok(())
     })?;
@@ -66,8 +59,7 @@ fn count(area: &mut Area, app: &mut App, world: World, depth: Depth) -> Result<(
         let some: Vec<_> = matters
             .iter()
             .filter_map(|(matter, verbs, what)| {
-                let at = Matter::ALL.iter().position(|one| one == matter)?;
-                let all = counts[at] * u64::from(every);
+                let all = found.of(*matter).findings * u64::from(every);
                 let verb = verbs[usize::from(all != 1)];
                 (all > 0).then(|| format!("{about}{all} {verb} {what}"))
             })
@@ -79,11 +71,8 @@ fn count(area: &mut Area, app: &mut App, world: World, depth: Depth) -> Result<(
             area.warn(check, &found, &format!("smtpcred report {list}"));
         }
     };
-    let unused = [(
-        Matter::NeverUsed,
-        ["has", "have"],
-        "never connected in 7d or more",
-    )];
+    let what = format!("never connected in {GRACE} or more");
+    let unused = [(Matter::NeverUsed, ["has", "have"], what.as_str())];
     line(NEVER_USED, &unused, "--never-used");
     let old = [(Matter::OldPassword, ["is", "are"], "180d old or more")];
     line(OLD_PASSWORDS, &old, "--old-passwords 180d");

@@ -20,8 +20,8 @@ pub struct ReportFilter {
     pub password_by: Option<Time>,
     /// An old password still works.
     pub overlaps: bool,
-    /// Never signed in.
-    pub never_used: bool,
+    /// Created by then, and never signed in.
+    pub unused_since: Option<Time>,
     /// Nothing was heard of it since.
     pub silent_since: Option<Time>,
     /// One of its passwords works by a hash that does not begin like this.
@@ -69,7 +69,7 @@ macro_rules! report_users {
                     u.expires_at <= CAST($6 AS BIGINT)
                     OR k.newest <= CAST($7 AS BIGINT)
                     OR CAST($8 AS BIGINT) = 1 AND k.retiring = 1
-                    OR CAST($9 AS BIGINT) = 1 AND c.seen_at IS NULL
+                    OR CAST($9 AS BIGINT) >= u.created_at AND c.seen_at IS NULL
                     OR CAST($10 AS BIGINT) >= ",
             last_sign_of_life!("c.seen_at"),
             "       OR k.unlike = 1)
@@ -119,7 +119,7 @@ impl Store {
             concerns.expires_by.into(),
             concerns.password_by.into(),
             i64::from(concerns.overlaps).into(),
-            i64::from(concerns.never_used).into(),
+            concerns.unused_since.into(),
             concerns.silent_since.into(),
             i64::from(concerns.unfinished).into(),
         ];

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::support::postgres::Postgres;
+use crate::support::pty::Pty;
 use crate::support::{Sandbox, Server, finished, wait_for};
 
 const DAY: i64 = 86_400;
@@ -139,6 +140,7 @@ fn pages_are_the_whole(sandbox: &Sandbox) {
     assert_eq!(of("user19@example.com"), ["stale"]);
     assert_eq!(of("user07@example.com"), ["unfinished_rotation"]);
     assert!(of("user17@example.com").is_empty());
+    assert!(of("user02@example.com").is_empty(), "unused, but new");
 
     let run = sandbox.run(&["report", "--monitor"]);
     let count = |matter: &str| whole.iter().filter(|f| f["matter"] == matter).count();
@@ -221,6 +223,39 @@ fn findings_are_printed_while_the_rest_is_read() {
         });
         assert!(child.0.try_wait().expect("ours").is_none(), "{format}");
     }
+}
+
+/// On a terminal: how many there are of each matter, the worst first.
+#[test]
+fn a_person_sees_the_worst_first_and_what_lists_the_rest() {
+    let sandbox = Sandbox::new();
+    with_trouble(&sandbox);
+    let ended = Pty::run(&sandbox.command(&["report", "--no-pager"])).end();
+    assert_eq!(ended.code, 7);
+    let screen = ended.left();
+    let titles = [
+        "Unfinished",
+        "Expired",
+        "Weak hash",
+        "Overlap",
+        "Never used",
+    ];
+    let places = titles.map(|title| screen.find(title).expect(title));
+    assert!(places.is_sorted(), "{screen}");
+    let whole = findings(&sandbox, &["--never-used"]);
+    let (all, others) = (whole.len(), whole.len() - 3);
+    for text in [
+        format!("Never used    {all} users: user00@example.com ("),
+        format!(" and {others} more\n"),
+        "              smtpcred report --never-used\n".into(),
+        "smtpcred report --stale 90d\n".into(),
+        "to try again:\n                smtpcred user rotate user00@example.com\n".into(),
+    ] {
+        assert!(screen.contains(&text), "{text}: {screen}");
+    }
+    // What the command of a group prints is a list, on a terminal, too.
+    let list = Pty::run(&sandbox.command(&["report", "--never-used", "--no-pager"])).end();
+    assert!(list.left().contains("USERNAME"), "{}", list.left());
 }
 
 /// So many of everything that is listed.

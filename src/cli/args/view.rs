@@ -25,7 +25,7 @@ pub struct ViewArgs {
 impl ViewArgs {
     /// Returns these flags, or if there are none, the columns that the configuration files name.
     pub fn or_columns(mut self, configured: Vec<String>) -> Self {
-        if !self.wide && self.columns.is_empty() {
+        if !self.is_given() {
             self.columns = configured;
         }
         self
@@ -34,6 +34,11 @@ impl ViewArgs {
     /// Returns whether one of these columns is asked for.
     pub fn asks_for(&self, names: &[&str]) -> bool {
         self.wide || self.columns.iter().any(|c| names.contains(&c.as_str()))
+    }
+
+    /// Returns whether a flag chooses columns.
+    pub const fn is_given(&self) -> bool {
+        self.wide || !self.columns.is_empty()
     }
 
     /// Applies the flags to this list.

@@ -163,18 +163,7 @@ impl Output {
     /// Prints one record.
     pub fn one<R: Record>(&mut self, record: &R) -> Result<()> {
         match self.format {
-            OutputFormat::Table => {
-                let mut lines = record.lines();
-                if self.on_terminal {
-                    for (_, cell) in &mut lines {
-                        self.times.rewrite_cell(cell);
-                    }
-                }
-                let lines = self.block(lines);
-                self.page(lines.len())?;
-                lines.iter().try_for_each(|line| self.line(line))?;
-                self.end_page()
-            }
+            OutputFormat::Table => self.values(record.lines()),
             OutputFormat::Json => {
                 serde_json::to_writer_pretty(&mut self.stdout, record).map_err(json_error)?;
                 self.line("")
@@ -194,6 +183,19 @@ impl Output {
         } else {
             shorten_days(columns, row);
         }
+    }
+
+    /// Prints names and values for people, one on each line.
+    pub fn values(&mut self, mut values: Vec<(&'static str, Cell)>) -> Result<()> {
+        if self.on_terminal {
+            for (_, cell) in &mut values {
+                self.times.rewrite_cell(cell);
+            }
+        }
+        let lines = self.block(values);
+        self.page(lines.len())?;
+        lines.iter().try_for_each(|line| self.line(line))?;
+        self.end_page()
     }
 
     /// Lays out one value on each line.
@@ -222,6 +224,11 @@ impl Output {
             self.pager = Pager::begin(&self.wanted_pager).map_err(|e| write_error(&e))?;
         }
         Ok(())
+    }
+
+    /// Uses no pager from now on.
+    pub(super) fn stay_on_screen(&mut self) {
+        self.wanted_pager = PagerChoice::Never;
     }
 
     /// Waits until a person has read what the pager shows.

@@ -248,11 +248,12 @@ fn concerns_are_as_the_rules(store: &mut Store, now: Time) {
         user.suspended_at.is_none() && live.any(|key| key.retires_at.is_some())
     });
     let concerns = ReportFilter {
-        never_used: true,
+        unused_since: Some(now.minus(age)),
         ..none()
     };
     agree(concerns, &|_, user| {
-        user.suspended_at.is_none() && user.last_connection().is_none()
+        let unused = user.last_connection().is_none() && now.since(user.created_at) >= age;
+        user.suspended_at.is_none() && unused
     });
     let concerns = ReportFilter {
         silent_since: Some(now.minus(age)),
@@ -355,7 +356,7 @@ fn pieces(store: &mut Store, domain: &DomainName) {
     let now = at(20_100);
     let concerns = ReportFilter {
         expires_by: Some(now),
-        never_used: true,
+        unused_since: Some(now),
         overlaps: true,
         silent_since: Some(at(9_300)),
         hash_unlike: Some(Hash::ARGON2.to_owned()),
