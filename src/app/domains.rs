@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::apply::{FieldChange, domain_changes};
 use super::dns::{Subject, Verification};
 use super::pause::let_others;
 use super::users::delete_same;
@@ -83,13 +84,21 @@ impl App {
         self.store.domains(page, each)
     }
 
-    /// Changes a domain and returns it. Fails if it does not exist.
-    pub fn set_domain(&mut self, name: &DomainName, change: &DomainChange) -> Result<Domain> {
+    /// Changes a domain. Returns the fields that differ now; nothing is written if none does.
+    /// Fails if the domain does not exist.
+    pub fn set_domain(
+        &mut self,
+        name: &DomainName,
+        change: &DomainChange,
+    ) -> Result<Vec<FieldChange>> {
         let mut tx = self.begin()?;
         need_domain(tx.store(), name)?;
-        tx.set_domain(name, change)?;
-        tx.commit()?;
-        need_domain(&mut self.store, name)
+        let fields = domain_changes(tx.store(), name, change)?;
+        if !fields.is_empty() {
+            tx.set_domain(name, change)?;
+            tx.commit()?;
+        }
+        Ok(fields)
     }
 
     /// Returns a domain and the users that would be removed with it, to ask for

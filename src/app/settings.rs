@@ -1,5 +1,6 @@
 //! Settings, and the servers that applications connect to.
 
+use super::apply::{FieldChange, settings_changes};
 use super::{App, need_domain};
 use crate::error::Result;
 use crate::model::name::{DomainName, HostName};
@@ -22,12 +23,21 @@ impl App {
         self.store.settings()
     }
 
-    /// Changes settings and returns all of them.
-    pub fn set_settings(&mut self, change: &SettingsChange) -> Result<Settings> {
+    /// Changes settings. Returns all of them and the fields that differ now; nothing is
+    /// written if none does.
+    pub fn set_settings(
+        &mut self,
+        change: &SettingsChange,
+    ) -> Result<(Settings, Vec<FieldChange>)> {
         let mut tx = self.begin()?;
-        tx.set_settings(change)?;
-        tx.commit()?;
-        self.settings()
+        let fields = settings_changes(tx.store(), change)?;
+        if fields.is_empty() {
+            drop(tx);
+        } else {
+            tx.set_settings(change)?;
+            tx.commit()?;
+        }
+        Ok((self.settings()?, fields))
     }
 
     /// Returns the rules of rotations that the installation sets.

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{App, need_domain, need_user};
+use super::apply::{FieldChange, user_changes};
+use super::{App, need_domain, need_user, not_found};
 use crate::error::{Error, Result};
 use crate::model::domain::Domain;
 use crate::model::duration::Duration;
@@ -206,9 +207,13 @@ impl App {
             .collect()
     }
 
-    /// Changes a user and returns it. Fails if it does not exist, or would expire in the
-    /// past.
-    pub fn set_user(&mut self, username: &Username, update: UserUpdate) -> Result<User> {
+    /// Changes a user. Returns it and the fields that differ now; nothing is written if none
+    /// does. Fails if it does not exist, or would expire in the past.
+    pub fn set_user(
+        &mut self,
+        username: &Username,
+        update: UserUpdate,
+    ) -> Result<(User, Vec<FieldChange>)> {
         let now = self.now();
         let expires_at = match update.expires {
             Some(Setting::Some(expiry)) => Some(Setting::Some(expiry.from(now)?)),
@@ -225,11 +230,18 @@ impl App {
             rotation: update.rotation,
         };
         let mut tx = self.begin()?;
-        let user = need_user(tx.store(), username)?;
-        tag::changed(&user.tags, &change.tags)?;
-        tx.set_user(username, &change)?;
+        let found = tx.store().rules_of_users(&[username])?.pop().flatten();
+        let Some(has) = found else {
+            return Err(not_found(tx.store(), username));
+        };
+        tag::changed(&has.user.tags, &change.tags)?;
+        let fields = user_changes(&has, &change);
+        if fields.is_empty() {
+            return Ok((has.user, fields));
+        }
+        tx.set_read_user(&has, &change)?;
         tx.commit()?;
-        self.user(username)
+        Ok((self.user(username)?, fields))
     }
 
     /// Suspends a user. Returns it, and whether anything changed.

@@ -4,6 +4,7 @@
 mod apply;
 mod args;
 mod audit;
+mod changes;
 mod complete;
 mod completion;
 mod config;

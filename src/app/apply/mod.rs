@@ -11,6 +11,7 @@ mod difference;
 mod room;
 mod rules;
 mod run;
+mod single;
 
 use std::time::Instant;
 
@@ -26,6 +27,8 @@ pub use compare::compare;
 pub use difference::{
     ApplyOptions, ChangeAction, Comparison, Difference, FieldChange, PlanSubject,
 };
+pub(super) use single::{domain_changes, settings_changes, user_changes};
+
 pub use run::{ApplyObserver, ApplyOutcome, ApplyRun, ApplySummary};
 
 /// How many changes share a transaction, which locks the store for some milliseconds.

@@ -1,8 +1,9 @@
 //! The differences from a plan and the progress, for people.
 
 use super::record::{ChangeRecord, Document, FieldRecord};
-use super::words::{delivery, shown_value, title};
+use super::words::{delivery, title};
 use crate::app::apply::{ApplyObserver, ApplyOutcome, ChangeAction, Difference};
+use crate::cli::changes::{from_to, shown_value};
 use crate::cli::context::Context;
 use crate::cli::terminal::output::{Output, OutputFormat};
 use crate::cli::terminal::progress::Progress;
@@ -127,11 +128,11 @@ fn shown(difference: &Difference) -> String {
         .fields
         .iter()
         .map(|field| {
-            let to = shown_value(&field.to);
-            match difference.action {
-                ChangeAction::Create => format!("{} {to}", field.name),
-                _ => format!("{} {} -> {to}", field.name, shown_value(&field.from)),
-            }
+            let value = match difference.action {
+                ChangeAction::Create => shown_value(&field.to),
+                _ => from_to(field),
+            };
+            format!("{} {value}", field.name)
         })
         .collect();
     if let Some(delivery) = delivery(difference) {

@@ -3,8 +3,9 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::words::{delivery, kind, name, shown_value};
+use super::words::{delivery, kind, name};
 use crate::app::apply::{ApplyOutcome, ChangeAction, Difference, FieldChange};
+use crate::cli::changes::shown_value;
 use crate::cli::terminal::column::Column;
 use crate::cli::terminal::record::Record;
 use crate::model::plan::PlanProblem;

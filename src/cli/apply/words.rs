@@ -1,7 +1,5 @@
 //! The words for the differences from a plan, for people and for programs.
 
-use serde_json::Value;
-
 use crate::app::apply::{Difference, PlanSubject};
 use crate::model::delivery::Destination;
 
@@ -42,17 +40,4 @@ pub fn delivery(difference: &Difference) -> Option<String> {
         ..delivery.files_of(username)
     };
     Some(whole.to_string())
-}
-
-/// Returns a value as text, in quotes if its end would be unclear.
-pub fn shown_value(value: &Value) -> String {
-    match value {
-        Value::Null => "none".into(),
-        Value::String(text) if !text.is_empty() && !text.contains([' ', '"', ',']) => text.clone(),
-        Value::Array(all) => {
-            let all: Vec<_> = all.iter().map(shown_value).collect();
-            all.join(", ")
-        }
-        other => other.to_string(),
-    }
 }

@@ -17,6 +17,7 @@ use crate::cli::args::limits::LimitArgs;
 use crate::cli::args::paging::PageArgs;
 use crate::cli::args::rotation::RotationArgs;
 use crate::cli::args::view::ViewArgs;
+use crate::cli::changes::changed;
 use crate::cli::terminal::output::OutputFormat;
 use crate::error::Error;
 use crate::model::name::{DomainName, HostName};
@@ -279,12 +280,21 @@ impl SetDomain {
             return Err(Error::Usage(flags.into()).into());
         }
         let mut app = context.app(Access::Existing)?;
-        app.set_domain(&self.name, &change)?;
-        context
-            .out
-            .note(&format!("changed the domain {}", self.name));
-        let record = DomainRecord::of(&mut app, &self.name)?;
-        Ok(context.out.result(&record)?)
+        let fields = app.set_domain(&self.name, &change)?;
+        let what = format!("the domain {}", self.name);
+        context.out.note(&changed(&what, &fields));
+        let (domain, users) = app.domain(&self.name)?;
+        if let Some(most) = domain.max_users
+            && change.max_users.is_some()
+            && users > most.into()
+        {
+            context.out.warn(&format!(
+                "{} has {} and a limit of {most}: its users stay, but no new ones can be created",
+                self.name,
+                count(users, "user")
+            ));
+        }
+        Ok(context.out.result(&DomainRecord::new(domain, users))?)
     }
 }
 

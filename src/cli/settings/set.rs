@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::record::{InstallationRecord, limits_in_a_row};
 use crate::cli::args::limits::LimitArgs;
 use crate::cli::args::rotation::RotationArgs;
+use crate::cli::changes::changed;
 use crate::cli::context::Context;
 use crate::cli::terminal::record::Record;
 use crate::error::Error;
@@ -131,9 +132,9 @@ impl SetSettings {
             sending,
             rotation,
         };
-        let settings = app.set_settings(&change)?;
+        let (settings, fields) = app.set_settings(&change)?;
         let rotation = app.installation_rotation()?;
-        context.out.note("changed the settings");
+        context.out.note(&changed("the settings", &fields));
         if self.require_verified_domains == Some(true) {
             let unverified = app.unverified_domains()?;
             if unverified > 0 {
