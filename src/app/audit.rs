@@ -2,9 +2,8 @@
 
 use super::App;
 use crate::error::Result;
-use crate::model::duration::Duration;
 use crate::model::event::Event;
-use crate::model::time::Time;
+use crate::model::since::Since;
 use crate::store::EventFilter;
 
 /// Which of the matching events to list.
@@ -12,20 +11,22 @@ use crate::store::EventFilter;
 pub enum Which {
     /// The events after an id, up to a limit.
     After(i64, Option<u32>),
-    /// The latest events.
+    /// The latest events, oldest first.
     Last(u32),
+    /// The latest events up to a limit, newest first.
+    NewestFirst(Option<u32>),
 }
 
 impl App {
-    /// Lists events, oldest first. Those of a user include the ones under its old names.
+    /// Lists events that match. Those of a user include the ones under its old names.
     pub fn list_events(
         &mut self,
         mut filter: EventFilter,
-        within: Option<Duration>,
+        since: Option<Since>,
         which: Which,
         each: &mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<()> {
-        filter.since = within.map(|d| Time::from_epoch(self.now().epoch() - d.seconds()));
+        filter.since = since.map(|since| since.at(self.now()));
         if let Some(username) = &filter.username {
             let old = self.store.old_names_of(username)?.into_iter();
             filter.old_names = old.map(|old| old.old_name).collect();
@@ -33,6 +34,7 @@ impl App {
         let (after, most) = match which {
             Which::After(after, most) => (after, most),
             Which::Last(most) => (self.store.before_latest(&filter, most)?, None),
+            Which::NewestFirst(most) => return self.store.events_back(&filter, most, each),
         };
         self.store.events(&filter, after, most, each)
     }

@@ -9,6 +9,7 @@ use crate::model::name::{DomainName, Username};
 use crate::model::old_name::OldName;
 use crate::model::refused_sign_ins::RefusedSignIns;
 use crate::model::rotation::{RotationRules, Unfinished};
+use crate::model::since::Since;
 use crate::model::stranger::WrittenName;
 use crate::model::time::Time;
 use crate::model::usage::{Usage, UsageBy};
@@ -115,17 +116,16 @@ impl App {
     }
 
     /// Passes refused sign-ins to the callback, the latest first: those meant for a user,
-    /// or all of them; those within this time; at most `most` after a given one.
+    /// or all of them; those since then; at most `most` after a given one.
     pub fn list_refusals(
         &mut self,
         username: Option<&Username>,
-        within: Option<Duration>,
+        since: Option<Since>,
         after: Option<RefusalKey>,
         most: Option<u32>,
         each: &mut dyn FnMut(RefusedSignIns) -> Result<()>,
     ) -> Result<()> {
-        let since = within.map_or(0, |d| self.now().epoch() - d.seconds());
-        let since = Time::from_epoch(since);
+        let since = since.map_or(Time::from_epoch(0), |since| since.at(self.now()));
         let Some(username) = username else {
             return self.store.refusals(since, after, most, each);
         };

@@ -1,5 +1,8 @@
 //! `smtpcred audit …`
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
@@ -10,12 +13,16 @@ use super::complete;
 use super::context::Context;
 use super::lazy::Lazy;
 use super::terminal::column::{Cell, Column, TimeForm};
+use super::terminal::list::RecordList;
 use super::terminal::record::Record;
 use super::user::refusal::RefusalRecord;
+use crate::app::App;
 use crate::app::audit::Which;
-use crate::model::duration::Duration;
+use crate::error::{Error, Exit};
+use crate::host;
 use crate::model::event::Event;
 use crate::model::name::{DomainName, Username};
+use crate::model::since::Since;
 use crate::store::{Access, EventFilter, RefusalKey};
 
 const HELP: &str = "\
@@ -35,9 +42,19 @@ pub enum AuditCommand {
 const LIST_HELP: &str = "\
 Examples:
   smtpcred audit list --since 7d
-  smtpcred audit list --user shop@example.com --json
-  smtpcred audit list --last 20                          the latest, oldest first
-  smtpcred audit list --limit 1000 --after 4711          the next page, or events since then
+  smtpcred audit list --since 2026-11-30 --user shop@example.com
+  smtpcred audit list --last 20                          the latest 20
+  smtpcred audit list --follow                           the latest 10, and new ones as they come
+  smtpcred audit list --json --limit 1000 --after 4711   the next page, or events since then
+
+Order:
+  On a terminal, the newest event is first, as with git log, and --limit means the same as --last. In
+  pipes, in JSON and CSV, and with --after or --follow, the oldest is first, and --limit is the length
+  of a page.
+
+Following:
+  --follow looks for new events once a second, until Ctrl-C (exit code 130) or until its output is no
+  longer read. With --json, each line is a document of its own.
 
 JSON:
   A list of {id, at, actor, run_as, host, action, domain, username, fields}. The actor is the
@@ -47,7 +64,7 @@ JSON:
   user.delete, user.expired, rotation.begin, rotation.withdraw, rotation.unfinished, password.rehash,
   settings.set, store.copy, store.grant, limit.near and limit.reached.";
 
-/// List events, oldest first
+/// List events
 #[derive(Debug, Args)]
 #[command(after_long_help = LIST_HELP)]
 pub struct ListEvents {
@@ -63,23 +80,23 @@ pub struct ListEvents {
     #[arg(long, value_name = "ACTOR")]
     actor: Option<String>,
 
-    /// Show only events of the last 7d, 24h, …
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
-    since: Option<Duration>,
+    /// Show only events of the last 7d, 24h, …, or since a date (UTC) or time
+    #[arg(long, value_name = "DURATION|TIME", allow_hyphen_values = true)]
+    since: Option<Since>,
 
     /// Show only the latest N events
     #[arg(long, value_name = "N", conflicts_with_all = ["after", "limit"],
         value_parser = number::within(1..=u32::MAX))]
     last: Option<u32>,
 
-    /// Show only events after the one with this id
-    #[arg(
-        long,
-        value_name = "ID",
-        default_value_t = 0,
-        hide_default_value = true
-    )]
-    after: i64,
+    /// Show only events after the one with this id, oldest first
+    #[arg(long, value_name = "ID")]
+    after: Option<i64>,
+
+    /// Show the latest 10 events, or those that the other options select, and then new ones as they
+    /// come
+    #[arg(long, short, conflicts_with = "limit")]
+    follow: bool,
 
     #[command(flatten)]
     page: PageArgs,
@@ -87,6 +104,11 @@ pub struct ListEvents {
     #[command(flatten)]
     view: ViewArgs,
 }
+
+/// How many events `--follow` begins with, as many as journalctl.
+const FOLLOWED: u32 = 10;
+/// How often it looks for new ones.
+const EVERY: Duration = Duration::from_secs(1);
 
 const FAILURES_HELP: &str = "\
 Examples:
@@ -113,9 +135,9 @@ pub struct ListFailures {
     #[arg(long, value_name = "USERNAME", add = complete::usernames())]
     user: Option<Username>,
 
-    /// Show only sign-ins of the last 7d, 24h, …
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
-    since: Option<Duration>,
+    /// Show only sign-ins of the last 7d, 24h, …, or since a date (UTC) or time
+    #[arg(long, value_name = "DURATION|TIME", allow_hyphen_values = true)]
+    since: Option<Since>,
 
     /// Show only sign-ins after this one: its time, username, address and reason, separated by commas
     #[arg(long, value_name = "PLACE")]
@@ -139,6 +161,7 @@ impl AuditCommand {
 
 impl ListEvents {
     fn run(self, context: &mut Context) -> Result<()> {
+        let which = self.which(context.out.is_for_people());
         let mut app = context.app(Access::Existing)?;
         let domain = self.domain.clone();
         let filter = EventFilter {
@@ -152,11 +175,10 @@ impl ListEvents {
             Some(username) => app.store.old_name(username)?,
             None => None,
         };
-        let which = match self.last {
-            Some(last) => Which::Last(last),
-            None => Which::After(self.after, self.page.limit),
-        };
         let mut list = self.view.apply(context.out.list::<Event>())?;
+        if self.follow {
+            return follow(&mut app, &filter, self.since, which, list.endless());
+        }
         let mut found = false;
         app.list_events(filter, self.since, which, &mut |event| {
             found = true;
@@ -173,6 +195,39 @@ impl ListEvents {
         }
         context.ask_if_empty(found, &mut app, domain.as_ref())
     }
+
+    /// Returns which events are listed: for people the newest first.
+    fn which(&self, for_people: bool) -> Which {
+        let limit = self.page.limit;
+        match (self.after, self.last) {
+            (None, last) if for_people && !self.follow => Which::NewestFirst(last.or(limit)),
+            (None, Some(last)) => Which::Last(last),
+            (None, None) if self.follow && self.since.is_none() => Which::Last(FOLLOWED),
+            (after, _) => Which::After(after.unwrap_or(0), limit),
+        }
+    }
+}
+
+/// Prints events, and then new ones as they come, until Ctrl-C or until they are no longer read.
+fn follow(
+    app: &mut App,
+    filter: &EventFilter,
+    mut since: Option<Since>,
+    mut which: Which,
+    mut list: RecordList,
+) -> Result<()> {
+    let stop = host::stop_on_signals()?;
+    while !stop.load(Ordering::Relaxed) {
+        // Events that do not match are not read again.
+        let mut seen = app.store.last_event()?;
+        app.list_events(filter.clone(), since.take(), which, &mut |event| {
+            seen = seen.max(event.id);
+            list.push(&event)
+        })?;
+        list.wait(EVERY)?;
+        which = Which::After(seen, None);
+    }
+    Err(Error::Answered(Exit::Interrupted).into())
 }
 
 impl ListFailures {

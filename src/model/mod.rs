@@ -30,6 +30,7 @@ pub mod sender;
 pub mod setting;
 pub mod settings;
 mod shell_words;
+pub mod since;
 pub mod size;
 pub mod smtp_session;
 pub mod store_location;

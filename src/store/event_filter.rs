@@ -51,7 +51,9 @@ macro_rules! behind {
 macro_rules! before {
     ($first:literal) => {
         concat!(
-            "SELECT e.id FROM events e WHERE ",
+            "SELECT ",
+            columns!(),
+            " FROM events e WHERE ",
             $first,
             "e.id < $1 AND e.id > $7",
             wanted!(),
@@ -79,7 +81,7 @@ macro_rules! in_block {
 }
 
 pub(super) const IN_BLOCK: &str = in_block!(columns!(), " AND n.event > $3", "");
-pub(super) const LAST_IN_BLOCK: &str = in_block!("e.id", " AND n.event < $3", "DESC");
+pub(super) const LAST_IN_BLOCK: &str = in_block!(columns!(), " AND n.event < $3", "DESC");
 
 impl EventFilter {
     /// Returns a filter for each of the names of the user, or only this one.

@@ -27,11 +27,16 @@ impl Store {
 
     /// Returns how many blocks the events fill.
     pub fn event_blocks_wanted(&mut self) -> Result<i64> {
-        const SQL: &str = "SELECT COALESCE(max(id), 0) FROM events";
         if self.engine.indexes_events() {
             return Ok(0);
         }
-        Ok(self.number(SQL, &[])? / BLOCK)
+        Ok(self.last_event()? / BLOCK)
+    }
+
+    /// Returns the number of the latest event.
+    pub fn last_event(&mut self) -> Result<i64> {
+        const SQL: &str = "SELECT COALESCE(max(id), 0) FROM events";
+        self.number(SQL, &[])
     }
 
     /// Creates the missing indexes of a database while others write, and reports before each

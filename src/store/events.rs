@@ -1,10 +1,11 @@
 //! The audit trail.
 
+use std::cmp::Reverse;
+
 use super::engine::{Arg, Row};
 use super::event_filter::{EventFilter, IN_BLOCK, LAST_IN_BLOCK};
 use super::event_mark::EventMark;
 use super::event_names::BLOCK;
-use super::page::PIECE;
 use super::{Page, Store, Tx};
 use crate::error::{Error, Result};
 use crate::model::event::{Action, Event, Fields};
@@ -94,49 +95,81 @@ impl Store {
 
     /// Returns the number before that of the first of the latest `most` events.
     pub fn before_latest(&mut self, filter: &EventFilter, most: u32) -> Result<i64> {
-        let mut latest = Vec::new();
-        for filter in filter.of_each_name() {
-            self.latest(&filter, most, &mut latest)?;
-        }
-        latest.sort_unstable_by(|a, b| b.cmp(a));
-        let first = (most as usize).checked_sub(1).and_then(|n| latest.get(n));
+        let (mut first, mut found) = (0, 0);
+        self.events_back(filter, Some(most), &mut |event| {
+            first = event.id;
+            found += 1;
+            Ok(())
+        })?;
         // There may be fewer events than asked for.
-        Ok(first.map_or(0, |first| first - 1))
+        Ok(if found < most { 0 } else { first - 1 })
     }
 
-    /// Adds the numbers of the latest `most` events of one name.
-    fn latest(&mut self, filter: &EventFilter, most: u32, latest: &mut Vec<i64>) -> Result<()> {
-        let blocks = match filter.name() {
-            Some(_) => self.event_blocks()?,
-            None => 0,
-        };
+    /// Reads the latest events up to a limit, newest first.
+    pub fn events_back(
+        &mut self,
+        filter: &EventFilter,
+        most: Option<u32>,
+        each: &mut dyn FnMut(Event) -> Result<()>,
+    ) -> Result<()> {
+        let blocks = self.event_blocks()?;
+        let earliest = self.first_since(filter, blocks)?;
+        let filters = filter.of_each_name();
         let mut before = i64::MAX;
-        let mut left = most;
-        // From the events after the last block back to the first block.
-        let mut block = blocks;
-        while left > 0 && block >= 0 {
-            let asked = left.min(PIECE);
-            let wanted = filter.args(before, asked);
-            let (sql, args) = if block == blocks {
-                let first = [(blocks * BLOCK).into()];
-                (filter.before(), [&wanted[..], &first].concat())
-            } else {
-                let key = [block.into(), filter.name().unwrap_or_default().into()];
-                (LAST_IN_BLOCK, [&key[..], &wanted].concat())
-            };
-            let mut found = 0;
-            self.engine.query(sql, &args, &mut |row| {
-                before = row.int(0)?;
-                latest.push(before);
-                found += 1;
-                Ok(())
-            })?;
-            left -= found;
-            if found < asked {
-                block -= 1;
+        let page = Page { after: "", most };
+        let mut pieces = page.pieces();
+        while let Some(most) = pieces.next() {
+            let mut found = Vec::new();
+            for filter in &filters {
+                found.extend(self.previous_events(filter, blocks, (earliest, before), most)?);
             }
+            if filters.len() > 1 {
+                found.sort_by_key(|event| Reverse(event.id));
+                found.truncate(most as usize);
+            }
+            pieces.read(found.len());
+            before = found.last().map_or(before, |last| last.id);
+            found.into_iter().try_for_each(&mut *each)?;
         }
         Ok(())
+    }
+
+    /// Returns up to a number of events between two numbers, newest first.
+    fn previous_events(
+        &mut self,
+        filter: &EventFilter,
+        blocks: i64,
+        (earliest, before): (i64, i64),
+        most: u32,
+    ) -> Result<Vec<Event>> {
+        let mut found = Vec::new();
+        let left = |found: &Vec<Event>| most - u32::try_from(found.len()).unwrap_or(most);
+        let name = filter.name();
+        // The events of a name are found by the blocks, as far as those go.
+        let first = earliest.max(name.map_or(0, |_| blocks * BLOCK));
+        let args = [&filter.args(before, most)[..], &[first.into()]].concat();
+        self.engine.query(filter.before(), &args, &mut |row| {
+            found.push(read(row)?);
+            Ok(())
+        })?;
+        let Some(name) = name else {
+            return Ok(found);
+        };
+        for block in (earliest / BLOCK..blocks).rev() {
+            if left(&found) == 0 {
+                break;
+            }
+            if block * BLOCK >= before {
+                continue;
+            }
+            let key = [block.into(), name.into()];
+            let args = [&key[..], &filter.args(before, left(&found))].concat();
+            self.engine.query(LAST_IN_BLOCK, &args, &mut |row| {
+                found.push(read(row)?);
+                Ok(())
+            })?;
+        }
+        Ok(found)
     }
 }
 

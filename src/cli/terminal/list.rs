@@ -8,7 +8,7 @@ use super::csv::Csv;
 use super::layout::Layout;
 use super::output::{Output, OutputFormat};
 use super::record::Record;
-use super::stream::{json_error, write_error};
+use super::stream::{json_error, wait_while_read, write_error};
 use crate::error::{Error, Result};
 use crate::model::text;
 
@@ -30,6 +30,8 @@ pub struct RecordList<'a> {
     /// The titles of the columns that the terminal has no room for.
     left_out: Vec<&'static str>,
     csv: Option<Csv>,
+    /// The list grows as long as it is read: JSON is one document on each line.
+    endless: bool,
     count: u64,
     /// When the list began, or when its rows were last flushed.
     shown: Instant,
@@ -67,6 +69,7 @@ impl RecordList<'_> {
             line: String::new(),
             left_out: Vec::new(),
             csv: None,
+            endless: false,
             count: 0,
             shown: Instant::now(),
         }
@@ -119,6 +122,10 @@ impl RecordList<'_> {
                 self.out.localize(self.columns, &mut cells);
                 self.push_cells(cells)
             }
+            OutputFormat::Json if self.endless => {
+                serde_json::to_writer(&mut self.out.stdout, record).map_err(json_error)?;
+                self.out.line("")
+            }
             OutputFormat::Json => {
                 let start: &[u8] = if first { b"[\n" } else { b",\n" };
                 self.out
@@ -144,6 +151,27 @@ impl RecordList<'_> {
             return Ok(());
         }
         self.shown = Instant::now();
+        self.flush()
+    }
+
+    /// Makes it a list that grows and is not ended.
+    #[must_use]
+    pub fn endless(mut self) -> Self {
+        self.endless = true;
+        self.out.stay_on_screen();
+        self
+    }
+
+    /// Shows the rows so far and waits, also for a signal. Fails as soon as they are no
+    /// longer read.
+    pub fn wait(&mut self, time: Duration) -> Result<()> {
+        if self.count > 0 {
+            self.flush()?;
+        }
+        wait_while_read(time)
+    }
+
+    fn flush(&mut self) -> Result<()> {
         if self.out.format() == OutputFormat::Table && self.form.is_none() {
             self.begin_rows()?;
         }

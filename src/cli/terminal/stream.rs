@@ -1,8 +1,13 @@
 //! stdout and stderr, and the errors of writing to them.
 
 use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
+use std::time::Duration;
 
-use crate::error::Error;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::error::{Error, Result};
 
 /// The size of output buffers, in bytes.
 pub const BUFFER: usize = 64 * 1024;
@@ -24,4 +29,18 @@ pub fn write_error(error: &io::Error) -> Error {
 /// Returns the error of a failed write of JSON.
 pub fn json_error(error: serde_json::Error) -> Error {
     write_error(&error.into())
+}
+
+/// Waits this long, or until a signal. Fails as soon as the reader of stdout is gone, which a
+/// program that has nothing to write does not notice.
+pub fn wait_while_read(time: Duration) -> Result<()> {
+    let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
+    let stdout = io::stdout();
+    // Nothing is asked for: only the loss of the reader is reported.
+    let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    match poll(&mut fds, time) {
+        Ok(0) | Err(Errno::EINTR) => Ok(()),
+        Ok(_) => Err(Error::OutputClosed),
+        Err(error) => Err(write_error(&error.into())),
+    }
 }

@@ -228,6 +228,8 @@ fn numbered_events(store: &mut Store) {
             break;
         }
     }
+    let all = ids(store, &EventFilter::default());
+    assert_eq!(Some(&store.last_event().unwrap()), all.last());
     let wanted = store.event_blocks_wanted().unwrap();
     assert_eq!(store.event_blocks().unwrap(), wanted);
     store
@@ -252,6 +254,15 @@ fn latest(store: &mut Store, filter: &EventFilter, all: &[i64]) {
             .unwrap();
         let first = all.len().saturating_sub(most as usize);
         assert_eq!(found, all[first..], "the latest {most} of {filter:?}");
+        let mut back = Vec::new();
+        store
+            .events_back(filter, Some(most), &mut |event| {
+                back.push(event.id);
+                Ok(())
+            })
+            .unwrap();
+        back.reverse();
+        assert_eq!(back, found, "and back from the end");
         // A page, and the events after it.
         let mut page = Vec::new();
         store
