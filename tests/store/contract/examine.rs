@@ -22,6 +22,7 @@ pub fn story(store: &mut Store) {
     assert_eq!(store.missing_indexes().unwrap(), [""; 0]);
     assert!(store.may_analyze().unwrap());
     assert!(store.servers().is_empty(), "of one alone nothing is said");
+    store.need_writable().unwrap();
     // Later than all before it, and not the last one.
     let mut host = SettingsChange {
         host: Some(Setting::Some("smtp.example.com".parse().unwrap())),
@@ -40,6 +41,22 @@ pub fn story(store: &mut Store) {
         change(store, 80_000_000, |tx| tx.set_settings(&rules));
         assert_eq!(store.rotates().unwrap(), rotates);
     }
+}
+
+#[test]
+fn what_is_looked_at_before_a_change_is_not_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| Location::File(folder.path().join(name));
+    Store::need_creatable(&file("new/folders/store.db")).unwrap();
+    fs::write(folder.path().join("plain"), "").unwrap();
+    let beside = Store::need_creatable(&file("plain/store.db"));
+    assert!(matches!(beside, Err(Error::StoreUnreachable { .. })));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    // Empty, of this program's schema, and without a file that has its name.
+    let mut store = Store::scratch().unwrap();
+    let schema = store.schema().unwrap();
+    assert_eq!(schema.found, schema.known);
+    assert_eq!(store.created_after("", 1).unwrap(), []);
 }
 
 #[test]

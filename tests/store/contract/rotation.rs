@@ -53,6 +53,10 @@ pub const EVENTS: &[&str] = &[
     "user.set",
     "user.expired",
     "user.set",
+    "rotation.withdraw",
+    "rotation.withdraw",
+    "rotation.begin",
+    "rotation.withdraw",
 ];
 
 fn x() -> Username {
@@ -87,6 +91,7 @@ pub fn story(store: &mut Store, open: &dyn Fn() -> Store) {
     by_hand(store);
     clocks(store);
     expiry(store);
+    refusing(store);
     let all = events(store, &EventFilter::default());
     let actions: Vec<_> = all[before..].iter().map(|e| e.action.as_str()).collect();
     assert_eq!(actions, EVENTS);
@@ -468,6 +473,34 @@ fn clocks(store: &mut Store) {
     change(store, 716, |tx| {
         tx.retire_password(&x(), &key("rot00018")).map(|_| ())
     });
+}
+
+/// What could not be delivered leaves a reason, and no password.
+fn refusing(store: &mut Store) {
+    let before = live(store);
+    for (second, reason) in [(750, "no folder"), (760, "no program")] {
+        change(store, second, |tx| tx.refuse_rotation(&x(), reason));
+        let found = store.unfinished(&x()).unwrap().unwrap();
+        assert_eq!(found.stage, RotationStage::Withdrawn);
+        assert_eq!(found.password_id, None);
+        assert_eq!(found.began_at, at(750), "since then");
+        assert_eq!(found.reason.as_deref(), Some(reason));
+        assert_eq!(live(store), before);
+    }
+    change(store, 770, |tx| {
+        tx.begin_rotation(&x(), &password("rot00099", 19_456), &to_file(), false)
+    });
+    // One that may have arrived is not forgotten for it.
+    let count = events(store, &EventFilter::default()).len();
+    change(store, 771, |tx| tx.refuse_rotation(&x(), "no folder"));
+    assert_eq!(events(store, &EventFilter::default()).len(), count);
+    let found = store.unfinished(&x()).unwrap().unwrap();
+    assert_eq!(found.password_id, Some(key("rot00099")));
+    change(store, 772, |tx| {
+        tx.cancel_rotation(&x(), &key("rot00099"), "stopped")
+    });
+    assert_eq!(live(store), before);
+    assert!(store.unfinished(&x()).unwrap().is_none());
 }
 
 fn expiry(store: &mut Store) {
