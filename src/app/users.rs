@@ -203,7 +203,7 @@ impl App {
         let found = self.store.users_named(&once)?;
         let found = found.into_iter().zip(once);
         found
-            .map(|(user, name)| user.ok_or_else(|| name.not_found()))
+            .map(|(user, name)| user.ok_or_else(|| not_found(&mut self.store, name)))
             .collect()
     }
 
