@@ -51,7 +51,7 @@ Exit codes:
     7  something needs attention
     8  something would change: apply --dry-run
    74  the output could not be delivered; nothing changed
-   75  try again: the store is busy, full, missing or unreachable
+   75  temporary: the store is busy, full, missing or unreachable
   130  interrupted
 
 Files:

@@ -48,7 +48,7 @@ impl Exit {
         ),
         (
             Self::TryAgain,
-            "try again: the store is busy, full, missing or unreachable",
+            "temporary: the store is busy, full, missing or unreachable",
         ),
         (Self::Interrupted, "interrupted"),
     ];

@@ -57,6 +57,21 @@ impl DomainName {
     }
 }
 
+/// Returns a domain or username with its internationalized form before it, as people read it:
+/// `bücher.example (xn--bcher-kva.example)`. `None` if it has no such form, or is none of them.
+pub fn in_both_forms(name: &str) -> Option<String> {
+    if !has_punycode(name.rsplit('@').next()?) {
+        return None;
+    }
+    let (local, domain) = match name.split_once('@') {
+        Some((local, domain)) => (format!("{local}@"), domain),
+        None => (String::new(), name),
+    };
+    let domain: DomainName = domain.parse().ok()?;
+    let (unicode, valid) = idna::domain_to_unicode(domain.as_str());
+    (valid.is_ok() && unicode != domain.as_str()).then(|| format!("{local}{unicode} ({name})"))
+}
+
 impl FromStr for DomainName {
     type Err = Error;
 
@@ -306,6 +321,29 @@ mod tests {
         for long in [64, 65, 240] {
             let text = format!("{}@{}.example", "a".repeat(long), "b".repeat(60));
             assert_eq!(folded_at(&text).is_some(), Username::fold(&text).is_ok());
+        }
+    }
+
+    #[test]
+    fn people_read_both_forms() {
+        let domain = "xn--bcher-kva.example";
+        let user = format!("shop@{domain}");
+        assert_eq!(
+            in_both_forms(domain).as_deref(),
+            Some("bücher.example (xn--bcher-kva.example)")
+        );
+        assert_eq!(
+            in_both_forms(&user).as_deref(),
+            Some("shop@bücher.example (shop@xn--bcher-kva.example)")
+        );
+        for plain in [
+            "example.com",
+            "a@example.com",
+            "xn--",
+            "see xn--bcher-kva.example",
+            "",
+        ] {
+            assert_eq!(in_both_forms(plain), None, "{plain}");
         }
     }
 

@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(
             broken("tool user set --label 'a b c' --sender x", 26),
             [
-                "  smtpcred user set \\",
+                "  tool user set \\",
                 "      --label 'a b c' \\",
                 "      --sender x"
             ]

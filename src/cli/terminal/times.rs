@@ -8,6 +8,7 @@ use super::stream::say;
 use crate::cli::time_zone;
 use crate::cli::world::WORLD;
 use crate::model::local_time::LocalTimes;
+use crate::model::name::in_both_forms;
 use crate::model::time::Time;
 
 /// Shows times to people. The zone is looked up once it is needed.
@@ -65,8 +66,13 @@ impl Times {
         Cow::Borrowed(text)
     }
 
-    /// Rewrites the times in a value of several lines.
+    /// Rewrites the times in a value of several lines, and shows an internationalized name in
+    /// both forms.
     pub fn rewrite_cell(&self, cell: &mut Cell) {
+        if let Some(both) = in_both_forms(&cell.text) {
+            cell.text = both;
+            return;
+        }
         if let Some(at) = cell.since
             && let Some((_, rest)) = cell.text.split_once(" ago")
         {
@@ -84,7 +90,7 @@ impl Times {
         for (column, cell) in columns.iter().zip(row) {
             let at = || cell.text.parse::<Time>().ok();
             let written = match column.times {
-                TimeForm::None => None,
+                TimeForm::None => in_both_forms(&cell.text),
                 TimeForm::Text => {
                     self.rewrite_cell(cell);
                     None
@@ -110,5 +116,28 @@ pub fn shorten_days(columns: &[Column], row: &mut [Cell]) {
         if column.times == TimeForm::Day && cell.text.is_char_boundary(DAY) {
             cell.text.truncate(DAY);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::column::Tone;
+    use super::*;
+
+    #[test]
+    fn names_stand_in_both_forms_and_commands_stay() {
+        let times = Times::new(None);
+        let both = "bücher.example (xn--bcher-kva.example)";
+        let cell = |text: &str| Cell::new(text, Tone::Plain);
+        let mut row = [cell("xn--bcher-kva.example")];
+        times.localize(&[Column::new("Domain")], &mut row);
+        assert_eq!(row[0].text, both);
+        let mut value = cell("xn--bcher-kva.example");
+        times.rewrite_cell(&mut value);
+        assert_eq!(value.text, both);
+        let command = "run: smtpcred domain verify xn--bcher-kva.example";
+        let mut value = cell(command);
+        times.rewrite_cell(&mut value);
+        assert_eq!(value.text, command);
     }
 }
