@@ -248,7 +248,7 @@ impl Record for Event {
         Column::new("ID").right().on_request(),
         Column::new("Who").rank(1).cut(8),
         Column::new("Action"),
-        Column::new("About"),
+        Column::new("About").cut(24),
         Column::new("Set").rank(2).wrap(16).times(TimeForm::Fields),
     ];
 

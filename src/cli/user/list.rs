@@ -109,12 +109,10 @@ pub struct ListUsers {
     #[arg(
         long,
         value_name = "ORDER",
-        default_value = UserSort::Name.name(),
-        hide_default_value = true,
         hide_possible_values = true,
         value_parser = orders()
     )]
-    sort: UserSort,
+    sort: Option<UserSort>,
 
     #[command(flatten)]
     view: ViewArgs,
@@ -166,7 +164,7 @@ impl ListUsers {
             expiring: self.expiring,
             tags: without_doubles(self.tag, |tag| &tag.key)?,
             text: self.text,
-            sort: self.sort,
+            sort: self.sort.unwrap_or_default(),
             with_trouble: !self.overlap
                 && context.out.format() == OutputFormat::Table
                 && (for_people || view.asks_for(&TROUBLE)),
