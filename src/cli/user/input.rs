@@ -48,7 +48,7 @@ pub fn recover_folder(app: &mut App, folder: &mut PasswordFolder, out: &Output) 
     }
     if recovered.removed > 0 {
         out.note(&format!(
-            "removed {} that an earlier run did not make valid",
+            "removed {} of an earlier run, which were never valid",
             count(recovered.removed, "password")
         ));
     }
