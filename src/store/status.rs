@@ -101,8 +101,10 @@ pub struct LimitNear {
     pub used: u64,
 }
 
-/// Looking up so many rows takes less time than walking all of an index.
+/// Looking up so many rows takes no time.
 const FEW: u64 = 1000;
+/// Looking up a row takes as long as walking over so many rows of an index.
+const LOOK_UP: u64 = 10;
 /// How many entries of a list are read.
 const LISTED: u32 = 10;
 /// More refused sign-ins than a relay keeps.
@@ -222,11 +224,14 @@ impl Store {
     /// what was erased has retired, so no hash has to be looked at.
     fn overlapping(&mut self, counts: &StatusCounts, retiring: u64, now: Time) -> Result<u64> {
         let stopped = counts.suspended + counts.expired;
-        let both = match (retiring, stopped) {
-            (0, _) | (_, 0) => 0,
-            (_, ..FEW) => self.count_rows(STOPPED_RETIRING, &[now.into()])?,
-            (..FEW, _) => self.count_rows(RETIRING_STOPPED, &[now.into()])?,
-            _ => self.stopped_and_retiring(now)?,
+        let both = if retiring == 0 || stopped == 0 {
+            0
+        } else if stopped < FEW || stopped < retiring / LOOK_UP {
+            self.count_rows(STOPPED_RETIRING, &[now.into()])?
+        } else if retiring < FEW || retiring < stopped / LOOK_UP {
+            self.count_rows(RETIRING_STOPPED, &[now.into()])?
+        } else {
+            self.stopped_and_retiring(now)?
         };
         let mut overlap = retiring.saturating_sub(both);
         if counts.unfinished > 0 {
