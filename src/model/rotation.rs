@@ -252,6 +252,8 @@ mod tests {
         User {
             username: "o'hara@example.com".parse().unwrap(),
             label: None,
+            note: None,
+            tags: crate::model::tag::Tags::new(),
             daily_limit: None,
             expires_at: None,
             suspended_at: None,

@@ -106,19 +106,19 @@ fn the_views_are_read(sandbox: &Sandbox, text: String) {
         file.with_extension("new").to_str().unwrap(),
     ]);
     let last = std::fs::read_to_string(file.with_extension("new")).unwrap();
-    const NEW: &str = "shop+2@example.com";
+    let renamed = "shop+2@example.com";
     let both = || {
-        [USER, NEW].map(|name| {
+        [USER, renamed].map(|name| {
             let mut auth = Auth::connect(&dovecot.socket).unwrap();
             auth.ask(name, last.trim_end()).unwrap()
         })
     };
     assert_eq!(both(), [true, false]);
-    sandbox.noted(&["user", "rename", USER, NEW, "--overlap", "1h"]);
+    sandbox.noted(&["user", "rename", USER, renamed, "--overlap", "1h"]);
     assert_eq!(both(), [true, true], "{}", dovecot.log());
-    sandbox.noted(&["user", "rename", USER, NEW]);
+    sandbox.noted(&["user", "rename", USER, renamed]);
     assert_eq!(both(), [false, true]);
-    sandbox.noted(&["user", "delete", NEW, "--yes"]);
+    sandbox.noted(&["user", "delete", renamed, "--yes"]);
     assert_eq!(both(), [false, false]);
 }
 
