@@ -137,6 +137,10 @@ pub enum Right {
     /// Others see how each was made in their place.
     SeeHashes,
     DeleteUsers,
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "of a database: a file has modes")
+    )]
     AddUsers,
 }
 

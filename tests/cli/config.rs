@@ -33,9 +33,9 @@ fn setting(sandbox: &Sandbox, key: &str) -> Value {
     let listed = run(sandbox, &["config", "list", "--json"]);
     assert_eq!((listed.code, listed.stderr.as_str()), (0, ""));
     let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
-    let found = listed.as_array().unwrap().iter();
-    let found = found.filter(|setting| setting["key"] == key);
-    found.last().unwrap().clone()
+    let mut listed = listed.as_array().unwrap().iter();
+    let found = listed.rfind(|setting| setting["key"] == key);
+    found.unwrap().clone()
 }
 
 #[test]

@@ -123,9 +123,8 @@ fn without_colours(text: &str) -> String {
     let text = colour.replace_all(text, "");
     assert!(!text.contains('\x1b'), "more than colours: {text:?}");
     // What is coloured may end in spaces.
-    text.lines()
-        .map(|line| format!("{}\n", line.trim_end()))
-        .collect()
+    let lines = text.lines().map(str::trim_end);
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 fn look(sandbox: &Sandbox, args: &[&str]) -> String {

@@ -60,8 +60,11 @@ fn p6_no_kill_leaves_an_application_without_a_password() {
         });
         let killing = scope.spawn(|| kill_serve(&mut serve, &kills, &watch, of_serve));
         let latest = began + LONGEST;
-        let all_met = |killer: &Killer| killer.unmet().is_empty() || Instant::now() > latest;
-        while !(kills.are_enough() && all_met(&killer)) && !watch.is_over() {
+        let over = |killer: &Killer| {
+            let met = killer.unmet().is_empty() || Instant::now() > latest;
+            watch.is_over() || kills.are_enough() && met
+        };
+        while !over(&killer) {
             killer.rotate_one_of(&applications);
         }
         killing.join().unwrap();
