@@ -14,7 +14,7 @@ use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 use nix::errno::Errno;
 
 use super::context::store_of_environment;
-use super::terminal::output;
+use super::terminal::command_line;
 use crate::error::{Exit, Result};
 use crate::model::name::{DomainName, Username};
 use crate::model::text::in_shell;
@@ -30,8 +30,8 @@ pub fn answer_shell(command: fn() -> Command) -> Option<Exit> {
         let answered = asked.try_complete(std::env::args_os(), None);
         let exit = match answered {
             Ok(false) => return None,
-            Ok(true) => output::printed(Ok(())),
-            Err(error) => output::printed(Err(written(&error))),
+            Ok(true) => command_line::printed(Ok(())),
+            Err(error) => command_line::printed(Err(written(&error))),
         };
         return Some(exit);
     }

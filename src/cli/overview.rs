@@ -12,7 +12,7 @@ use super::context::Context;
 use super::help;
 use super::parse::{self, Cli, parse};
 use super::terminal::color::STYLES;
-use super::terminal::output;
+use super::terminal::command_line;
 use crate::error::{Error, Exit};
 
 /// The commands in the order in which an admin meets them. A later version may lack some.
@@ -80,9 +80,9 @@ pub fn help(mut error: clap::Error, args: &[OsString]) -> Result<Exit, clap::Err
     let command = help::arrange_program(command);
     let text = grouped(command, long, help::width());
     if asked {
-        return Ok(output::help(&text));
+        return Ok(command_line::help(&text));
     }
-    output::help_on_stderr(&text);
+    command_line::help_on_stderr(&text);
     Ok(Exit::Usage)
 }
 

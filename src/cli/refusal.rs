@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::context::configured_color;
 use super::suggest::reached;
-use super::terminal::output::{self, Refusal};
+use super::terminal::command_line::{self, Refusal};
 use super::{context, guess, guess_flag, hints};
 use crate::error::{Error, Exit, Result};
 use crate::store::Location;
@@ -21,7 +21,7 @@ pub fn print(mut error: clap::Error, mut command: Command) -> Exit {
         .collect();
     command.build();
     if let Some(refusal) = guessed(&error, &command, &args) {
-        return output::refuse(&args, &refusal, configured_color());
+        return command_line::refuse(&args, &refusal, configured_color());
     }
     // clap's own would repeat flags that are there, such as --store, as if they were needed.
     let typed = text(&error, ContextKind::InvalidArg).unwrap_or_default();
@@ -30,7 +30,7 @@ pub fn print(mut error: clap::Error, mut command: Command) -> Exit {
         let usage = ContextValue::StyledStr(at.render_usage());
         error.insert(ContextKind::Usage, usage);
     }
-    output::usage(error, &command, configured_color())
+    command_line::usage(error, &command, configured_color())
 }
 
 fn guessed(error: &clap::Error, command: &Command, args: &[String]) -> Option<Refusal> {

@@ -4,6 +4,7 @@
 //! speak, with `$1` for arguments; an engine only runs them. The subset has no
 //! booleans, `lower()`, `LIKE`, `now()` or `FOR UPDATE`.
 //! Names are folded before they come here, times are seconds since 1970.
+//! A long file: it is all that an engine has to do.
 
 use std::any::Any;
 use std::str::FromStr;

@@ -132,8 +132,19 @@ fn p2_a_disk_that_gets_full_ends_it_and_room_lets_it_go_on() {
     fs::create_dir(sandbox.folder.path().join("disk")).unwrap();
     let small = Small::new(&sandbox.folder.path().join("disk"));
     std::os::unix::fs::symlink(&small.0, sandbox.folder.path().join("passwords")).unwrap();
+    // Too little for all of them is seen beforehand.
     small.leave(400);
     let run = sandbox.run(&TO_FOLDER);
+    assert_eq!(run.code, 74, "{run:?}");
+    assert!(run.stderr.contains("No space left"), "{run:?}");
+    assert!(usernames(&sandbox).is_empty());
+    small.empty();
+    let mut command = sandbox.command(&TO_FOLDER);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let running = Server(child.spawn().unwrap());
+    wait_for("some users", || (files(&sandbox).0.len() > 3).then_some(()));
+    small.leave(0);
+    let run = ended(running);
     assert_eq!(run.code, 1, "{run:?}");
     assert!(run.stderr.contains("No space left"), "{run:?}");
     small.empty();

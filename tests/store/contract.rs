@@ -246,6 +246,13 @@ fn users_come_and_change(store: &mut Store) {
         store.usernames("", 2).unwrap(),
         ["x@b.example", "y@a.example"]
     );
+    assert_eq!(
+        store.usernames_of("b.example", "", 10).unwrap(),
+        ["x@b.example", "z@b.example"]
+    );
+    let labels = store.labels(2).unwrap();
+    let labelled: Vec<_> = labels.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(labelled, ["x@b.example", "y@a.example"]);
 
     let everything = UserChange {
         label: Some(Setting::Some("Über %_".parse().unwrap())),

@@ -1,7 +1,7 @@
 //! How tables fit a terminal: which columns are shown, how wide, and what is cut or wrapped.
 //!
 //! comfy-table draws the rows. The rest is ours, because it breaks words, cannot leave
-//! columns out and holds all rows in memory.
+//! columns out and holds all rows in memory. A third of this file is its tests.
 
 use std::borrow::Cow;
 

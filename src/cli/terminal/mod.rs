@@ -4,6 +4,7 @@
 pub mod clipboard;
 pub mod color;
 pub mod column;
+pub mod command_line;
 mod csv;
 mod layout;
 pub mod list;

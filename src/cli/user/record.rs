@@ -1,4 +1,4 @@
-//! Users as they are printed.
+//! Users as they are printed. A long file: lists and details show the same private fields.
 
 use std::collections::BTreeMap;
 
