@@ -1,6 +1,7 @@
 //! The machine and the process: the clock, random numbers, who runs this program, where
 //! the store is by default, signals, and what protects the memory of the process.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -89,11 +90,14 @@ fn login_uid() -> Option<Uid> {
     (uid != UNSET).then(|| Uid::from_raw(uid))
 }
 
-/// Returns the file of the store that is used if none is given. Fails if the user has no
-/// home folder.
+/// Returns the file of the store that is used if none is given: the machine's for root and for
+/// the user that owns it, as which the service runs. Fails if the user has no home folder.
 pub fn default_store() -> Result<PathBuf> {
-    if Uid::effective().is_root() {
-        return Ok("/var/lib/smtpcred/smtpcred.db".into());
+    const OF_MACHINE: &str = "/var/lib/smtpcred";
+    let user = Uid::effective();
+    let owns = |folder: std::fs::Metadata| folder.is_dir() && folder.uid() == user.as_raw();
+    if user.is_root() || std::fs::symlink_metadata(OF_MACHINE).is_ok_and(owns) {
+        return Ok(PathBuf::from(OF_MACHINE).join("smtpcred.db"));
     }
     directories::ProjectDirs::from("", "", "smtpcred")
         .map(|dirs| dirs.data_dir().join("smtpcred.db"))

@@ -28,7 +28,8 @@ use crate::store::{Access, Location, Store};
 pub struct Globals {
     /// Use this store: a file, or the URL of a database
     ///
-    /// The default is a file in the user's data folder, and /var/lib/smtpcred/smtpcred.db for root.
+    /// The default is a file in the user's data folder, and /var/lib/smtpcred/smtpcred.db for
+    /// root and the owner of that folder.
     #[arg(
         long,
         global = true,

@@ -55,7 +55,7 @@ Exit codes:
   130  interrupted
 
 Files:
-  /var/lib/smtpcred/smtpcred.db                          the store, for root
+  /var/lib/smtpcred/smtpcred.db                          the store, for root and the folder's owner
   ~/.local/share/smtpcred/smtpcred.db                    the store, for other users
   /etc/smtpcred/config.toml                              defaults for all users
   ~/.config/smtpcred/config.toml                         defaults of one user, which come first

@@ -154,7 +154,11 @@ fn its_commands_print_what_it_shows() {
     // What the examples reach out to.
     let bin = sandbox.folder.path().join("bin");
     fs::create_dir(&bin).unwrap();
-    for (name, does) in [("ssh", "exec cat > /dev/null"), ("systemctl", ":")] {
+    for (name, does) in [
+        ("ssh", "exec cat > /dev/null"),
+        ("systemctl", ":"),
+        ("runuser", "shift 3; exec \"$@\""),
+    ] {
         let stub = bin.join(name);
         fs::write(&stub, format!("#!/bin/sh\n{does}\n")).unwrap();
         fs::set_permissions(&stub, fs::Permissions::from_mode(0o755)).unwrap();

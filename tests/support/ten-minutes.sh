@@ -72,4 +72,6 @@ while IFS= read -r command; do
     # Where a limit of time is the test's, it says so itself.
     timeout 60 bash -c "$command" 2>&1 || { echo "FAILED with $?"; cat /run/serve.log /var/log/postfix.log; exit 1; }
 done < "$commands"
+# The store of root and of the service is one.
+timeout 60 runuser -u smtpcred -- smtpcred user list 2>&1 | grep -q '^shop@example.com' || { echo "another store"; exit 1; }
 systemd-analyze verify --man=no /etc/systemd/system/smtpcred* 2>&1 | grep smtpcred || echo "the units are good"
