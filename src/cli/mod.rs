@@ -46,12 +46,14 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::CommandFactory as _;
+use clap::error::ErrorKind;
 
 use crate::deliver::owner;
 use crate::error::Exit;
 use crate::host;
 use context::Context;
 use parse::{Cli, Command};
+use terminal::command_line;
 
 /// Returns the whole command line, as clap describes it.
 pub fn command() -> clap::Command {
@@ -68,9 +70,12 @@ pub fn main() -> ExitCode {
     if let Some(exit) = overview::bare(&args, run) {
         return exit.into();
     }
-    let cli = parse::parse(&args).or_else(|error| match overview::help(error, &args) {
-        Ok(exit) => Err(exit),
-        Err(error) => pick::complete(error, args),
+    let cli = parse::parse(&args).or_else(|error| match error.kind() {
+        ErrorKind::DisplayVersion => Err(command_line::printed(error.print())),
+        _ => match overview::help(error, &args) {
+            Ok(exit) => Err(exit),
+            Err(error) => pick::complete(error, args),
+        },
     });
     match cli {
         Ok(cli) => {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -133,8 +134,11 @@ pub enum Command {
 /// Parses a command line. An error is also what prints help.
 pub fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
     lazy::describe_in_whole(false);
-    // Help and errors need all commands.
-    parse_once(args, ColorChoice::Auto).or_else(|_| {
+    parse_once(args, ColorChoice::Auto).or_else(|error| {
+        if error.kind() == ErrorKind::DisplayVersion {
+            return Err(error);
+        }
+        // Help and errors need all commands.
         lazy::describe_in_whole(true);
         let color = match configured_color() {
             Color::Auto => ColorChoice::Auto,
