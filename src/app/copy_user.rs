@@ -17,7 +17,7 @@ use crate::store::{SendingChange, UserRules};
 pub struct CopyRequest {
     /// What to create.
     pub create: CreateRequest,
-    /// Where passwords of the other user go, if the new user's cannot go there, too.
+    /// The copied user's destination, if the new user cannot share it.
     pub left_out: Option<Destination>,
 }
 
@@ -73,7 +73,7 @@ fn like(label: &str, from: &Username, to: &Username) -> Option<Label> {
     named.parse().or_else(|_| label.parse()).ok()
 }
 
-/// Its own address among the senders becomes that of the new user.
+/// Replaces the user's own address among the senders with that of the new user.
 fn sending(rules: &UserRules, from: &Username, to: &Username) -> Result<SendingChange> {
     let mut senders: Vec<Sender> = Vec::new();
     for sender in &rules.senders {

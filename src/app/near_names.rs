@@ -1,5 +1,5 @@
-//! Finds the name in the store that a name was meant to be. Each query reads a range of an
-//! index and at most some hundred rows, whatever the size of the store.
+//! Finds the intended name in the store for a mistyped one. Each query reads a range of an
+//! index and at most a few hundred rows, whatever the size of the store.
 
 use strsim::osa_distance;
 

@@ -1,4 +1,4 @@
-//! Renames users, and tells what else holds the old name.
+//! Renames users, and reports the places that still contain the old name.
 
 use super::users::limit_reached;
 use super::{App, need_domain, need_no_rotation, need_user, taken};
@@ -48,7 +48,7 @@ impl App {
         overlap: Option<Duration>,
     ) -> Result<Renamed> {
         if old == new {
-            return Err(Error::Usage(format!("{new} is the name it has already")));
+            return Err(Error::Usage(format!("the user is already named {new}")));
         }
         let now = self.now().plausible()?;
         let until = overlap.map(|overlap| now.plus(overlap));
@@ -109,7 +109,7 @@ fn check(store: &mut Store, old: &Username, new: &Username, now: Time) -> Result
 }
 
 impl Renamed {
-    /// Returns what else may hold the old name, each with the command that shows or cures it.
+    /// Returns the places that may still contain the old name, each with a command to fix it.
     pub fn warnings(&self, now: Time) -> Vec<String> {
         let mut warnings = Vec::new();
         warnings.extend(self.sends_as(now));
@@ -122,7 +122,7 @@ impl Renamed {
             let file = path.of(&self.old.old_name);
             let (old, file) = (self.old.old_name.in_shell(), in_shell(&file));
             warnings.push(format!(
-                "the file {file} may still name {old}; look with: grep -n -F {old} {file}"
+                "the file {file} may still contain {old}; search with: grep -n -F {old} {file}"
             ));
         }
         warnings.extend(self.command());
@@ -136,10 +136,10 @@ impl Renamed {
         }
         let until = self.old.until.filter(|_| self.old.works(now));
         let until = until.map_or_else(String::new, |at| {
-            format!(", and as {old} only with its old name, until {at}")
+            format!(" (from {old} only with the old name, until {at})")
         });
         Some(format!(
-            "it may now send as every address of {new}{until}; for both: smtpcred user set {} --sender {new} --sender {old}",
+            "the user may now send from every address of {new}{until}; to allow both domains: smtpcred user set {} --sender {new} --sender {old}",
             self.user.username.in_shell()
         ))
     }
@@ -151,7 +151,7 @@ impl Renamed {
         }
         let (old, new) = (in_shell(&old), in_shell(&new));
         Some(format!(
-            "its next password is written to {new}; move the file with: mv {old} {new}; or keep it there: smtpcred user set {} {flag} {old}",
+            "the next password will be written to {new}; move the file with: mv {old} {new}; or keep the old path with: smtpcred user set {} {flag} {old}",
             self.user.username.in_shell()
         ))
     }
@@ -165,12 +165,12 @@ impl Renamed {
             .any(|word| word.contains(old.as_str()));
         Some(if names_it {
             format!(
-                "the delivery command names {old}; change it with: smtpcred user set {} --deliver …",
+                "the delivery command contains {old}; change it with: smtpcred user set {} --deliver …",
                 new.in_shell()
             )
         } else {
             format!(
-                "the delivery command is given {new} from now on; what it delivers to must know that name: {command}"
+                "the delivery command now gets the name {new}; check that its destination accepts that name: {command}"
             )
         })
     }

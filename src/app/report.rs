@@ -98,7 +98,7 @@ impl Matter {
         Self::WeakHash,
     ];
 
-    /// All reasons, the gravest first.
+    /// All reasons, the most severe first.
     pub const WORST_FIRST: [Self; 8] = [
         Self::Unfinished,
         Self::Expired,

@@ -1,4 +1,4 @@
-//! What matters now, on one screen: it is read, not searched for, however many users there are.
+//! What matters now, on one screen. It is read from indexes, without a scan of all users.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ use crate::store::{
 pub const SOON: Duration = Duration::days(14);
 /// How far back refused sign-ins matter.
 const LATELY: Duration = Duration::days(1);
-/// So many refused sign-ins of one user are no typing errors.
+/// From this number on, refused sign-ins of one user are not typing errors.
 const MANY_REFUSALS: u64 = 10;
 
 /// What the store says about now.
@@ -31,7 +31,7 @@ pub struct StatusReport {
     pub expiring: Vec<ExpiringUser>,
     /// Refused sign-ins of the last day.
     pub refused: RefusedLately,
-    /// The daily limits of which 80 % are used, the fullest first.
+    /// The daily limits of which at least 80 % is used, the fullest first.
     pub limits_near: Vec<LimitNear>,
     /// The rotations that did not finish, the oldest first.
     pub unfinished: Vec<UnfinishedOf>,

@@ -107,7 +107,7 @@ pub struct UserQuery {
     pub text: Option<SearchText>,
     /// In this order.
     pub sort: UserSort,
-    /// With what has to be looked up beside the users.
+    /// Whether to look up limits nearly used up and refused sign-ins, too.
     pub with_trouble: bool,
 }
 

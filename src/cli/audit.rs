@@ -80,7 +80,7 @@ pub struct ListEvents {
     #[arg(long, value_name = "ACTOR")]
     actor: Option<String>,
 
-    /// Show only events of the last 7d, 24h, …, or since a date (UTC) or time
+    /// Show only events since then: a duration ago (7d, 24h), a date (UTC) or a time
     #[arg(long, value_name = "DURATION|TIME", allow_hyphen_values = true)]
     since: Option<Since>,
 
@@ -135,7 +135,7 @@ pub struct ListFailures {
     #[arg(long, value_name = "USERNAME", add = complete::usernames())]
     user: Option<Username>,
 
-    /// Show only sign-ins of the last 7d, 24h, …, or since a date (UTC) or time
+    /// Show only sign-ins since then: a duration ago (7d, 24h), a date (UTC) or a time
     #[arg(long, value_name = "DURATION|TIME", allow_hyphen_values = true)]
     since: Option<Since>,
 

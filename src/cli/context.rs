@@ -65,7 +65,7 @@ pub struct Globals {
     #[arg(long, global = true)]
     no_pager: bool,
 
-    /// Use colours [default: auto]
+    /// When to use colours [default: auto]
     #[arg(long, global = true, value_enum, value_name = "WHEN")]
     color: Option<Color>,
 

@@ -30,13 +30,13 @@ Examples:
   smtpcred doctor --server postfix --config /etc/postfix-out --port 587 --port 4650/tls
 
 States:
-  ok; warn: works but needs attention, or cannot be checked; fail: does not work. One cause is one
-  failure: what follows from it is a warning that names it, and is gone once that is fixed. Below
-  all others is what to do.
+  ok; warn: works but needs attention, or cannot be checked; fail: does not work. Each cause is
+  reported as one failure; its consequences are warnings that name it, and disappear once it is
+  fixed. Every other warning or failure is followed by its fix.
 
 JSON:
   A list of {area, check, state: ok | warn | fail, found, advice, because}; without advice it is
-  null. What follows from another finding names that one in because, by area and check, such as
+  null. because names the finding that this one follows from, by area and check, such as
   \"store file\"; others have null. The areas are store, machine, serve, server, postfix, exim,
   dovecot, ports, rotation and users; what is not set up here has no findings.";
 

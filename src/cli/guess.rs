@@ -1,5 +1,5 @@
-//! Finds the command that someone meant who typed another one: the words of other programs,
-//! a noun and a verb the other way round, typing errors.
+//! Guesses the intended command from one that does not exist: words of other programs, a noun
+//! and a verb in reverse order, typing errors.
 
 use clap::Command;
 
@@ -71,8 +71,8 @@ const NOUNS: [(&str, &str); 24] = [
     ("usr", "user"),
 ];
 
-/// A word that is no verb of one noun, and the command for it: alone or with anything else,
-/// with a username, with a domain.
+/// A word that is not a verb of any one noun, and the command for it: alone or with anything
+/// else, with a username, with a domain.
 struct Topic {
     words: &'static [&'static str],
     alone: &'static str,
@@ -170,8 +170,8 @@ const JOINED: [(&str, &str); 6] = [
     ("usermod", "set"),
 ];
 
-/// Returns the command line that was meant. `words` are those of the command line without
-/// flags; the last known command is followed by a word that is none.
+/// Returns the intended command line. `words` are those of the command line without flags;
+/// an unknown word follows the last known command.
 pub fn meant(command: &Command, words: &[&str]) -> Option<String> {
     let (first, rest) = words.split_first()?;
     if *first == "help" {

@@ -1,4 +1,4 @@
-//! Finds the flag that someone meant who typed another one.
+//! Guesses the intended flag from one that does not exist.
 
 use clap::{Arg, Command};
 
@@ -123,7 +123,7 @@ pub fn meant(command: &Command, path: &str, typed: &str, args: &[String]) -> Opt
         && command.get_positionals().next().is_some()
     {
         let line = format!("smtpcred {path} {}", in_shell(value));
-        return Some(format!("the name stands alone: {line}").into());
+        return Some(format!("the name needs no flag: {line}").into());
     }
     if FORMATS.contains(&flag) {
         return match value {
@@ -156,7 +156,7 @@ fn word_too_many(command: &Command, path: &str, word: &str) -> Option<Answer> {
 fn of_password(message: String) -> Answer {
     Answer {
         message: Some(message),
-        hint: "a password is never an argument, which other users of this machine can read: \
+        hint: "never pass a password as an argument: other users of this machine can read it; \
             use --password-stdin, --password-file or --choose-password, or let smtpcred \
             generate one"
             .to_owned(),

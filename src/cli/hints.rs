@@ -25,7 +25,11 @@ pub fn of_error(error: &Error, location: Result<Location>) -> Option<String> {
     match error {
         Error::UserNotFound(name) => {
             let near = ask(location, |store| near_user(store, name))?;
-            Some(format!("did you mean {}? {}", near.in_shell(), own?))
+            Some(format!(
+                "did you mean {}? If not, {}",
+                near.in_shell(),
+                own?
+            ))
         }
         Error::DomainNotFound(name) => Some(of_missing_domain(name, location)),
         Error::StoreMissing(place) => of_missing_store(place),
@@ -101,7 +105,7 @@ fn of_missing_store(place: &Place) -> Option<String> {
     };
     if let Some(theirs) = store_behind_sudo(path) {
         let dropped = if std::env::var_os("SMTPCRED_STORE").is_none() {
-            "sudo passes no SMTPCRED_STORE on; "
+            "sudo does not pass SMTPCRED_STORE on; "
         } else {
             ""
         };
@@ -112,14 +116,14 @@ fn of_missing_store(place: &Place) -> Option<String> {
     }
     if is_roots(path) {
         return Some(format!(
-            "root's store is {ROOTS}: run the command by sudo; or create your own with: smtpcred store init"
+            "root's store is {ROOTS}: run the command with sudo, or create your own with: smtpcred store init"
         ));
     }
     if !is_creation(&args) {
         return None;
     }
     Some(format!(
-        "create it with the user: {}; or empty with: smtpcred store init; if it is elsewhere: --store PATH or SMTPCRED_STORE",
+        "create it with the user: {}; or create an empty one: smtpcred store init; if it is elsewhere, specify --store PATH or SMTPCRED_STORE",
         with_flag(&args, "--add-domain")
     ))
 }
@@ -147,7 +151,7 @@ fn is_there(path: &Path) -> bool {
     found.is_ok_and(|found| found.is_some())
 }
 
-/// Asks the store. That it cannot be read is no reason for another error.
+/// Queries the store. Returns `None` if it cannot be read: that must not hide the first error.
 fn ask<T>(
     location: Result<Location>,
     question: impl FnOnce(&mut Store) -> Result<Option<T>>,

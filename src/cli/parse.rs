@@ -60,14 +60,14 @@ Files:
   ~/.local/share/smtpcred/smtpcred.db                    the store, for other users
   /etc/smtpcred/config.toml                              defaults for all users
   ~/.config/smtpcred/config.toml                         defaults of one user, which come first
-  The defaults are described in `smtpcred config list --help`. A flag takes precedence over a
-  variable, and that over these files.
+  The defaults are described in `smtpcred config list --help`. In order of precedence: a
+  flag, a variable, these files.
 
 Environment:
   SMTPCRED_STORE    the store, like --store
   NO_COLOR          disables colours, unless it is empty
   CLICOLOR_FORCE    enables colours everywhere, unless it is empty or 0, or NO_COLOR is set
-  TZ                the time zone of times on a terminal
+  TZ                the time zone for times on a terminal
   SMTPCRED_PAGER    the pager of long lists; an empty PAGER, or one that is cat, means none
   PAGER             the pager, if neither SMTPCRED_PAGER nor a configuration file names one
   XDG_CONFIG_HOME   the folder for smtpcred/config.toml; ~/.config by default

@@ -1,4 +1,4 @@
-//! What is said about a command line that is wrong: what was meant, if that can be guessed.
+//! Reports a wrong command line, with the intended one if it can be guessed.
 
 use std::error::Error as _;
 use std::ffi::OsStr;

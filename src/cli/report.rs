@@ -30,9 +30,9 @@ Examples:
   smtpcred report --json --limit 1000 --after shop@example.com           the next page
 
 On a terminal:
-  Without options, it shows how many users each matter concerns, the worst matter first, the first
-  three users, and the command that lists all. With options, in pipes and in JSON and CSV, it is a
-  list of all findings.
+  Without options, the report is a summary, the most severe matter first: the number of users, the
+  first three of them, and the command that lists all. With options, in pipes and in JSON and CSV,
+  it lists all findings.
 
 JSON:
   A list of {username, matter, at, detail}. A matter is unfinished_rotation, expired, expiring,

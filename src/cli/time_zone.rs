@@ -67,7 +67,7 @@ pub fn unknown(name: &str) -> Option<String> {
     let meant = nearest(name, known.iter().map(String::as_str));
     let meant = meant.map(|meant| format!("; did you mean {meant}?"));
     Some(format!(
-        "is no time zone of this machine: {}{}",
+        "is not a time zone known on this machine: {}{}",
         quoted(name),
         meant.unwrap_or_default()
     ))

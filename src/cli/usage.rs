@@ -29,7 +29,7 @@ JSON:
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
 pub struct ShowUsage {
-    /// Add up by this
+    /// Group the usage by this
     #[arg(long, value_name = "WHAT", default_value = "user", value_parser = one_of::<UsageBy, _>(["user", "domain", "day"]))]
     by: UsageBy,
 

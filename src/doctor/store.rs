@@ -38,13 +38,13 @@ pub struct ExaminedStore {
 }
 
 impl ExaminedStore {
-    /// Returns why the store cannot be used at all, if so.
+    /// Returns why the store cannot be used; `None` if it can.
     pub fn broken(&self) -> Option<&Cause> {
         self.unread.as_ref().filter(|cause| cause.fails)
     }
 }
 
-/// What is found by a check that the store is needed for.
+/// The result of a check that needs the store, if the store cannot be read.
 pub const UNREAD: &str = "not checked";
 
 /// How long to wait for a lock.

@@ -71,7 +71,7 @@ fn count(area: &mut Area, app: &mut App, world: World, depth: Depth) -> Result<(
             area.warn(check, &found, &format!("smtpcred report {list}"));
         }
     };
-    let what = format!("never connected in {GRACE} or more");
+    let what = format!("existed for {GRACE} or more without ever connecting");
     let unused = [(Matter::NeverUsed, ["has", "have"], what.as_str())];
     line(NEVER_USED, &unused, "--never-used");
     let old = [(Matter::OldPassword, ["is", "are"], "180d old or more")];

@@ -110,7 +110,7 @@ impl Error {
                 format!("{username} is an old name of {new}"),
             )
             .hint(format!(
-                "use the new name; for another user of the old one: smtpcred user create {}",
+                "use the new name, or create a new user with the old one: smtpcred user create {}",
                 in_shell(username)
             )),
             Self::DomainExists(domain) => entry(
@@ -168,7 +168,7 @@ impl Error {
                 format!("the rotation of {username} is unfinished: {reason}"),
             )
             .hint(format!(
-                "{ways_out}; `smtpcred user rotate {}` looks once more whether it arrived",
+                "{ways_out}; `smtpcred user rotate {}` checks again whether it arrived",
                 in_shell(username)
             )),
             Self::RotationRunning => entry(
@@ -417,7 +417,7 @@ impl Error {
             )
             .hint(match store {
                 Place::Database(_) => "create it with: smtpcred store init",
-                Place::File(_) => "create it with: smtpcred domain add example.com, or empty with: smtpcred store init; if it is elsewhere: --store PATH or SMTPCRED_STORE",
+                Place::File(_) => "create it with a domain: smtpcred domain add example.com; or create an empty one: smtpcred store init; if it is elsewhere, specify --store PATH or SMTPCRED_STORE",
             }),
             Self::StoreReplaced(store) => entry(
                 "store_replaced",
@@ -451,7 +451,7 @@ impl Error {
             )
             .hint(match store {
                 Place::Database(_) => "check that the server is running and accepts connections from this machine; psql with the same URL says more",
-                Place::File(_) => "run the command as its owner, or as root by sudo; check that its disk is mounted and intact",
+                Place::File(_) => "run the command as its owner, or as root with sudo; check that its disk is mounted and intact",
             }),
             Self::StoreFailed {
                 store,

@@ -59,7 +59,8 @@ fn codes_and_exit_codes_do_not_change() {
             Error::RotationUnfinished {
                 username: username(),
                 reason: reason(),
-                ways_out: "to give up: smtpcred user reset shop@example.com".into(),
+                ways_out: "to set a new password instead: smtpcred user reset shop@example.com"
+                    .into(),
             },
             "rotation_unfinished",
             4,

@@ -154,12 +154,15 @@ fn good_names(columns: Columns, names: &[String], sink: &mut RowSink) -> Result<
             continue;
         } else if !looks_like_one {
             format!(
-                "field {} is no column; the columns are {}",
+                "field {} is not a known column; the columns are {}",
                 i + 1,
                 columns.known.join(", ")
             )
         } else if !columns.known.contains(&name.as_str()) {
-            format!("is no column; the columns are {}", columns.known.join(", "))
+            format!(
+                "is not a known column; the columns are {}",
+                columns.known.join(", ")
+            )
         } else if names[..i].contains(name) {
             "is there twice".into()
         } else {

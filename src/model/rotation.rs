@@ -95,7 +95,7 @@ pub struct WaysOut {
     pub arrived: Option<String>,
     /// Keeps the old password, or tries again once the new one was withdrawn.
     pub not_arrived: String,
-    /// Gives both up for another password.
+    /// Replaces both with another password.
     pub reset: String,
 }
 
@@ -211,11 +211,11 @@ impl WaysOut {
             Some(arrived) => vec![
                 ("if the new password arrived", arrived),
                 ("if it did not", &self.not_arrived),
-                ("to give both up", &self.reset),
+                ("to replace both passwords", &self.reset),
             ],
             None => vec![
                 ("to try again", &self.not_arrived),
-                ("to give up", &self.reset),
+                ("to set a new password instead", &self.reset),
             ],
         }
     }
@@ -281,13 +281,13 @@ mod tests {
              smtpcred user retire \"o'hara@example.com\" --password-id old45678\n\
              if it did not:\n  \
              smtpcred user retire \"o'hara@example.com\" --password-id new45678\n\
-             to give both up:\n  \
+             to replace both passwords:\n  \
              smtpcred user reset \"o'hara@example.com\""
         );
         unfinished.password_id = None;
         assert_eq!(
             unfinished.ways_out(&user(&["old45678"]), now).to_string(),
-            "to try again: smtpcred user rotate \"o'hara@example.com\"; to give up: smtpcred user reset \"o'hara@example.com\""
+            "to try again: smtpcred user rotate \"o'hara@example.com\"; to set a new password instead: smtpcred user reset \"o'hara@example.com\""
         );
     }
 

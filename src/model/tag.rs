@@ -16,9 +16,9 @@ pub type Tags = BTreeMap<String, String>;
 pub const MOST_TAGS: usize = 20;
 
 const KEY_RULE: &str = "1 to 40 of a-z 0-9 . - _";
-const VALUE_RULE: &str = "one line of 1 to 100 printable characters, and not none";
+const VALUE_RULE: &str = "one line of 1 to 100 printable characters, other than none";
 const TAG_RULE: &str = "a key and a value, such as env=prod: the key of 1 to 40 of a-z 0-9 . - _, \
-    the value of 1 to 100 printable characters, and not none";
+    the value of 1 to 100 printable characters, other than none";
 
 /// The key of a tag.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,7 +72,7 @@ impl FromStr for TagKey {
         let good =
             |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_');
         if text.is_empty() || text.len() > Self::MAX || !text.bytes().all(good) {
-            return Err(invalid("key of a tag", text, KEY_RULE));
+            return Err(invalid("tag key", text, KEY_RULE));
         }
         Ok(Self(text.to_owned()))
     }
@@ -97,11 +97,11 @@ impl FromStr for TagValue {
         let length = value.chars().count();
         // "none" removes a tag in a plan.
         if length == 0 || length > Self::MAX || !printable || value == "none" {
-            return Err(invalid("value of a tag", text, VALUE_RULE));
+            return Err(invalid("tag value", text, VALUE_RULE));
         }
         if generated_form_in(value).is_some() {
             let rule = "not a password: tags are not secret";
-            return Err(invalid("value of a tag", text, rule));
+            return Err(invalid("tag value", text, rule));
         }
         Ok(Self(value.to_owned()))
     }

@@ -6,7 +6,7 @@ use super::text::{invalid, is_printable};
 use super::user::User;
 use crate::error::{Error, Result};
 
-/// A part of a username or label, in any case.
+/// A part of a username or label; case is ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchText(String);
 

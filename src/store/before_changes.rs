@@ -1,4 +1,4 @@
-//! What a change would meet, looked at before anything is changed, also by dry runs.
+//! Checks whether a change can succeed before anything is changed; dry runs do so, too.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::model::store_location::Location;
 
 impl Store {
     /// Fails if this process cannot change the store: a read-only file, a full disk, missing
-    /// rights. That others change it right now is no failure.
+    /// permissions. A store that is busy with another change is not a failure.
     pub fn need_writable(&mut self) -> Result<()> {
         self.engine.need_rights()?;
         match self.engine.begin_now() {

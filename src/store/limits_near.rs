@@ -1,4 +1,4 @@
-//! The daily limits of which 80 % were used lately. They are marked when they get there,
+//! Daily limits of which at least 80 % was used lately. They are marked when usage gets there,
 //! because comparing the counts of all users with their limits takes seconds.
 
 use super::engine::sum;

@@ -100,7 +100,7 @@ impl Store {
             })
     }
 
-    /// Looks at some thousand users after one name, and calls `each`, by name, for those that can
+    /// Looks at a few thousand users after one name, and calls `each`, by name, for those that can
     /// sign in and have an unfinished rotation or a password older than it should be, or that
     /// expire by `expires_by`. Returns the last name that was looked at, or `None` if there are
     /// no more users.

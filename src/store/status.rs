@@ -101,9 +101,9 @@ pub struct LimitNear {
     pub used: u64,
 }
 
-/// Looking up so many rows takes no time.
+/// Looking up this many rows takes no noticeable time.
 const FEW: u64 = 1000;
-/// Looking up a row takes as long as walking over so many rows of an index.
+/// Looking up a row takes as long as walking over this many rows of an index.
 const LOOK_UP: u64 = 10;
 /// How many entries of a list are read.
 const LISTED: u32 = 10;

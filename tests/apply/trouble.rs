@@ -370,7 +370,7 @@ fn nobody_delivers_beside_a_rotation_nor_a_second_plan() {
     assert_eq!(ended(running).code, 0);
 }
 
-/// What a run would meet is said by a dry run, and looked at before the first change.
+/// A dry run reports all problems of a run, and a run checks for them before its first change.
 #[test]
 fn a_dry_run_sees_what_is_in_the_way() {
     let ground = Ground::new();
@@ -405,7 +405,7 @@ fn a_dry_run_sees_what_is_in_the_way() {
     assert!(!ground.path("well").exists());
 }
 
-/// Who may only read the store is told so by a dry run, too.
+/// A dry run also reports that the user may only read the store.
 #[test]
 fn a_store_that_cannot_be_written_is_found_out_first() {
     let ground = Ground::new();

@@ -48,7 +48,7 @@ fn a_person_sees_the_newest_first_and_a_script_the_oldest() {
     for most in ["--limit", "--last"] {
         assert_eq!(on_terminal(&sandbox, &[most, "2"]), ["gamma", "beta"]);
     }
-    // As a script asks for it, which somebody tries on a terminal.
+    // With the flags of a script, tried on a terminal.
     assert_eq!(on_terminal(&sandbox, &["--after", "1"]), ["beta", "gamma"]);
     assert_eq!(
         on_terminal(&sandbox, &["--json", "--limit", "2"]),

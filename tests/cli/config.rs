@@ -215,7 +215,7 @@ fn p10_changes_at_the_same_time_lose_none() {
 fn a_bad_value_is_never_set() {
     let sandbox = Sandbox::empty();
     for (key, value, said) in [
-        ("time-zone", "Europe/Berln", "time-zone is no time zone"),
+        ("time-zone", "Europe/Berln", "time-zone is not a time zone"),
         (
             "color",
             "allways",
@@ -249,7 +249,7 @@ fn a_problem_is_named_with_its_line() {
     assert_eq!(
         run.stderr,
         format!(
-            "error: {shown}:2: colour is no key; did you mean color?\n\
+            "error: {shown}:2: colour is not a known key; did you mean color?\n\
              hint: edit the file, or remove a key: smtpcred config unset KEY\n"
         )
     );
@@ -334,10 +334,10 @@ fn p14_a_file_that_others_can_change_is_ignored() {
     assert_eq!(is_used(&sandbox), Ok(()), "a link of one's own");
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    ignored("it is no file");
+    ignored("it is not a regular file");
     fs::remove_dir(&path).unwrap();
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
-    ignored("it is no file");
+    ignored("it is not a regular file");
     fs::remove_file(&path).unwrap();
     fs::write(&path, vec![b'#'; 70_000]).unwrap();
     ignored("it is too large");

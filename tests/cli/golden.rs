@@ -54,7 +54,7 @@ pub struct Mask {
 const STORE: &str = "[FOLDER]/data/smtpcred.db";
 /// What makes one, as is said of each engine.
 const INIT: &str = "create it with: smtpcred store init";
-const DOMAIN_ADD: &str = "create it with: smtpcred domain add example.com, or empty with: smtpcred store init; if it is elsewhere: --store PATH or SMTPCRED_STORE";
+const DOMAIN_ADD: &str = "create it with a domain: smtpcred domain add example.com; or create an empty one: smtpcred store init; if it is elsewhere, specify --store PATH or SMTPCRED_STORE";
 /// What is said of a file alone, in every format.
 const OF_FILES: [&str; 9] = [
     "store     mode ",

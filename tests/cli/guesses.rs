@@ -1,5 +1,5 @@
-//! What somebody types who knows mail servers and not this program. Each guess works, or
-//! is answered with the right command: typing that is the only other step.
+//! First guesses of an admin who knows mail servers but not this program. Each guess works, or
+//! the error names the right command: typing that is the only other step.
 
 use std::fs;
 
@@ -88,7 +88,7 @@ const WORK: &[&str] = &[
     "usage",
 ];
 
-/// Guesses, and the command that they are answered with.
+/// Guesses, and the command that the error suggests for each.
 const LEAD: &[(&str, &str)] = &[
     ("list", "smtpcred user list"),
     ("ls", "smtpcred user list"),

@@ -1,4 +1,4 @@
-//! A name that does not exist is answered with the one that was meant.
+//! The error for a name that does not exist suggests the one that was meant.
 
 use std::fmt::Write as _;
 

@@ -230,8 +230,8 @@ fn domains_that_are_not_there_or_do_not_answer() {
     assert_eq!(code, 0, "{findings:#?}");
 }
 
-/// What is said, once, if no question has an answer.
-const CUT_OFF: &str = "nothing can be looked up in the DNS from here";
+/// The message, shown once, if no query gets an answer.
+const CUT_OFF: &str = "DNS look-ups do not work from here";
 
 /// A name server that gives this code as the answer to every question, until the process ends.
 fn answers_all(code: u8) -> String {

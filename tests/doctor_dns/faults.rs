@@ -279,7 +279,7 @@ fn nothing_there() {
     assert!(!sandbox.store().exists(), "it made a store");
 }
 
-/// What needs the store is said to follow from it, and what does not is examined.
+/// Checks that need the store name it as their cause; all others still run.
 #[test]
 fn what_follows_names_its_cause() {
     let sandbox = Sandbox::empty();

@@ -105,7 +105,10 @@ fn spreadsheets_are_read_as_they_write() {
     let parted = format!("username/hash\nshop@example.com/{MD5}\n");
     let run = import(&sandbox, &parted, &["--from", "csv"]);
     assert_eq!(run.code, 2, "{run:?}");
-    assert!(run.stdout.contains("field 1 is no column"), "{run:?}");
+    assert!(
+        run.stdout.contains("field 1 is not a known column"),
+        "{run:?}"
+    );
 }
 
 #[test]
@@ -355,7 +358,7 @@ fn columns_have_to_be_known_and_there_once() {
         ("hash,label\n", "missing"),
         (
             "a@example.com,$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/\n",
-            "is no column",
+            "is not a known column",
         ),
     ] {
         let run = import(&sandbox, text, &["--from", "csv"]);
@@ -772,7 +775,7 @@ fn a_dry_run_and_a_bad_row_create_no_store() {
     assert_eq!(sandbox.verify("shop@example.com", "password"), 0);
 }
 
-/// Where a password could not be put is found out before anything changes, by a dry run, too.
+/// Destinations that cannot be written are detected before anything changes, also by a dry run.
 #[test]
 fn p2_a_file_in_the_way_is_a_bad_row() {
     let sandbox = Sandbox::new();

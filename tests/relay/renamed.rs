@@ -98,7 +98,7 @@ fn p3_an_old_name_works_for_its_overlap_and_then_no_more() {
     into_another_domain(&sandbox, &open, &code);
 }
 
-/// Only who signs in with the old name sends as the old domain.
+/// Only sessions that signed in with the old name may send as the old domain.
 fn into_another_domain(sandbox: &Sandbox, open: &dyn Fn(&str) -> Smtp, code: &dyn Fn(&str) -> u16) {
     const ELSEWHERE: &str = "shop@example.org";
     sandbox.noted(&["domain", "add", "example.org"]);

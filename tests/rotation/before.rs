@@ -22,7 +22,7 @@ fn actions(sandbox: &Sandbox) -> Vec<String> {
         .collect()
 }
 
-/// A dry run says what the run would meet, and the run meets it before it makes a password.
+/// A dry run reports all obstacles; a run detects them before it creates a password.
 #[test]
 fn p6_what_is_in_the_way_is_seen_before_anything_changes() {
     let sandbox = Sandbox::new();

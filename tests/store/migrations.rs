@@ -457,7 +457,7 @@ fn p2_a_migration_of_a_database_goes_on_after_a_kill() {
     );
 }
 
-/// Who was given a role of an older version has it for the tables that are new.
+/// A role that was granted by an older version also covers the new tables.
 #[test]
 #[ignore = "needs root and PostgreSQL: run tests/run"]
 fn roles_have_their_rights_on_new_tables() {

@@ -288,7 +288,7 @@ impl Comparing<'_> {
                 .map_or(1, |user| user.line);
             let (at, now) = (old.renamed_at, &old.username);
             let reason = format!(
-                "was renamed to {now} on {at}: name {now} here; another user of the old name is created with `user create`"
+                "was renamed to {now} on {at}: use {now} here, or create a new user with the old name: `user create`"
             );
             let problem = PlanProblem::of(line, "users", &old.old_name, reason);
             self.found.problems.push(problem);

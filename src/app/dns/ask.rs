@@ -11,7 +11,7 @@ pub struct Dns<'a> {
     known: HashMap<(String, RecordType), DnsAnswer>,
     /// How many questions are left: the records of a hostile zone can lead anywhere.
     left: u32,
-    /// What the root's name leads to, which exists; `None` before it was asked for.
+    /// The answer for the root's name, which always exists; `None` if not yet queried.
     root: Option<DnsAnswer>,
 }
 

@@ -39,7 +39,7 @@ pub fn compare(
         (None, Some(old)) => Ok(RowVerdict::bad(
             "username",
             format!(
-                "is an old name of {}: the file is from before it was renamed",
+                "is an old name of {}: the file is older than the rename",
                 old.username
             ),
         )),

@@ -56,8 +56,8 @@ pub struct Relay {
     /// Which domains that strangers named exist in the store, and the generation in which
     /// this was read.
     domains: TwoGenerationCache<Box<str>, (u64, bool)>,
-    /// What is known of names that are no user's as old names, and the generation in which
-    /// this was read.
+    /// For names without a user: the old name that the store has for each, if any, and the
+    /// generation in which this was read.
     old_names: TwoGenerationCache<Box<str>, (u64, Option<OldName>)>,
     /// What is still to be written to the store.
     pub pending: PendingWrites,
@@ -65,7 +65,7 @@ pub struct Relay {
 
 /// How many domains that strangers named are remembered.
 const DOMAINS: usize = 2000;
-/// How many names that are no user's.
+/// How many names without a user are remembered.
 const OLD_NAMES: usize = 2000;
 
 impl Relay {

@@ -1,6 +1,6 @@
-//! Old names of users that were renamed: while an old name works, it stands for its user. It
-//! is looked up only for names that are no user's, which takes as long for a name that
-//! was never a user's (promise 9).
+//! Old names of renamed users: while an old name works, it is an alias of its user. Only names
+//! without a user are looked up here, and the look-up takes as long for a name that no user
+//! ever had (promise 9).
 
 use super::Relay;
 use crate::error::Result;

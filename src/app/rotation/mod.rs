@@ -210,7 +210,7 @@ impl App {
                 let unfinished = tx.store().unfinished(username)?;
                 let ways_out = unfinished.map(|it| it.ways_out(&user, now).to_string());
                 return Err(Error::Usage(format!(
-                    "the rotation of {username} is unfinished, so name the password to stop; {}",
+                    "the rotation of {username} is unfinished; specify the password to stop; {}",
                     ways_out.unwrap_or_default()
                 )));
             }

@@ -19,7 +19,7 @@ use crate::model::name::Username;
 /// Why there is no new password for a user.
 enum NotBegun {
     Refused(String),
-    /// It could not be delivered, which an admin has to know tomorrow, too.
+    /// It could not be delivered; this is recorded, so that `report` still shows it later.
     Hindered(String),
 }
 

@@ -406,7 +406,7 @@ fn described(task: MaintenanceTask) -> String {
             format!("hashes of passwords that retired more than {RETIRED_KEPT} days ago")
         }
         MaintenanceTask::Sums => {
-            "sums that an older smtpcred did not keep, of usage or users: added up again".into()
+            "totals of usage or users that an older smtpcred left wrong: corrected".into()
         }
         MaintenanceTask::Indexes => "missing indexes of events".into(),
         MaintenanceTask::Statistics => "query statistics of the tables".into(),

@@ -79,8 +79,8 @@ New users:
   Passwords of new users go where --deliver, --write-file, --write-env or --output-dir say, or the
   rules of the user, its domain or the installation in the plan and the store. If a delivery fails,
   that user is not created and its password is not valid; the others are created, and the next run
-  tries again. A missing folder or program, a missing right or a full disk is found out first, is
-  shown by --dry-run, and fails that user alone. A file or variable that already has a password is never overwritten, unless a killed
+  tries again. A missing folder, program or permission, or a full disk, is detected first, is
+  shown by --dry-run, and fails only that user. A file or variable that already has a password is never overwritten, unless a killed
   run left it for the same user. No rotation runs while passwords are delivered.
 
 Questions:

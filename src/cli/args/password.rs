@@ -26,7 +26,7 @@ use crate::model::password::{Form, Password};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "The password (generated, unless one of these is given)")]
 pub struct PasswordArgs {
-    /// Read the password from stdin; one newline at its end does not belong to it
+    /// Read the password from stdin, without one trailing newline
     #[arg(long, group = "password_source")]
     password_stdin: bool,
 

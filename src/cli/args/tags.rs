@@ -10,7 +10,7 @@ use crate::model::tag::{Tag, TagChange, TagKey};
 /// The flags for the note and the tags of a user.
 #[derive(Debug, Default, Args)]
 pub struct TagArgs {
-    /// Keep a note about the user, of up to 1000 characters; or none
+    /// Set a note about the user (up to 1000 characters), or none
     #[arg(long, value_name = "TEXT")]
     pub note: Option<Setting<Note>>,
 

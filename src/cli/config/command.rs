@@ -46,16 +46,16 @@ Examples:
 Keys:
   store      the store, like --store: an absolute path, or the URL of a database
   columns    the columns of `user list` on a terminal: a list, such as [\"username\", \"status\"]
-  time-zone  the time zone of times on a terminal, such as Europe/Berlin; the machine's by default
+  time-zone  the time zone for times on a terminal, such as Europe/Berlin; the machine's by default
   color      auto, always or never, like --color
   pager      false for no pager, or the pager's command
   wide       true to show all columns in lists on a terminal
 
 Files:
-  A flag takes precedence over a variable of the environment, that over the user's file
-  (~/.config/smtpcred/config.toml), and that over the file for all users
-  (/etc/smtpcred/config.toml). A file that another user can change is ignored with a warning. The
-  files are TOML: time-zone = \"Europe/Berlin\".
+  In order of precedence: a flag, an environment variable, the user's file
+  (~/.config/smtpcred/config.toml), the file for all users (/etc/smtpcred/config.toml). A file that
+  another user can change is ignored with a warning. The files are TOML: time-zone =
+  \"Europe/Berlin\".
 
 JSON:
   A list of {key, value, source, place}; source is flag, variable, user, system or default, and
@@ -105,7 +105,7 @@ pub struct SetConfig {
     #[arg(value_name = "KEY", value_parser = keys())]
     key: Key,
 
-    /// Its value; a list has commas between its parts
+    /// Its value; separate the items of a list with commas
     #[arg(value_name = "VALUE", allow_hyphen_values = true)]
     value: String,
 

@@ -1,5 +1,5 @@
 //! Reads a configuration file. One that another user could have changed is not read: it
-//! chooses the store and the pager of the person that runs this program, who may be root.
+//! chooses the store and the pager of the person who runs this program, perhaps root.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -22,7 +22,7 @@ const MAX_SIZE: u64 = 64 * 1024;
 /// The values in a file.
 pub type Values = Vec<(Key, Value)>;
 
-/// What became of a file.
+/// The result of reading a file.
 #[derive(Debug)]
 pub enum ReadFile {
     Missing,
@@ -57,7 +57,7 @@ pub fn open(path: &Path) -> io::Result<File> {
     }
     let file = folder.read(&name)?;
     if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     match files::writable(&file)? {
         None => Ok(file),
@@ -123,7 +123,7 @@ mod tests {
         for (text, reason) in [
             (
                 "\n\ncolour = \"always\"",
-                "/c.toml:3: colour is no key; did you mean color?",
+                "/c.toml:3: colour is not a known key; did you mean color?",
             ),
             ("# x\nwide = 1", "/c.toml:2: wide must be true or false"),
             (
@@ -136,7 +136,7 @@ mod tests {
             ),
             (
                 "[user]\nwide = true",
-                "/c.toml:1: user is no key; the keys are",
+                "/c.toml:1: user is not a known key; the keys are",
             ),
             ("x\u{1b} = 1", "/c.toml:1: invalid TOML"),
         ] {

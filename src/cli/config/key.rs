@@ -50,7 +50,7 @@ const TABLE: [Entry; 6] = [
     Entry {
         key: Key::TimeZone,
         name: "time-zone",
-        about: "the time zone of times on a terminal, such as Europe/Berlin",
+        about: "the time zone for times on a terminal, such as Europe/Berlin",
         kind: Kind::Text,
         check: zone,
     },
@@ -101,8 +101,8 @@ impl Key {
         let names = TABLE.map(|entry| entry.name);
         let asked = name.to_lowercase().replace('_', "-");
         Err(match nearest(&asked, names) {
-            Some(meant) => format!("is no key; did you mean {meant}?"),
-            None => format!("is no key; the keys are {}", names.join(", ")),
+            Some(meant) => format!("is not a known key; did you mean {meant}?"),
+            None => format!("is not a known key; the keys are {}", names.join(", ")),
         })
     }
 
@@ -199,12 +199,12 @@ mod tests {
     #[test]
     fn mistyped_keys_are_recognised() {
         for (typed, said) in [
-            ("colour", "is no key; did you mean color?"),
-            ("time_zone", "is no key; did you mean time-zone?"),
-            ("Store", "is no key; did you mean store?"),
+            ("colour", "is not a known key; did you mean color?"),
+            ("time_zone", "is not a known key; did you mean time-zone?"),
+            ("Store", "is not a known key; did you mean store?"),
             (
                 "x",
-                "is no key; the keys are store, columns, time-zone, color, pager, wide",
+                "is not a known key; the keys are store, columns, time-zone, color, pager, wide",
             ),
         ] {
             assert_eq!(Key::find(typed).unwrap_err(), said);

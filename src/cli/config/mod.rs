@@ -1,6 +1,5 @@
-//! The configuration files and the command that changes them. A flag takes precedence over
-//! a variable of the environment, that over the user's file, and that over the file for all
-//! users.
+//! The configuration files and the command that changes them. In order of
+//! precedence: a flag, an environment variable, the user's file, the file for all users.
 
 pub mod command;
 mod edit;

@@ -39,7 +39,7 @@ pub struct Setting {
     pub place: Option<String>,
 }
 
-/// What was said where: the flags of this command and the configuration files.
+/// The settings by source: the flags of this command and the configuration files.
 #[derive(Debug, Default)]
 pub struct Settings {
     flags: Values,

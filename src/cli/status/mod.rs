@@ -24,9 +24,9 @@ use record::StatusRecord;
 const HELP: &str = "\
 Examples:
   smtpcred status
-  smtpcred status --watch                                draws it again every 2 seconds; q quits
+  smtpcred status --watch                                refreshes every 2 seconds; q quits
   smtpcred status --json | jq -r '.look_at[].command'
-  smtpcred status >/dev/null || echo 'something to look at'
+  smtpcred status >/dev/null || echo 'something needs attention'
 
 JSON:
   {at, users: {total, active, overlap, suspended, expired}, domains, expiring: [{username, label,
@@ -34,14 +34,14 @@ JSON:
   {address, count}}, limits_near: [{owner, limit, most, used, used_up}], rotations_unfinished:
   [{username, password_id, reason, began_at}], sessions, serve: {answers, sockets: [{name, path,
   answers, found}]}, last_backup, look_at: [{matter, text, command}], counts: {expiring,
-  limits_near, rotations_unfinished}}. Lists have at most 10 entries; counts has how many there
-  are, of expiring those within 14d. exact is false if a part of the refused sign-ins is
-  estimated: some began earlier. answers is null if serve is not set up on this machine, or this
-  user may not connect. sessions and last_backup are always null in this version. A matter is serve,
-  unfinished_rotation, limit, refused, expired or expiring.
+  limits_near, rotations_unfinished}}. Lists have at most 10 entries; counts has the full
+  numbers, for expiring those within 14d. exact is false if a part of the refused sign-ins is
+  estimated because it began earlier. answers is null if serve is not set up on this machine, or
+  this user may not connect. sessions and last_backup are always null in this version. A matter is
+  serve, unfinished_rotation, limit, refused, expired or expiring.
 
 Exit codes:
-  0 nothing to look at, 7 something to look at.";
+  0 nothing needs attention, 7 something does.";
 
 /// Show what matters now, on one screen
 ///
@@ -51,15 +51,15 @@ Exit codes:
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
 pub struct ShowStatus {
-    /// Draw it again every 2 seconds, until q, Esc or Ctrl-C
+    /// Refresh every 2 seconds, until q, Esc or Ctrl-C
     #[arg(long)]
     watch: bool,
 
-    /// Ask this socket of serve for sign-ins [default: those that exist]
+    /// Query this sign-in socket of serve [default: all that exist]
     #[arg(long, value_name = "SOCKET", value_parser = path::given())]
     auth: Option<PathBuf>,
 
-    /// Ask this socket of the policy service
+    /// Query this policy socket of serve
     #[arg(long, value_name = "SOCKET", value_parser = path::given())]
     policy: Option<PathBuf>,
 }
@@ -126,7 +126,7 @@ fn trouble(error: &Error, last: &Lines) -> Lines {
     if let Some(hint) = error.hint() {
         lines.push(("", hint.into()));
     }
-    lines.push(("", "it is tried again every 2 seconds; before:".into()));
+    lines.push(("", "retrying every 2 seconds; the last result was:".into()));
     lines.push(("", "".into()));
     let old = last.iter().cloned();
     lines.extend(old.map(|(name, cell)| (name, Cell::new(cell.text, Tone::Dim))));

@@ -26,7 +26,7 @@ Tasks:
   indexes     of events, if any is missing (PostgreSQL): created
   statistics  of the tables, so that queries stay fast
   space       returned to the file system if a quarter of the file is unused
-  Events and users are kept. Nothing takes longer than some milliseconds at a time, so others can
+  Events and users are kept. Nothing takes longer than a few milliseconds at a time, so others can
   write in between. If a run is killed, the next run does the rest.
 
 Space:

@@ -49,7 +49,7 @@ pub struct SetUser {
     #[arg(value_name = "USERNAME", add = complete::usernames())]
     username: Username,
 
-    /// Describe what the user is for; or none
+    /// Describe what the user is for, or none
     #[arg(long, value_name = "TEXT")]
     label: Option<Setting<Label>>,
 
@@ -122,8 +122,8 @@ JSON:
 /// Delete users permanently
 ///
 /// The hashes are erased at once; this cannot be undone. The events stay. Asks you to type the
-/// username, or the number of several users, unless --yes is given. If you are not sure: `user
-/// suspend` only prevents a user from signing in, `user reset` gives it a new password.
+/// username, or for several users their number, unless --yes is given. If you are not sure: `user
+/// suspend` only prevents a user from signing in, and `user reset` gives it a new password.
 #[derive(Debug, Args)]
 #[command(after_long_help = DELETE_HELP)]
 pub struct DeleteUser {

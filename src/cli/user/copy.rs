@@ -20,10 +20,11 @@ Examples:
   smtpcred user copy shop@example.com blog@example.com --reveal env >> blog.env
 
 What is copied:
-  Tags, limits, senders and the user's own rules of rotation. Its own address among the senders
-  becomes that of the new user. Without --label, \"WordPress\" becomes \"WordPress (blog)\". Not copied:
-  passwords, the note, the expiry, a suspension, and a destination for new passwords that is only
-  the first user's: a file without {username} in its name, a command with its name.
+  Tags, limits, senders and the user's own rotation rules. If the user's own address is among its
+  senders, the copy gets the new user's address instead. Without --label, \"WordPress\" becomes
+  \"WordPress (blog)\". Not copied: passwords, the note, the expiry, a suspension, and a destination
+  that only fits the copied user: a file without {username} in its name, or a command that contains
+  the user's name.
 
 JSON:
   As in `user create`.";
@@ -40,7 +41,7 @@ pub struct CopyUser {
     #[arg(value_name = "NEW", value_parser = Username::of_new_user)]
     new: Username,
 
-    /// Describe what the new user is for; or none
+    /// Describe what the new user is for, or none
     #[arg(long, value_name = "TEXT")]
     label: Option<Setting<Label>>,
 
@@ -67,7 +68,7 @@ impl CopyUser {
         )?;
         if let Some(delivery) = copy.left_out {
             context.out.warn(&format!(
-                "new passwords of {} go to {delivery}; where those of {} go was not copied: smtpcred user set {} --deliver …",
+                "new passwords of {} go to {delivery}; this destination was not copied to {}; set one with: smtpcred user set {} --deliver …",
                 self.from,
                 self.new,
                 self.new.in_shell()

@@ -87,7 +87,7 @@ pub struct CreateUser {
     #[arg(long, value_name = "DOMAIN", conflicts_with = "username", add = complete::domains())]
     domain: Option<DomainName>,
 
-    /// Describe what the user is for; or none
+    /// Describe what the user is for, or none
     #[arg(long, value_name = "TEXT")]
     label: Option<Setting<Label>>,
 

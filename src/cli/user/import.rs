@@ -51,7 +51,7 @@ CSV:
   password); old_hash, old_password_id, old_password_created_at, old_retires_at and old_generated of
   a second password that also works. A missing column leaves the value unchanged; an empty field
   removes it, as does none for a label. An expiry in the past is accepted with a warning: a user
-  that has expired in the other system has to be expired here.
+  that has expired in the other system must be expired here, too.
   JSON is a list of objects with the same names; senders is a list, limits is {KIND: N}, tags is
   {KEY: VALUE}.
 
@@ -96,7 +96,7 @@ pub struct ImportUsers {
     #[arg(value_name = "FILE", value_parser = path::given())]
     file: PathBuf,
 
-    /// The format, if it is not to be guessed from the file
+    /// The format of the file [default: guessed]
     #[arg(long, value_name = "FORMAT", value_parser = one_of::<ImportFormat, _>(ImportFormat::ALL.map(ImportFormat::name)))]
     from: Option<ImportFormat>,
 

@@ -47,11 +47,11 @@ JSON:
 
 Columns:
   For --columns: username, label, status, password-id, expires, near-limit, refused, password-age,
-  last-connection, created, daily-limit, suspended, tags, note. Those for which the terminal has no
-  room are left out, from the least important; --wide shows all of them.
-  EXPIRES, NEAR LIMIT and REFUSED are shown if a user has something there, the last two on a
-  terminal or on request: the limit of which 80 % or more are used, and the refused sign-ins from
-  addresses that were refused in the last 24 hours.
+  last-connection, created, daily-limit, suspended, tags, note. Columns that do not fit the terminal
+  are left out, the least important ones first; --wide shows all of them.
+  EXPIRES, NEAR LIMIT and REFUSED appear only if one of the users has a value there; the last two
+  only on a terminal or on request. NEAR LIMIT is a limit of which at least 80 % is used, and
+  REFUSED is the number of refused sign-ins from addresses that were refused in the last 24 hours.
 
 Order:
   --sort age begins with the oldest password, used with the latest connection, expires with the
@@ -66,7 +66,7 @@ Pages:
 #[derive(Debug, Args)]
 #[command(after_long_help = LIST_HELP)]
 pub struct ListUsers {
-    /// Show only users with this text in the username or label, in any case
+    /// Show only users with this text in the username or label, ignoring case
     #[arg(value_name = "TEXT")]
     text: Option<SearchText>,
 
@@ -74,7 +74,7 @@ pub struct ListUsers {
     #[arg(long, value_name = "DOMAIN", add = complete::domains())]
     domain: Option<DomainName>,
 
-    /// Show only users with this status; active users may be in an overlap
+    /// Show only users with this status; active includes users in an overlap
     #[arg(long, value_name = "STATUS", value_parser = one_of::<Status, _>(Status::ALL.map(Status::name)))]
     status: Option<Status>,
 
@@ -94,7 +94,7 @@ pub struct ListUsers {
     #[arg(long, conflicts_with = "status")]
     overlap: bool,
 
-    /// Show only users with this tag, with any value or this one; repeatable: with all of them
+    /// Show only users with this tag, or with this value of it; repeat it to require several tags
     #[arg(long, value_name = "KEY[=VALUE]")]
     tag: Vec<TagFilter>,
 

@@ -22,10 +22,10 @@ The old name:
   With --overlap, applications can sign in and send with the old name for this long, and count as
   the same user: same passwords, limits and senders, and the addresses of the old domain. Without
   it, and once the time is over, the old name is refused like an unknown one, and sessions that
-  signed in with it end at their next message. Which applications still use it is in the log of the
-  mail server: Postfix writes sasl_username=OLD. A later rename without --overlap stops all earlier
-  names; deleting the user stops them, too.
-  No user can be created with an old name that works. Afterwards only `user create` and
+  signed in with it end at their next message. The log of the mail server shows which
+  applications still use it: Postfix writes sasl_username=OLD. A later rename without --overlap
+  stops all earlier names; deleting the user stops them, too.
+  While an old name works, no user can be created with it. Afterwards only `user create` and
   `user rename` can give it to another user; `apply` and `user import` refuse it, so that an old
   plan or file does not bring it back.
   `audit list --user` and `user show` include what happened under the old names.
@@ -35,8 +35,8 @@ JSON:
 
 /// Rename a user; its passwords, rules and history stay
 ///
-/// Limits, senders, rules of rotation, tags, usage and last connections stay with the user. What
-/// may still hold the old name is listed, with the command for each place.
+/// Limits, senders, rotation rules, tags, usage and last connections stay with the user. The
+/// command lists the places that may still contain the old name, and how to change each of them.
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
 pub struct RenameUser {
@@ -44,7 +44,7 @@ pub struct RenameUser {
     #[arg(value_name = "OLD", add = complete::usernames())]
     old: Username,
 
-    /// Its new name, in a domain that exists
+    /// Its new name, in an existing domain
     #[arg(value_name = "NEW", value_parser = Username::of_new_user)]
     new: Username,
 
@@ -85,6 +85,6 @@ fn said(renamed: &Renamed, now: Time) -> String {
     match renamed.done {
         RenameStep::Renamed => format!("renamed {old} to {new}; the old name {until}"),
         RenameStep::OldNameSet => format!("{old}, the old name of {new}, {until}"),
-        RenameStep::Nothing => format!("{old} is already renamed to {new}, and {until}"),
+        RenameStep::Nothing => format!("{old} was already renamed to {new}; the old name {until}"),
     }
 }

@@ -32,7 +32,7 @@ Several users:
   Each is reset on its own, once its password is handed over: to a file named after it in
   --output-dir, to a line of --reveal json or csv on stdout, or on a terminal to one panel after the
   other. {\"reset\":N} after some lines means that the first N printed passwords are valid. If one
-  cannot be reset, the command ends and says which users were.
+  cannot be reset, the command ends and names the users that were.
 
 JSON:
   As in `user create`. With --output-dir, the users, as in `user list`.";

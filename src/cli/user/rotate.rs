@@ -58,9 +58,9 @@ Exit code of a command:
   withdrawn.
 
 Checked first:
-  Before any password is made: folders, rights, free space, files, the program of a command, and
-  with --prove that a server name is set; no server is contacted. What is in the way fails that
-  rotation alone, --dry-run shows it, and `report --unfinished` lists it afterwards.
+  Before any password is created: folders, permissions, free space, files, the program of a command,
+  and with --prove that a server name is set; no server is contacted. A problem fails only that
+  rotation; --dry-run shows it, and `report --unfinished` lists it afterwards.
 
 Unfinished rotations:
   Both passwords work. The next run looks at the sign-ins: if the new password was used, it has
@@ -109,7 +109,7 @@ pub struct RotatePasswords {
     )]
     ahead: Duration,
 
-    /// Show which users would be rotated, why, where to, and what is in the way
+    /// Show which users would be rotated and why, where each password would go, and any problems
     #[arg(long)]
     dry_run: bool,
 

@@ -85,7 +85,7 @@ impl DnsFailure {
     pub fn sentence(&self, name: &str) -> String {
         match self {
             Self::NoAnswer(reason) => {
-                format!("nothing can be looked up in the DNS from here: {reason}")
+                format!("DNS look-ups do not work from here: {reason}")
             }
             Self::CannotTell(reason) => format!("{name} cannot be looked up from here: {reason}"),
         }

@@ -1,5 +1,5 @@
-//! What a list for people shows beside its users: limits that are nearly used up, and refused
-//! sign-ins. One statement each for a whole piece of the list.
+//! Reads what a list for people shows beside its users: limits that are nearly used up, and
+//! refused sign-ins. Each takes one statement for a whole batch of the list.
 
 use std::collections::BTreeMap;
 

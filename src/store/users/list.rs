@@ -90,7 +90,7 @@ macro_rules! matching {
 }
 pub(super) use matching;
 
-/// The same by name, up to so many rows.
+/// The same by name, up to a number of rows.
 macro_rules! that_match {
     ($domain:literal) => {
         concat!(matching!($domain), " ORDER BY u.username LIMIT $8")

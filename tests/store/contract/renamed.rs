@@ -381,7 +381,7 @@ fn make(store: &mut Store, old: &Username) {
     });
 }
 
-/// Who may get the name.
+/// Which users may get the name.
 fn old_names(store: &mut Store) {
     let (a, b) = (user("a@old.example"), user("b@old.example"));
     change(store, BEGIN + 60, |tx| {

@@ -475,7 +475,7 @@ fn clocks(store: &mut Store) {
     });
 }
 
-/// What could not be delivered leaves a reason, and no password.
+/// A failed delivery leaves a reason, and no password.
 fn refusing(store: &mut Store) {
     let before = live(store);
     for (second, reason) in [(750, "no folder"), (760, "no program")] {

@@ -1,5 +1,5 @@
-//! Users that were renamed between the moment when something was found out about them and
-//! the moment when it is written down.
+//! Users that were renamed after a relay collected entries about them and before the entries
+//! are written.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ pub(super) struct RenamedUsers(BTreeMap<Username, Username>);
 const RECENTLY: i64 = 7 * 86_400;
 
 impl RenamedUsers {
-    /// Looks up the users that something is to be written about.
+    /// Looks up the users that the pending entries are about.
     pub fn look_up(tx: &mut Tx, pending: &PendingWrites, now: Time) -> Result<Self> {
         let mut names = BTreeSet::new();
         let since = Time::from_epoch(now.epoch() - RECENTLY);

@@ -14,7 +14,7 @@ fn user(name: &str) -> Username {
     name.parse().unwrap()
 }
 
-/// What a relay found out, and what it was asked, before it saw the rename.
+/// The entries and requests that a relay collected before it saw the rename.
 #[test]
 fn p7_what_was_found_out_under_an_old_name_is_the_users() {
     let (old, new) = (user("shop@example.com"), user("store@example.com"));

@@ -210,7 +210,7 @@ fn p9_the_right_password_of_a_suspended_user_is_answered_like_a_wrong_one() {
 
 const STORE: &str = "store@example.com";
 
-/// Renames the shop. Its old name works for so many seconds.
+/// Renames the shop. Its old name works for this many seconds.
 fn rename(store: &mut TestStore, seconds: Option<i64>) {
     let (old, new) = (SHOP.parse().unwrap(), STORE.parse().unwrap());
     let until = seconds.map(|seconds| Time::from_epoch(NOW + seconds));
