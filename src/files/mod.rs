@@ -256,8 +256,14 @@ impl Folder {
     /// Fails if its file system has no room for this many more files.
     pub fn has_room(&self, files: u64) -> io::Result<()> {
         let found = rustix::fs::fstatvfs(&self.at)?;
-        // Some file systems do not count the files that they have room for.
-        if found.f_bavail < files || (found.f_files > 0 && found.f_favail < files) {
+        // A file system may keep a reserve for root.
+        let (blocks, inodes) = if Uid::effective().is_root() {
+            (found.f_bfree, found.f_ffree)
+        } else {
+            (found.f_bavail, found.f_favail)
+        };
+        // Some do not count what they have room for.
+        if (found.f_blocks > 0 && blocks < files) || (found.f_files > 0 && inodes < files) {
             return Err(Errno::NOSPC.into());
         }
         Ok(())

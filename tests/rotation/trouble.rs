@@ -193,6 +193,18 @@ fn p6_no_room_for_the_file() {
 }
 
 #[test]
+#[ignore = "needs root for a file system: run tests/run"]
+fn a_file_system_that_does_not_count_its_room_takes_files() {
+    let home = tempfile::tempdir().unwrap();
+    let uncounted = Small::of(home.path(), "ramfs", "mode=0700");
+    let path = uncounted.0.join("pw");
+    let place = Place::new();
+    let run = place.rotate_to(&["--write-file", path.to_str().unwrap()]);
+    place.is(After::Rotated, &run);
+    assert!(place.works(fs::read_to_string(&path).unwrap().trim_end()));
+}
+
+#[test]
 #[ignore = "needs root for a small file system: run tests/run"]
 fn p6_the_disk_fills_up_while_it_is_delivered() {
     let home = tempfile::tempdir().unwrap();

@@ -10,10 +10,15 @@ pub struct Small(pub PathBuf);
 
 impl Small {
     pub fn new(home: &Path) -> Self {
+        Self::of(home, "tmpfs", "size=1m,mode=0700")
+    }
+
+    /// A file system of another type.
+    pub fn of(home: &Path, kind: &str, options: &str) -> Self {
         let path = home.join("small");
         fs::create_dir(&path).unwrap();
         let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs"])
+            .args(["-t", kind, "-o", options, kind])
             .arg(&path)
             .status();
         assert!(mount.unwrap().success(), "mount");
