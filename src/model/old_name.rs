@@ -12,7 +12,7 @@ pub struct OldName {
     pub username: Username,
     /// When the user was renamed.
     pub renamed_at: Time,
-    /// When the old name stops working; `None` if it stopped at once.
+    /// When the old name stops working; `None` if it was stopped.
     pub until: Option<Time>,
 }
 

@@ -17,8 +17,8 @@ fn is_full(rows: usize) -> bool {
 
 impl Tx<'_> {
     /// Restarts overlaps that began while the clock was ahead: otherwise, once the clock
-    /// is set back, the old password would work longer by that error. The same applies to
-    /// interrupted deliveries, which rotations wait for. Returns whether there may be more.
+    /// is set back, the old password or name would work longer by that error. The same applies
+    /// to interrupted deliveries, which rotations wait for. Returns whether there may be more.
     pub fn fix_retirements(&mut self) -> Result<bool> {
         const SQL: &str = "UPDATE passwords SET
                 retires_at = CASE WHEN retires_at < retiring_since THEN retires_at
@@ -32,12 +32,18 @@ impl Tx<'_> {
                     ELSE $1 + (settles_at - began_at) END,
                 began_at = $1
             WHERE username IN (SELECT username FROM rotations WHERE began_at > $2 LIMIT $3)";
+        const RENAMED: &str = "UPDATE old_names SET
+                until = CASE WHEN until < renamed_at THEN until
+                    ELSE $1 + (until - renamed_at) END,
+                renamed_at = $1
+            WHERE old_name IN (SELECT old_name FROM old_names WHERE renamed_at > $2 LIMIT $3)";
         let now = self.stamp.at;
         let late = Time::from_epoch(now.epoch() + CLOCKS_DIFFER);
         let args = [now.into(), late.into(), Arg::from(PIECE)];
         let left = self.execute(LEFT, &args)?;
         let retiring = self.execute(SQL, &args)?;
-        Ok(is_full(left) || is_full(retiring))
+        let renamed = self.execute(RENAMED, &args)?;
+        Ok([left, retiring, renamed].into_iter().any(is_full))
     }
 
     /// Writes an event for each user that has expired since. Returns whether there may be more.

@@ -55,7 +55,8 @@ impl Tx<'_> {
         const COUNTED: &str = "DELETE FROM counts WHERE owner = $1";
         const OLD_NAME: &str = "INSERT INTO old_names (old_name, username, renamed_at, until)
             VALUES ($1, $2, $3, $4)";
-        const STOP: &str = "UPDATE old_names SET until = $2 WHERE username = $1 AND until > $2";
+        // As of no time: what has stopped stays so when the clock is set back.
+        const STOP: &str = "UPDATE old_names SET until = NULL WHERE username = $1 AND until > $2";
         let domain = new.domain();
         let names = [old.as_str().into(), new.as_str().into()];
         self.later(FREE, &names[1..])?;
@@ -88,8 +89,7 @@ impl Tx<'_> {
         until: Option<Time>,
     ) -> Result<()> {
         const SQL: &str = "UPDATE old_names SET until = $2 WHERE old_name = $1";
-        let at = until.unwrap_or(self.stamp.at);
-        self.later(SQL, &[old.as_str().into(), at.into()])?;
+        self.later(SQL, &[old.as_str().into(), until.into()])?;
         self.rename_event(old, new, until)
     }
 

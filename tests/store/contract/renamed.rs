@@ -29,6 +29,7 @@ pub fn story(store: &mut Store) {
     tags(store);
     everything_moves(store);
     old_names(store);
+    clocks(store);
     sums_stay_right(store);
 }
 
@@ -316,7 +317,8 @@ fn everything_moves(store: &mut Store) {
     assert_eq!(everything(store, &old), before);
     let both = store.old_names_of(&old).unwrap();
     assert_eq!(names_of(&both), ["store@new.example", "last@new.example"]);
-    assert!(both.iter().all(|old| !old.works(at(BEGIN + 40))));
+    // Not even once the clock is set back.
+    assert!(both.iter().all(|old| !old.works(at(BEGIN))));
     change(store, BEGIN + 50, |tx| tx.delete_user(&old));
     assert!(store.old_name(&last).unwrap().is_none() && !store.was_any_renamed(at(0)).unwrap());
 }
@@ -424,7 +426,7 @@ fn old_names(store: &mut Store) {
     assert!(matches!(new, Err(Error::UserExists(_))), "{new:?}");
     // It stops at once, and another user can have it.
     change(store, BEGIN + 61, |tx| tx.set_old_name(&a, &b, None));
-    assert!(!store.old_name(&a).unwrap().unwrap().works(at(BEGIN + 61)));
+    assert!(!store.old_name(&a).unwrap().unwrap().works(at(BEGIN)));
     change(store, BEGIN + 62, |tx| {
         tx.add_user(&new_user(&a), &password("oldname2", 19_456))
     });
@@ -446,6 +448,43 @@ fn old_names(store: &mut Store) {
     change(store, BEGIN + 66, |tx| tx.remove_domain(&domain));
     assert!(store.old_name(&c).unwrap().is_none() && store.user(&b).unwrap().is_some());
     change(store, BEGIN + 67, |tx| tx.delete_user(&b));
+}
+
+/// A user that was renamed while the clock was a year ahead.
+fn clocks(store: &mut Store) {
+    const AHEAD: i64 = BEGIN + 31_536_000;
+    let (a, b, c) = (
+        user("clock-a@old.example"),
+        user("clock-b@old.example"),
+        user("clock-c@old.example"),
+    );
+    change(store, BEGIN + 68, |tx| {
+        tx.add_user(&new_user(&a), &password("oldname5", 19_456))
+    });
+    change(store, AHEAD, |tx| {
+        tx.rename_user(&a, &b, None)?;
+        tx.rename_user(&b, &c, Some(at(AHEAD + 90)))
+    });
+    let mut mended = |second| {
+        change(store, second, |tx| {
+            assert!(!tx.fix_retirements()?);
+            Ok(())
+        });
+        [&a, &b].map(|name| store.old_name(name).unwrap().unwrap().until)
+    };
+    assert_eq!(
+        mended(AHEAD - 300),
+        [None, Some(at(AHEAD + 90))],
+        "clocks differ a little"
+    );
+    let until = [None, Some(at(BEGIN + 159))];
+    assert_eq!(mended(BEGIN + 69), until, "its time, from now");
+    assert_eq!(mended(BEGIN + 70), until, "once");
+    for name in [&a, &b] {
+        let renamed_at = store.old_name(name).unwrap().unwrap().renamed_at;
+        assert_eq!(renamed_at, at(BEGIN + 69));
+    }
+    change(store, BEGIN + 70, |tx| tx.delete_user(&c));
 }
 
 fn attempt(
