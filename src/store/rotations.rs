@@ -160,12 +160,21 @@ impl Tx<'_> {
     }
 
     /// Records why a rotation could not begin: the password stays. Does nothing if a new password
-    /// of an earlier run is live.
-    pub fn refuse_rotation(&mut self, username: &Username, reason: &str) -> Result<()> {
+    /// of an earlier run is live, or if the user created at this time has gone.
+    pub fn refuse_rotation(
+        &mut self,
+        username: &Username,
+        created_at: Time,
+        reason: &str,
+    ) -> Result<()> {
         const SQL: &str = "INSERT INTO rotations
             (username, password_id, state, began_at, with_command, reason)
             VALUES ($1, NULL, $2, $3, 0, $4)
             ON CONFLICT (username) DO UPDATE SET reason = excluded.reason";
+        let user = self.store.user(username)?;
+        if user.is_none_or(|user| user.created_at != created_at) {
+            return Ok(());
+        }
         if self.rotating(username)?.is_some() {
             return Ok(());
         }

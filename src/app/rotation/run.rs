@@ -152,7 +152,7 @@ impl App {
         let hindered = some.iter().zip(found);
         let hindered: Vec<_> = hindered
             .filter_map(|(planned, found)| match found {
-                Err(NotBegun::Hindered(reason)) => Some((&planned.username, reason)),
+                Err(NotBegun::Hindered(reason)) => Some((planned, reason)),
                 _ => None,
             })
             .collect();
@@ -160,8 +160,8 @@ impl App {
             return Ok(());
         }
         let mut tx = self.begin()?;
-        for (username, reason) in hindered {
-            tx.refuse_rotation(username, reason)?;
+        for (planned, reason) in hindered {
+            tx.refuse_rotation(&planned.username, planned.created_at, reason)?;
         }
         tx.commit()
     }

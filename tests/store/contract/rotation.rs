@@ -475,11 +475,23 @@ fn clocks(store: &mut Store) {
     });
 }
 
-/// A failed delivery leaves a reason, and no password.
+/// A failed delivery leaves a reason, and no password; of a user that is gone, nothing.
 fn refusing(store: &mut Store) {
     let before = live(store);
+    let created = store.user(&x()).unwrap().unwrap().created_at;
+    let count = events(store, &EventFilter::default()).len();
+    change(store, 749, |tx| {
+        let gone = "gone@example.com".parse().unwrap();
+        tx.refuse_rotation(&gone, created, "no folder")?;
+        let earlier = at(created.epoch() - 1);
+        tx.refuse_rotation(&x(), earlier, "no folder")
+    });
+    assert_eq!(events(store, &EventFilter::default()).len(), count);
+    assert!(store.unfinished(&x()).unwrap().is_none());
     for (second, reason) in [(750, "no folder"), (760, "no program")] {
-        change(store, second, |tx| tx.refuse_rotation(&x(), reason));
+        change(store, second, |tx| {
+            tx.refuse_rotation(&x(), created, reason)
+        });
         let found = store.unfinished(&x()).unwrap().unwrap();
         assert_eq!(found.stage, RotationStage::Withdrawn);
         assert_eq!(found.password_id, None);
@@ -492,7 +504,9 @@ fn refusing(store: &mut Store) {
     });
     // One that may have arrived is not forgotten for it.
     let count = events(store, &EventFilter::default()).len();
-    change(store, 771, |tx| tx.refuse_rotation(&x(), "no folder"));
+    change(store, 771, |tx| {
+        tx.refuse_rotation(&x(), created, "no folder")
+    });
     assert_eq!(events(store, &EventFilter::default()).len(), count);
     let found = store.unfinished(&x()).unwrap().unwrap();
     assert_eq!(found.password_id, Some(key("rot00099")));
