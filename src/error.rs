@@ -78,6 +78,14 @@ pub enum Error {
         /// The number of its users.
         users: u64,
     },
+    /// A domain cannot be removed, because users of other domains still sign in with their old
+    /// names in it.
+    OldNamesWork {
+        /// Its name.
+        domain: String,
+        /// The old names, each with the name of its user now.
+        names: Vec<(String, String)>,
+    },
     /// A chosen password is too easy to guess, for this reason.
     WeakPassword(String),
     /// A user already has two live passwords.

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::model::dns::Selector;
 use crate::model::domain::Domain;
 use crate::model::name::{DomainName, Username};
+use crate::model::old_name::OldName;
 use crate::model::password::verification_token;
 use crate::model::time::Time;
 use crate::store::{DomainChange, Page, Store};
@@ -26,6 +27,8 @@ pub struct Removal {
     /// Its users with their creation times, which tell a user from a later one of the same
     /// name.
     pub users: Vec<(Username, Time)>,
+    /// Old names in it that users of other domains can still sign in with; they stop.
+    pub old_names: Vec<OldName>,
 }
 
 impl PartialEq for Removal {
@@ -47,7 +50,7 @@ pub(super) fn need_same_domain(store: &mut Store, seen: &Domain) -> Result<Domai
     )))
 }
 
-fn removal(store: &mut Store, name: &DomainName, with_users: bool) -> Result<Removal> {
+fn removal(store: &mut Store, name: &DomainName, with_users: bool, now: Time) -> Result<Removal> {
     let domain = need_domain(store, name)?;
     let users = store.users_of(name)?;
     if !users.is_empty() && !with_users {
@@ -56,7 +59,21 @@ fn removal(store: &mut Store, name: &DomainName, with_users: bool) -> Result<Rem
             users: users.len() as u64,
         });
     }
-    Ok(Removal { domain, users })
+    let old_names = store.old_names_left_in(name, now)?;
+    if !old_names.is_empty() && !with_users {
+        let names = old_names.iter().map(|old| (&old.old_name, &old.username));
+        return Err(Error::OldNamesWork {
+            domain: name.to_string(),
+            names: names
+                .map(|(old, new)| (old.to_string(), new.to_string()))
+                .collect(),
+        });
+    }
+    Ok(Removal {
+        domain,
+        users,
+        old_names,
+    })
 }
 
 impl App {
@@ -104,7 +121,8 @@ impl App {
     /// Returns a domain and the users that would be removed with it, to ask for
     /// confirmation.
     pub fn plan_removal(&mut self, name: &DomainName, with_users: bool) -> Result<Removal> {
-        removal(&mut self.store, name, with_users)
+        let now = self.now();
+        removal(&mut self.store, name, with_users, now)
     }
 
     /// Removes a domain, and its users only if requested; if a person confirmed, only
@@ -115,7 +133,8 @@ impl App {
         with_users: bool,
         seen: Option<&Removal>,
     ) -> Result<Removal> {
-        let removal = removal(&mut self.store, name, with_users)?;
+        let now = self.now();
+        let removal = removal(&mut self.store, name, with_users, now)?;
         if let Some(seen) = seen.filter(|seen| **seen != removal) {
             let (now, then) = (removal.users.len(), seen.users.len());
             need_same_domain(&mut self.store, &seen.domain)?;

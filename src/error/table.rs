@@ -144,6 +144,18 @@ impl Error {
             .hint(format!(
                 "remove the domain with its users: smtpcred domain remove {domain} --with-users"
             )),
+            Self::OldNamesWork { domain, names } => entry(
+                "old_names_work",
+                Exit::Refused,
+                match names.len() {
+                    1 => format!("1 old name in {domain} still works"),
+                    n => format!("{n} old names in {domain} still work"),
+                },
+            )
+            .hint(format!(
+                "{}; remove the domain anyway, which stops its old names: smtpcred domain remove {domain} --with-users",
+                old_names(names)
+            )),
             Self::WeakPassword(reason) => entry(
                 "weak_password",
                 Exit::Refused,
@@ -623,6 +635,20 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// `model::text::count` is not known here.
+/// Returns some old names with their users.
+fn old_names(names: &[(String, String)]) -> String {
+    const SHOWN: usize = 3;
+    let shown: Vec<_> = names
+        .iter()
+        .take(SHOWN)
+        .map(|(old, new)| format!("{new} can still sign in as {old}"))
+        .collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{}, and {more} more", shown.join(", ")),
+    }
+}
+
 fn users(number: u64) -> String {
     let s = if number == 1 { "" } else { "s" };
     format!("{number} user{s}")

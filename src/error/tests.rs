@@ -46,6 +46,14 @@ fn codes_and_exit_codes_do_not_change() {
             "domain_not_empty",
             4,
         ),
+        (
+            Error::OldNamesWork {
+                domain: text(),
+                names: vec![(username(), text())],
+            },
+            "old_names_work",
+            4,
+        ),
         (Error::WeakPassword(text()), "weak_password", 4),
         (
             Error::OverlapRunning {

@@ -148,7 +148,7 @@ impl Tx<'_> {
         self.later(SQL, &[name.as_str().into()])?;
         self.delete_limits(Scope::domain(name))?;
         self.forget_rotation_rules(Scope::domain(name))?;
-        self.forget_old_names_in(name)?;
+        self.stop_old_names_in(name)?;
         self.event(Action::DomainRemove, Some(name), None, &Fields::default())
     }
 

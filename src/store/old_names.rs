@@ -37,6 +37,20 @@ impl Store {
         Ok(found)
     }
 
+    /// Returns the old names in a domain that users of other domains can sign in with.
+    pub fn old_names_left_in(&mut self, domain: &DomainName, now: Time) -> Result<Vec<OldName>> {
+        const SQL: &str = "SELECT old_name, username, renamed_at, until FROM old_names
+            WHERE old_name LIKE '%@' || CAST($1 AS TEXT) AND until > $2
+                AND username NOT LIKE '%@' || CAST($1 AS TEXT) ORDER BY old_name";
+        let mut found = Vec::new();
+        let args = [domain.as_str().into(), now.into()];
+        self.engine.query(SQL, &args, &mut |row| {
+            found.push(read(row)?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
     /// Returns whether any user was renamed at this time or later.
     pub fn was_any_renamed(&mut self, since: Time) -> Result<bool> {
         const SQL: &str = "SELECT 1 FROM old_names WHERE renamed_at >= $1 LIMIT 1";
@@ -66,9 +80,10 @@ impl Tx<'_> {
         self.later(SQL, &[name.as_str().into(), self.stamp.at.into()])
     }
 
-    /// Forgets the old names in a domain that is removed.
-    pub(super) fn forget_old_names_in(&mut self, domain: &DomainName) -> Result<()> {
-        const SQL: &str = "DELETE FROM old_names WHERE old_name LIKE '%@' || CAST($1 AS TEXT)";
+    /// Stops the old names in a domain that is removed. They stay known, for the events.
+    pub(super) fn stop_old_names_in(&mut self, domain: &DomainName) -> Result<()> {
+        const SQL: &str = "UPDATE old_names SET until = NULL
+            WHERE old_name LIKE '%@' || CAST($1 AS TEXT) AND until IS NOT NULL";
         self.later(SQL, &[domain.as_str().into()])
     }
 }

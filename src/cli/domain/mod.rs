@@ -151,8 +151,9 @@ JSON:
 
 /// Remove a domain
 ///
-/// Refused while the domain has users, unless --with-users is given. Asks you to type the name,
-/// unless --yes is given. This cannot be undone: the hashes are erased, the events stay.
+/// Refused while the domain has users, or users that were renamed to another domain can still sign
+/// in with an old name in it, unless --with-users is given. Asks you to type the name, unless
+/// --yes is given. This cannot be undone: the hashes are erased, the events stay.
 #[derive(Debug, Args)]
 #[command(after_long_help = REMOVE_HELP)]
 pub struct RemoveDomain {
@@ -160,7 +161,7 @@ pub struct RemoveDomain {
     #[arg(value_name = "DOMAIN", add = complete::domains())]
     name: DomainName,
 
-    /// Also delete its users
+    /// Also delete its users and stop old names in it
     #[arg(long)]
     with_users: bool,
 }
@@ -303,8 +304,15 @@ impl RemoveDomain {
         let mut app = context.app(Access::Existing)?;
         let seen = app.plan_removal(&self.name, self.with_users)?;
         let domain = &seen.domain;
+        let old_names = match seen.old_names.len() as u64 {
+            0 => String::new(),
+            n => format!(
+                "; {} in it, of users in other domains, will no longer work",
+                count(n, "old name")
+            ),
+        };
         let consequence = format!(
-            "removing {} deletes its {}; their passwords stop working at once; this cannot be undone",
+            "removing {} deletes its {}; their passwords stop working at once{old_names}; this cannot be undone",
             domain.name,
             count(seen.users.len() as u64, "user")
         );
@@ -321,6 +329,10 @@ impl RemoveDomain {
         let with = match users {
             0 => String::new(),
             _ => format!(" and its {}", count(users, "user")),
+        };
+        let with = match removed.old_names.len() as u64 {
+            0 => with,
+            n => format!("{with}, and stopped {} in it", count(n, "old name")),
         };
         context
             .out

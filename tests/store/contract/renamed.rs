@@ -433,7 +433,7 @@ fn old_names(store: &mut Store) {
     assert!(store.old_name(&a).unwrap().is_none());
     change(store, BEGIN + 63, |tx| tx.delete_user(&a));
     change(store, BEGIN + 63, |tx| tx.delete_user(&b));
-    // A domain that is removed takes its old names along.
+    // A domain that is removed stops its old names, which stay known.
     let domain: DomainName = "gone.example".parse().unwrap();
     change(store, BEGIN + 64, |tx| {
         tx.add_domain(&domain, &DomainChange::default())
@@ -445,8 +445,30 @@ fn old_names(store: &mut Store) {
     change(store, BEGIN + 65, |tx| {
         tx.rename_user(&c, &b, Some(at(BEGIN + 100)))
     });
+    let mut left = |second| store.old_names_left_in(&domain, at(second)).unwrap();
+    assert_eq!(names_of(&left(BEGIN + 99)), [c.as_str()]);
+    assert!(left(BEGIN + 100).is_empty());
+    let elsewhere = "old.example".parse().unwrap();
+    assert!(
+        store
+            .old_names_left_in(&elsewhere, at(BEGIN))
+            .unwrap()
+            .is_empty()
+    );
     change(store, BEGIN + 66, |tx| tx.remove_domain(&domain));
-    assert!(store.old_name(&c).unwrap().is_none() && store.user(&b).unwrap().is_some());
+    let known = store.old_name(&c).unwrap().unwrap();
+    assert_eq!((known.username, known.until), (b.clone(), None));
+    // The domain is added again, and another user gets the name.
+    change(store, BEGIN + 66, |tx| {
+        tx.add_domain(&domain, &DomainChange::default())
+    });
+    change(store, BEGIN + 66, |tx| {
+        tx.add_user(&new_user(&c), &password("oldname6", 19_456))
+    });
+    assert!(store.old_name(&c).unwrap().is_none());
+    change(store, BEGIN + 66, |tx| tx.delete_user(&c));
+    change(store, BEGIN + 66, |tx| tx.remove_domain(&domain));
+    assert!(store.user(&b).unwrap().is_some());
     change(store, BEGIN + 67, |tx| tx.delete_user(&b));
 }
 
