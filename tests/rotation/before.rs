@@ -64,12 +64,20 @@ fn p6_what_is_in_the_way_is_seen_before_anything_changes() {
             Some(1),
             "{user}"
         );
-        // Tomorrow it is still known.
-        let report = sandbox.run(&["report", "--unfinished"]);
-        assert_eq!(report.code, 7, "{report:?}");
-        let after = actions(&sandbox);
-        assert!(!after.contains(&"rotation.begin".to_owned()), "{after:?}");
+        // A user that was named is not due for it.
+        assert_eq!(actions(&sandbox), before);
+        assert_eq!(sandbox.run(&["report", "--unfinished"]).code, 0);
+        let due = sandbox.json(&["user", "rotate", "--due", "--dry-run"]);
+        assert_eq!(due, Value::Array(Vec::new()));
     }
+    // Of one that is due it is still known tomorrow.
+    age_passwords(&sandbox);
+    let run = sandbox.run(&[&DUE[..], &["--write-file", &missing]].concat());
+    assert_eq!(run.code, 1, "{run:?}");
+    assert_eq!(sandbox.run(&["report", "--unfinished"]).code, 7);
+    let after = actions(&sandbox);
+    assert!(after.contains(&"rotation.withdraw".to_owned()), "{after:?}");
+    assert!(!after.contains(&"rotation.begin".to_owned()), "{after:?}");
     let run = rotate(&sandbox, &["--write-file", &path("pw")]);
     assert_eq!(run.code, 0, "{run:?}");
     assert_eq!(sandbox.run(&["report", "--unfinished"]).code, 0);
@@ -86,10 +94,15 @@ fn many(users: usize) -> Sandbox {
     let import = ["user", "import", "-", "--from", "csv"];
     let run = sandbox.run_with_stdin(&import, rows.as_bytes());
     assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(age_passwords(&sandbox), users);
+    sandbox
+}
+
+/// All passwords are two days old. Returns how many there are.
+fn age_passwords(sandbox: &Sandbox) -> usize {
     let store = Connection::open(sandbox.store()).unwrap();
     let sql = "UPDATE passwords SET created_at = unixepoch() - 172800";
-    assert_eq!(store.execute(sql, []).unwrap(), users);
-    sandbox
+    store.execute(sql, []).unwrap()
 }
 
 const DUE: [&str; 5] = ["user", "rotate", "--due", "--older-than", "1d"];

@@ -161,7 +161,7 @@ fn p6_what_cannot_be_started_has_not_delivered() {
         "/",
     ] {
         let run = place.rotate_to(&["--deliver", command]);
-        place.is(After::Withdrawn, &run);
+        place.is(After::Refused, &run);
         assert!(run.stderr.contains("could not be started"), "{run:?}");
     }
     place.mends();

@@ -120,17 +120,14 @@ fn p6_what_cannot_be_written_changes_nothing() {
     ] {
         for flag in ["--write-file", "--write-env"] {
             let run = place.rotate_to(&[flag, path]);
-            place.is(After::Withdrawn, &run);
+            place.is(After::Refused, &run);
             assert!(run.stderr.contains(path), "{run:?}");
         }
     }
-    place.is(
-        After::Withdrawn,
-        &place.rotate_to(&["--write-env", "large"]),
-    );
+    place.is(After::Refused, &place.rotate_to(&["--write-env", "large"]));
     // The first could be written and the second not: neither is.
     let run = place.rotate_to(&["--write-file", "pw", "--write-env", "large"]);
-    place.is(After::Withdrawn, &run);
+    place.is(After::Refused, &run);
     assert!(!place.path("pw").exists());
 }
 
@@ -265,12 +262,12 @@ fn p6_a_file_and_a_command_arrive_together_or_it_is_not_known() {
     let place = Place::new();
     // A command that cannot be started is found out before.
     let run = place.rotate_to(&["--deliver", "no-such-program", "--write-file", "pw"]);
-    place.is(After::Withdrawn, &run);
+    place.is(After::Refused, &run);
     assert!(!place.path("pw").exists());
     // The other way around nobody has it.
     let place = Place::new();
     let run = place.rotate("cat > got", &["--write-file", "missing/pw"]);
-    place.is(After::Withdrawn, &run);
+    place.is(After::Refused, &run);
     assert!(!place.path("got").exists());
 }
 
@@ -467,7 +464,7 @@ fn p6_a_file_with_two_names_is_refused() {
     fs::hard_link(&one, &two).unwrap();
     for flag in ["--write-file", "--write-env"] {
         let run = place.rotate_to(&[flag, "pw"]);
-        place.is(After::Withdrawn, &run);
+        place.is(After::Refused, &run);
         assert!(run.stderr.contains("has 2 names (hard links)"), "{run:?}");
     }
     assert_eq!(line(&one), place.old);
@@ -537,7 +534,7 @@ fn values_of_many_lines_and_comments_are_replaced_as_a_shell_reads_them() {
     let before = "SMTP_PASSWORD=old; export SMTP_PASSWORD\n";
     fs::write(place.path("env"), before).unwrap();
     let run = place.rotate_to(&["--write-env", "env"]);
-    place.is(After::Withdrawn, &run);
+    place.is(After::Refused, &run);
     assert!(run.stderr.contains("line 1 does not set"), "{run:?}");
     assert_eq!(fs::read_to_string(place.path("env")).unwrap(), before);
 }

@@ -29,6 +29,8 @@ pub enum After {
     Rotated,
     /// Only the old one works.
     Withdrawn,
+    /// The same, and nothing says that a rotation was tried.
+    Refused,
     /// Both work, and neither retires.
     Unfinished,
 }
@@ -156,6 +158,7 @@ impl Place {
         let (expected, report, code) = match after {
             After::Rotated => ((2, 1, 0, 0), 0, 0),
             After::Withdrawn => ((1, 0, 1, 0), 7, 1),
+            After::Refused => ((1, 0, 0, 0), 0, 1),
             After::Unfinished => ((2, 0, 0, 1), 7, 1),
         };
         assert_eq!(

@@ -45,6 +45,8 @@ pub struct PlannedRotation {
     pub destination: Result<Destination>,
     /// Why it would not get there.
     pub obstacle: Option<String>,
+    /// It was named on the command line, so it may not be due.
+    pub named: bool,
     /// An earlier new password is revoked, although it may lie ready somewhere.
     pub assumed_lost: bool,
 }
@@ -251,6 +253,7 @@ impl App {
                 why: chosen.why.clone(),
                 destination,
                 obstacle,
+                named: matches!(rounds.selection, Selection::Named(_)),
                 assumed_lost: false,
             });
         }

@@ -196,7 +196,13 @@ impl App {
             // A new password of an earlier run that may have arrived is decided about as usual.
             let live = unfinished.as_ref().and_then(|it| it.password_id.as_ref());
             if let (Some(obstacle), None) = (&planned.obstacle, live) {
-                return Err(NotBegun::Hindered(obstacle.clone()));
+                let obstacle = obstacle.clone();
+                // Recorded, a typo on the command line would make the user due.
+                return Err(if planned.named {
+                    NotBegun::Refused(obstacle)
+                } else {
+                    NotBegun::Hindered(obstacle)
+                });
             }
             Ok(PasswordRequest {
                 destination,

@@ -60,7 +60,7 @@ Exit code of a command:
 Checked first:
   Before any password is created: folders, permissions, free space, files, the program of a command,
   and with --prove that a server name is set; no server is contacted. A problem fails only that
-  rotation; --dry-run shows it, and `report --unfinished` lists it afterwards.
+  rotation. --dry-run shows it; after a run with --due, `report --unfinished` lists it.
 
 Unfinished rotations:
   Both passwords work. The next run looks at the sign-ins: if the new password was used, it has
