@@ -48,6 +48,8 @@ pub enum Error {
         new: String,
         /// When, for people.
         at: String,
+        /// When the old name stops working, for people; `None` if it no longer works.
+        until: Option<String>,
     },
     /// A user cannot get this name: it is an old one of another user.
     OldNameTaken {

@@ -32,7 +32,8 @@ impl App {
         label: Option<Setting<Label>>,
     ) -> Result<CopyRequest> {
         let Some(rules) = self.store.rules_of_users(&[from])?.pop().flatten() else {
-            return Err(not_found(&mut self.store, from));
+            let now = self.now();
+            return Err(not_found(&mut self.store, from, now));
         };
         let label = match label {
             Some(label) => label.value(),

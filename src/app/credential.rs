@@ -166,7 +166,7 @@ impl App {
             let mut capacity = DomainCapacity::default();
             capacity.look_up(tx.store(), [username.domain()].iter())?;
             add_user(tx, &mut capacity, add_domain, &user, handed.new)?;
-            need_user(tx.store(), username)
+            need_user(tx.store(), username, handed.now)
         })
     }
 
@@ -213,7 +213,7 @@ impl App {
         };
         credential.replaces = Some(old(self.now()));
         self.hand_over(credential, handover, |tx, handed| {
-            let user = need_same(tx.store(), seen)?;
+            let user = need_same(tx.store(), seen, handed.now)?;
             let stops = |user: &User| user.password().map(|password| password.id.clone());
             if handed.confirmed && stops(&user) != stops(seen) {
                 return Err(Error::ChangedMeanwhile(format!(
@@ -222,7 +222,7 @@ impl App {
             }
             overlap_free(tx.store(), &user, overlap, handed.now)?;
             tx.reset_password(username, handed.new, old(handed.now))?;
-            need_user(tx.store(), username)
+            need_user(tx.store(), username, handed.now)
         })
     }
 

@@ -96,10 +96,10 @@ pub(crate) fn need_domain(store: &mut Store, name: &DomainName) -> Result<Domain
 }
 
 /// Returns a user. Fails if it does not exist.
-pub(crate) fn need_user(store: &mut Store, name: &Username) -> Result<User> {
+pub(crate) fn need_user(store: &mut Store, name: &Username, now: Time) -> Result<User> {
     match store.user(name)? {
         Some(user) => Ok(user),
-        None => Err(not_found(store, name)),
+        None => Err(not_found(store, name, now)),
     }
 }
 
@@ -116,12 +116,13 @@ pub(crate) fn need_no_rotation(store: &mut Store, user: &User, now: Time) -> Res
 }
 
 /// Returns the error for a name without a user, which may be an old one.
-pub(crate) fn not_found(store: &mut Store, name: &Username) -> Error {
+pub(crate) fn not_found(store: &mut Store, name: &Username, now: Time) -> Error {
     match store.old_name(name) {
         Ok(Some(old)) => Error::UserRenamed {
             username: old.old_name.to_string(),
             new: old.username.to_string(),
             at: old.renamed_at.to_string(),
+            until: works_until(&old, now),
         },
         _ => name.not_found(),
     }
@@ -140,10 +141,14 @@ pub(crate) fn need_free_name(store: &mut Store, name: &Username, now: Time) -> R
 
 /// Returns the error for an old name that a user should get.
 pub(crate) fn taken(old: &OldName, now: Time) -> Error {
-    let until = old.until.filter(|_| old.works(now));
     Error::OldNameTaken {
         username: old.old_name.to_string(),
         new: old.username.to_string(),
-        until: until.map(|at| at.to_string()),
+        until: works_until(old, now),
     }
+}
+
+fn works_until(old: &OldName, now: Time) -> Option<String> {
+    let until = old.until.filter(|_| old.works(now));
+    until.map(|at| at.to_string())
 }

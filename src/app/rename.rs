@@ -67,7 +67,7 @@ impl App {
             }
         };
         let gone = || Error::ChangedMeanwhile(format!("{new} is gone"));
-        let user = need_user(tx.store(), new)?;
+        let user = need_user(tx.store(), new, now)?;
         let renamed = Renamed {
             senders: tx.store().senders(new)?,
             delivery: tx.store().rotation_rules(new)?.delivery,
@@ -90,7 +90,7 @@ fn is_renamed(store: &mut Store, old: &Username, new: &Username) -> Result<Optio
 
 /// Fails if the user cannot get this name now.
 fn check(store: &mut Store, old: &Username, new: &Username, now: Time) -> Result<()> {
-    let user = need_user(store, old)?;
+    let user = need_user(store, old, now)?;
     if store.user(new)?.is_some() {
         return Err(Error::UserExists(new.to_string()));
     }

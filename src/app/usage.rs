@@ -51,11 +51,12 @@ pub struct DomainDetail {
 impl App {
     /// Returns everything about a user. Fails if it does not exist.
     pub fn user_detail(&mut self, username: &Username) -> Result<Detail> {
-        let user = need_user(&mut self.store, username)?;
+        let now = self.now();
+        let user = need_user(&mut self.store, username, now)?;
         let rules = self.store.sending_rules(username)?;
         let Some(rules) = rules else {
             // It was deleted between the two statements.
-            return Err(not_found(&mut self.store, username));
+            return Err(not_found(&mut self.store, username, now));
         };
         Ok(Detail {
             user,

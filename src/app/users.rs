@@ -193,17 +193,19 @@ impl App {
 
     /// Returns a user. Fails if it does not exist.
     pub fn user(&mut self, username: &Username) -> Result<User> {
-        need_user(&mut self.store, username)
+        let now = self.now();
+        need_user(&mut self.store, username, now)
     }
 
     /// Returns these users, each once. Fails if one does not exist.
     pub fn need_users(&mut self, names: &[Username]) -> Result<Vec<User>> {
+        let now = self.now();
         let mut seen = BTreeSet::new();
         let once: Vec<_> = names.iter().filter(|name| seen.insert(*name)).collect();
         let found = self.store.users_named(&once)?;
         let found = found.into_iter().zip(once);
         found
-            .map(|(user, name)| user.ok_or_else(|| not_found(&mut self.store, name)))
+            .map(|(user, name)| user.ok_or_else(|| not_found(&mut self.store, name, now)))
             .collect()
     }
 
@@ -232,7 +234,7 @@ impl App {
         let mut tx = self.begin()?;
         let found = tx.store().rules_of_users(&[username])?.pop().flatten();
         let Some(has) = found else {
-            return Err(not_found(tx.store(), username));
+            return Err(not_found(tx.store(), username, now));
         };
         tag::changed(&has.user.tags, &change.tags)?;
         let fields = user_changes(&has, &change);
@@ -255,8 +257,9 @@ impl App {
     }
 
     fn switch_user(&mut self, username: &Username, suspend: bool) -> Result<(User, bool)> {
+        let now = self.now();
         let mut tx = self.begin()?;
-        let user = need_user(tx.store(), username)?;
+        let user = need_user(tx.store(), username, now)?;
         if user.suspended_at.is_some() == suspend {
             return Ok((user, false));
         }
@@ -273,8 +276,9 @@ impl App {
     /// was.
     pub fn delete_user(&mut self, seen: &User) -> Result<User> {
         let username = &seen.username;
+        let now = self.now();
         let mut tx = self.begin()?;
-        let user = need_same(tx.store(), seen)?;
+        let user = need_same(tx.store(), seen, now)?;
         tx.delete_user(username)?;
         tx.commit()?;
         Ok(user)
@@ -308,8 +312,8 @@ pub(super) fn delete_same(tx: &mut Tx, users: &[(Username, Time)]) -> Result<u64
 }
 
 /// Returns the current state of the user that was seen before.
-pub(super) fn need_same(store: &mut Store, seen: &User) -> Result<User> {
-    let user = need_user(store, &seen.username)?;
+pub(super) fn need_same(store: &mut Store, seen: &User, now: Time) -> Result<User> {
+    let user = need_user(store, &seen.username, now)?;
     if user.is(seen) {
         return Ok(user);
     }

@@ -59,7 +59,7 @@ impl App {
         let Some(mut row) = row else {
             // Takes as long as for a known user (promise 9).
             self.hasher.dummy_hash(password, cost)?;
-            return Err(not_found(&mut self.store, username));
+            return Err(not_found(&mut self.store, username, now));
         };
         let hashes = std::mem::take(&mut row.hashes);
         let hashes: Vec<_> = hashes

@@ -58,7 +58,7 @@ impl App {
     /// Diagnoses a user. Fails if it does not exist.
     pub fn why(&mut self, username: &Username) -> Result<Diagnosis> {
         let now = self.now().plausible()?;
-        let user = need_user(&mut self.store, username)?;
+        let user = need_user(&mut self.store, username, now)?;
         let gone = || username.not_found();
         let rules = self.store.sending_rules(username)?.ok_or_else(gone)?;
         let day = self.store.settings()?.day;

@@ -77,13 +77,19 @@ impl Error {
                 entry("user_not_found", Exit::NotFound, format!("no user {username}"))
                     .hint("list all users with: smtpcred user list")
             }
-            Self::UserRenamed { username, new, at } => entry(
+            Self::UserRenamed {
+                username,
+                new,
+                at,
+                until,
+            } => entry(
                 "user_not_found",
                 Exit::NotFound,
                 format!("no user {username}"),
             )
             .hint(format!(
-                "it was renamed to {new} on {at}: use the new name, as in: smtpcred user show {}",
+                "it was renamed to {new} on {at}{}: use the new name, as in: smtpcred user show {}",
+                until.as_ref().map_or(String::new(), |until| format!("; the old name still works until {until}")),
                 in_shell(new)
             )),
             Self::OldNameTaken {

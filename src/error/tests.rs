@@ -79,6 +79,7 @@ fn codes_and_exit_codes_do_not_change() {
                 username: username(),
                 new: text(),
                 at: text(),
+                until: None,
             },
             "user_not_found",
             3,

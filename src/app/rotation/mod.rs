@@ -192,7 +192,7 @@ impl App {
     ) -> Result<(User, PasswordId)> {
         let now = self.now().plausible()?;
         let mut tx = self.begin()?;
-        let user = need_user(tx.store(), username)?;
+        let user = need_user(tx.store(), username, now)?;
         let live: Vec<_> = user.live_passwords(now).collect();
         let found = match password_id {
             Some(password_id) => live.iter().find(|live| live.id == *password_id),
@@ -218,6 +218,6 @@ impl App {
         };
         tx.retire_password(username, &stops)?;
         tx.commit()?;
-        Ok((need_user(&mut self.store, username)?, stops))
+        Ok((need_user(&mut self.store, username, now)?, stops))
     }
 }

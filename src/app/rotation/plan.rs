@@ -285,7 +285,8 @@ impl App {
             let batch: Vec<_> = batch.iter().collect();
             for (username, user) in batch.iter().zip(self.store.users_named(&batch)?) {
                 let Some(user) = user else {
-                    return Err(not_found(&mut self.store, username));
+                    let now = self.now();
+                    return Err(not_found(&mut self.store, username, now));
                 };
                 if seen.insert(*username) {
                     chosen.push(Chosen {
