@@ -421,6 +421,42 @@ fn one_run_at_a_time() {
     assert!(place.works(&place.got()));
 }
 
+/// So many users that the last is not begun while the first is delivered.
+#[test]
+fn a_user_that_was_renamed_meanwhile_is_not_called_deleted() {
+    const USERS: usize = 200;
+    let place = Place::new();
+    let hash = "$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/";
+    let names: Vec<_> = (0..USERS).map(|i| format!("z{i:03}@example.com")).collect();
+    let rows: String = names
+        .iter()
+        .map(|name| format!("{name},{hash}\n"))
+        .collect();
+    let rows = format!("username,hash\n{rows}");
+    let import = ["user", "import", "-", "--from", "csv"];
+    let run = place.sandbox.run_with_stdin(&import, rows.as_bytes());
+    assert_eq!(run.code, 0, "{run:?}");
+    place
+        .sandbox
+        .noted(&["set-settings", "--argon2", "m=7168,t=5,p=1"]);
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let running = place.hanging(&[&["--jobs", "1"], &names[..]].concat());
+    let [renamed, deleted] = [names[USERS - 1], names[USERS - 2]];
+    place
+        .sandbox
+        .noted(&["user", "rename", renamed, "new@example.com"]);
+    place.sandbox.noted(&["user", "delete", deleted, "--yes"]);
+    place.go();
+    let run = ended(running);
+    assert_eq!(run.code, 1, "{run:?}");
+    for said in [
+        format!("{renamed} was not rotated: it was renamed to new@example.com meanwhile"),
+        format!("{deleted} was not rotated: it was deleted meanwhile"),
+    ] {
+        assert!(run.stderr.contains(&said), "{said}: {run:?}");
+    }
+}
+
 #[test]
 fn nobody_is_rotated_where_nothing_says_where_to() {
     let place = Place::new();

@@ -5,9 +5,10 @@ use super::plan::inactive;
 use super::workers::{STOPPED, WorkerEvent};
 use super::{Delivery, DeliveryResult, RotationOptions};
 use crate::error::Result;
+use crate::model::name::Username;
 use crate::model::time::Time;
 use crate::model::user::User;
-use crate::store::Tx;
+use crate::store::{Store, Tx};
 
 /// A reset during a rotation replaces both its passwords.
 pub(super) const RESET: &str = "it was reset meanwhile";
@@ -67,7 +68,8 @@ fn record_one(
     match event {
         WorkerEvent::Generated(made) => {
             let Some(user) = user else {
-                return Ok(Recorded::Refused(DELETED.into()));
+                let username = &made.delivery.credential.username;
+                return Ok(Recorded::Refused(gone(tx.store(), username)));
             };
             if Some(user.created_at) != made.delivery.created_at {
                 return Ok(Recorded::Refused(REPLACED.into()));
@@ -108,6 +110,14 @@ fn record_one(
         WorkerEvent::Output(..) | WorkerEvent::NotGenerated(..) => {}
     }
     Ok(Recorded::Yes)
+}
+
+/// Returns what became of a planned user that does not exist any more.
+pub(super) fn gone(store: &mut Store, username: &Username) -> String {
+    match store.old_name(username) {
+        Ok(Some(old)) => format!("it was renamed to {} meanwhile", old.username),
+        _ => DELETED.into(),
+    }
 }
 
 /// Returns why a user gets no new password: it would not work, or a third password would

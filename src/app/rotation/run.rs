@@ -8,7 +8,7 @@
 use std::sync::mpsc::Sender;
 
 use super::super::App;
-use super::record::{REPLACED, Recorded, refusal};
+use super::record::{REPLACED, Recorded, gone, refusal};
 use super::report::{RotationOutcome, RotationRun, RotationSummary};
 use super::step::{NextStep, next_step};
 use super::workers::{PasswordRequest, QUEUE, WorkerEvent, WorkerPool};
@@ -186,7 +186,7 @@ impl App {
                 Ok(destination) => destination.clone(),
                 Err(error) => return Err(NotBegun::Refused(error.to_string())),
             };
-            let user = user.ok_or_else(|| NotBegun::Refused(username.not_found().to_string()))?;
+            let user = user.ok_or_else(|| NotBegun::Refused(gone(&mut self.store, username)))?;
             if user.created_at != planned.created_at {
                 return Err(NotBegun::Refused(REPLACED.into()));
             }
