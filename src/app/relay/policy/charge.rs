@@ -105,11 +105,8 @@ impl Relay {
     /// Forgets a refusal that the mail server did not get: the next request for the
     /// message is decided anew.
     pub fn forget_refusal(&mut self, envelope: &Envelope) {
-        if envelope.stage == PolicyStage::Message
-            && let Ok(name) = envelope.username.parse()
-        {
-            let username = self.known_user(name);
-            let name = self.policy.messages.name(&username, envelope);
+        if envelope.stage == PolicyStage::Message {
+            let name = self.policy.messages.name(envelope);
             self.policy.messages.withdraw_answer(name);
         }
     }
@@ -117,11 +114,8 @@ impl Relay {
     /// Keeps a repeated answer that the mail server did not get: the message stays
     /// counted, and may be asked about once more.
     pub fn keep_answered(&mut self, envelope: &Envelope) {
-        if envelope.stage == PolicyStage::Message
-            && let Ok(name) = envelope.username.parse()
-        {
-            let username = self.known_user(name);
-            let name = self.policy.messages.name(&username, envelope);
+        if envelope.stage == PolicyStage::Message {
+            let name = self.policy.messages.name(envelope);
             self.policy.messages.set_answer(name, envelope, None);
         }
     }
@@ -134,7 +128,7 @@ impl Relay {
         outcome: Result<ReservationOutcome>,
     ) {
         if wanted.kind == ReservationKind::Message {
-            let name = self.policy.messages.name(&wanted.username, envelope);
+            let name = self.policy.messages.name(envelope);
             self.policy.messages.clear_answer(name);
         }
         if let Ok(ReservationOutcome::Granted {

@@ -78,7 +78,7 @@ impl Relay {
         if !rules.is_limited() {
             return Ok(Decision::Allow(None));
         }
-        let name = self.policy.messages.name(&username, envelope);
+        let name = self.policy.messages.name(envelope);
         let digest = digest(rules.digest_name(&username), &envelope.recipient);
         let accepted = self.policy.messages.recipients(name);
         let has_recipients = !accepted.is_empty();
@@ -133,7 +133,7 @@ impl Relay {
         let Some(digest) = wanted.recipient else {
             return;
         };
-        let name = self.policy.messages.name(&wanted.username, envelope);
+        let name = self.policy.messages.name(envelope);
         let is_new = wanted.new_recipients.contains(&digest);
         self.policy
             .messages
@@ -184,7 +184,7 @@ impl Relay {
         rules: &SendingRules,
         now: Time,
     ) -> Result<Decision> {
-        let name = self.policy.messages.name(&username, envelope);
+        let name = self.policy.messages.name(envelope);
         match self.policy.messages.take_answer(name, envelope) {
             AnswerState::Answered(_, None) => return Ok(Decision::Allow(None)),
             AnswerState::Answered(_, Some(refusal)) => return Ok(Decision::Refuse(refusal)),
@@ -246,7 +246,7 @@ impl Relay {
             return Ok(Vec::new());
         }
         if envelope.recipient.is_empty() {
-            let name = self.policy.messages.name(username, envelope);
+            let name = self.policy.messages.name(envelope);
             return Ok(new_of(self.policy.messages.recipients(name)));
         }
         let digest = digest(rules.digest_name(username), &envelope.recipient);
@@ -264,7 +264,7 @@ impl Relay {
         let now = (self.world.now)();
         let username = &reservation.username;
         let counts = reservation.kind == ReservationKind::Message;
-        let name = self.policy.messages.name(username, envelope);
+        let name = self.policy.messages.name(envelope);
         let outcome = match reserved {
             Ok(outcome) => outcome,
             Err(error) => {
@@ -345,7 +345,7 @@ impl Relay {
         new_recipients: Vec<u128>,
         at: Time,
     ) -> Decision {
-        let name = self.policy.messages.name(&username, envelope);
+        let name = self.policy.messages.name(envelope);
         let day = self.today((self.world.now)());
         let sent = self
             .pending

@@ -7,7 +7,6 @@ use std::hash::BuildHasher;
 use super::envelope::Envelope;
 use super::refusal::Refusal;
 use crate::app::relay::two_generation_cache::TwoGenerationCache;
-use crate::model::name::Username;
 
 /// Messages on their way in, within a bound.
 pub struct MessageCache {
@@ -72,10 +71,13 @@ impl MessageCache {
 
     /// Identifies a message; returns `None` if the mail server does not name it. The name
     /// includes the user and the sender, so that a message never gets the answer to another
-    /// one.
-    pub fn name(&self, username: &Username, envelope: &Envelope) -> Option<u64> {
+    /// one: the user as the mail server writes it, which a rename does not change.
+    pub fn name(&self, envelope: &Envelope) -> Option<u64> {
         let Envelope {
-            instance, sender, ..
+            instance,
+            username,
+            sender,
+            ..
         } = envelope;
         let whole = (instance.as_str(), username.as_str(), sender.as_str());
         (!instance.is_empty()).then(|| self.hasher.hash_one(whole))
@@ -173,7 +175,41 @@ impl MessageCache {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
+    use crate::app::relay::policy::decide::Decision;
+    use crate::app::relay::policy::envelope::{PolicyStage, Requester};
+    use crate::app::relay::testing::{NOW, TestStore, messages};
+    use crate::model::name::Username;
+    use crate::model::time::Time;
+
+    #[test]
+    fn p7_a_message_that_is_asked_about_again_after_a_rename_counts_once() {
+        let [old, new] =
+            ["shop@example.com", "store@example.com"].map(|name| name.parse::<Username>().unwrap());
+        let mut store = TestStore::new();
+        store.add_user(old.as_str(), "vague-Otter-61");
+        let mut relay = store.relay();
+        let asked = Envelope {
+            stage: PolicyStage::Message,
+            instance: "1.2.3".into(),
+            username: old.to_string(),
+            sender: old.to_string(),
+            recipient: "one@elsewhere.test".into(),
+            recipients: 1,
+            bytes: 1,
+            address: None,
+            process: None,
+            requester: Requester::until(Instant::now() + Duration::from_secs(60)),
+        };
+        let at = Time::from_epoch(NOW);
+        relay.pass(old.clone(), &asked, messages(1), Vec::new(), at);
+        let until = Some(Time::from_epoch(NOW + 60));
+        store.change(|tx| tx.rename_user(&old, &new, until).unwrap());
+        let decision = relay.decide(&asked).unwrap();
+        assert!(matches!(decision, Decision::Allow(None)));
+    }
 
     #[test]
     fn recipients_of_transactions_that_are_given_up_are_bounded() {
