@@ -90,6 +90,13 @@ fn login_uid() -> Option<Uid> {
     (uid != UNSET).then(|| Uid::from_raw(uid))
 }
 
+/// Returns whether sudo or doas started the program for another user, perhaps one that may run
+/// nothing else.
+pub fn is_for_another() -> bool {
+    let names = ["SUDO_UID", "SUDO_USER", "DOAS_USER"];
+    names.iter().any(|name| std::env::var_os(name).is_some())
+}
+
 /// Returns the file of the store that is used if none is given: the machine's for root and for
 /// the user that owns it, as which the service runs. Fails if the user has no home folder.
 pub fn default_store() -> Result<PathBuf> {

@@ -12,7 +12,7 @@ use super::parse::{Cli, parse};
 use super::refusal;
 use super::suggest::reached;
 use super::terminal::output::OutputFormat;
-use super::terminal::prompt::{choose, person_present};
+use super::terminal::prompt::{choose, person_watches};
 use crate::app::users::UserQuery;
 use crate::error::{self, Exit};
 use crate::model::text;
@@ -48,7 +48,7 @@ pub fn complete(error: clap::Error, mut args: Vec<OsString>) -> Result<Cli, Exit
 /// Returns what is missing, if it is nothing but the name of a user or domain that exists, and
 /// what the rest of the command line says.
 fn missing(error: &clap::Error, command: &Command, args: &[OsString]) -> Option<(Kind, Context)> {
-    if error.kind() != ErrorKind::MissingRequiredArgument || !person_present() {
+    if error.kind() != ErrorKind::MissingRequiredArgument || !person_watches() {
         return None;
     }
     let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else {
@@ -77,7 +77,9 @@ fn missing(error: &clap::Error, command: &Command, args: &[OsString]) -> Option<
     let whole = parse(&[args, &[kind.example().into()]].concat()).ok()?;
     let mut context = Context::new(whole.globals);
     context.read_config_quietly().ok()?;
-    (context.out.format() == OutputFormat::Table).then_some((kind, context))
+    // Who says yes beforehand is a script, at a terminal as well.
+    let asks = context.out.format() == OutputFormat::Table && !context.confirmed_beforehand();
+    asks.then_some((kind, context))
 }
 
 /// Lets a person choose. `None` if there is nothing to choose from, or too much.

@@ -343,12 +343,16 @@ impl Error {
                 done,
                 left,
                 cause,
-            } => entry(
-                "partly_done",
-                after_changes(cause),
-                format!("{}; {what}: {done}; not {what}: {left}", without_claim(cause)),
-            )
-            .hint("repeat the command for those that are left"),
+            } => {
+                let done = format!("{}; {what}: {done}", without_claim(cause));
+                let exit = after_changes(cause);
+                if left.is_empty() {
+                    entry("partly_done", exit, done)
+                } else {
+                    entry("partly_done", exit, format!("{done}; not {what}: {left}"))
+                        .hint("repeat the command for those that are left")
+                }
+            }
             Self::Answered(exit) => entry("attention", *exit, "something needs attention"),
             Self::WrongPassword(username) => entry(
                 "wrong_password",
@@ -688,6 +692,7 @@ fn after_changes(cause: &Error) -> Exit {
 /// Returns the message of what failed after something was changed.
 fn without_claim(cause: &Error) -> String {
     match cause {
+        Error::Cancelled => "cancelled".into(),
         Error::Interrupted => "interrupted".into(),
         Error::Undelivered(reason) => {
             format!("the new passwords could not be handed over ({reason})")

@@ -347,6 +347,11 @@ fn program(sandbox: &Sandbox, name: &str, script: &str) -> String {
 fn paged(sandbox: &Sandbox, args: &[&str], variables: &[(&str, &str)]) -> Ended {
     let mut command = Command::new(PROGRAM);
     command.args(args).env("SMTPCRED_STORE", sandbox.store());
+    // As if nobody ran the tests by sudo.
+    let names = ["SUDO_UID", "SUDO_USER", "DOAS_USER", "PAGER", "LESS"];
+    for name in names.iter().filter(|name| std::env::var_os(name).is_some()) {
+        command.env_remove(name);
+    }
     command.envs(variables.iter().copied());
     let mut pty = Pty::open(24, 80);
     pty.start(&command);
@@ -383,6 +388,21 @@ fn long_lists_go_through_the_pager_that_is_set() {
         &[("PATH", &path), ("PAGER", "mine")],
     ));
     assert!(!shown.contains("mine"), "{shown}");
+}
+
+/// Who may run one command by sudo gets no shell from its pager.
+#[test]
+fn p14_behind_sudo_the_pager_starts_nothing() {
+    let sandbox = with_many_users();
+    let path = program(&sandbox, "less", "echo \"secure: $LESSSECURE\"; cat");
+    program(&sandbox, "mine", "echo mine; cat");
+    for named in [("PAGER", "mine"), ("SMTPCRED_PAGER", "mine")] {
+        let variables = [("PATH", path.as_str()), ("SUDO_USER", "ana"), named];
+        let shown = text(&paged(&sandbox, &["user", "list"], &variables));
+        assert!(shown.starts_with("secure: 1\n"), "{}", &shown[..200]);
+    }
+    let shown = text(&paged(&sandbox, &["user", "list"], &[("PATH", &path)]));
+    assert!(shown.starts_with("secure: \n"), "{}", &shown[..200]);
 }
 
 #[test]

@@ -26,11 +26,6 @@ fn each_command_that_takes_a_name_offers_those_of_the_store() {
         (&["user", "rotate", "--dry-run"], "crm", "crm@example.com"),
         (&["why"], "wiki", "NO: "),
         (&["domain", "show"], "exam", "example.com"),
-        (
-            &["domain", "remove", "--yes", "--with-users"],
-            "exam",
-            "removed the domain example.com",
-        ),
     ] {
         let mut pty = Pty::run(&sandbox.command(args));
         pty.see(ASKED);
@@ -75,6 +70,7 @@ fn nothing_is_offered_where_it_would_not_help() {
         &["domain", "add"][..],
         &["user", "show", "--json"],
         &["test", "--from", "shop@example.com"],
+        &["user", "delete", "--yes"],
     ] {
         let ended = Pty::run(&sandbox.command(args)).end();
         let shown = ended.screen().screen().contents();

@@ -4,8 +4,8 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 
-use crate::support::Sandbox;
 use crate::support::pty::{CTRL_C, ENTER, Pty};
+use crate::support::{PROGRAM, Sandbox, finished};
 
 fn with(names: &[&str]) -> Sandbox {
     let sandbox = Sandbox::new();
@@ -216,4 +216,25 @@ fn p2_panels_come_one_after_the_other() {
     assert_eq!(ended.code, 0);
     ended.assert_restored();
     assert_eq!(events(&sandbox, "user.reset"), 2);
+}
+
+/// What is committed is told as done, whoever has left in the meantime.
+#[test]
+fn p2_a_reader_that_leaves_is_told_who_was_reset() {
+    let sandbox = with(&["a", "b", "c"]);
+    let script = "exec 3>&2; \"$0\" user reset a@example.com b@example.com c@example.com \
+        --reveal json 2>&3 | (read -r line; exec 0<&-; sleep 1)";
+    let run = sandbox
+        .other_command("sh", &["-c", script, PROGRAM])
+        .output();
+    let run = finished(run.expect("a shell"));
+    let reset = events(&sandbox, "user.reset");
+    assert!((1..3).contains(&reset), "{run:?}");
+    let (done, left) = run.stderr.split_once("; not reset: ").expect("both");
+    let named = |text: &str| text.matches("@example.com").count();
+    let done = done.rsplit_once("; reset: ").expect("who was reset").1;
+    assert_eq!(
+        (named(done), named(left.lines().next().unwrap())),
+        (reset, 3 - reset)
+    );
 }

@@ -79,6 +79,20 @@ fn change(path: &Path, readers: Readers, edit: impl FnOnce(&mut DocumentMut)) ->
     Ok(())
 }
 
+/// Fails if another user can change the folder, or the one in which it would be made.
+fn not_exchangeable(folder: &Path) -> io::Result<()> {
+    let there = folder.ancestors().find(|folder| files::is_there(folder));
+    match Folder::open(there.unwrap_or(folder))?.exchangeable_at() {
+        Some(at) => Err(exchangeable(at)),
+        None => Ok(()),
+    }
+}
+
+fn exchangeable(at: &Path) -> io::Error {
+    let reason = format!("another user can change {}", at.display());
+    io::Error::new(ErrorKind::PermissionDenied, reason)
+}
+
 struct Target {
     folder: Folder,
     name: std::ffi::OsString,
@@ -88,6 +102,7 @@ impl Target {
     /// Finds the file, and creates its folder.
     fn find(path: &Path, readers: Readers) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
+            not_exchangeable(folder)?;
             let is_new = !files::is_there(folder);
             let folder = Folder::create(folder, 0o700)?;
             if is_new && matches!(readers, Readers::Everyone) {
@@ -96,8 +111,7 @@ impl Target {
         }
         let (folder, name) = Folder::of_target(path)?;
         if let Some(at) = folder.exchangeable_at() {
-            let reason = format!("another user can change {}", at.display());
-            return Err(io::Error::new(ErrorKind::PermissionDenied, reason));
+            return Err(exchangeable(at));
         }
         Ok(Self { folder, name })
     }

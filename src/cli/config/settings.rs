@@ -6,6 +6,7 @@ use super::file::{self, ReadFile, SYSTEM, Values};
 use super::key::Key;
 use super::value::Value;
 use crate::error::Result;
+use crate::host;
 
 /// Where a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,13 +132,13 @@ fn variable(key: Key) -> Option<Setting> {
     let (name, value) = match key {
         Key::Store => set("SMTPCRED_STORE")?,
         Key::TimeZone => set("TZ")?,
-        Key::Pager => set("SMTPCRED_PAGER")?,
+        Key::Pager if !host::is_for_another() => set("SMTPCRED_PAGER")?,
         Key::Color => match (set("NO_COLOR"), set("CLICOLOR_FORCE")) {
             (Some((name, _)), _) => (name, "never".to_owned()),
             (None, Some((name, value))) if value != "0" => (name, "always".to_owned()),
             _ => return None,
         },
-        Key::Columns | Key::Wide => return None,
+        Key::Pager | Key::Columns | Key::Wide => return None,
     };
     Some(Setting {
         value: Value::Text(value),

@@ -216,7 +216,9 @@ impl Output {
 
     /// Starts a pager for this many lines or more, unless they fit the terminal.
     pub(super) fn page(&mut self, lines: usize) -> Result<()> {
-        let fits = |screen: &Screen| lines < screen.height;
+        /// For what is said below, and the prompt of the shell.
+        const BELOW: usize = 4;
+        let fits = |screen: &Screen| lines.saturating_add(BELOW) <= screen.height;
         if self.pager.is_none() && self.screen.is_some_and(|s| !fits(&s)) {
             self.finish()?;
             self.pager = Pager::begin(&self.wanted_pager).map_err(|e| write_error(&e))?;

@@ -13,6 +13,8 @@ use signal_hook::SigId;
 use signal_hook::consts::{SIGINT, SIGQUIT};
 use signal_hook::flag;
 
+use crate::host;
+
 /// Which pager shows long output.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PagerChoice {
@@ -36,8 +38,12 @@ impl Pager {
     /// Starts a pager between stdout and the terminal. `None` if there is none, or if none is
     /// wanted: output then goes straight to the terminal.
     pub(super) fn begin(choice: &PagerChoice) -> io::Result<Option<Self>> {
+        // A rule of sudo that allows one command must not allow a shell: less is kept from
+        // starting one, and a pager that the caller names is not run.
+        let for_other = host::is_for_another();
+        let named = env::var("PAGER").ok().filter(|_| !for_other);
         let wanted = match choice {
-            PagerChoice::Usual => env::var("PAGER").unwrap_or_else(|_| "less".into()),
+            PagerChoice::Usual => named.unwrap_or_else(|| "less".into()),
             PagerChoice::Command(command) => command.clone(),
             PagerChoice::Never => return Ok(None),
         };
@@ -50,6 +56,9 @@ impl Pager {
             if env::var_os(name).is_none() {
                 command.env(name, value);
             }
+        }
+        if for_other {
+            command.env("LESSSECURE", "1");
         }
         io::stdout().flush()?;
         let mut child = command.spawn()?;

@@ -124,9 +124,7 @@ impl Question {
             Self::Saved => {
                 "Saved it? Press Enter to activate it, or q to cancel (nothing changes)."
             }
-            Self::Cancel => {
-                "Cancel? Press q again (nothing changes), or Enter to activate the password."
-            }
+            Self::Cancel => "Cancel? Press q again (nothing changes), or any other key to go back.",
         }
     }
 }
@@ -155,7 +153,9 @@ impl View {
         self.ask(Question::Saved)?;
         loop {
             match self.screen.tty.event_until(None)? {
-                Some(TtyEvent::Key(b'\r' | b'\n')) => return Ok(()),
+                Some(TtyEvent::Key(b'\r' | b'\n')) if self.question == Some(Question::Saved) => {
+                    return Ok(());
+                }
                 Some(TtyEvent::Key(CTRL_C)) => return Err(Error::Interrupted),
                 Some(TtyEvent::Key(b'q' | b'Q' | ESCAPE)) => {
                     if self.question == Some(Question::Cancel) {

@@ -17,6 +17,11 @@ pub fn person_present() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
+/// Returns whether stdout is a terminal, too: nobody reads what a person chooses by.
+pub fn person_watches() -> bool {
+    person_present() && io::stdout().is_terminal()
+}
+
 /// Asks a person to type `name` before something that cannot be undone. --yes skips the question.
 pub fn confirm(context: &Context, what: &'static str, consequence: &str, name: &str) -> Result<()> {
     if context.confirmed_beforehand() {

@@ -181,7 +181,7 @@ impl SuspendUser {
             } else {
                 format!("{} is already suspended", user.username)
             });
-            Ok(user)
+            Ok((user, Ok(())))
         })
     }
 }
@@ -196,7 +196,7 @@ impl ResumeUser {
             } else {
                 format!("{} was not suspended", user.username)
             });
-            Ok(user)
+            Ok((user, Ok(())))
         })
     }
 }
@@ -218,7 +218,7 @@ impl DeleteUser {
             context
                 .out
                 .note(&format!("deleted {} and erased its hashes", user.username));
-            Ok(user)
+            Ok((user, Ok(())))
         })
     }
 }

@@ -107,7 +107,8 @@ impl ResetPassword {
         }
         let Some(mut target) = target else {
             return several.change(context, "reset", |app, context, seen| {
-                self.show_panel(app, context, seen)
+                let user = self.show_panel(app, context, seen)?;
+                Ok((user, Ok(())))
             });
         };
         check(&mut target, &mut several, context)?;
@@ -122,8 +123,8 @@ impl ResetPassword {
             let password = self.password.password(&seen.username, None)?;
             let user = app.reset_password(seen, self.overlap, password, &mut sink)?;
             note_reset(app, context, &user);
-            sink.committed()?;
-            Ok(user)
+            let completed = sink.committed();
+            Ok((user, completed))
         })
     }
 

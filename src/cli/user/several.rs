@@ -53,17 +53,21 @@ impl Several {
     }
 
     /// Changes the users one after the other and prints those that were changed. The first
-    /// failure ends it; `done` says what was done, as a participle.
+    /// failure ends it; `done` says what was done, as a participle. A change returns the user
+    /// and, if the command cannot go on although it was committed, why.
     pub fn change(
         mut self,
         context: &mut Context,
         done: &'static str,
-        mut change: impl FnMut(&mut App, &Context, &User) -> error::Result<User>,
+        mut change: impl FnMut(&mut App, &Context, &User) -> error::Result<(User, error::Result<()>)>,
     ) -> Result<()> {
         let users = std::mem::take(&mut self.users);
         let failed = users.iter().find_map(|user| {
             let changed = change(&mut self.app, context, user);
-            changed.map(|user| self.changed.push(user)).err()
+            changed.map_or_else(Some, |(user, then)| {
+                self.changed.push(user);
+                then.err()
+            })
         });
         let printed = self.print(context, users.len());
         let Some(cause) = failed else {
