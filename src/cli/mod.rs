@@ -71,7 +71,7 @@ pub fn main() -> ExitCode {
         return exit.into();
     }
     let cli = parse::parse(&args).or_else(|error| match error.kind() {
-        ErrorKind::DisplayVersion => Err(command_line::printed(error.print())),
+        ErrorKind::DisplayVersion => Err(command_line::version(&error)),
         _ => match overview::help(error, &args) {
             Ok(exit) => Err(exit),
             Err(error) => pick::complete(error, args),

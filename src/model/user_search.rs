@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use super::name::in_both_forms;
 use super::text::{invalid, is_printable};
 use super::user::User;
 use crate::error::{Error, Result};
@@ -16,7 +17,9 @@ impl SearchText {
 
     /// Returns whether the username or the label contains it.
     pub fn matches(&self, username: &str, label: Option<&str>) -> bool {
-        username.contains(&self.0) || label.is_some_and(|l| l.to_lowercase().contains(&self.0))
+        let in_unicode = || in_both_forms(username).is_some_and(|both| both.contains(&self.0));
+        let in_label = |label: &str| label.to_lowercase().contains(&self.0);
+        username.contains(&self.0) || label.is_some_and(in_label) || in_unicode()
     }
 
     /// Returns whether it is in the name or label of this user.
@@ -97,6 +100,8 @@ mod tests {
         };
         assert!(found("SHOP@", None) && found("ple.c", None));
         assert!(found("über", Some("ÜBERSICHT")) && found("会計", Some("会計システム")));
+        let idn: SearchText = "Bücher".parse().unwrap();
+        assert!(idn.matches("shop@xn--bcher-kva.example", None));
         assert!(!found("mail", None) && !found("mail", Some("Shop")));
         for bad in ["", " ", "a\nb", &"x".repeat(301)] {
             assert!(bad.parse::<SearchText>().is_err(), "{bad:?}");

@@ -174,7 +174,7 @@ impl Refused {
         }];
         if let (Some(user), Some(address)) = (&self.top_user, &self.top_address) {
             let text = format!(
-                "top user {} ({}), top address {} ({})",
+                "top: {} ({}), {} ({})",
                 user.username, user.count, address.address, address.count
             );
             cells.push(text.into());

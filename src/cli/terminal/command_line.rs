@@ -7,7 +7,7 @@ use clap::builder::styling::Style;
 use serde_json::json;
 
 use super::color::{CYAN, Color, RED};
-use super::output::OutputFormat;
+use super::format::OutputFormat;
 use super::stream::{say, write_error};
 use crate::cli::suggest;
 use crate::deliver::mask::Mask;
@@ -112,6 +112,11 @@ fn write_styled(to: &mut dyn Write, text: &StyledStr, colored: bool) -> io::Resu
     } else {
         write!(to, "{text}")
     }
+}
+
+/// Prints the version. Returns the exit code.
+pub fn version(shown: &clap::Error) -> Exit {
+    printed(shown.print())
 }
 
 /// Flushes help and completions, which are printed before there is an output. A reader

@@ -6,6 +6,7 @@ pub mod color;
 pub mod column;
 pub mod command_line;
 mod csv;
+mod format;
 mod layout;
 pub mod list;
 pub mod look;

@@ -14,6 +14,7 @@ use super::color::YELLOW;
 use super::column::{Cell, Column};
 use super::command_line::print_error;
 use super::csv::Csv;
+pub use super::format::OutputFormat;
 use super::layout;
 use super::look::Look;
 use super::pager::{Pager, PagerChoice};
@@ -23,14 +24,6 @@ use super::times::{Times, shorten_days};
 use super::tty;
 use crate::error::{Error, Exit, Result};
 use crate::model::text;
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum OutputFormat {
-    #[default]
-    Table,
-    Json,
-    Csv,
-}
 
 /// The output of one command.
 #[expect(clippy::struct_excessive_bools, reason = "flags")]
