@@ -77,7 +77,7 @@ fn missing(error: &clap::Error, command: &Command, args: &[OsString]) -> Option<
     let whole = parse(&[args, &[kind.example().into()]].concat()).ok()?;
     let mut context = Context::new(whole.globals);
     context.read_config_quietly().ok()?;
-    // Who says yes beforehand is a script, at a terminal as well.
+    // A command line that says yes beforehand is a script, at a terminal as well.
     let asks = context.out.format() == OutputFormat::Table && !context.confirmed_beforehand();
     asks.then_some((kind, context))
 }

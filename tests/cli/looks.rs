@@ -347,7 +347,7 @@ fn program(sandbox: &Sandbox, name: &str, script: &str) -> String {
 fn paged(sandbox: &Sandbox, args: &[&str], variables: &[(&str, &str)]) -> Ended {
     let mut command = Command::new(PROGRAM);
     command.args(args).env("SMTPCRED_STORE", sandbox.store());
-    // As if nobody ran the tests by sudo.
+    // As if the tests were not run by sudo.
     let names = ["SUDO_UID", "SUDO_USER", "DOAS_USER", "PAGER", "LESS"];
     for name in names.iter().filter(|name| std::env::var_os(name).is_some()) {
         command.env_remove(name);
@@ -390,7 +390,7 @@ fn long_lists_go_through_the_pager_that_is_set() {
     assert!(!shown.contains("mine"), "{shown}");
 }
 
-/// Who may run one command by sudo gets no shell from its pager.
+/// A rule of sudo for one command gives no shell through its pager.
 #[test]
 fn p14_behind_sudo_the_pager_starts_nothing() {
     let sandbox = with_many_users();

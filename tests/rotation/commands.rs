@@ -428,10 +428,8 @@ fn a_user_that_was_renamed_meanwhile_is_not_called_deleted() {
     let place = Place::new();
     let hash = "$1$saltsalt$qjXMvbEw8oaL.CzflDtaK/";
     let names: Vec<_> = (0..USERS).map(|i| format!("z{i:03}@example.com")).collect();
-    let rows: String = names
-        .iter()
-        .map(|name| format!("{name},{hash}\n"))
-        .collect();
+    let rows: Vec<_> = names.iter().map(|name| format!("{name},{hash}")).collect();
+    let rows = rows.join("\n");
     let rows = format!("username,hash\n{rows}");
     let import = ["user", "import", "-", "--from", "csv"];
     let run = place.sandbox.run_with_stdin(&import, rows.as_bytes());

@@ -17,7 +17,7 @@ pub fn person_present() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Returns whether stdout is a terminal, too: nobody reads what a person chooses by.
+/// Returns whether stdout is a terminal, too: otherwise the choice could not be seen.
 pub fn person_watches() -> bool {
     person_present() && io::stdout().is_terminal()
 }
