@@ -271,7 +271,10 @@ fn no_network_is_not_a_domain_that_does_not_exist() {
         assert!(run.stderr.contains(why), "{run:?}");
         let run = sandbox.run(&["domain", "verify", "good.example", "--resolver", &address]);
         assert_eq!((run.code, run.stdout.as_str()), (75, ""), "{run:?}");
-        assert!(run.stderr.contains(" be looked up"), "{run:?}");
+        let cut_off = ["be looked up", CUT_OFF]
+            .iter()
+            .any(|said| run.stderr.contains(said));
+        assert!(cut_off, "{run:?}");
         assert!(run.stderr.contains(why), "{run:?}");
     }
 }
