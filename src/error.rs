@@ -1,5 +1,5 @@
 //! What can go wrong. `table.rs` has the message, the hint, the code and the exit code of
-//! each error.
+//! each error. A long file: it lists every error.
 
 mod exit;
 mod place;
