@@ -46,6 +46,16 @@ fn is_plain(text: &str) -> bool {
     !text.is_empty() && text != "none" && !text.contains([' ', '"', ','])
 }
 
+/// Returns the first names, and how many more there are.
+pub fn listed(names: &[&str]) -> String {
+    const MOST: usize = 10;
+    let shown = names[..names.len().min(MOST)].join(", ");
+    match names.len().saturating_sub(MOST) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -77,6 +87,15 @@ mod tests {
         assert_eq!(
             changed("the settings", &[]),
             "nothing to change in the settings"
+        );
+    }
+
+    #[test]
+    fn many_names_are_counted() {
+        assert_eq!(listed(&["a", "b"]), "a, b");
+        assert_eq!(
+            listed(&["a"; 12]),
+            format!("{} and 2 more", ["a"; 10].join(", "))
         );
     }
 }

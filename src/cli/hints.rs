@@ -59,15 +59,98 @@ pub fn of_value(error: &Error, args: &[String], location: Result<Location>) -> O
                 _ => Some(format!("add its domain, as in {}", names[0])),
             }
         }
+        "username" if value.parse::<DomainName>().is_ok() && of_domain(args).is_some() => Some(
+            format!("did you mean: smtpcred {} {value}", of_domain(args)?),
+        ),
         "username" => {
             let near = ask(location, |store| near_user(store, value))?;
-            Some(format!("did you mean {}?", near.in_shell()))
+            let whole = of_two_names(args, value, &near);
+            Some(whole.unwrap_or_else(|| format!("did you mean {}?", near.in_shell())))
         }
         "domain" => {
             let near = ask(location, |store| near_domain(store, value))?;
             Some(format!("did you mean {near}?"))
         }
         _ => None,
+    }
+}
+
+/// Returns the command that does for a domain what these do for a user.
+fn of_domain(args: &[String]) -> Option<&'static str> {
+    let is = |words: &[&str]| args.windows(words.len()).any(|typed| typed == words);
+    if is(&["why"]) {
+        Some("domain check")
+    } else if is(&["user", "show"]) {
+        Some("domain show")
+    } else if is(&["user", "delete"]) || is(&["user", "rm"]) {
+        Some("domain remove")
+    } else if is(&["user", "set"]) {
+        Some("domain set")
+    } else {
+        None
+    }
+}
+
+/// Returns the whole line for a user to rename or copy that was typed without its domain, as its
+/// new name may be, too.
+fn of_two_names(args: &[String], value: &str, near: &Username) -> Option<String> {
+    let at = args.iter().position(|arg| arg == "user")?;
+    let verb = match args.get(at + 1)?.as_str() {
+        "rename" | "mv" => "rename",
+        "copy" | "cp" => "copy",
+        _ => return None,
+    };
+    let (old, new) = (args.get(at + 2)?, args.get(at + 3)?);
+    if old != value {
+        return None;
+    }
+    let domain = near.domain();
+    let new = Username::of_new_user(new)
+        .or_else(|_| Username::of_new_user(&format!("{new}@{domain}")))
+        .ok()?;
+    Some(format!(
+        "did you mean: smtpcred user {verb} {} {}",
+        near.in_shell(),
+        new.in_shell()
+    ))
+}
+
+/// How the service is restarted.
+pub const OF_SERVICE: &str = "changes take effect at once, without a restart; to restart \
+    smtpcred serve: systemctl restart smtpcred";
+
+/// Returns how to copy the store while it is in use. The URL of a database may have a password.
+pub fn of_backup(location: Result<Location>) -> String {
+    match location {
+        Ok(Location::File(path)) => format!(
+            "copy the store while it is in use with: umask 077; sqlite3 {} '.backup copy.db'",
+            in_shell(&path.to_string_lossy())
+        ),
+        _ => "copy the database with pg_dump; or into a file: smtpcred store copy URL copy.db"
+            .to_owned(),
+    }
+}
+
+/// Returns how to bring a copy of the store back.
+pub fn of_restore(location: Result<Location>) -> String {
+    match location {
+        Ok(Location::File(path)) => {
+            let files = ["", "-wal", "-shm"].map(|end| {
+                let path = format!("{}{end}", path.to_string_lossy());
+                in_shell(&path).into_owned()
+            });
+            let [store, wal, shm] = files;
+            format!(
+                "stop all programs that use the store (systemctl stop 'smtpcred*'), then: \
+                rm -f {wal} {shm} && cp copy.db {store}; reset or suspend the users whose passwords \
+                were revoked since the copy was made. To let a suspended user sign in again: smtpcred \
+                user resume"
+            )
+        }
+        _ => {
+            "restore the database with pg_restore; or from a file: smtpcred store copy copy.db URL"
+                .to_owned()
+        }
     }
 }
 

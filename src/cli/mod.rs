@@ -13,7 +13,6 @@ mod doctor;
 mod domain;
 mod generate;
 mod guess;
-mod guess_flag;
 mod help;
 mod hints;
 mod lazy;

@@ -7,9 +7,10 @@ use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::context::configured_color;
+use super::guess::{self, Meant, flag, password};
 use super::suggest::reached;
 use super::terminal::command_line::{self, Refusal};
-use super::{context, guess, guess_flag, hints};
+use super::{context, hints};
 use crate::error::{Error, Exit, Result};
 use crate::store::Location;
 
@@ -35,23 +36,11 @@ pub fn print(mut error: clap::Error, mut command: Command) -> Exit {
 
 fn guessed(error: &clap::Error, command: &Command, args: &[String]) -> Option<Refusal> {
     match error.kind() {
-        ErrorKind::InvalidSubcommand => {
-            let typed = text(error, ContextKind::InvalidSubcommand)?;
-            let words = words(args);
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            let ours = guess::meant(command, &words)?;
-            Some(Refusal {
-                code: "usage",
-                message: format!("there is no command '{typed}'"),
-                hint: format!("did you mean: {ours}"),
-            })
-        }
+        ErrorKind::InvalidSubcommand => unknown_command(error, command, args),
         ErrorKind::UnknownArgument => {
             let typed = text(error, ContextKind::InvalidArg)?;
-            let at = reached(command, args, &typed);
-            let path = at.get_bin_name().unwrap_or_default();
-            let path = path.strip_prefix("smtpcred ").unwrap_or_default();
-            let answer = guess_flag::meant(at, path, &typed, args)?;
+            let (at, path) = reached_path(command, args, &typed);
+            let answer = flag::meant(command, at, path, &typed, args)?;
             Some(Refusal {
                 code: "usage",
                 message: answer.message.unwrap_or_else(|| {
@@ -61,16 +50,102 @@ fn guessed(error: &clap::Error, command: &Command, args: &[String]) -> Option<Re
                 hint: answer.hint,
             })
         }
-        ErrorKind::ValueValidation => {
-            let ours = error.source()?.downcast_ref::<Error>()?;
-            Some(Refusal {
-                code: ours.code(),
-                message: ours.to_string(),
-                hint: hints::of_value(ours, args, location(args))?,
+        ErrorKind::ValueValidation => bad_value(error, command, args),
+        ErrorKind::InvalidValue => setting_in_store(error, command, args),
+        ErrorKind::TooManyValues => {
+            let flag = text(error, ContextKind::InvalidArg)?;
+            let of_password = ["--password-stdin", "--choose-password", "--short-password"];
+            let (at, path) = reached_path(command, args, "");
+            of_password.contains(&flag.as_str()).then(|| Refusal {
+                code: "usage",
+                message: format!("{flag} takes no value"),
+                hint: password::hint(at, path).to_owned(),
             })
         }
         _ => None,
     }
+}
+
+/// Returns the last command before a word, and its name, such as `user list`.
+fn reached_path<'a>(command: &'a Command, args: &[String], until: &str) -> (&'a Command, &'a str) {
+    let at = reached(command, args, until);
+    let path = at.get_bin_name().unwrap_or_default();
+    (at, path.strip_prefix("smtpcred ").unwrap_or_default())
+}
+
+fn unknown_command(error: &clap::Error, command: &Command, args: &[String]) -> Option<Refusal> {
+    let typed = text(error, ContextKind::InvalidSubcommand)?;
+    let words = words(args);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let follows = args
+        .iter()
+        .any(|arg| ["-f", "-F", "--follow"].contains(&arg.as_str()));
+    let hint = match guess::meant(command, &words, follows)? {
+        Meant::Line(ours) => format!("did you mean: {ours}"),
+        Meant::Backup => hints::of_backup(location(args)),
+        Meant::Restore => hints::of_restore(location(args)),
+        Meant::Service => hints::OF_SERVICE.to_owned(),
+    };
+    Some(Refusal {
+        code: "usage",
+        message: format!("there is no command '{typed}'"),
+        hint,
+    })
+}
+
+/// `config set host NAME`: a setting that is in the store, not in the configuration files.
+fn setting_in_store(error: &clap::Error, command: &Command, args: &[String]) -> Option<Refusal> {
+    let key = text(error, ContextKind::InvalidValue)?;
+    let (_, path) = reached_path(command, args, &key);
+    let verb = path.strip_prefix("config ")?;
+    let settings = command.find_subcommand("set-settings")?;
+    let mut flags = settings
+        .get_arguments()
+        .filter(|flag| !flag.is_global_set());
+    flags.find(|flag| flag.get_long() == Some(&key))?;
+    Some(Refusal {
+        code: "usage",
+        message: format!("{key} is a setting in the store, not in the configuration files"),
+        hint: match verb {
+            "set" => format!("change it with: smtpcred set-settings --{key}"),
+            _ => "show it with: smtpcred show-settings".to_owned(),
+        },
+    })
+}
+
+fn bad_value(error: &clap::Error, command: &Command, args: &[String]) -> Option<Refusal> {
+    let ours = error.source()?.downcast_ref::<Error>()?;
+    let hint = hints::of_value(ours, args, location(args));
+    let hidden = of_password(error, ours, command, args);
+    let (message, hint) = match hidden {
+        Some((message, never)) => (message, hint.unwrap_or(never)),
+        None => (ours.to_string(), hint?),
+    };
+    Some(Refusal {
+        code: ours.code(),
+        message,
+        hint,
+    })
+}
+
+/// Returns what to say, and the hint, if the value may be a password.
+fn of_password(
+    error: &clap::Error,
+    ours: &Error,
+    command: &Command,
+    args: &[String],
+) -> Option<(String, String)> {
+    let Error::Invalid {
+        what: "username", ..
+    } = ours
+    else {
+        return None;
+    };
+    let value = text(error, ContextKind::InvalidValue)?;
+    let (at, path) = reached_path(command, args, &value);
+    let words = password::words(command, args);
+    let message = password::in_place_of_name(path, &value, &words)?;
+    Some((message, password::hint(at, path).to_owned()))
 }
 
 /// The words of a command line that are no flags and no values of common flags.

@@ -42,6 +42,9 @@ const WORK: &[&str] = &[
     "user list --domain example.com",
     "user list --domain=example.com --json",
     "user list --status active",
+    "config ls",
+    "config show",
+    "domain rm empty.example empty.example --yes",
     "user add new@example.com",
     "user new new@example.com",
     "user create new@example.com",
@@ -394,7 +397,221 @@ const LEAD: &[(&str, &str)] = &[
     ),
     ("user list --db /tmp/x", "--store"),
     ("user list --status disabled", "suspended"),
-    ("user list -v", "--help"),
+    (
+        "user tag shop@example.com env=prod",
+        "user set shop@example.com --tag",
+    ),
+    (
+        "user note shop@example.com 'moved to web2'",
+        "user set shop@example.com --note",
+    ),
+    ("config view", "config list"),
+    ("backup", ".backup copy.db"),
+    ("store backup", ".backup copy.db"),
+    ("dump", ".backup copy.db"),
+    ("restore", "cp copy.db"),
+    ("store restore copy.db", "cp copy.db"),
+    ("audit -f", "audit list --follow"),
+    ("status -f", "--watch"),
+    ("status --follow", "--watch"),
+    ("audit list --watch", "--follow"),
+    ("audit -n 20", "audit list --last 20"),
+    ("audit list -n 20", "--last"),
+    ("user list -n 5", "--limit"),
+    ("user rotate -n", "--dry-run"),
+    ("apply -n plan.toml", "--dry-run"),
+    ("apply -f plan.toml", "apply PLAN"),
+    ("user import -f users.csv", "user import FILE"),
+    ("user create -f users.csv", "--file"),
+    (
+        "rename shop@example.com store@example.com",
+        "user rename shop@example.com store@example.com",
+    ),
+    (
+        "mv shop@example.com store@example.com",
+        "user rename shop@example.com store@example.com",
+    ),
+    (
+        "user move shop@example.com store@example.com",
+        "user rename shop@example.com store@example.com",
+    ),
+    (
+        "user rename shop store",
+        "user rename shop@example.com store@example.com",
+    ),
+    (
+        "cp shop@example.com blog@example.com",
+        "user copy shop@example.com blog@example.com",
+    ),
+    (
+        "user clone shop@example.com blog@example.com",
+        "user copy shop@example.com blog@example.com",
+    ),
+    (
+        "user set shop@example.com --name store@example.com",
+        "user rename shop@example.com store@example.com",
+    ),
+    (
+        "user set shop@example.com --username=store@example.com",
+        "user rename shop@example.com store@example.com",
+    ),
+    (
+        "user set --rename store@example.com shop@example.com",
+        "user rename shop@example.com store@example.com",
+    ),
+    ("get-settings", "show-settings"),
+    ("show settings", "show-settings"),
+    ("settings set --host smtp.example.com", "set-settings"),
+    ("set-setting", "set-settings"),
+    ("-v", "smtpcred --version"),
+    ("--verbose", "smtpcred doctor"),
+    ("user create new@example.com --verbose", "smtpcred doctor"),
+    ("install", "show-server-config"),
+    ("ps", "smtpcred status"),
+    ("top", "status --watch"),
+    ("tail", "audit list --follow"),
+    ("logs -f", "audit list --follow"),
+    ("info", "smtpcred status"),
+    ("who", "user list --sort used"),
+    ("last", "user list --sort used"),
+    ("last shop@example.com", "user show shop@example.com"),
+    ("lock shop@example.com", "user suspend shop@example.com"),
+    ("unlock shop@example.com", "user resume shop@example.com"),
+    (
+        "suspend shop@example.com crm@example.com",
+        "user suspend shop@example.com crm@example.com",
+    ),
+    ("chpass shop@example.com", "user reset shop@example.com"),
+    ("adduser", "user create"),
+    ("deluser", "user delete"),
+    ("usermod shop@example.com", "user set shop@example.com"),
+    ("new", "user create"),
+    ("find shop@example.com", "user list shop@example.com"),
+    ("find shop", "user list TEXT"),
+    (
+        "history shop@example.com",
+        "audit list --user shop@example.com",
+    ),
+    (
+        "user history shop@example.com",
+        "audit list --user shop@example.com",
+    ),
+    (
+        "user log shop@example.com",
+        "audit list --user shop@example.com",
+    ),
+    (
+        "audit shop@example.com",
+        "audit list --user shop@example.com",
+    ),
+    (
+        "audit list shop@example.com",
+        "audit list --user shop@example.com",
+    ),
+    ("audit example.com", "audit list --domain example.com"),
+    (
+        "audit failures shop@example.com",
+        "audit failures --user shop@example.com",
+    ),
+    ("audit --since 1d", "audit list --since"),
+    ("status shop@example.com", "user show shop@example.com"),
+    ("user shop@example.com", "user show shop@example.com"),
+    ("user example.com", "user list example.com"),
+    ("domain example.com", "domain show example.com"),
+    ("--list-users", "user list"),
+    ("user --list", "user list"),
+    (
+        "user --delete shop@example.com",
+        "user delete shop@example.com",
+    ),
+    ("restart", "systemctl restart smtpcred"),
+    ("reload", "systemctl restart smtpcred"),
+    ("pw", "user reset"),
+    ("auth test shop@example.com", "verify shop@example.com"),
+    ("kick shop@example.com", "user suspend shop@example.com"),
+    ("log errors", "audit failures"),
+    ("quota shop@example.com", "user show shop@example.com"),
+    ("quota get shop@example.com", "user show shop@example.com"),
+    ("config -n", "config list"),
+    ("stats dump", "smtpcred usage"),
+    (
+        "mailbox delete shop@example.com",
+        "user delete shop@example.com",
+    ),
+    ("domain view example.com", "domain show example.com"),
+    ("alias add sales@example.com", "user set --sender ADDRESS"),
+    ("is-active shop@example.com", "why shop@example.com"),
+    ("list-domains", "domain list"),
+    ("mask shop@example.com", "user suspend shop@example.com"),
+    ("cat shop@example.com", "user show shop@example.com"),
+    ("edit shop@example.com", "user set shop@example.com"),
+    ("user list -L 5", "--limit"),
+    ("user list --search shop", "user list TEXT"),
+    ("user list --jq .username", "--json"),
+    ("user list --state suspended", "--status"),
+    ("user list --expired", "--status expired"),
+    ("user list --disabled", "--status suspended"),
+    ("user list --unused", "--never-used"),
+    ("user list --all", "--wide"),
+    ("user list -v", "--wide"),
+    ("user edit shop@example.com --add-tag env=prod", "--tag"),
+    (
+        "user set shop@example.com --disable",
+        "user suspend shop@example.com",
+    ),
+    (
+        "user set shop@example.com --active no",
+        "user suspend shop@example.com",
+    ),
+    (
+        "user set shop@example.com --active 1",
+        "user resume shop@example.com",
+    ),
+    ("user set shop@example.com --password", "user reset NAME"),
+    ("completion -s bash", "completion bash"),
+    ("completion --shell zsh", "completion zsh"),
+    ("configtest", "smtpcred doctor"),
+    ("lookup shop@example.com", "user show shop@example.com"),
+    ("user create new@example.com --generate", "--short-password"),
+    (
+        "user create new@example.com --length 32",
+        "--short-password",
+    ),
+    ("usage shop@example.com", "user show shop@example.com"),
+    ("usage example.com", "usage --by domain"),
+    ("why example.com", "domain check example.com"),
+    ("user show example.com", "domain show example.com"),
+    (
+        "test shop@example.com you@example.org",
+        "test shop@example.com --to ADDRESS",
+    ),
+    ("show-settings python", "--for python"),
+    (
+        "show-settings shop@example.com python",
+        "show-settings shop@example.com --for python",
+    ),
+    ("show-settings shop@example.com --client python", "--for"),
+    ("user import --file users.csv", "user import FILE"),
+    ("domain suspend example.com", "user suspend"),
+    ("store path", "store status"),
+    ("store check", "store status"),
+    ("store vacuum", "store maintain"),
+    ("set host smtp.example.com", "set-settings"),
+    ("config set host smtp.example.com", "set-settings --host"),
+    ("config get host", "show-settings"),
+    ("domain users example.com", "user list example.com"),
+    (
+        "key rotate shop@example.com",
+        "user rotate shop@example.com",
+    ),
+    ("user tokens shop@example.com", "user show shop@example.com"),
+    ("sender add shop@example.com", "user set --sender ADDRESS"),
+    ("limit shop@example.com 100", "user set shop@example.com"),
+    ("bash-completion", "smtpcred completion"),
+    ("metrics", "status --json"),
+    ("help rotate", "user rotate --help"),
+    ("plan", "apply --dry-run"),
+    ("domain remove empty.example -r", "--with-users"),
 ];
 
 /// A store with two users, and files to import.
@@ -475,6 +692,17 @@ fn the_first_guess_works_or_is_answered_with_the_command() {
     );
 }
 
+/// Puts values in the place of their names.
+fn completed(line: &str) -> String {
+    let values = [
+        ("ADDRESS", "sales@example.com"),
+        ("HOST", "smtp.example.com"),
+        ("KEY=VALUE", "env=prod"),
+    ];
+    let replace = |line: String, (name, value)| line.replace(name, value);
+    values.into_iter().fold(line.to_owned(), replace)
+}
+
 /// What is suggested is a command line that the program accepts, but for what is missing.
 #[test]
 fn what_is_suggested_is_a_command() {
@@ -488,6 +716,7 @@ fn what_is_suggested_is_a_command() {
             .filter(|said| said.starts_with("hint:"))
             .filter_map(|said| said.split_once("did you mean: "));
         for (_, suggested) in suggested {
+            let suggested = &completed(suggested);
             let words = shlex::split(suggested);
             let words = words.unwrap_or_else(|| panic!("{line}: {suggested}"));
             let parsed = smtpcred::cli::command().try_get_matches_from(words);
@@ -518,6 +747,30 @@ fn p1_a_password_typed_as_an_argument_is_not_repeated() {
         "user create new@example.com -p secret-Of-mine-42",
         "passwd shop@example.com secret-Of-mine-42",
         "verify shop@example.com secret-Of-mine-42",
+        "verify secret-Of-mine-42 shop@example.com",
+        "verify shop@example.com --password=secret-Of-mine-42",
+        "verify shop@example.com -psecret-Of-mine-42",
+        "test shop@example.com --password secret-Of-mine-42",
+        "user reset shop@example.com secret-Of-mine-42",
+        "user reset secret-Of-mine-42 shop@example.com",
+        "user reset shop@example.com --choose-password secret-Of-mine-42",
+        "user reset shop@example.com --choose-password=secret-Of-mine-42",
+        "user reset shop@example.com --password-stdin=secret-Of-mine-42",
+        "user reset shop@example.com --new-password=secret-Of-mine-42",
+        "user reset shop@example.com:secret-Of-mine-42",
+        "user create new@example.com:secret-Of-mine-42",
+        "user create --label x new@example.com secret-Of-mine-42",
+        "user copy shop@example.com new@example.com secret-Of-mine-42",
+        "user rename shop@example.com new@example.com secret-Of-mine-42",
+        "user set shop@example.com secret-Of-mine-42",
+        "user set shop@example.com --password=secret-Of-mine-42",
+        "user rotate shop@example.com secret-Of-mine-42",
+        "user retire shop@example.com secret-Of-mine-42",
+        "user show shop@example.com secret-Of-mine-42",
+        "why shop@example.com secret-Of-mine-42",
+        "show-settings shop@example.com secret-Of-mine-42",
+        "user set-password shop@example.com secret-Of-mine-42",
+        "auth shop@example.com secret-Of-mine-42",
     ] {
         for more in ["", " --json"] {
             let run = sandbox.run(&shlex::split(&format!("{line}{more}")).unwrap());

@@ -107,6 +107,38 @@ fn a_failure_says_which_were_changed() {
 }
 
 #[test]
+fn several_domains_are_removed_after_one_question() {
+    let sandbox = with(&["a", "b"]);
+    for name in ["one.example", "two.example", "three.example"] {
+        sandbox.noted(&["domain", "add", name]);
+    }
+    let remove = ["domain", "remove"];
+    // One that cannot be removed, or does not exist, ends it before the first.
+    for (other, code) in [("example.com", 4), ("none.example", 3)] {
+        let run = sandbox.run(&typed(&remove, &["one.example", other, "--yes"]));
+        assert_eq!(run.code, code, "{run:?}");
+    }
+    let both = typed(
+        &remove,
+        &["one.example", "example.com", "one.example", "--with-users"],
+    );
+    assert_eq!(sandbox.run(&both).code, 5, "a script has to say --yes");
+    let mut pty = Pty::run(&sandbox.command(&both));
+    pty.see("removing one.example, example.com also deletes their 2 users");
+    pty.see("Type 2 to continue");
+    pty.press("2\r");
+    assert_eq!(pty.end().code, 0);
+    let list = sandbox.json(&typed(&remove, &["two.example", "three.example", "--yes"]));
+    assert_eq!(list[1]["domain"], "three.example");
+    assert_eq!(events(&sandbox, "domain.remove"), 4);
+    sandbox.noted(&["domain", "add", "one.example"]);
+    let mut pty = Pty::run(&sandbox.command(&typed(&remove, &["one.example"])));
+    pty.see("removing one.example cannot be undone");
+    pty.press("one.example\r");
+    assert_eq!(pty.end().code, 0);
+}
+
+#[test]
 fn several_are_deleted_after_one_question() {
     let sandbox = with(&["a", "b", "c"]);
     let run = sandbox.run(&typed(&["user", "delete"], &ALL));

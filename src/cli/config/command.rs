@@ -31,6 +31,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 #[command(after_long_help = HELP)]
 pub enum ConfigCommand {
+    #[command(aliases = ["ls", "show"])]
     List(Lazy<ListConfig>),
     Get(Lazy<GetConfig>),
     Set(Lazy<SetConfig>),

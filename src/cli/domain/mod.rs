@@ -2,6 +2,7 @@
 
 mod check;
 mod record;
+mod remove;
 mod verify;
 
 use anyhow::Result;
@@ -11,7 +12,6 @@ use self::record::{DomainAdded, DomainDetailRecord, DomainRecord};
 use super::complete;
 use super::context::Context;
 use super::lazy::Lazy;
-use super::terminal::prompt;
 use crate::app::dns::{Subject, records};
 use crate::cli::args::limits::LimitArgs;
 use crate::cli::args::paging::PageArgs;
@@ -44,7 +44,7 @@ pub enum DomainCommand {
     #[command(aliases = ["edit", "update", "modify"])]
     Set(Lazy<SetDomain>),
     #[command(aliases = ["rm", "delete", "del"])]
-    Remove(Lazy<RemoveDomain>),
+    Remove(Lazy<remove::RemoveDomains>),
     Check(Lazy<check::CheckDomain>),
     Verify(Lazy<verify::VerifyDomain>),
 }
@@ -139,31 +139,6 @@ pub struct SetDomain {
     name: DomainName,
     #[command(flatten)]
     change: DomainFlags,
-}
-
-const REMOVE_HELP: &str = "\
-Examples:
-  smtpcred domain remove example.com                     asks you to type the name
-  smtpcred domain remove example.com --with-users --yes  for scripts; cannot be undone
-
-JSON:
-  The domain as it was before.";
-
-/// Remove a domain
-///
-/// Refused while the domain has users, or users that were renamed to another domain can still sign
-/// in with an old name in it, unless --with-users is given. Asks you to type the name, unless
-/// --yes is given. This cannot be undone: the hashes are erased, the events stay.
-#[derive(Debug, Args)]
-#[command(after_long_help = REMOVE_HELP)]
-pub struct RemoveDomain {
-    /// The domain
-    #[arg(value_name = "DOMAIN", add = complete::domains())]
-    name: DomainName,
-
-    /// Also delete its users and stop old names in it
-    #[arg(long)]
-    with_users: bool,
 }
 
 #[derive(Debug, Args)]
@@ -295,48 +270,6 @@ impl SetDomain {
                 count(users, "user")
             ));
         }
-        Ok(context.out.result(&DomainRecord::new(domain, users))?)
-    }
-}
-
-impl RemoveDomain {
-    fn run(self, context: &mut Context) -> Result<()> {
-        let mut app = context.app(Access::Existing)?;
-        let seen = app.plan_removal(&self.name, self.with_users)?;
-        let domain = &seen.domain;
-        let old_names = match seen.old_names.len() as u64 {
-            0 => String::new(),
-            n => format!(
-                "; {} in it, of users in other domains, will no longer work",
-                count(n, "old name")
-            ),
-        };
-        let consequence = format!(
-            "removing {} deletes its {}; their passwords stop working at once{old_names}; this cannot be undone",
-            domain.name,
-            count(seen.users.len() as u64, "user")
-        );
-        prompt::confirm(
-            context,
-            "removing a domain",
-            &consequence,
-            domain.name.as_str(),
-        )?;
-        // With --yes, no count was shown.
-        let seen = Some(&seen).filter(|_| !context.confirmed_beforehand());
-        let removed = app.remove_domain(&self.name, self.with_users, seen)?;
-        let (domain, users) = (removed.domain, removed.users.len() as u64);
-        let with = match users {
-            0 => String::new(),
-            _ => format!(" and its {}", count(users, "user")),
-        };
-        let with = match removed.old_names.len() as u64 {
-            0 => with,
-            n => format!("{with}, and stopped {} in it", count(n, "old name")),
-        };
-        context
-            .out
-            .note(&format!("removed the domain {}{with}", domain.name));
         Ok(context.out.result(&DomainRecord::new(domain, users))?)
     }
 }

@@ -78,6 +78,12 @@ impl ShowSettings {
                 username = Some(user.username.to_string());
                 app.server(Some(&user.username.domain()))?
             }
+            Some(client) if snippets::is_client(&client) => {
+                let meant = format!(
+                    "{client} is a client, not a user or domain: smtpcred show-settings shop@example.com --for {client}"
+                );
+                return Err(Error::Usage(meant).into());
+            }
             Some(name) => app.server(Some(&name.parse()?))?,
         };
         if server.host.is_none() {

@@ -84,6 +84,11 @@ pub fn names() -> PossibleValuesParser {
     PossibleValuesParser::new(clients().map(client).chain([list]))
 }
 
+/// Returns whether there is a client of this name.
+pub fn is_client(name: &str) -> bool {
+    clients().any(|client| client.name == name || client.also.contains(&name))
+}
+
 /// The values to fill in.
 pub struct Values<'a> {
     pub username: &'a Username,

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::record::UserRecord;
 use crate::app::App;
+use crate::cli::changes::listed;
 use crate::cli::complete;
 use crate::cli::context::Context;
 use crate::cli::terminal::output::OutputFormat;
@@ -104,28 +105,4 @@ impl Several {
 
 fn names(users: &[User]) -> Vec<&str> {
     users.iter().map(|user| user.username.as_str()).collect()
-}
-
-/// Returns the first names, and how many more there are.
-fn listed(names: &[&str]) -> String {
-    const MOST: usize = 10;
-    let shown = names[..names.len().min(MOST)].join(", ");
-    match names.len().saturating_sub(MOST) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::listed;
-
-    #[test]
-    fn many_names_are_counted() {
-        assert_eq!(listed(&["a", "b"]), "a, b");
-        assert_eq!(
-            listed(&["a"; 12]),
-            format!("{} and 2 more", ["a"; 10].join(", "))
-        );
-    }
 }

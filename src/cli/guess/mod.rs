@@ -1,0 +1,243 @@
+//! Guesses the intended command from one that does not exist: words of other programs, a noun
+//! and a verb in reverse order, typing errors.
+
+pub mod flag;
+mod flag_words;
+mod operands;
+pub mod password;
+mod words;
+
+use clap::Command;
+
+use self::operands::{is_domain, is_username, line};
+use self::words::{BACKUP, JOINED, NOUNS, OVERVIEWS, RESTORE, SERVICE, TOPICS, VERBS};
+use crate::model::near::nearest;
+
+/// What an unknown command stands for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Meant {
+    /// This command line.
+    Line(String),
+    /// A copy of the store, which another program makes.
+    Backup,
+    /// Such a copy, brought back.
+    Restore,
+    /// The service of the mail server's side.
+    Service,
+}
+
+/// Returns what was meant. `words` are those of the command line without flags; an unknown word
+/// follows the last known command.
+pub fn meant(command: &Command, words: &[&str], follows: bool) -> Option<Meant> {
+    let (first, rest) = words.split_first()?;
+    if *first == "help" {
+        let Meant::Line(ours) = meant(command, rest, false)? else {
+            return None;
+        };
+        let ours = ours.split(" --").next().unwrap_or_default();
+        return Some(Meant::Line(format!("{ours} --help")));
+    }
+    if let Some(meant) = without_command(command, first, rest) {
+        return Some(meant);
+    }
+    let ours = in_words(command, first, rest)?;
+    let more = if follows && ours == "audit list" {
+        " --follow"
+    } else {
+        ""
+    };
+    Some(Meant::Line(format!("smtpcred {ours}{more}")))
+}
+
+/// `backup`, `store restore`, `restart`
+fn without_command(command: &Command, first: &str, rest: &[&str]) -> Option<Meant> {
+    let is_store = noun(first) == Some("store") || first == "store";
+    let verb = match rest.first() {
+        Some(verb) if is_store => verb,
+        _ => first,
+    };
+    let store = command.find_subcommand("store");
+    let exists = store.is_some_and(|store| shown(store, verb).is_some());
+    if exists {
+        None
+    } else if BACKUP.contains(&verb) {
+        Some(Meant::Backup)
+    } else if RESTORE.contains(&verb) {
+        Some(Meant::Restore)
+    } else if SERVICE.contains(&verb) && rest.is_empty() {
+        Some(Meant::Service)
+    } else {
+        None
+    }
+}
+
+fn in_words(command: &Command, first: &str, rest: &[&str]) -> Option<String> {
+    // The noun is ours, and its verb is not.
+    if let Some(noun) = shown(command, first).filter(|noun| noun.has_subcommands()) {
+        let (verb, operands) = rest.split_first()?;
+        return of_noun(command, noun, verb, operands);
+    }
+    glued(command, first, rest)
+        .or_else(|| topic_of(command, first, rest))
+        .or_else(|| joined(command, first, rest))
+        .or_else(|| noun_first(command, first, rest))
+        .or_else(|| verb_first(command, first, rest))
+        .or_else(|| split(command, first, rest))
+        .or_else(|| mistyped(command, first, rest))
+}
+
+/// `user block NAME`
+fn of_noun(command: &Command, noun: &Command, verb: &str, operands: &[&str]) -> Option<String> {
+    if is_name(verb) {
+        return of_name(command, noun, verb);
+    }
+    own_verb(command, noun, verb, operands)
+        .or_else(|| of_whole(command, verb, operands))
+        .or_else(|| topic_of(command, verb, operands))
+        .or_else(|| own_verb(command, noun, nearest(verb, names(noun))?, operands))
+        .or_else(|| of_users(command, verb))
+}
+
+/// Returns a noun's own verb, or the one that another program's verb stands for.
+fn own_verb(command: &Command, noun: &Command, verb: &str, operands: &[&str]) -> Option<String> {
+    let own = shown(noun, verb).map(|own| format!("{} {}", noun.get_name(), own.get_name()));
+    own.and_then(|own| line(command, &own, operands))
+        .or_else(|| synonym(command, noun, verb, operands))
+}
+
+/// `domain suspend NAME`: only users have this verb, and the name is that of a domain.
+fn of_users(command: &Command, verb: &str) -> Option<String> {
+    own_verb(command, command.find_subcommand("user")?, verb, &[])
+}
+
+/// `user NAME`: shows what has this name.
+fn of_name(command: &Command, noun: &Command, name: &str) -> Option<String> {
+    let nouns = [noun.get_name(), "user", "domain"];
+    let lines = nouns.iter().flat_map(|noun| {
+        let shown = OVERVIEWS.iter().rev();
+        shown.filter_map(move |verb| line(command, &format!("{noun} {verb}"), &[name]))
+    });
+    let mut lines = lines.filter(|line| line.ends_with(name));
+    lines.next()
+}
+
+/// `user verify NAME`: a command without a noun, or with another one.
+fn of_whole(command: &Command, verb: &str, operands: &[&str]) -> Option<String> {
+    let whole = shown(command, verb).or_else(|| command.find_subcommand(noun(verb)?))?;
+    if whole.has_subcommands() {
+        return overview(command, whole, operands);
+    }
+    line(command, whole.get_name(), operands)
+}
+
+fn overview(command: &Command, noun: &Command, operands: &[&str]) -> Option<String> {
+    let verb = OVERVIEWS.iter().find(|verb| shown(noun, verb).is_some())?;
+    line(command, &format!("{} {verb}", noun.get_name()), operands)
+}
+
+/// `users`, `domains ls`
+fn noun_first(command: &Command, first: &str, rest: &[&str]) -> Option<String> {
+    let noun = command.find_subcommand(noun(first)?)?;
+    match rest.split_first() {
+        Some((verb, operands)) => of_noun(command, noun, verb, operands),
+        None => overview(command, noun, rest),
+    }
+}
+
+/// `list`, `add user NAME`, `delete example.com`
+fn verb_first(command: &Command, verb: &str, rest: &[&str]) -> Option<String> {
+    if let Some((second, operands)) = rest.split_first()
+        && let Some(noun) = noun(second).and_then(|noun| command.find_subcommand(noun))
+    {
+        return of_noun(command, noun, verb, operands);
+    }
+    let is_domain = rest.first().is_some_and(|word| is_domain(word));
+    let nouns = if is_domain {
+        ["domain", "user", "store", "audit", "config"]
+    } else {
+        ["user", "domain", "store", "audit", "config"]
+    };
+    nouns.into_iter().find_map(|noun| {
+        let noun = command.find_subcommand(noun)?;
+        own_verb(command, noun, verb, rest)
+    })
+}
+
+/// `show settings`, `settings set`, `show server-config postfix`
+fn glued(command: &Command, first: &str, rest: &[&str]) -> Option<String> {
+    let (second, operands) = rest.split_first()?;
+    [format!("{first}-{second}"), format!("{second}-{first}")]
+        .iter()
+        .find_map(|ours| line(command, shown(command, ours)?.get_name(), operands))
+}
+
+/// `create-user NAME`, `user-list`
+fn split(command: &Command, first: &str, rest: &[&str]) -> Option<String> {
+    let (one, other) = first.split_once(['-', '_', ':', '.', '/'])?;
+    if noun(one).is_none() && noun(other).is_none() {
+        return None;
+    }
+    let words: Vec<&str> = [one, other].iter().chain(rest).copied().collect();
+    in_words(command, words[0], &words[1..])
+}
+
+fn topic_of(command: &Command, first: &str, rest: &[&str]) -> Option<String> {
+    let topic = TOPICS.iter().find(|topic| topic.words.contains(&first))?;
+    // `auth test NAME`
+    let rest = match rest {
+        [verb, name, ..] if !is_name(verb) && is_username(name) => &rest[1..],
+        _ => rest,
+    };
+    let ours = match rest.first() {
+        Some(word) if is_username(word) => topic.user,
+        Some(word) if is_domain(word) => topic.domain,
+        _ => topic.alone,
+    };
+    ours.iter().find_map(|ours| line(command, ours, rest))
+}
+
+fn joined(command: &Command, first: &str, rest: &[&str]) -> Option<String> {
+    let (_, verb) = JOINED.iter().find(|(theirs, _)| *theirs == first)?;
+    line(command, &format!("user {verb}"), rest)
+}
+
+fn mistyped(command: &Command, first: &str, rest: &[&str]) -> Option<String> {
+    let near = shown(command, nearest(first, names(command))?)?;
+    match rest.split_first() {
+        Some((verb, operands)) if near.has_subcommands() => of_noun(command, near, verb, operands),
+        None if near.has_subcommands() => overview(command, near, rest),
+        _ => line(command, near.get_name(), rest),
+    }
+}
+
+fn is_name(word: &str) -> bool {
+    is_username(word) || is_domain(word)
+}
+
+fn noun(word: &str) -> Option<&'static str> {
+    let found = NOUNS.iter().find(|(theirs, _)| *theirs == word);
+    found.map(|(_, ours)| *ours)
+}
+
+/// Returns the command of a noun that another program's verb stands for.
+fn synonym(command: &Command, noun: &Command, verb: &str, operands: &[&str]) -> Option<String> {
+    let same = VERBS.iter().filter(|(theirs, _)| theirs.contains(&verb));
+    let mut ours = same.flat_map(|(_, ours)| *ours);
+    ours.find_map(|ours| {
+        let own = ours.split(' ').next() == Some(noun.get_name());
+        own.then(|| line(command, ours, operands)).flatten()
+    })
+}
+
+fn shown<'a>(command: &'a Command, word: &str) -> Option<&'a Command> {
+    command
+        .find_subcommand(word)
+        .filter(|found| !found.is_hide_set())
+}
+
+fn names(command: &Command) -> impl Iterator<Item = &str> {
+    let shown = command
+        .get_subcommands()
+        .filter(|below| !below.is_hide_set());
+    shown.map(Command::get_name)
+}

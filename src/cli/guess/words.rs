@@ -1,0 +1,355 @@
+//! Words of other programs, and the commands that they stand for.
+//!
+//! A command may have flags: they follow the names that were typed. Of several, the first that
+//! exists is meant. Aliases of ours are not here.
+
+/// What a word stands for: alone, with a username, with a domain.
+pub struct Topic {
+    pub words: &'static [&'static str],
+    pub alone: &'static [&'static str],
+    pub user: &'static [&'static str],
+    pub domain: &'static [&'static str],
+}
+
+const fn topic(words: &'static [&'static str], ours: &'static [&'static str]) -> Topic {
+    Topic {
+        words,
+        alone: ours,
+        user: ours,
+        domain: ours,
+    }
+}
+
+/// Verbs, after a noun and alone. A noun has the first of these commands that begins with it.
+pub const VERBS: &[(&[&str], &[&str])] = &[
+    (
+        &[
+            "activate",
+            "allow",
+            "on",
+            "reactivate",
+            "start",
+            "unban",
+            "unblock",
+            "unfreeze",
+        ],
+        &["user resume"],
+    ),
+    (
+        &[
+            "ban",
+            "block",
+            "deactivate",
+            "freeze",
+            "kick",
+            "kill",
+            "mask",
+            "off",
+            "reject",
+            "revoke",
+            "stop",
+        ],
+        &["user suspend"],
+    ),
+    (
+        &[
+            "change",
+            "configure",
+            "chuser",
+            "expire",
+            "limit",
+            "limits",
+            "mod",
+            "patch",
+            "quota",
+            "ratelimit",
+        ],
+        &["user set", "domain set"],
+    ),
+    (
+        &[
+            "change-password",
+            "changepassword",
+            "chpass",
+            "chpasswd",
+            "chpw",
+            "new-password",
+            "passwd",
+            "password",
+            "pw",
+            "regenerate",
+            "renew",
+            "reset-password",
+            "set-password",
+            "setpassword",
+        ],
+        &["user reset"],
+    ),
+    (&["roll"], &["user rotate"]),
+    (
+        &["find", "grep", "query", "search"],
+        &["user list TEXT", "domain list"],
+    ),
+    (&["count"], &["user list", "domain list"]),
+    (
+        &["describe", "cat", "detail", "details", "lookup", "view"],
+        &["user show", "domain show", "config list"],
+    ),
+    (&["state", "stat", "status"], &["user show", "domain check"]),
+    (&["config"], &["user set", "domain set", "store status"]),
+    (&["size"], &["store status"]),
+    (&["comment", "note", "notes"], &["user set --note TEXT"]),
+    (&["label", "title"], &["user set --label TEXT"]),
+    (&["tag", "tags"], &["user set --tag KEY=VALUE"]),
+    (&["untag"], &["user set --remove-tag KEY"]),
+    (
+        &["alias", "aliases", "sender", "senders", "sendas"],
+        &["user set --sender ADDRESS"],
+    ),
+    (&["move"], &["user rename"]),
+    (&["clone", "duplicate", "dup"], &["user copy"]),
+    (&["stale", "unused"], &["user list --never-used"]),
+    (&["expired", "expiring"], &["user list --expiring 14d"]),
+    (
+        &["who", "w", "last", "lastlog", "logins"],
+        &["user list --sort used"],
+    ),
+    (
+        &["dump", "tocsv", "backup"],
+        &["user export", "config list"],
+    ),
+    (&["load", "upload", "bulk"], &["user import"]),
+    (&["dns", "records", "dkim", "spf"], &["domain check"]),
+    (&["upgrade"], &["store migrate"]),
+    (
+        &["clean", "gc", "optimize", "prune", "purge", "vacuum"],
+        &["store maintain"],
+    ),
+    (
+        &["delete", "del", "remove", "reset", "rm"],
+        &["config unset"],
+    ),
+    (&["add", "put", "update", "edit"], &["config set"]),
+    (
+        &["file", "files", "location", "path", "where"],
+        &["config path", "store status"],
+    ),
+    (
+        &["check", "fsck", "integrity", "test", "verify"],
+        &["store status"],
+    ),
+    (
+        &["apikey", "key", "keys", "passwords", "token", "tokens"],
+        &["user show"],
+    ),
+    (
+        &["follow", "tail", "watch", "monitor"],
+        &["audit list --follow"],
+    ),
+    (&["errors", "failed", "failure"], &["audit failures"]),
+];
+
+/// Nouns of other programs, and ours.
+pub const NOUNS: [(&str, &str); 35] = [
+    ("account", "user"),
+    ("accounts", "user"),
+    ("apikey", "user"),
+    ("configuration", "config"),
+    ("cred", "user"),
+    ("credential", "user"),
+    ("credentials", "user"),
+    ("creds", "user"),
+    ("database", "store"),
+    ("db", "store"),
+    ("domain", "domain"),
+    ("domains", "domain"),
+    ("event", "audit"),
+    ("events", "audit"),
+    ("history", "audit"),
+    ("identity", "user"),
+    ("journal", "audit"),
+    ("key", "user"),
+    ("keys", "user"),
+    ("log", "audit"),
+    ("login", "user"),
+    ("logins", "user"),
+    ("logs", "audit"),
+    ("mailbox", "user"),
+    ("mailboxes", "user"),
+    ("mailuser", "user"),
+    ("sasl", "user"),
+    ("smtp", "user"),
+    ("smtpuser", "user"),
+    ("token", "user"),
+    ("tokens", "user"),
+    ("user", "user"),
+    ("users", "user"),
+    ("usr", "user"),
+    ("vhost", "domain"),
+];
+
+/// The first verb of a noun that is typed without one, alone and with a name.
+pub const OVERVIEWS: [&str; 3] = ["list", "status", "show"];
+
+/// Words that are not verbs of any one noun.
+pub const TOPICS: &[Topic] = &[
+    topic(&["version", "ver"], &["--version"]),
+    topic(
+        &[
+            "topics",
+            "commands",
+            "man",
+            "manual",
+            "docs",
+            "examples",
+            "usage-examples",
+        ],
+        &["--help"],
+    ),
+    topic(
+        &["failed", "failures", "refused", "bans", "banned", "rejects"],
+        &["audit failures"],
+    ),
+    topic(
+        &["server-config", "postfix-config", "setup", "install"],
+        &["setup", "show-server-config"],
+    ),
+    topic(
+        &["postfix", "postconf"],
+        &["setup postfix", "show-server-config postfix"],
+    ),
+    topic(
+        &["exim", "exim4"],
+        &["setup exim", "show-server-config exim"],
+    ),
+    topic(
+        &["dovecot", "doveconf"],
+        &["setup dovecot", "show-server-config dovecot"],
+    ),
+    topic(
+        &["stats", "statistics", "stat", "traffic", "counts", "sent"],
+        &["usage"],
+    ),
+    Topic {
+        words: &["quota", "quotas", "limits"],
+        alone: &["usage"],
+        user: &["user show"],
+        domain: &["domain show"],
+    },
+    topic(
+        &["start", "daemon", "run", "server", "listen", "up"],
+        &["serve"],
+    ),
+    topic(
+        &[
+            "settings",
+            "setting",
+            "snippet",
+            "client",
+            "options",
+            "get-settings",
+            "get-setting",
+            "list-settings",
+            "connection",
+            "connect",
+        ],
+        &["show-settings"],
+    ),
+    Topic {
+        words: &["host", "hostname"],
+        alone: &["show-settings"],
+        user: &["show-settings"],
+        domain: &["set-settings --host HOST"],
+    },
+    topic(
+        &["send", "mail", "ping", "sendmail", "swaks", "send-test"],
+        &["test"],
+    ),
+    Topic {
+        words: &["set", "change", "configure"],
+        alone: &["set-settings"],
+        user: &["user set"],
+        domain: &["domain set"],
+    },
+    Topic {
+        words: &["dns", "dkim", "spf", "dmarc", "mx", "records"],
+        alone: &["domain check"],
+        user: &["why"],
+        domain: &["domain check"],
+    },
+    Topic {
+        words: &[
+            "check",
+            "health",
+            "healthcheck",
+            "diagnose",
+            "debug",
+            "validate",
+            "troubleshoot",
+            "explain",
+        ],
+        alone: &["doctor"],
+        user: &["why"],
+        domain: &["domain check"],
+    },
+    topic(
+        &[
+            "auth",
+            "login",
+            "check-password",
+            "verify-password",
+            "authenticate",
+            "auth-test",
+        ],
+        &["verify"],
+    ),
+    Topic {
+        words: &["info", "overview", "dashboard", "summary", "ps", "state"],
+        alone: &["status"],
+        user: &["user show"],
+        domain: &["domain show"],
+    },
+    topic(&["top", "watch", "monitor"], &["status --watch"]),
+    topic(&["tail", "follow", "journalctl"], &["audit list --follow"]),
+    Topic {
+        words: &["last", "lastlog", "who", "w", "sessions", "session"],
+        alone: &["session list", "user list --sort used"],
+        user: &["user show"],
+        domain: &["user list --sort used"],
+    },
+    topic(&["lint", "plan", "diff", "preview"], &["apply --dry-run"]),
+    topic(&["deploy", "sync"], &["apply"]),
+    topic(
+        &["todo", "warnings", "attention", "review", "alerts"],
+        &["report"],
+    ),
+    topic(
+        &["completions", "autocomplete", "bash-completion"],
+        &["completion"],
+    ),
+    topic(
+        &["is-active", "is-enabled", "is-locked", "is-suspended"],
+        &["why"],
+    ),
+    topic(&["configtest", "selftest", "self-test"], &["doctor"]),
+    topic(&["metrics", "prometheus"], &["status --json"]),
+];
+
+/// Verbs with a noun in them.
+pub const JOINED: [(&str, &str); 9] = [
+    ("adduser", "create"),
+    ("deluser", "delete"),
+    ("lsuser", "list"),
+    ("mkuser", "create"),
+    ("moduser", "set"),
+    ("rmuser", "delete"),
+    ("useradd", "create"),
+    ("userdel", "delete"),
+    ("usermod", "set"),
+];
+
+/// Words for copies of the store, for bringing them back, and for the service: no command of ours
+/// does any of this.
+pub const BACKUP: [&str; 4] = ["backup", "dump", "snapshot", "save"];
+pub const RESTORE: [&str; 3] = ["restore", "recover", "rollback"];
+pub const SERVICE: [&str; 4] = ["daemon-reload", "reload", "restart", "stop"];
