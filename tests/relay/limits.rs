@@ -313,8 +313,7 @@ fn what_becomes_of_a_message_over_a_limit() {
                 assert_eq!(smtp.send_message(USER, TO).code, 250);
             }
         }
-        let log = serve.log();
-        assert!(log.contains("limit"), "{log}");
+        serve.logs("limit");
     }
 }
 

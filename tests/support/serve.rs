@@ -132,6 +132,11 @@ impl<'a> Serve<'a> {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
+    /// Waits until it has logged this: a thread of its own writes the lines.
+    pub fn logs(&self, text: &str) {
+        wait_for(text, || self.log().contains(text).then_some(()));
+    }
+
     pub fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().try_into().expect("a process id"))
     }
