@@ -371,6 +371,26 @@ pub enum Error {
         record: String,
     },
 
+    /// Changing the system needs root; with what is to be changed.
+    NeedsRoot(&'static str),
+    /// Setup found something that it does not change.
+    SetupRefused {
+        /// What it found.
+        reason: String,
+        /// What to do about it.
+        cure: String,
+    },
+    /// Setup failed, and everything was brought back, or not.
+    SetupFailed {
+        /// Why it failed.
+        reason: String,
+        /// Why something could not be brought back.
+        stays: Option<String>,
+        /// Where the files as they were are kept.
+        copies: PathBuf,
+    },
+    /// Another setup of this server runs.
+    SetupRunning,
     /// A mail server's configuration differs; with the number of points.
     Differs(usize),
 

@@ -4,7 +4,8 @@
 //! name `model` and `error`, which name no other.
 //!
 //! ```text
-//! cli     -> serve, deliver, doctor, smtp, dns, app, store, files, host
+//! cli     -> setup, serve, deliver, doctor, smtp, dns, app, store, files, host
+//! setup   -> doctor, app, smtp, store, files
 //! doctor  -> app, smtp, protocol, store, files
 //! deliver -> app, smtp, files
 //! serve   -> app, protocol, files
@@ -16,6 +17,7 @@
 //! - `cli`: the terminal: arguments, output, prompts, the clipboard
 //! - `serve`: sockets and threads around the protocols and `app`
 //! - `deliver`: runs commands and writes files that get new passwords
+//! - `setup`: changes the configuration of mail servers on this machine
 //! - `doctor`: checks what is set up on this machine
 //! - `app`: what smtpcred does, without a terminal, SQL or a socket
 //! - `store`: every SQL statement
@@ -53,6 +55,7 @@ pub mod host;
 pub mod model;
 pub mod protocol;
 pub mod serve;
+pub mod setup;
 pub mod smtp;
 pub mod store;
 #[cfg(any(feature = "postgres", feature = "smtp"))]

@@ -27,6 +27,7 @@ mod reveal;
 mod serve;
 mod server_config;
 mod settings;
+mod setup;
 mod snippets;
 mod status;
 mod store;
@@ -116,6 +117,7 @@ fn run(command: Command, context: &mut Context) -> Result<()> {
         Command::Test(test) => test.0.run(context)?,
         Command::Why(why) => why.0.run(context)?,
         Command::ShowServerConfig(show) => show.0.run(context)?,
+        Command::SetUp(setup) => setup.0.run(context)?,
         Command::Status(status) => status.0.run(context)?,
         Command::Usage(usage) => usage.0.run(context)?,
         Command::Report(report) => report.0.run(context)?,

@@ -25,7 +25,10 @@ const GROUPS: [(&str, &[&str]); 4] = [
         "Look",
         &["status", "report", "why", "usage", "audit", "doctor"],
     ),
-    ("Server", &["set-settings", "show-server-config", "serve"]),
+    (
+        "Server",
+        &["set-settings", "setup", "show-server-config", "serve"],
+    ),
     ("Files", &["apply", "store", "config", "completion"]),
 ];
 

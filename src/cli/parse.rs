@@ -14,7 +14,7 @@ use super::terminal::clipboard::owner::ClipboardOwner;
 use super::terminal::color::{self, Color};
 use super::{
     apply, audit, completion, config, doctor, domain, generate, help, report, serve, server_config,
-    settings, status, store, test, usage, user, verify, why,
+    settings, setup, status, store, test, usage, user, verify, why,
 };
 use crate::deliver::owner;
 
@@ -50,7 +50,7 @@ Exit codes:
     5  needs confirmation, or was cancelled
     6  wrong password
     7  something needs attention
-    8  something would change: apply --dry-run
+    8  something would change: --dry-run
    74  the output could not be delivered; nothing changed
    75  temporary: the store is busy, full, missing or unreachable
   130  interrupted
@@ -108,6 +108,8 @@ pub enum Command {
     Test(Lazy<test::SendTest>),
     Why(Lazy<why::ExplainUser>),
     ShowServerConfig(Lazy<server_config::ShowServerConfig>),
+    #[command(name = "setup")]
+    SetUp(Lazy<setup::SetUp>),
     Status(Lazy<status::ShowStatus>),
     Usage(Lazy<usage::ShowUsage>),
     Report(Lazy<report::Report>),

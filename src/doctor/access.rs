@@ -10,6 +10,7 @@ use nix::unistd::{Gid, Group, Uid, User, geteuid, getgrouplist};
 /// The identity that a process runs as.
 #[derive(Clone, Debug)]
 pub struct Identity {
+    /// Its name.
     pub name: String,
     uid: u32,
     groups: Vec<u32>,

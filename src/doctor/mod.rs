@@ -1,7 +1,7 @@
 //! Checks everything between an application and its mail on this machine, and changes
 //! nothing. Mail servers report their configuration through their own tools.
 
-mod access;
+pub mod access;
 mod depth;
 pub mod dovecot;
 pub mod exim;
@@ -16,9 +16,9 @@ mod replicas;
 mod rotation;
 mod serve;
 mod serve_state;
-mod sockets;
+pub mod sockets;
 mod store;
-mod tool;
+pub mod tool;
 mod usage_sums;
 mod users;
 mod wal;

@@ -116,6 +116,7 @@ fn visited(host: &HostName, address: IpAddr, ports: &[Port]) -> Vec<Result<Sessi
             server: &server,
             address: Some(address),
             patience: PATIENCE,
+            any_certificate: false,
             errand: Errand::Look,
         };
         smtp::visit(&visit, &mut |_| Ok(()))

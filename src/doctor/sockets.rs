@@ -30,6 +30,7 @@ pub struct Sockets {
 /// An address to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
+    /// A socket file.
     Unix(PathBuf),
     /// `127.0.0.1:10040`
     Inet(String),
@@ -38,7 +39,9 @@ pub enum Endpoint {
 /// The sockets where serve should listen.
 #[derive(Debug, Default)]
 pub struct KnownSockets {
+    /// For sign-ins.
     pub auth: Vec<Endpoint>,
+    /// For the policy service.
     pub policy: Vec<Endpoint>,
 }
 
@@ -116,6 +119,7 @@ pub enum SocketError {
     Forbidden,
     /// The file was removed, but a process still listens: this one, if serve bound it.
     Removed(Option<u32>),
+    /// Any other reason, as this says.
     Other(String),
 }
 

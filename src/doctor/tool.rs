@@ -15,7 +15,9 @@ use crate::error::{Error, Result};
 
 /// What a program printed.
 pub struct ToolOutput {
+    /// On stdout.
     pub stdout: String,
+    /// On stderr.
     pub stderr: String,
 }
 
@@ -24,16 +26,44 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs a program and returns what it printed. Fails if it exits with an error.
 pub fn ask(program: &str, args: &[&str]) -> Result<ToolOutput> {
-    let (good, said) = run(program, args)?;
+    ask_within(program, args, PATIENCE)
+}
+
+/// Runs a program that changes the system, with the umask that such programs expect: this
+/// process has a stricter one.
+pub fn change(program: &str, args: &[&str], patience: Duration) -> Result<()> {
+    let mut all = vec!["-c", "umask 022; exec \"$@\"", "sh", program];
+    all.extend(args);
+    if !is_there(program) {
+        return Err(Error::System(format!("{program} is not installed")));
+    }
+    let answer = run_within("sh", &all, patience)?;
+    good(program, answer).map(drop)
+}
+
+fn ask_within(program: &str, args: &[&str], patience: Duration) -> Result<ToolOutput> {
+    good(program, run_within(program, args, patience)?)
+}
+
+fn good(program: &str, (good, said): (bool, ToolOutput)) -> Result<ToolOutput> {
     if good {
         return Ok(said);
     }
-    Err(Error::System(format!("{program}: {}", said.stderr.trim())))
+    let what = match (said.stderr.trim(), said.stdout.trim()) {
+        ("", "") => "it failed and said nothing",
+        ("", stdout) => stdout,
+        (stderr, _) => stderr,
+    };
+    Err(Error::System(format!("{program}: {what}")))
 }
 
 /// Runs a program and returns whether it succeeded and what it printed. Fails if it cannot
 /// be run or does not end in time.
 pub fn run(program: &str, args: &[&str]) -> Result<(bool, ToolOutput)> {
+    run_within(program, args, PATIENCE)
+}
+
+fn run_within(program: &str, args: &[&str], patience: Duration) -> Result<(bool, ToolOutput)> {
     let failed = |what: &str| Error::System(format!("{program} {what}"));
     let folders = folders();
     let file = find(program, &folders).ok_or_else(|| failed("is not installed"))?;
@@ -48,7 +78,7 @@ pub fn run(program: &str, args: &[&str]) -> Result<(bool, ToolOutput)> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|e| failed(&format!("cannot be run: {e}")))?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     let stdout = gathered(child.stdout.take());
     let stderr = gathered(child.stderr.take());
     let good = ended(&mut child, deadline).ok_or_else(|| failed("does not end"))?;

@@ -598,6 +598,47 @@ impl Error {
             .hint(format!(
                 "publish: {record}; then, perhaps some minutes later: smtpcred domain verify {domain}"
             )),
+            Self::NeedsRoot(what) => entry(
+                "needs_root",
+                Exit::Refused,
+                format!("changing {what} needs root"),
+            )
+            .hint("run the same command with sudo"),
+            Self::SetupRefused { reason, cure } => entry(
+                "setup_refused",
+                Exit::Refused,
+                format!("{reason}; nothing was changed"),
+            )
+            .hint(cure),
+            Self::SetupFailed {
+                reason,
+                stays: None,
+                copies: _,
+            } => entry(
+                "setup_failed",
+                Exit::Failed,
+                format!("{reason}; everything was brought back"),
+            )
+            .hint("fix that and try again, or set it by hand: smtpcred show-server-config postfix"),
+            Self::SetupFailed {
+                reason,
+                stays: Some(stays),
+                copies,
+            } => entry(
+                "setup_failed",
+                Exit::Failed,
+                format!("{reason}; and not everything could be brought back: {stays}"),
+            )
+            .hint(format!(
+                "fix that and run the same command again: it brings the rest back first; the files as they were are in {}",
+                copies.display()
+            )),
+            Self::SetupRunning => entry(
+                "setup_running",
+                Exit::TryAgain,
+                "another setup is running",
+            )
+            .hint("wait for it to end"),
             Self::Differs(1) => differs("1 difference"),
             Self::Differs(n) => differs(&format!("{n} differences")),
             Self::BadConfig { file, line, reason } => {

@@ -338,6 +338,29 @@ fn codes_and_exit_codes_do_not_change() {
             "not_verified",
             7,
         ),
+        (
+            Error::NeedsRoot("the mail server's configuration"),
+            "needs_root",
+            4,
+        ),
+        (
+            Error::SetupRefused {
+                reason: reason(),
+                cure: cure(),
+            },
+            "setup_refused",
+            4,
+        ),
+        (
+            Error::SetupFailed {
+                reason: reason(),
+                stays: None,
+                copies: "/var/lib/smtpcred-setup/postfix".into(),
+            },
+            "setup_failed",
+            1,
+        ),
+        (Error::SetupRunning, "setup_running", 75),
         (Error::Differs(1), "differs", 7),
         (
             Error::BadConfig {

@@ -228,6 +228,11 @@ impl Folder {
         }
     }
 
+    /// Removes an empty folder of this name.
+    pub fn remove_folder(&self, name: &OsStr) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.at, name, AtFlags::REMOVEDIR)?)
+    }
+
     /// Makes names survive a power failure. Needs the right to read the folder.
     pub fn sync(&self) -> io::Result<()> {
         self.opened()?.sync_all()
@@ -237,6 +242,17 @@ impl Folder {
     pub fn opened(&self) -> io::Result<File> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(&self.at, ".", flags, Mode::empty())?.into())
+    }
+
+    /// Locks the folder until the file is closed. Fails with `WouldBlock` if another process
+    /// has locked it.
+    pub fn lock(&self) -> io::Result<File> {
+        let opened = self.opened()?;
+        rustix::fs::flock(
+            &opened,
+            rustix::fs::FlockOperation::NonBlockingLockExclusive,
+        )?;
+        Ok(opened)
     }
 
     /// Returns the names in the folder, without `.` and `..`, in any order.
@@ -332,6 +348,11 @@ pub fn open_and_wait(path: &Path) -> io::Result<File> {
         while poll(&mut pipe, PollTimeout::NONE) == Err(nix::errno::Errno::EINTR) {}
     }
     Ok(file)
+}
+
+/// Sets the mode of an open file.
+pub fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    Ok(rustix::fs::fchmod(file, Mode::from_raw_mode(mode))?)
 }
 
 /// Changes the owner of a file; the file may be a handle (see [`Folder::handle`]).

@@ -134,7 +134,7 @@ fn shake(
     log: &mut VisitLog<'_>,
 ) -> Outcome<SmtpStream> {
     let at_once = visit.server.port.encryption == Encryption::Tls;
-    let client = TlsClient::new(&visit.server.host)?;
+    let client = TlsClient::new(&visit.server.host, visit.any_certificate)?;
     let (stream, tls) = match client.handshake(stream.with_patience(visit.patience)) {
         // After STARTTLS it has spoken in clear, as it should.
         Err(Fault::SpeaksPlain) if !at_once => {
@@ -168,7 +168,7 @@ fn greets(
     if stream.readable_within(first) {
         return Ok(());
     }
-    let client = TlsClient::new(&server.host)?;
+    let client = TlsClient::new(&server.host, true)?;
     if let Ok(other) = TcpStream::connect_timeout(&address, first) {
         let shaken = client.handshake(DeadlineStream::new(other, first));
         if matches!(shaken, Ok(_) | Err(Fault::Distrusted(..))) {

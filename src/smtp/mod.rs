@@ -55,6 +55,7 @@ pub fn sign_in(
             server,
             address: None,
             patience: PATIENCE,
+            any_certificate: false,
             errand: Errand::SignIn(SignInAs { username, password }),
         },
         &mut |_| Ok(()),

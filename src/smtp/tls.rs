@@ -23,12 +23,17 @@ pub struct TlsClient {
 }
 
 impl TlsClient {
-    /// Prepares a connection. Fails if this machine trusts no authority.
-    pub fn new(host: &HostName) -> Result<Self> {
+    /// Prepares a connection; `any` accepts each certificate. Fails if this machine trusts no
+    /// authority.
+    pub fn new(host: &HostName, any: bool) -> Result<Self> {
         let failed = |reason: String| Error::System(format!("TLS cannot be used here: {reason}"));
         let provider = provider();
-        let roots = system_roots().map_err(Error::System)?;
-        let verifier = CertificateVerifier::new(Trust::IssuerAndName(roots), &provider);
+        let trust = if any {
+            Trust::Any
+        } else {
+            Trust::IssuerAndName(system_roots().map_err(Error::System)?)
+        };
+        let verifier = CertificateVerifier::new(trust, &provider);
         let verifier = Arc::new(verifier.map_err(failed)?);
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

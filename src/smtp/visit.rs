@@ -18,6 +18,9 @@ pub struct Visit<'a> {
     pub address: Option<IpAddr>,
     /// The time limit for each step.
     pub patience: Duration,
+    /// Do not compare the server's certificate with anything: for a user that does not matter,
+    /// on this machine.
+    pub any_certificate: bool,
     /// What to do there.
     pub errand: Errand<'a>,
 }

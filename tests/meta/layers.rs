@@ -7,13 +7,14 @@ use crate::support::source::{NamedPath, Source, resolved};
 
 /// From top to bottom, each with those it may name beside itself. `model` and
 /// `error` are named by everybody; `error` names nobody.
-const LAYERS: [(&str, &[&str]); 14] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     (
         "cli",
         &[
-            "serve", "deliver", "doctor", "smtp", "dns", "app", "store", "files", "host",
+            "setup", "serve", "deliver", "doctor", "smtp", "dns", "app", "store", "files", "host",
         ],
     ),
+    ("setup", &["doctor", "app", "smtp", "store", "files"]),
     ("doctor", &["app", "smtp", "protocol", "store", "files"]),
     ("deliver", &["app", "smtp", "files"]),
     ("serve", &["app", "protocol", "files"]),

@@ -210,6 +210,7 @@ impl SendTest {
                 server,
                 address: self.address,
                 patience: std::time::Duration::from_secs(self.timeout.seconds().unsigned_abs()),
+                any_certificate: false,
                 errand,
             };
             let session = smtp::visit(&visit, &mut |step| reporter.step(step))?;

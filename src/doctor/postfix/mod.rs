@@ -1,7 +1,7 @@
 //! Postfix's configuration as `postconf` prints it.
 
 mod examine;
-mod restrictions;
+pub mod restrictions;
 
 use std::path::Path;
 
@@ -42,9 +42,16 @@ impl Postfix {
         let main = asked(&["-x"])?;
         let overrides = asked(&["-Px"])?;
         let master = asked(&["-M"])?;
+        let mut postfix = Self::of(&main.stdout, &overrides.stdout, &master.stdout);
+        postfix.warnings = warnings(&main.stderr);
+        Ok(postfix)
+    }
+
+    /// Reads what `postconf -x`, `-Px` and `-M` have printed.
+    pub fn of(main: &str, overrides: &str, master: &str) -> Self {
         let mut postfix = Self {
-            main: pairs(&main.stdout),
-            overrides: pairs(&overrides.stdout),
+            main: pairs(main),
+            overrides: pairs(overrides),
             services: Vec::new(),
             warnings: Vec::new(),
         };
@@ -52,7 +59,6 @@ impl Postfix {
         let level = postfix.main("compatibility_level");
         let chrooted = level.trim().is_empty() || level.trim() == "0";
         postfix.services = master
-            .stdout
             .lines()
             .filter_map(|line| {
                 let fields: Vec<_> = line.split_whitespace().collect();
@@ -63,8 +69,7 @@ impl Postfix {
                 })
             })
             .collect();
-        postfix.warnings = warnings(&main.stderr);
-        Ok(postfix)
+        postfix
     }
 
     /// Returns a parameter of main.cf or its default, empty if it is unknown.
@@ -204,7 +209,8 @@ fn warnings(text: &str) -> Vec<String> {
         .collect()
 }
 
-fn pairs(text: &str) -> Vec<(String, String)> {
+/// Returns the names and values of lines such as `smtpd_sasl_type = dovecot`.
+pub fn pairs(text: &str) -> Vec<(String, String)> {
     text.lines()
         .filter_map(|line| line.split_once(" ="))
         .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))

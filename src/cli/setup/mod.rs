@@ -1,0 +1,387 @@
+//! `smtpcred setup`
+
+mod record;
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Result;
+use clap::Args;
+use nix::unistd::Uid;
+
+use self::record::{FindingRecord, PortRecord, SetupRecord};
+use super::context::Context;
+use super::server_config::ServerArg;
+use crate::cli::args::path;
+use crate::cli::terminal::output::OutputFormat;
+use crate::cli::terminal::prompt;
+use crate::cli::world::WORLD;
+use crate::doctor::{self, CheckState, DoctorOptions, MailServer};
+use crate::error::{Error, Exit};
+use crate::host;
+use crate::model::name::HostName;
+use crate::model::text;
+use crate::setup::{
+    self, Journal, Plan, Proof, RunWith, ServerCommands, SetupOptions, Step, postfix,
+};
+use crate::store::Access;
+
+const HELP: &str = "\
+Examples:
+  smtpcred setup postfix --dry-run                       shows what would change; exit code 8 if anything
+  smtpcred setup postfix                                 shows the changes, asks, and makes them
+  smtpcred setup postfix --host smtp.example.com --yes   for scripts
+  smtpcred setup postfix --undo                          brings everything back
+
+What it does:
+  It creates the user smtpcred and the folders if they are missing, starts the sockets of `smtpcred
+  serve`, sets the host name (--host, or the mail server's own name), and gives ports 587 and 465
+  sign-in by smtpcred and its limits. Options of these ports that are there already stay. Port 25
+  stays as it is. The configuration is checked and read by the server; then a user that exists only
+  for this signs in at each port. If anything fails, everything is brought back before the failure
+  is reported. A second run changes nothing.
+
+What it refuses, with the reason:
+  A server that is not installed, does not run or has a problem already; two services for one port;
+  a port of another program; ports that sign users in elsewhere, unless --replace is given; lists of
+  restrictions that it cannot change. `smtpcred show-server-config` shows what to set by hand.
+
+Undo:
+  The files as they were are in /var/lib/smtpcred-setup. Files that no one has edited since are
+  brought back byte by byte. In others, the lines of the setup are taken back, and what was edited
+  stays; lines that were edited themselves stay, too, and are listed. The system user, the folders
+  and the store stay.
+
+Without systemd:
+  It changes the configuration and prints the command that runs `smtpcred serve`. Until that runs,
+  the ports for applications do not work.
+
+JSON:
+  {server, state: planned | done | unchanged | undone, steps: [{what, file, diff}], warnings,
+  ports: [{port, encryption, address}], findings: [{area, check, state, found, advice}], serve}.
+  ports are those where a user signed in; findings are the problems that `doctor` sees; serve is
+  the command to run without systemd, or null.
+
+Exit codes:
+  0 done, or nothing to change; 8 something would change (--dry-run); 4 refused, nothing was changed;
+  5 not confirmed; 1 it failed, and everything was brought back.";
+
+/// Set up the mail server on this machine
+///
+/// Does what `show-server-config` describes: shows the changes, asks, makes them, and proves them
+/// with a sign-in. Needs root.
+#[derive(Debug, Args)]
+#[command(after_long_help = HELP)]
+pub struct SetUp {
+    /// The mail server
+    #[arg(value_enum, value_name = "SERVER")]
+    server: ServerArg,
+
+    /// Set the name of the server that applications connect to
+    #[arg(long, value_name = "HOST", conflicts_with = "undo")]
+    host: Option<HostName>,
+
+    /// Show what would change, without changing it; exit code 8 if anything would
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Bring everything back as it was before the setup
+    #[arg(long)]
+    undo: bool,
+
+    /// Replace another sign-in at ports 587 and 465: its users can no longer sign in
+    #[arg(long, conflicts_with = "undo")]
+    replace: bool,
+
+    /// Use this configuration: Postfix's folder, Exim's or Dovecot's file
+    #[arg(long, value_name = "PATH", value_parser = path::given())]
+    config: Option<PathBuf>,
+}
+
+impl SetUp {
+    pub fn run(self, context: &mut Context) -> Result<()> {
+        if self.server != ServerArg::Postfix {
+            return Err(Error::SetupRefused {
+                reason: format!("setup cannot change {} yet", self.name()),
+                cure: format!(
+                    "set it by hand: smtpcred show-server-config {}",
+                    self.name()
+                ),
+            }
+            .into());
+        }
+        if !Uid::effective().is_root() {
+            return Err(Error::NeedsRoot("the mail server's configuration").into());
+        }
+        let record = postfix::record(self.config.as_deref());
+        let commands = postfix::commands(self.config.as_deref());
+        let stop = host::stop_on_signals()?;
+        let mut journal = if self.dry_run && !Journal::exists(&record) {
+            None
+        } else {
+            Some(Journal::open(&record)?)
+        };
+        if let Some(journal) = journal.as_mut().filter(|journal| journal.is_underway()) {
+            if self.dry_run {
+                context
+                    .out
+                    .note("an interrupted setup would be brought back first");
+                return Err(Error::Answered(Exit::WouldChange).into());
+            }
+            with(context, &stop, |with| {
+                setup::bring_back(journal, &commands, with)
+            })?;
+            context
+                .out
+                .note("brought back what an interrupted setup had changed");
+        }
+        if self.undo {
+            return self.undo(context, journal, &commands, &stop);
+        }
+        let plan = self.plan(context)?;
+        let mut shown = SetupRecord::planned(self.name(), &plan);
+        show(context, &plan.steps(), &plan.warnings)?;
+        if plan.is_empty() {
+            shown.state = "unchanged";
+            context.out.note("nothing to change");
+            show_serve(context, &plan, &mut shown)?;
+            return Ok(context.out.result(&shown)?);
+        }
+        if self.dry_run {
+            context.out.result(&shown)?;
+            return Err(Error::Answered(Exit::WouldChange).into());
+        }
+        ask(
+            context,
+            &plan.steps(),
+            "these changes set the mail server up",
+        )?;
+        let Some(mut journal) = journal else {
+            return Ok(());
+        };
+        let proofs = with(context, &stop, |with| {
+            setup::make(&plan, &mut journal, with)
+        })?;
+        shown.state = "done";
+        self.report(context, &plan, &proofs, &mut shown)?;
+        let printed = context.out.result(&shown);
+        Ok(context.out.recorded(printed)?)
+    }
+
+    const fn name(&self) -> &'static str {
+        match self.server {
+            ServerArg::Postfix => "postfix",
+            ServerArg::Exim => "exim",
+            ServerArg::Dovecot => "dovecot",
+        }
+    }
+
+    fn plan(&self, context: &Context) -> Result<Plan> {
+        let options = SetupOptions {
+            host: self.host.clone(),
+            config: self.config.clone(),
+            replace: self.replace,
+        };
+        let set = match context.app(Access::Existing) {
+            Ok(mut app) => {
+                app.store.need_writable()?;
+                app.settings()?.host
+            }
+            Err(Error::StoreMissing(_)) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let location = context.location()?;
+        Ok(postfix::plan(
+            &options,
+            set.as_ref(),
+            &location,
+            WORLD.random,
+        )?)
+    }
+
+    /// Says where the user signed in, and what doctor finds.
+    fn report(
+        &self,
+        context: &mut Context,
+        plan: &Plan,
+        proofs: &[Proof],
+        shown: &mut SetupRecord,
+    ) -> Result<()> {
+        for proof in proofs {
+            let port = proof.door.port;
+            let how = port.encryption.name();
+            context
+                .out
+                .note(&format!("port {} ({how}): a user signed in", port.number));
+        }
+        shown.ports = proofs.iter().map(PortRecord::new).collect();
+        if show_serve(context, plan, shown)? {
+            return Ok(());
+        }
+        let Some(first) = plan.doors.first() else {
+            return Ok(());
+        };
+        let findings = doctor::examine(
+            &context.location()?,
+            WORLD,
+            &DoctorOptions {
+                server: Some(MailServer::from(self.server)),
+                config: self.config.clone(),
+                auth: None,
+                policy: None,
+                address: first.address,
+                ports: plan.doors.iter().map(|door| door.port).collect(),
+                full: false,
+            },
+        );
+        let here = ["serve", "server", "postfix", "exim", "dovecot", "ports"];
+        for one in findings {
+            let relevant = here.contains(&one.area) && one.because.is_none();
+            if !relevant || one.state == CheckState::Ok {
+                continue;
+            }
+            let advice = one
+                .advice
+                .as_deref()
+                .map_or_else(String::new, |advice| format!("; {advice}"));
+            context.out.warn(&format!(
+                "{} {}: {}{advice}",
+                one.area, one.check, one.found
+            ));
+            shown.findings.push(FindingRecord::new(one));
+        }
+        Ok(())
+    }
+
+    fn undo(
+        &self,
+        context: &mut Context,
+        journal: Option<Journal>,
+        commands: &ServerCommands,
+        stop: &AtomicBool,
+    ) -> Result<()> {
+        let mut shown = SetupRecord::new(self.name());
+        let Some(mut journal) = journal.filter(|journal| !journal.is_empty()) else {
+            shown.state = "unchanged";
+            context.out.note("nothing to undo");
+            return Ok(context.out.result(&shown)?);
+        };
+        let (mut files, stay) = journal.undo()?;
+        let effects = journal.effects();
+        let sockets_stay = setup::keeps_sockets(&files);
+        if sockets_stay {
+            files.retain(|file| !setup::is_unit(file));
+        }
+        let mut steps: Vec<_> = files.iter().map(Step::of_file).collect();
+        if !effects.units.is_empty() && !sockets_stay {
+            steps.push(Step {
+                what: format!("stop and disable {}", effects.units.join(" ")),
+                file: None,
+                diff: Vec::new(),
+            });
+        }
+        if let Some(host) = &effects.host {
+            let before = host.before.as_deref().unwrap_or("none");
+            steps.push(Step {
+                what: format!("set the host back: {} -> {before}", host.after),
+                file: None,
+                diff: Vec::new(),
+            });
+        }
+        let stay: Vec<_> = stay
+            .into_iter()
+            .map(|line| format!("stays, because it was edited since: {line}"))
+            .collect();
+        shown.set(&steps, &stay);
+        show(context, &steps, &stay)?;
+        if self.dry_run {
+            context.out.result(&shown)?;
+            return Err(Error::Answered(Exit::WouldChange).into());
+        }
+        ask(context, &steps, "these changes bring the mail server back")?;
+        with(context, stop, |with| {
+            setup::undo(&files, &mut journal, commands, with)
+        })?;
+        shown.state = "undone";
+        context.out.note(if stay.is_empty() {
+            "brought everything back"
+        } else {
+            "brought back everything else"
+        });
+        let printed = context.out.result(&shown);
+        Ok(context.out.recorded(printed)?)
+    }
+}
+
+/// Calls `run` with what it needs of this command.
+fn with<T>(
+    context: &Context,
+    stop: &AtomicBool,
+    run: impl FnOnce(&RunWith<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    run(&RunWith {
+        open: &|| context.app(Access::Create),
+        random: WORLD.random,
+        stop,
+        note: &|text| context.out.note(text),
+    })
+}
+
+/// Shows the changes and the warnings to people.
+fn show(context: &mut Context, steps: &[Step], warnings: &[String]) -> Result<(), Error> {
+    if context.out.format() == OutputFormat::Table {
+        for step in steps {
+            context.out.text(&described(step))?;
+        }
+    }
+    match context.out.finish() {
+        Err(Error::OutputClosed) | Ok(()) => {}
+        Err(error) => return Err(error),
+    }
+    for warning in warnings {
+        context.out.warn(warning);
+    }
+    Ok(())
+}
+
+/// Asks a person who has seen the changes.
+fn ask(context: &Context, steps: &[Step], consequence: &str) -> Result<(), Error> {
+    if prompt::person_present() && !context.confirmed_beforehand() {
+        for step in steps {
+            context.out.before_question(&described(step));
+        }
+    }
+    prompt::confirm(context, "setting up a mail server", consequence, "yes")
+}
+
+fn described(step: &Step) -> String {
+    let mut lines = vec![text::escaped(&step.what)];
+    let diff = step.diff.iter().map(|line| {
+        let line = line.replace('\t', "    ");
+        format!("  {}", text::escaped(line.trim_end()))
+    });
+    lines.extend(diff);
+    lines.join("\n")
+}
+
+/// Shows how to run `serve` where there is no systemd, and returns whether that is needed.
+fn show_serve(context: &mut Context, plan: &Plan, shown: &mut SetupRecord) -> Result<bool, Error> {
+    let Some(words) = &plan.machine.serve else {
+        return Ok(false);
+    };
+    let command = serve_line(words);
+    context
+        .out
+        .warn("there is no systemd: run this command as a service, or no application can sign in");
+    if context.out.format() == OutputFormat::Table {
+        context.out.text(&command)?;
+    }
+    shown.serve = Some(command);
+    Ok(true)
+}
+
+/// Returns a command line that runs `serve` as its user.
+fn serve_line(words: &[String]) -> String {
+    let words: Vec<_> = words.iter().map(|word| text::in_shell(word)).collect();
+    format!("runuser -u smtpcred -- {}", words.join(" "))
+}

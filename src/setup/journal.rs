@@ -1,0 +1,457 @@
+//! What setup has changed, kept so that it can be taken back: after an interrupted run, after
+//! a failure, and by `--undo`.
+//!
+//! Everything is in a folder of root's, beside the store's and not in it: the store's folder
+//! belongs to another user, who could exchange what root later copies to `/etc` (promise 14).
+//! Contents are files named by their hash and the file; `manifest.json` says which belongs where. It is
+//! replaced in one piece and synced before each change, so whenever setup is killed, the next
+//! run knows what to bring back.
+
+use std::ffi::OsStr;
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::diff;
+use crate::error::{Error, Result};
+use crate::files::{self, Folder};
+
+/// Where everything is kept.
+pub const FOLDER: &str = "/var/lib/smtpcred-setup";
+const MANIFEST: &str = "manifest.json";
+/// Larger files are not ours.
+const MOST: u64 = 4 * 1024 * 1024;
+
+/// A file, and what to put into it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileChange {
+    /// The file.
+    pub path: PathBuf,
+    /// Its content now; `None` if it does not exist.
+    pub before: Option<Vec<u8>>,
+    /// Its content then; `None` removes it.
+    pub after: Option<Vec<u8>>,
+}
+
+impl FileChange {
+    /// Returns the lines that change.
+    pub fn diff(&self) -> Vec<String> {
+        diff::shown(&text(self.before.as_deref()), &text(self.after.as_deref()))
+    }
+}
+
+fn text(bytes: Option<&[u8]>) -> String {
+    String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
+}
+
+/// What is kept of one file. Contents are named by their hashes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct KeptFile {
+    path: PathBuf,
+    /// What was there before the first setup.
+    before: Option<String>,
+    /// What the last setup left there.
+    left: Option<String>,
+}
+
+/// What is not in files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effects {
+    /// The units that were enabled and started.
+    #[serde(default)]
+    pub units: Vec<String>,
+    /// The host name in the settings, if it was changed.
+    #[serde(default)]
+    pub host: Option<HostChange>,
+}
+
+/// A change of the host name in the settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostChange {
+    /// Before.
+    pub before: Option<String>,
+    /// Since then.
+    pub after: String,
+}
+
+/// A change that is being made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Underway {
+    /// What was in each file, and what is put there.
+    files: Vec<KeptFile>,
+    /// What this change does besides.
+    effects: Effects,
+    /// What is kept once it is made.
+    next: Vec<KeptFile>,
+    next_effects: Effects,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Manifest {
+    files: Vec<KeptFile>,
+    #[serde(default)]
+    effects: Effects,
+    #[serde(default)]
+    underway: Option<Underway>,
+}
+
+/// The record of one mail server's setup.
+pub struct Journal {
+    folder: Folder,
+    manifest: Manifest,
+    _lock: std::fs::File,
+}
+
+/// Returns the error of a file or folder that setup cannot use.
+fn failed(path: &Path, error: &io::Error) -> Error {
+    Error::System(format!("{}: {error}", path.display()))
+}
+
+impl Journal {
+    /// Returns whether there is one, without creating it.
+    pub fn exists(server: &str) -> bool {
+        files::is_there(&Path::new(FOLDER).join(server).join(MANIFEST))
+    }
+
+    /// Opens and locks it, and creates it if necessary. Fails if another setup runs.
+    pub fn open(server: &str) -> Result<Self> {
+        let path = Path::new(FOLDER).join(server);
+        let folder = Folder::create(&path, 0o700).map_err(|error| failed(&path, &error))?;
+        if let Some(at) = folder.exchangeable_at() {
+            return Err(Error::System(format!(
+                "{} is not safe: other users can write {}",
+                path.display(),
+                at.display()
+            )));
+        }
+        let lock = folder.lock().map_err(|error| match error.kind() {
+            ErrorKind::WouldBlock => Error::SetupRunning,
+            _ => failed(&path, &error),
+        })?;
+        let manifest = match read(&folder, OsStr::new(MANIFEST)) {
+            Ok(Some(bytes)) => serde_json::from_slice(&bytes).map_err(|error| {
+                Error::System(format!("{}: {error}", path.join(MANIFEST).display()))
+            })?,
+            Ok(None) => Manifest::default(),
+            Err(error) => return Err(failed(&path.join(MANIFEST), &error)),
+        };
+        Ok(Self {
+            folder,
+            manifest,
+            _lock: lock,
+        })
+    }
+
+    /// Returns where it is.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Returns whether a change was interrupted.
+    pub const fn is_underway(&self) -> bool {
+        self.manifest.underway.is_some()
+    }
+
+    /// Returns whether nothing is kept.
+    pub fn is_empty(&self) -> bool {
+        self.manifest.files.is_empty() && self.manifest.effects == Effects::default()
+    }
+
+    /// Returns what was done besides files.
+    pub const fn effects(&self) -> &Effects {
+        &self.manifest.effects
+    }
+
+    /// Records a change before it is made.
+    pub fn begin(&mut self, files: &[FileChange], effects: &Effects) -> Result<()> {
+        let mut next = self.manifest.files.clone();
+        let mut underway = Vec::new();
+        for file in files {
+            let now = KeptFile {
+                path: file.path.clone(),
+                before: self.keep(&file.path, file.before.as_deref())?,
+                left: self.keep(&file.path, file.after.as_deref())?,
+            };
+            underway.push(now.clone());
+            match next.iter_mut().find(|kept| kept.path == file.path) {
+                // What was edited since the last setup stays when this one is undone.
+                Some(kept) => {
+                    let (undone, _) = self.undone(kept, file.before.as_deref())?;
+                    kept.before = self.keep(&file.path, undone.as_deref())?;
+                    kept.left = now.left;
+                }
+                None => next.push(now),
+            }
+        }
+        next.retain(|kept| kept.before != kept.left);
+        let mut next_effects = self.manifest.effects.clone();
+        next_effects.units.extend(effects.units.iter().cloned());
+        if let Some(host) = &effects.host {
+            let first = next_effects.host.take();
+            next_effects.host = Some(HostChange {
+                before: first.map_or_else(|| host.before.clone(), |first| first.before),
+                after: host.after.clone(),
+            });
+        }
+        self.manifest.underway = Some(Underway {
+            files: underway,
+            effects: effects.clone(),
+            next,
+            next_effects,
+        });
+        self.save()
+    }
+
+    /// Records the start of an undo: nothing is kept after it.
+    pub fn begin_undo(&mut self, files: &[FileChange]) -> Result<()> {
+        let underway: Result<Vec<_>> = files
+            .iter()
+            .map(|file| {
+                Ok(KeptFile {
+                    path: file.path.clone(),
+                    before: self.keep(&file.path, file.before.as_deref())?,
+                    left: self.keep(&file.path, file.after.as_deref())?,
+                })
+            })
+            .collect();
+        self.manifest.underway = Some(Underway {
+            files: underway?,
+            effects: Effects::default(),
+            next: Vec::new(),
+            next_effects: Effects::default(),
+        });
+        self.save()
+    }
+
+    /// Records that the change is made.
+    pub fn commit(&mut self) -> Result<()> {
+        if let Some(done) = self.manifest.underway.take() {
+            self.manifest.files = done.next;
+            self.manifest.effects = done.next_effects;
+        }
+        self.save()?;
+        self.sweep();
+        Ok(())
+    }
+
+    /// Brings the files of an unfinished change back and returns its other effects, which
+    /// the caller takes back before [`Journal::forget`]. What was edited meanwhile stays.
+    pub fn bring_back(&self) -> Result<Effects> {
+        let Some(underway) = &self.manifest.underway else {
+            return Ok(Effects::default());
+        };
+        for kept in underway.files.iter().rev() {
+            let current = content(&kept.path)?;
+            let (wanted, _) = self.undone(kept, current.as_deref())?;
+            put(&FileChange {
+                path: kept.path.clone(),
+                before: current,
+                after: wanted,
+            })?;
+        }
+        Ok(underway.effects.clone())
+    }
+
+    /// Forgets an unfinished change that was brought back.
+    pub fn forget(&mut self) -> Result<()> {
+        self.manifest.underway = None;
+        self.save()?;
+        self.sweep();
+        Ok(())
+    }
+
+    /// Returns the changes that undo everything, and the lines that stay because they were
+    /// edited since.
+    pub fn undo(&self) -> Result<(Vec<FileChange>, Vec<String>)> {
+        let mut changes = Vec::new();
+        let mut stay = Vec::new();
+        for kept in &self.manifest.files {
+            let current = content(&kept.path)?;
+            let (wanted, edited) = self.undone(kept, current.as_deref())?;
+            stay.extend(
+                edited
+                    .iter()
+                    .map(|line| format!("{}: {line}", kept.path.display())),
+            );
+            if wanted != current {
+                changes.push(FileChange {
+                    path: kept.path.clone(),
+                    before: current,
+                    after: wanted,
+                });
+            }
+        }
+        Ok((changes, stay))
+    }
+
+    /// Returns the content that a file has without our change, and the edited lines that stay.
+    fn undone(
+        &self,
+        kept: &KeptFile,
+        current: Option<&[u8]>,
+    ) -> Result<(Option<Vec<u8>>, Vec<String>)> {
+        let before = self.object(kept.before.as_deref())?;
+        let left = self.object(kept.left.as_deref())?;
+        if current == before.as_deref() || current == left.as_deref() {
+            return Ok((before, Vec::new()));
+        }
+        let Some(current) = current else {
+            return Ok((None, vec!["the file was removed since".to_owned()]));
+        };
+        let whole = || {
+            (
+                Some(current.to_vec()),
+                vec!["the file was replaced since".to_owned()],
+            )
+        };
+        let (Some(left), Ok(now)) = (left, std::str::from_utf8(current)) else {
+            return Ok(whole());
+        };
+        let before = before.unwrap_or_default();
+        let (Ok(left), Ok(before)) = (std::str::from_utf8(&left), std::str::from_utf8(&before))
+        else {
+            return Ok(whole());
+        };
+        let merged = diff::merge(left, now, before);
+        Ok((Some(merged.text.into_bytes()), merged.kept))
+    }
+
+    /// Keeps a content of a file and returns its name.
+    fn keep(&self, path: &Path, bytes: Option<&[u8]>) -> Result<Option<String>> {
+        let Some(bytes) = bytes else {
+            return Ok(None);
+        };
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = format!("{}-{file}", &blake3::hash(bytes).to_hex()[..32]);
+        let file = OsStr::new(&name);
+        // One that was cut by a full disk is removed by `write_new`, by a kill it is not.
+        let whole = read(&self.folder, file).is_ok_and(|found| found.as_deref() == Some(bytes));
+        if !whole {
+            let written = self
+                .folder
+                .remove(file)
+                .and_then(|()| self.folder.write_new(file, bytes));
+            written.map_err(|error| failed(self.path(), &error))?;
+        }
+        Ok(Some(name))
+    }
+
+    fn object(&self, name: Option<&str>) -> Result<Option<Vec<u8>>> {
+        let Some(name) = name else {
+            return Ok(None);
+        };
+        let found = read(&self.folder, OsStr::new(name));
+        let found = found.map_err(|error| failed(&self.path().join(name), &error))?;
+        let missing = || Error::System(format!("{} is missing", self.path().join(name).display()));
+        found.map(Some).ok_or_else(missing)
+    }
+
+    fn save(&self) -> Result<()> {
+        let name = OsStr::new(MANIFEST);
+        let is_nothing = self.is_empty() && !self.is_underway();
+        let saved = if is_nothing {
+            self.folder.remove(name).and_then(|()| self.folder.sync())
+        } else {
+            let mut bytes = serde_json::to_vec_pretty(&self.manifest)
+                .map_err(|error| Error::System(error.to_string()))?;
+            bytes.push(b'\n');
+            let new = OsStr::new("manifest.new");
+            self.folder
+                .remove(new)
+                .and_then(|()| self.folder.write_new(new, &bytes))
+                .and_then(|()| self.folder.rename(new, name))
+                .and_then(|()| self.folder.sync())
+        };
+        saved.map_err(|error| failed(&self.path().join(MANIFEST), &error))
+    }
+
+    /// Removes contents that nothing names any more. What is left over does no harm.
+    fn sweep(&self) {
+        let files = &self.manifest.files;
+        let named: Vec<&String> = files
+            .iter()
+            .flat_map(|kept| kept.before.iter().chain(&kept.left))
+            .collect();
+        for name in self.folder.names().unwrap_or_default() {
+            let is_content = name.as_encoded_bytes().get(32) == Some(&b'-');
+            if is_content && !named.iter().any(|one| name == one.as_str()) {
+                let _ = self.folder.remove(&name);
+            }
+        }
+    }
+}
+
+fn read(folder: &Folder, name: &OsStr) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    match folder.read(name) {
+        Ok(file) => {
+            if !file.metadata()?.is_file() {
+                return Err(io::Error::other("it is not a file"));
+            }
+            file.take(MOST + 1).read_to_end(&mut bytes)?;
+            if bytes.len() as u64 > MOST {
+                return Err(io::Error::other("it is too large"));
+            }
+            Ok(Some(bytes))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns the content of a file, `None` if it does not exist. Follows links that only root
+/// can replace.
+pub fn content(path: &Path) -> Result<Option<Vec<u8>>> {
+    let read = match Folder::of_target(path) {
+        Ok((folder, name)) => read(&folder, &name),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    read.map_err(|error| failed(path, &error))
+}
+
+/// Puts the new content into a file, in one piece. The file keeps its owner and mode. Fails if
+/// the file no longer has the content that it had.
+pub fn put(change: &FileChange) -> Result<()> {
+    if change.before == change.after {
+        return Ok(());
+    }
+    if content(&change.path)? != change.before {
+        let what = format!("{} was edited meanwhile", change.path.display());
+        return Err(Error::ChangedMeanwhile(what));
+    }
+    write(&change.path, change.after.as_deref()).map_err(|error| failed(&change.path, &error))
+}
+
+fn write(path: &Path, bytes: Option<&[u8]>) -> io::Result<()> {
+    let parent = path.parent().unwrap_or(path);
+    if bytes.is_some() {
+        Folder::create(parent, 0o755)?;
+    }
+    let (folder, name) = Folder::of_target(path)?;
+    folder.refuse_exchanged()?;
+    let Some(bytes) = bytes else {
+        return folder.remove(&name).and_then(|()| folder.sync());
+    };
+    let mut new = name.clone();
+    new.push(".smtpcred-new");
+    folder.remove(&new)?;
+    let written = (|| {
+        let mut file = folder.create_file(&new, 0o644)?;
+        match folder.read(&name) {
+            Ok(old) => files::copy_rights(&old, &file)?,
+            // The umask has cut it.
+            Err(error) if error.kind() == ErrorKind::NotFound => files::set_mode(&file, 0o644)?,
+            Err(error) => return Err(error),
+        }
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        folder.rename(&new, &name)?;
+        folder.sync()
+    })();
+    if written.is_err() {
+        let _ = folder.remove(&new);
+    }
+    written
+}

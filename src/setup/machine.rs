@@ -1,0 +1,418 @@
+//! What a machine needs beside the mail server: the user, the folders, the sockets and the
+//! service that listens on them.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::unistd::{Group, User};
+
+use super::journal::{FileChange, content};
+use super::names::{QUEUE, SERVICE, SOCKETS, STORE_FOLDER, UNITS, USER};
+use super::refusal::refused;
+use crate::doctor::sockets::{self, Endpoint, SocketError};
+use crate::doctor::tool;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::model::store_location::Location;
+
+/// For a command of the service manager.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where the two sockets have to be, and who connects to them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketPlace {
+    /// Their folder.
+    pub folder: PathBuf,
+    /// The user that connects.
+    pub user: String,
+    /// Its group.
+    pub group: String,
+}
+
+impl SocketPlace {
+    /// Returns the socket with this name, `auth` or `policy`.
+    pub fn socket(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn is_usual(&self) -> bool {
+        self.folder == Path::new(QUEUE).join("smtpcred") && self.group == "postfix"
+    }
+}
+
+/// What is at the path of a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SocketUse {
+    /// Nothing that answers.
+    Free,
+    /// smtpcred answers.
+    Ours,
+    /// Something else, which this says.
+    Other(String),
+}
+
+/// The state of a unit of the service manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnitState {
+    /// Its name.
+    pub name: &'static str,
+    /// It is installed.
+    pub installed: bool,
+    /// It is enabled and active.
+    pub works: bool,
+}
+
+/// What is found on this machine.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "what is there")]
+pub struct Machine {
+    /// systemd runs.
+    pub systemd: bool,
+    /// The user of `serve` exists.
+    pub user: bool,
+    /// The folder of the store exists.
+    pub store_folder: bool,
+    /// The folder of the sockets exists.
+    pub socket_folder: bool,
+    /// The units, if systemd runs.
+    pub units: Vec<UnitState>,
+    /// The store that the service uses.
+    pub service_store: Option<String>,
+    /// The store that this command uses.
+    pub store: String,
+    /// This program.
+    pub program: PathBuf,
+    /// What is at each socket: auth, then policy.
+    pub sockets: [SocketUse; 2],
+    /// What is now in the drop-ins of the sockets.
+    pub drop_ins: [Option<Vec<u8>>; 2],
+}
+
+/// A folder to create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewFolder {
+    /// Its path.
+    pub path: PathBuf,
+    /// Its mode.
+    pub mode: u32,
+    /// The group it belongs to; the owner is the user of `serve`.
+    pub group: String,
+}
+
+/// What the machine needs.
+#[derive(Clone, Debug, Default)]
+pub struct MachinePlan {
+    /// The user is to be created.
+    pub user: bool,
+    /// Folders to create.
+    pub folders: Vec<NewFolder>,
+    /// Files of units to write.
+    pub units: Vec<FileChange>,
+    /// Units to enable and start.
+    pub enable: Vec<String>,
+    /// The sockets that have to answer, auth first.
+    pub sockets: Vec<PathBuf>,
+    /// The user that has to reach them.
+    pub connects: String,
+    /// Without systemd: how to run `serve`, the words of a command line.
+    pub serve: Option<Vec<String>>,
+}
+
+impl Machine {
+    /// Looks at this machine.
+    pub fn read(place: &SocketPlace, location: &Location) -> Self {
+        let systemd = files::is_there(Path::new("/run/systemd/system"));
+        let units = if systemd { states() } else { Vec::new() };
+        let store = match location {
+            Location::File(path) => {
+                Location::from(std::path::absolute(path).unwrap_or_else(|_| path.clone()))
+            }
+            database @ Location::Postgres(_) => database.clone(),
+        };
+        Self {
+            systemd,
+            user: User::from_name(USER).ok().flatten().is_some(),
+            store_folder: files::is_there(Path::new(STORE_FOLDER)),
+            socket_folder: files::is_there(&place.folder),
+            service_store: if systemd { service_store() } else { None },
+            store: store.to_string(),
+            program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("smtpcred")),
+            sockets: ["auth", "policy"].map(|name| socket_use(&place.socket(name))),
+            drop_ins: SOCKETS.map(|unit| content(&drop_in(unit)).ok().flatten()),
+            units,
+        }
+    }
+
+    /// Returns what it lacks.
+    pub fn plan(&self, place: &SocketPlace) -> Result<MachinePlan> {
+        for used in &self.sockets {
+            if let SocketUse::Other(what) = used {
+                return Err(refused(
+                    what,
+                    "stop that program, or remove the file, and try again",
+                ));
+            }
+        }
+        let ours = self.sockets.iter().all(|used| *used == SocketUse::Ours);
+        let mut plan = MachinePlan {
+            user: !self.user,
+            sockets: ["auth", "policy"].map(|name| place.socket(name)).into(),
+            connects: place.user.clone(),
+            ..MachinePlan::default()
+        };
+        if !self.store_folder && Path::new(&self.store).starts_with(STORE_FOLDER) {
+            plan.folders.push(NewFolder {
+                path: STORE_FOLDER.into(),
+                mode: 0o700,
+                group: USER.into(),
+            });
+        }
+        if self.systemd {
+            self.with_systemd(place, ours, &mut plan)?;
+        } else {
+            self.without_systemd(place, ours, &mut plan);
+        }
+        Ok(plan)
+    }
+
+    fn with_systemd(&self, place: &SocketPlace, ours: bool, plan: &mut MachinePlan) -> Result<()> {
+        let works = self
+            .units
+            .iter()
+            .all(|unit| unit.works || unit.name == SERVICE);
+        // A serve that an admin runs in another way.
+        let none = self.units.iter().all(|unit| !unit.works);
+        if ours && none {
+            return Ok(());
+        }
+        if let Some(used) = self
+            .service_store
+            .as_ref()
+            .filter(|used| **used != self.store)
+        {
+            return Err(refused(
+                format!(
+                    "{SERVICE} uses the store {used}, and this command would use {}",
+                    self.store
+                ),
+                format!("name the store of the service: --store {used}"),
+            ));
+        }
+        if self.service_store.is_none() && self.store != format!("{STORE_FOLDER}/smtpcred.db") {
+            return Err(refused(
+                format!(
+                    "{SERVICE} is not installed, and uses {STORE_FOLDER}/smtpcred.db unless it is told otherwise"
+                ),
+                "install the units and set SMTPCRED_STORE in a drop-in: systemctl edit smtpcred.service",
+            ));
+        }
+        self.unit_files(plan)?;
+        let mut listens = works && ours;
+        if !place.is_usual() {
+            for ((unit, name), now) in SOCKETS.iter().zip(["auth", "policy"]).zip(&self.drop_ins) {
+                let wanted = drop_in_text(place, name);
+                if now.as_deref() != Some(wanted.as_bytes()) {
+                    listens = false;
+                    plan.units.push(FileChange {
+                        path: drop_in(unit),
+                        before: now.clone(),
+                        after: Some(wanted.into_bytes()),
+                    });
+                }
+            }
+        }
+        if !listens {
+            plan.enable = SOCKETS.map(str::to_owned).into();
+        }
+        Ok(())
+    }
+
+    /// Adds the units that no package has installed.
+    fn unit_files(&self, plan: &mut MachinePlan) -> Result<()> {
+        let missing: Vec<_> = self.units.iter().filter(|unit| !unit.installed).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let program = self.program.display().to_string();
+        // The service sees no home folders and no temporary files of others.
+        let hidden = ["/home/", "/root/", "/tmp/", "/run/", "/var/tmp/"];
+        if hidden.iter().any(|at| program.starts_with(at)) {
+            return Err(refused(
+                format!("the service could not run {program}"),
+                format!("install it first: install -m 755 {program} /usr/local/bin/"),
+            ));
+        }
+        for unit in missing {
+            let text = match unit.name {
+                SERVICE => include_str!("../../dist/systemd/smtpcred.service"),
+                "smtpcred-auth.socket" => include_str!("../../dist/systemd/smtpcred-auth.socket"),
+                _ => include_str!("../../dist/systemd/smtpcred-policy.socket"),
+            };
+            plan.units.push(FileChange {
+                path: Path::new(UNITS).join(unit.name),
+                before: None,
+                after: Some(text.replace("/usr/local/bin/smtpcred", &program).into()),
+            });
+        }
+        Ok(())
+    }
+
+    fn without_systemd(&self, place: &SocketPlace, ours: bool, plan: &mut MachinePlan) {
+        if ours {
+            return;
+        }
+        if !self.socket_folder {
+            plan.folders.push(NewFolder {
+                path: place.folder.clone(),
+                mode: 0o750,
+                group: place.group.clone(),
+            });
+        }
+        // Only the group passes the folder.
+        let socket = |name| format!("{},mode=0666", place.socket(name).display());
+        let words = [
+            &self.program.display().to_string(),
+            "--store",
+            &self.store,
+            "serve",
+            "--auth",
+            &socket("auth"),
+            "--policy",
+            &socket("policy"),
+        ];
+        plan.serve = Some(words.map(str::to_owned).into());
+    }
+}
+
+fn drop_in(unit: &str) -> PathBuf {
+    Path::new(UNITS).join(format!("{unit}.d/setup.conf"))
+}
+
+/// Returns the drop-in of a socket that is not where the unit has it.
+fn drop_in_text(place: &SocketPlace, name: &str) -> String {
+    let path = place.socket(name);
+    let listen = if place.folder == Path::new(QUEUE).join("smtpcred") {
+        String::new()
+    } else {
+        format!("ListenStream={}\n", path.display())
+    };
+    format!(
+        "# By `smtpcred setup`.\n[Socket]\n{listen}SocketGroup={}\n",
+        place.group
+    )
+}
+
+/// Returns what answers at the path of a socket.
+fn socket_use(path: &Path) -> SocketUse {
+    let endpoint = Endpoint::unix(path);
+    if !files::is_there(path) {
+        return SocketUse::Free;
+    }
+    if !endpoint.is_there() {
+        return SocketUse::Other(format!("{} is not a socket", path.display()));
+    }
+    let is_auth = path.ends_with("auth");
+    let answer = if is_auth {
+        sockets::remembering(&endpoint).map(drop)
+    } else {
+        sockets::ruling(&endpoint)
+    };
+    match answer {
+        Ok(()) => SocketUse::Ours,
+        Err(SocketError::Other(why)) if why == "nothing listens" => SocketUse::Free,
+        Err(SocketError::Other(why)) => SocketUse::Other(format!(
+            "another program listens at {}: {why}",
+            path.display()
+        )),
+        Err(SocketError::Forbidden | SocketError::Removed(_)) => SocketUse::Free,
+    }
+}
+
+fn systemctl(args: &[&str]) -> bool {
+    tool::run("systemctl", args).is_ok_and(|(good, _)| good)
+}
+
+fn states() -> Vec<UnitState> {
+    let state = |name: &'static str| UnitState {
+        name,
+        installed: systemctl(&["cat", name]),
+        works: systemctl(&["is-enabled", "--quiet", name])
+            && systemctl(&["is-active", "--quiet", name]),
+    };
+    let [auth, policy] = SOCKETS;
+    [SERVICE, auth, policy].map(state).into()
+}
+
+/// Returns the store that the service uses.
+fn service_store() -> Option<String> {
+    let args = ["show", "--property=Environment", "--value", SERVICE];
+    let (good, said) = tool::run("systemctl", &args).ok()?;
+    let mut words = said.stdout.split_whitespace().filter(|_| good);
+    let store = words.find_map(|word| word.strip_prefix("SMTPCRED_STORE="));
+    store.map(str::to_owned)
+}
+
+/// Creates the user that `serve` runs as.
+pub fn create_user() -> Result<()> {
+    if User::from_name(USER).ok().flatten().is_some() {
+        return Ok(());
+    }
+    let args = [
+        "--system",
+        "--user-group",
+        "--no-create-home",
+        "--home-dir",
+        STORE_FOLDER,
+        "--shell",
+        "/usr/sbin/nologin",
+        USER,
+    ];
+    tool::change("useradd", &args, PATIENCE)
+}
+
+/// Creates a folder that belongs to the user of `serve`.
+pub fn create_folder(folder: &NewFolder) -> Result<()> {
+    let failed =
+        |error: std::io::Error| Error::System(format!("{}: {error}", folder.path.display()));
+    if files::is_there(&folder.path) {
+        return Ok(());
+    }
+    let user = User::from_name(USER).ok().flatten();
+    let group = Group::from_name(&folder.group).ok().flatten();
+    let (Some(user), Some(group)) = (user, group) else {
+        return Err(Error::System(format!(
+            "there is no user {USER} or no group {}",
+            folder.group
+        )));
+    };
+    let created = files::Folder::create(&folder.path, 0o700).map_err(failed)?;
+    files::give(&created, Some(user.uid.as_raw()), Some(group.gid.as_raw())).map_err(failed)?;
+    created.set_mode(folder.mode).map_err(failed)
+}
+
+/// Enables units and starts them anew, so that they listen where their files say.
+pub fn enable(units: &[String]) -> Result<()> {
+    let run = |verb: &[&str], units: &[&str]| {
+        let args: Vec<&str> = verb.iter().chain(units).copied().collect();
+        tool::change("systemctl", &args, PATIENCE)
+    };
+    let units: Vec<&str> = units.iter().map(String::as_str).collect();
+    run(&["daemon-reload"], &[])?;
+    run(&["enable"], &units)?;
+    run(&["restart"], &units)
+}
+
+/// Stops units and disables them.
+pub fn disable(units: &[String]) -> Result<()> {
+    if units.is_empty() {
+        return Ok(());
+    }
+    let mut args = vec!["disable", "--now"];
+    args.extend(units.iter().map(String::as_str));
+    tool::change("systemctl", &args, PATIENCE)
+}
+
+/// Makes the service manager read the files of its units.
+pub fn read_units() -> Result<()> {
+    tool::change("systemctl", &["daemon-reload"], PATIENCE)
+}

@@ -1,0 +1,185 @@
+//! Sets a mail server up so that it uses smtpcred, and takes that back.
+//!
+//! Three parts: what is found on this machine; a plan that is computed from it, without
+//! touching anything; and a run that makes the changes. Changes of a server's configuration
+//! are first made on a copy by the server's own tools, so the plan shows exactly what will be
+//! in the files. The run records everything in [`journal`] before it happens. Whatever fails,
+//! the files and services are brought back before the failure is reported; a run that was
+//! killed is brought back by the next one.
+
+pub mod diff;
+pub mod journal;
+pub mod machine;
+mod names;
+pub mod postfix;
+mod prove;
+mod refusal;
+mod run;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+pub use self::journal::{FileChange, HostChange, Journal};
+pub use self::prove::Proof;
+pub use self::run::{RunWith, bring_back, is_unit, keeps_sockets, make, undo};
+
+use self::refusal::refused;
+use crate::error::Result;
+use crate::model::name::HostName;
+use crate::model::settings::Port;
+use machine::{MachinePlan, NewFolder};
+
+/// What an admin asked for.
+#[derive(Debug, Default)]
+pub struct SetupOptions {
+    /// The name of the server that applications connect to.
+    pub host: Option<HostName>,
+    /// The server's configuration, if it is not the usual one.
+    pub config: Option<PathBuf>,
+    /// Replace another sign-in of the ports for applications.
+    pub replace: bool,
+}
+
+/// The commands of a mail server, each with its arguments.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerCommands {
+    /// Checks the configuration.
+    pub check: Vec<String>,
+    /// Makes it read the configuration again.
+    pub reload: Vec<String>,
+    /// Succeeds while it runs.
+    pub running: Vec<String>,
+    /// Starts it.
+    pub start: Vec<String>,
+}
+
+/// A port to sign in at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// The port.
+    pub port: Port,
+    /// Where it is reached on this machine.
+    pub address: IpAddr,
+}
+
+/// Everything that setup will do.
+#[derive(Debug)]
+pub struct Plan {
+    /// What the machine needs: a user, folders, sockets.
+    pub machine: MachinePlan,
+    /// The host name to set.
+    pub host: Option<HostChange>,
+    /// The name that certificates are compared with.
+    pub name: HostName,
+    /// The files of the mail server.
+    pub config: Vec<FileChange>,
+    /// Where a sign-in has to work.
+    pub doors: Vec<Door>,
+    /// The mail server's own commands.
+    pub commands: ServerCommands,
+    /// What an admin should know.
+    pub warnings: Vec<String>,
+}
+
+/// One change, for people.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What is done.
+    pub what: String,
+    /// The file that changes.
+    pub file: Option<PathBuf>,
+    /// The lines that change.
+    pub diff: Vec<String>,
+}
+
+impl Plan {
+    /// Returns whether everything is as it should be.
+    pub fn is_empty(&self) -> bool {
+        self.steps().is_empty()
+    }
+
+    /// Returns the changes in the order in which they are made.
+    pub fn steps(&self) -> Vec<Step> {
+        let plain = |what: String| Step {
+            what,
+            file: None,
+            diff: Vec::new(),
+        };
+        let mut steps = Vec::new();
+        if self.machine.user {
+            steps.push(plain("create the system user smtpcred".into()));
+        }
+        let folder =
+            |folder: &NewFolder| plain(format!("create the folder {}", folder.path.display()));
+        steps.extend(self.machine.folders.iter().map(folder));
+        steps.extend(self.machine.units.iter().map(Step::of_file));
+        if !self.machine.enable.is_empty() {
+            steps.push(plain(format!(
+                "enable and start {}",
+                self.machine.enable.join(" ")
+            )));
+        }
+        if let Some(host) = &self.host {
+            let from = host.before.as_deref().unwrap_or("none");
+            steps.push(plain(format!("set the host: {from} -> {}", host.after)));
+        }
+        steps.extend(self.config.iter().map(Step::of_file));
+        steps
+    }
+
+    /// Returns all files that change.
+    fn files(&self) -> Vec<FileChange> {
+        let both = self.machine.units.iter().chain(&self.config);
+        both.cloned().collect()
+    }
+}
+
+impl Step {
+    /// Describes the change of a file.
+    pub fn of_file(change: &FileChange) -> Self {
+        let verb = match (&change.before, &change.after) {
+            (None, _) => "create",
+            (_, None) => "remove",
+            _ => "change",
+        };
+        Self {
+            what: format!("{verb} {}", change.path.display()),
+            file: Some(change.path.clone()),
+            diff: change.diff(),
+        }
+    }
+}
+
+/// Returns the host name to set: the given one, or the one in the settings, or the mail
+/// server's own.
+fn host(
+    given: Option<&HostName>,
+    set: Option<&HostName>,
+    own: &str,
+) -> Result<(HostName, Option<HostChange>)> {
+    let change = |name: &HostName| HostChange {
+        before: set.map(ToString::to_string),
+        after: name.to_string(),
+    };
+    let name = match (given, set) {
+        (Some(given), set) if Some(given) != set => {
+            return Ok((given.clone(), Some(change(given))));
+        }
+        (_, Some(set)) => return Ok((set.clone(), None)),
+        (given, None) => match given {
+            Some(given) => Ok(given.clone()),
+            None => own.parse::<HostName>(),
+        },
+    };
+    let is_local = |name: &HostName| name.as_str().split('.').next() == Some("localhost");
+    match name {
+        Ok(name) if !is_local(&name) => {
+            let change = change(&name);
+            Ok((name, Some(change)))
+        }
+        _ => Err(refused(
+            format!("the mail server's own name is {own:?}, which applications cannot use"),
+            "name the server that applications connect to: --host smtp.example.com",
+        )),
+    }
+}

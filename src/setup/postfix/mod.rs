@@ -1,0 +1,314 @@
+//! Postfix. Its files are changed by `postconf` alone, on a copy; then the copies are put in
+//! place.
+
+mod lists;
+mod plan;
+
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Group, User};
+
+use self::plan::{CertificateFiles, Edit, Edits, Found};
+use super::journal::{FileChange, content};
+use super::machine::{Machine, SocketPlace};
+use super::refusal::refused;
+use super::{Plan, ServerCommands, SetupOptions, host};
+use crate::doctor::postfix::{Postfix, pairs};
+use crate::doctor::tool;
+use crate::error::{Error, Result};
+use crate::files::Folder;
+use crate::model::name::HostName;
+use crate::model::password::Random;
+use crate::model::store_location::Location;
+
+const FILES: [&str; 2] = ["main.cf", "master.cf"];
+
+/// Returns the name of the record of a Postfix with this folder.
+pub fn record(config: Option<&Path>) -> String {
+    match config {
+        None => "postfix".into(),
+        Some(path) if path == Path::new("/etc/postfix") => "postfix".into(),
+        Some(path) => {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            let text = path.display().to_string();
+            format!("postfix-{}", text.trim_matches('/').replace('/', "-"))
+        }
+    }
+}
+
+/// Returns the commands of a Postfix with this folder.
+pub fn commands(config: Option<&Path>) -> ServerCommands {
+    let command = |verb: &str| {
+        let mut words = vec!["postfix".to_owned()];
+        if let Some(folder) = config {
+            words.extend(["-c".to_owned(), folder.display().to_string()]);
+        }
+        words.push(verb.to_owned());
+        words
+    };
+    ServerCommands {
+        check: command("check"),
+        reload: command("reload"),
+        running: command("status"),
+        start: command("start"),
+    }
+}
+
+/// Looks at Postfix and this machine, and returns what to change.
+pub fn plan(
+    options: &SetupOptions,
+    set_host: Option<&HostName>,
+    location: &Location,
+    random: Random,
+) -> Result<Plan> {
+    let config = options.config.as_deref();
+    let commands = commands(config);
+    let folder = usable(config, &commands)?;
+    let found = read(&folder, options.host.as_ref().or(set_host))?;
+    let main = |name: &str| found.expanded.main(name).to_owned();
+    let (name, host) = host(options.host.as_ref(), set_host, &main("myhostname"))?;
+    let Edits {
+        list,
+        doors,
+        warnings,
+    } = plan::plan(&found, options.replace)?;
+    let draft = Draft::new(&folder, random)?;
+    draft.edit(&list)?;
+    plan::verify(&Postfix::read(Some(&draft.folder_path()))?, doors.len())?;
+    let config = draft.changes()?;
+    let place = SocketPlace {
+        folder: Path::new(&main("queue_directory")).join("smtpcred"),
+        user: main("mail_owner"),
+        group: group_of(&main("mail_owner")),
+    };
+    let machine = Machine::read(&place, location).plan(&place)?;
+    Ok(Plan {
+        machine,
+        host,
+        name,
+        config,
+        doors,
+        commands,
+        warnings,
+    })
+}
+
+/// Returns the folder of a Postfix that works. Fails if it does not, or if another instance
+/// may be meant.
+fn usable(config: Option<&Path>, commands: &ServerCommands) -> Result<PathBuf> {
+    if !tool::is_there("postconf") || !tool::is_there("postfix") {
+        return Err(refused(
+            "Postfix is not installed",
+            "install it first: apt install postfix",
+        ));
+    }
+    let folder = if let Some(folder) = config {
+        std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
+    } else {
+        let several = value(None, "multi_instance_directories")?;
+        if !several.is_empty() {
+            return Err(refused(
+                format!("this machine has several instances of Postfix: /etc/postfix, {several}"),
+                "name the folder of the one for applications: --config /etc/postfix",
+            ));
+        }
+        PathBuf::from(value(None, "config_directory")?)
+    };
+    let works = |words: &[String]| {
+        let args: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+        tool::ask(&words[0], &args)
+    };
+    if let Err(error) = works(&commands.check) {
+        return Err(refused(
+            format!("Postfix's configuration has a problem already: {error}"),
+            "fix it until `postfix check` is content, then try again",
+        ));
+    }
+    if works(&commands.running).is_err() {
+        return Err(refused(
+            "Postfix does not run, so no sign-in could prove the setup",
+            "start it first: postfix start, or systemctl start postfix",
+        ));
+    }
+    Ok(folder)
+}
+
+fn postconf(folder: Option<&Path>, args: &[&str]) -> Result<String> {
+    let folder = folder.map(|folder| folder.display().to_string());
+    let mut all: Vec<&str> = Vec::new();
+    if let Some(folder) = &folder {
+        all.extend(["-c", folder]);
+    }
+    all.extend(args);
+    Ok(tool::ask("postconf", &all)?.stdout)
+}
+
+fn value(folder: Option<&Path>, name: &str) -> Result<String> {
+    Ok(postconf(folder, &["-xh", name])?.trim().to_owned())
+}
+
+fn read(folder: &Path, host: Option<&HostName>) -> Result<Found> {
+    let at = Some(folder);
+    let master = postconf(at, &["-M"])?;
+    Ok(Found {
+        version: value(at, "mail_version")?,
+        main: pairs(&postconf(at, &[])?),
+        overrides: pairs(&postconf(at, &["-P"])?),
+        master: master.lines().map(str::to_owned).collect(),
+        expanded: Postfix::read(at)?,
+        taken: [587, 465]
+            .into_iter()
+            .filter(|port| is_taken(*port))
+            .collect(),
+        name_of_465: name_of_465(),
+        certificate: certificate(host),
+    })
+}
+
+/// Returns whether a program listens at a port, so that another one cannot.
+fn is_taken(port: u16) -> bool {
+    let addresses = [
+        SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+        SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+    ];
+    let in_use = |address: &SocketAddr| {
+        let bound = TcpListener::bind(address);
+        bound.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
+    };
+    addresses.iter().any(in_use)
+}
+
+/// Returns the name that the system knows for port 465: Postfix looks it up.
+fn name_of_465() -> &'static str {
+    let listed = content(Path::new("/etc/services")).ok().flatten();
+    let listed = String::from_utf8_lossy(&listed.unwrap_or_default()).into_owned();
+    let has = |name: &str| {
+        listed.lines().any(|line| {
+            let line = line.split('#').next().unwrap_or_default();
+            let fields: Vec<_> = line.split_whitespace().collect();
+            fields.get(1) == Some(&"465/tcp") && fields.contains(&name)
+        })
+    };
+    ["submissions", "smtps"]
+        .into_iter()
+        .find(|name| has(name))
+        .unwrap_or("465")
+}
+
+/// Returns the certificate of Let's Encrypt for the host, or the one that Debian makes for
+/// tests.
+fn certificate(host: Option<&HostName>) -> Option<CertificateFiles> {
+    let lets_encrypt = host.map(|host| {
+        let folder = format!("/etc/letsencrypt/live/{host}");
+        CertificateFiles {
+            certificate: format!("{folder}/fullchain.pem"),
+            key: format!("{folder}/privkey.pem"),
+            for_tests: false,
+        }
+    });
+    let snake_oil = CertificateFiles {
+        certificate: "/etc/ssl/certs/ssl-cert-snakeoil.pem".into(),
+        key: "/etc/ssl/private/ssl-cert-snakeoil.key".into(),
+        for_tests: true,
+    };
+    let exists = |files: &CertificateFiles| {
+        [&files.certificate, &files.key]
+            .iter()
+            .all(|path| crate::files::is_there(Path::new(path)))
+    };
+    lets_encrypt.into_iter().chain([snake_oil]).find(exists)
+}
+
+/// Returns the group of the user that Postfix runs as.
+fn group_of(owner: &str) -> String {
+    let user = User::from_name(owner).ok().flatten();
+    let group = user.and_then(|user| Group::from_gid(user.gid).ok().flatten());
+    group.map_or_else(|| "postfix".into(), |group| group.name)
+}
+
+/// Copies of the two files, in a folder of their own that is removed with this.
+struct Draft {
+    original: PathBuf,
+    folder: Folder,
+    before: [Vec<u8>; 2],
+}
+
+impl Draft {
+    fn new(original: &Path, random: Random) -> Result<Self> {
+        let mut name = [0; 8];
+        random(&mut name)?;
+        let name = crate::model::text::hexadecimal(&name);
+        let path = PathBuf::from(format!("/run/smtpcred-setup-{name}"));
+        let failed = |error: std::io::Error| Error::System(format!("{}: {error}", path.display()));
+        let folder = Folder::create(&path, 0o700).map_err(failed)?;
+        folder.refuse_exchanged().map_err(failed)?;
+        let mut draft = Self {
+            original: original.to_owned(),
+            folder,
+            before: [Vec::new(), Vec::new()],
+        };
+        for (at, name) in FILES.into_iter().enumerate() {
+            let file = original.join(name);
+            let Some(bytes) = content(&file)? else {
+                return Err(Error::System(format!("{} does not exist", file.display())));
+            };
+            let mut copy = draft
+                .folder
+                .create_file(OsStr::new(name), 0o600)
+                .map_err(failed)?;
+            copy.write_all(&bytes).map_err(failed)?;
+            draft.before[at] = bytes;
+        }
+        Ok(draft)
+    }
+
+    fn folder_path(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    fn edit(&self, edits: &[Edit]) -> Result<()> {
+        for edit in edits {
+            let (flag, setting) = match edit {
+                Edit::Main { name, value } => ("-e", format!("{name}={value}")),
+                Edit::Line { service, line } => ("-M", format!("{service}={line}")),
+                Edit::Option {
+                    service,
+                    name,
+                    value,
+                } => ("-P", format!("{service}/{name}={value}")),
+            };
+            postconf(Some(self.folder.path()), &[flag, &setting])?;
+        }
+        Ok(())
+    }
+
+    fn changes(&self) -> Result<Vec<FileChange>> {
+        let mut changes = Vec::new();
+        for (name, before) in FILES.into_iter().zip(&self.before) {
+            let after = content(&self.folder.path().join(name))?.unwrap_or_default();
+            if after != *before {
+                changes.push(FileChange {
+                    path: self.original.join(name),
+                    before: Some(before.clone()),
+                    after: Some(after),
+                });
+            }
+        }
+        Ok(changes)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        for name in self.folder.names().unwrap_or_default() {
+            let _ = self.folder.remove(&name);
+        }
+        let path = self.folder.path();
+        if let (Ok((parent, name)), true) = (Folder::of(path), path.starts_with("/run")) {
+            let _ = parent.remove_folder(&name);
+        }
+    }
+}
