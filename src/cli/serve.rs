@@ -161,10 +161,7 @@ impl Serve {
         let location = context.location()?;
         if self.check_start {
             can_read(&location)?;
-            let version = env!("CARGO_PKG_VERSION");
-            context
-                .out
-                .text(&format!("{}{version}\n", serve::CAN_START))?;
+            context.out.text(&serve::start_report())?;
             return Ok(());
         }
         host::name_process();

@@ -29,13 +29,19 @@ const OTHER_FILES: u64 = 64;
 pub const HANDSHAKE: Duration = Duration::from_secs(1);
 
 impl Connections {
-    /// Returns an empty table. Its limit depends on how many files the process may open.
-    pub fn new() -> Self {
+    /// Returns an empty table, whose first connection gets the number after `last`. Its limit
+    /// depends on how many files the process may open.
+    pub fn after(last: u64) -> Self {
         Self {
             slab: Slab::new(),
-            serial: 0,
+            serial: last,
             most: most_connections(),
         }
+    }
+
+    /// Returns the number of the last connection.
+    pub const fn last(&self) -> u64 {
+        self.serial
     }
 
     /// Returns the number of open connections.

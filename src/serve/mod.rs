@@ -13,6 +13,7 @@ pub mod log;
 mod network;
 mod rebinding;
 mod restart;
+mod sealed_memory;
 mod server;
 mod sign_ins;
 mod signals;
@@ -26,14 +27,16 @@ mod writer_thread;
 use std::net::SocketAddr;
 use std::thread;
 
-pub use restart::{CAN_START, End, Restart};
+pub use restart::{End, Restart, start_report};
 pub use socket_spec::SocketSpec;
 
 use crate::app::World;
-use crate::app::relay::{Opener, Relay};
+use crate::app::relay::{CarriedOver, MOST_CARRIED_OVER, Opener, Relay};
 use crate::error::{Error, Result};
 use crate::model::size::MemorySize;
-use log::Sink;
+use crate::model::text::count;
+use log::{Level, Log, Sink};
+use sealed_memory::SealedMemory;
 use sockets::{Listener, Protocol};
 
 /// How to serve.
@@ -89,6 +92,31 @@ fn listeners(options: &Options) -> Result<Vec<Listener>> {
     Ok(listeners)
 }
 
+/// Continues with what the program before has carried over. Without that, or if it is
+/// damaged, it begins with nothing. Returns the number of the last connection.
+fn take_over(relay: &mut Relay, remember: MemorySize, workers: usize, log: &Log) -> u64 {
+    let read = |mut file| CarriedOver::read(&mut file, remember, workers);
+    match SealedMemory::inherited(MOST_CARRIED_OVER).map(|file| file.and_then(read)) {
+        None => 0,
+        Some(Ok(memory)) => {
+            let connections = memory.connections;
+            relay.take_over(memory);
+            let passwords = count(relay.remembering().passwords, "password");
+            let line = format!("took over what the program before remembered: {passwords}");
+            log.say(Level::Info, line);
+            connections
+        }
+        Some(Err(error)) => {
+            let line = format!(
+                "not used: what the program before remembered: {error}; each password is hashed \
+                once more"
+            );
+            log.say(Level::Warning, line);
+            0
+        }
+    }
+}
+
 /// Serves until a signal stops it. An error means that it could not start, or that the
 /// system failed.
 pub fn run(options: &Options, parts: Parts) -> Result<End> {
@@ -102,10 +130,18 @@ pub fn run(options: &Options, parts: Parts) -> Result<End> {
         .or_else(|| thread::available_parallelism().ok().map(usize::from))
         .unwrap_or(1);
     let [for_reading, for_writing] = parts.openers;
-    let (log, writer) = log::Log::start(parts.log);
-    let relay = Relay::new(for_reading, parts.world, workers, options.remember)?;
-    let mut server =
-        server::Server::start(listeners, relay, for_writing, parts.world, workers, log)?;
+    let (log, writer) = Log::start(parts.log);
+    let mut relay = Relay::new(for_reading, parts.world, workers, options.remember)?;
+    let connections = take_over(&mut relay, options.remember, workers, &log);
+    let mut server = server::Server::start(
+        listeners,
+        connections,
+        relay,
+        for_writing,
+        parts.world,
+        workers,
+        log,
+    )?;
     let outcome = server.run();
     let end = server.stop(outcome);
     writer.finish();

@@ -47,8 +47,9 @@ const SIGNALS: usize = 1;
 const LISTENERS: usize = 16;
 
 impl Network {
-    /// Listens on these. The waker ends a poll from another thread.
-    pub fn open(listeners: Vec<Listener>) -> Result<(Self, Arc<Waker>)> {
+    /// Listens on these. The first connection gets the number after `last`. The waker ends a
+    /// poll from another thread.
+    pub fn open(listeners: Vec<Listener>, last: u64) -> Result<(Self, Arc<Waker>)> {
         if listeners.len() > FIRST_TOKEN - LISTENERS {
             return Err(Error::Usage("too many sockets".into()));
         }
@@ -58,7 +59,7 @@ impl Network {
             events: Events::with_capacity(1024),
             listeners: Listeners::open(listeners, poll.registry(), LISTENERS)?,
             signals: Signals::listen(poll.registry(), SIGNALS).map_err(system)?,
-            connections: Connections::new(),
+            connections: Connections::after(last),
             buffer: vec![0; READ],
             poll,
         };
@@ -188,6 +189,11 @@ impl Network {
     /// Removes a connection, which ends once it is dropped.
     pub fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
         self.connections.remove(id, self.poll.registry())
+    }
+
+    /// Returns the number of the last connection.
+    pub const fn last_connection(&self) -> u64 {
+        self.connections.last()
     }
 
     /// Closes all connections.

@@ -26,7 +26,9 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::fexecve;
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 
+use super::sealed_memory::{SealedMemory, VARIABLE};
 use super::sockets::{Listener, Protocol};
+use crate::app::relay::FORMAT;
 use crate::error::{Error, Result};
 use crate::model::text::escaped;
 
@@ -42,12 +44,16 @@ pub enum End {
 pub struct Restart {
     pub(super) listeners: Vec<Listener>,
     pub(super) program: Program,
+    /// What the new program continues with, if it can.
+    pub(super) memory: Option<SealedMemory>,
 }
 
 /// A program that can start.
 pub struct Program {
     file: File,
     stamp: Stamp,
+    /// It takes over what ours remembers.
+    pub takes_over: bool,
 }
 
 /// A check, in another thread, of whether the program that has replaced ours can start.
@@ -59,7 +65,9 @@ type Stamp = [i64; 6];
 /// The flag that makes the program report that it can start.
 const CHECK: &str = "--check-start";
 /// The answer to it, before the version.
-pub const CAN_START: &str = "smtpcred can start, version ";
+const CAN_START: &str = "smtpcred can start, version ";
+/// A line of the answer, before the format: without it, nothing is carried over.
+const TAKES_OVER: &str = "takes over what is remembered, format ";
 
 /// How long a program may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -134,14 +142,19 @@ impl Program {
             "LISTEN_PID",
             "LISTEN_FDNAMES",
             "NOTIFY_SOCKET",
+            VARIABLE,
         ] {
             command.env_remove(name);
         }
         let child = command.spawn().map_err(text)?;
         // Together with our ends of the pipe.
         drop(command);
-        can_start(child, said)?;
-        Ok(Self { file, stamp })
+        let takes_over = can_start(child, said)?;
+        Ok(Self {
+            file,
+            stamp,
+            takes_over,
+        })
     }
 
     /// Returns only if it fails.
@@ -183,8 +196,14 @@ fn header(file: &mut File) -> io::Result<([u8; 6], [u8; 2])> {
     Ok((std::array::from_fn(|i| header[i]), [header[18], header[19]]))
 }
 
-/// Waits for the answer that it can start.
-fn can_start(mut child: Child, said: PipeReader) -> std::result::Result<(), String> {
+/// Returns the answer of a program that can start.
+pub fn start_report() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    format!("{CAN_START}{version}\n{TAKES_OVER}{FORMAT}\n")
+}
+
+/// Waits for the answer that it can start. Returns whether it takes over what is remembered.
+fn can_start(mut child: Child, said: PipeReader) -> std::result::Result<bool, String> {
     let (sender, answer) = channel();
     // It may neither answer nor end: this wait has a limit, the other one has none.
     thread::spawn(move || {
@@ -204,7 +223,8 @@ fn can_start(mut child: Child, said: PipeReader) -> std::result::Result<(), Stri
         }
     };
     if said.lines().any(|line| line.starts_with(CAN_START)) {
-        return Ok(());
+        let takes_over = format!("{TAKES_OVER}{FORMAT}");
+        return Ok(said.lines().any(|line| line == takes_over));
     }
     let last = said.lines().rfind(|line| !line.trim().is_empty());
     Err(match last {
@@ -227,6 +247,8 @@ impl Restart {
                 Protocol::Policy => "policy",
             })
             .collect();
+        // Without it, passwords are hashed once more.
+        let memory = self.memory.and_then(|memory| memory.pass_on().ok());
         let first = copies.first().map_or(FIRST, AsRawFd::as_raw_fd);
         let args: Vec<_> = std::env::args_os()
             .filter_map(|arg| c_string(arg.into_vec()))
@@ -236,6 +258,7 @@ impl Restart {
             ("LISTEN_FDS", copies.len().to_string()),
             ("LISTEN_FDS_FIRST_FD", first.to_string()),
             ("LISTEN_FDNAMES", names.join(":")),
+            (VARIABLE, memory.unwrap_or_default()),
         ]);
         // The program has no handlers yet when it starts; without this another
         // signal would end it.

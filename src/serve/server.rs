@@ -20,6 +20,7 @@ use super::housekeeping::{Housekeeping, notify};
 use super::log::{Level, Log};
 use super::network::{Network, Ready};
 use super::restart::{End, Program, ProgramCheck, Restart, listen_to_signals};
+use super::sealed_memory::SealedMemory;
 use super::sign_ins::SignIns;
 use super::sockets::{Listener, Protocol};
 use super::timers::{Timer, Timers};
@@ -94,16 +95,18 @@ const DRAIN: Duration = Duration::from_secs(8);
 const TICK: Duration = Duration::from_millis(50);
 
 impl Server {
-    /// Registers the sockets and starts the threads.
+    /// Registers the sockets and starts the threads. The program before has accepted this many
+    /// `connections`.
     pub fn start(
         listeners: Vec<Listener>,
+        connections: u64,
         mut relay: Relay,
         for_writing: Opener,
         world: World,
         workers: usize,
         log: Log,
     ) -> Result<Self> {
-        let (network, waker) = Network::open(listeners)?;
+        let (network, waker) = Network::open(listeners, connections)?;
         listen_to_signals();
         // Opens the store before the first client needs it.
         let refreshed = relay.refresh(Instant::now());
@@ -644,18 +647,34 @@ impl Server {
         self.write(false);
         self.network.close_connections();
         self.hash_workers.stop();
-        self.writer.stop();
+        let unwritten = self.writer.stop();
         self.log.say(Level::Info, "stopped".into());
         outcome?;
+        let Some(program) = self.restart else {
+            self.network.close();
+            return Ok(End::Stopped);
+        };
+        let last = self.network.last_connection();
+        let carry_over = |to: &mut dyn io::Write| self.relay.carry_over(to, &unwritten, last);
+        let memory = if program.takes_over {
+            SealedMemory::new(carry_over)
+                .inspect_err(|error| {
+                    let line = format!("cannot carry over what is remembered: {error}");
+                    self.log.say(Level::Warning, line);
+                })
+                .ok()
+        } else {
+            None
+        };
         // One that came after the last turn would be lost.
-        let ends = self.network.signal_ends();
-        if let Some(program) = self.restart.filter(|_| !ends) {
-            return Ok(End::Restart(Restart {
-                listeners: self.network.into_listeners(),
-                program,
-            }));
+        if self.network.signal_ends() {
+            self.network.close();
+            return Ok(End::Stopped);
         }
-        self.network.close();
-        Ok(End::Stopped)
+        Ok(End::Restart(Restart {
+            listeners: self.network.into_listeners(),
+            program,
+            memory,
+        }))
     }
 }

@@ -35,7 +35,7 @@ pub enum WriterReply {
 pub struct WriterThread {
     tasks: Sender<WriteTask>,
     done: Receiver<WriterReply>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<PendingWrites>,
 }
 
 impl WriterThread {
@@ -60,6 +60,7 @@ impl WriterThread {
                     let _ = waker.wake();
                 }
             }
+            work.writer.into_unwritten()
         });
         Self {
             tasks,
@@ -90,11 +91,11 @@ impl WriterThread {
         self.done.try_recv().ok()
     }
 
-    /// With everything written down that can be.
-    pub fn stop(self) {
+    /// Writes everything that can be written, and returns the rest.
+    pub fn stop(self) -> PendingWrites {
         drop(self.tasks);
         // It does not panic, and if it did we would be gone.
-        let _ = self.thread.join();
+        self.thread.join().unwrap_or_default()
     }
 }
 

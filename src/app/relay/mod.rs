@@ -5,6 +5,7 @@
 //! One thread asks ([`Relay`]), with a connection to the store that only
 //! reads and never waits; another writes ([`writer::StoreWriter`]).
 
+mod carry_over;
 mod loggable_names;
 mod login;
 mod pending_writes;
@@ -21,6 +22,9 @@ pub mod writer;
 
 use std::time::Instant;
 
+use zeroize::Zeroizing;
+
+pub use carry_over::{CarriedOver, FORMAT, MOST_CARRIED_OVER};
 pub use pending_writes::{PendingWrites, Release, address_name};
 pub use policy::charge::Charge;
 pub use policy::decide::Decision;
@@ -73,8 +77,8 @@ impl Relay {
     /// of hashing threads, `remember` the memory for right passwords. Fails without random
     /// numbers.
     pub fn new(open: Opener, world: World, workers: usize, remember: MemorySize) -> Result<Self> {
-        let mut secret = [0; 32];
-        (world.random)(&mut secret)?;
+        let mut secret = Zeroizing::new([0; 32]);
+        (world.random)(&mut *secret)?;
         Ok(Self {
             reader: StoreReader::new(open),
             world,

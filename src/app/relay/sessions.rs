@@ -6,20 +6,25 @@
 //! Postfix's `instance`, or our `process`). So the latest sign-in of a user on one
 //! connection of a process is the open session. Containers may share a process id: if
 //! several connections match, the session is valid as long as one of their passwords
-//! works. A session that is unknown here, for example after a restart, is not ended.
+//! works. A session that is unknown here is not ended: one that was open before this program
+//! started, unless the program before has carried it over.
 
 use std::collections::HashSet;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
+use std::hash::BuildHasher as _;
+use std::io;
 use std::net::IpAddr;
 
+use zeroize::Zeroizing;
+
+use super::carry_over::format::{CarryOverReader, CarryOverWriter};
+use super::sign_in::KeyedHashes;
 use super::two_generation_cache::TwoGenerationCache;
 use crate::model::name::Username;
 use crate::model::password::PasswordId;
 
 pub(super) struct Sessions {
     processes: TwoGenerationCache<u32, Served>,
-    names: RandomState,
+    names: KeyedHashes,
 }
 
 /// The sessions under one process id.
@@ -46,14 +51,68 @@ const USUAL: usize = 64;
 /// More containers than may share one process id, or more connections of a mail server
 /// that opens a new one for each sign-in.
 const MOST: usize = 1024;
+/// Bytes of a session that is carried over.
+const WRITTEN: usize = 33;
 
 impl Sessions {
     /// Returns no sessions.
     pub fn new() -> Self {
         Self {
             processes: TwoGenerationCache::new(PROCESSES),
-            names: RandomState::new(),
+            names: KeyedHashes::random(),
         }
+    }
+
+    /// Writes all sessions, as far as there is room.
+    pub fn carry_over(&self, to: &mut CarryOverWriter<'_>) -> io::Result<()> {
+        to.bytes(self.names.key())?;
+        for (process, served) in self.processes.entries() {
+            if !to.has_room(1 + served.sessions.len(), WRITTEN) {
+                break;
+            }
+            to.u8(1)?;
+            to.u32(*process)?;
+            to.u8(served.crowded.into())?;
+            to.u64(served.sessions.len() as u64)?;
+            for session in &served.sessions {
+                to.u64(session.connection)?;
+                to.u64(session.user)?;
+                to.u64(session.password)?;
+                to.u8(session.address.is_some().into())?;
+                to.u64(session.address.unwrap_or_default())?;
+            }
+        }
+        to.u8(0)
+    }
+
+    /// Reads the sessions of the program before. Its connections have lower numbers than
+    /// those of this one.
+    pub fn carried_over(from: &mut CarryOverReader<'_>) -> io::Result<Self> {
+        let mut read = Self {
+            names: KeyedHashes::with_key(Zeroizing::new(from.array()?)),
+            ..Self::new()
+        };
+        while from.u8()? != 0 {
+            let process = from.u32()?;
+            let mut served = Served {
+                crowded: from.u8()? != 0,
+                sessions: Vec::new(),
+            };
+            for _ in 0..from.u64()? {
+                let (connection, user, password) = (from.u64()?, from.u64()?, from.u64()?);
+                let (has_address, address) = (from.u8()? != 0, from.u64()?);
+                if served.sessions.len() < MOST {
+                    served.sessions.push(SignedIn {
+                        connection,
+                        user,
+                        password,
+                        address: has_address.then_some(address),
+                    });
+                }
+            }
+            read.processes.insert(process, served);
+        }
+        Ok(read)
     }
 
     /// Returns the hash that stands for a password of a user.

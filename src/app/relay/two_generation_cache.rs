@@ -62,6 +62,11 @@ impl<K: Hash + Eq, V> TwoGenerationCache<K, V> {
         self.young.entry(key).or_default()
     }
 
+    /// Returns all entries, those that will be dropped first before the others.
+    pub fn entries(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.old.iter().chain(&self.young)
+    }
+
     /// Removes a value and returns it.
     pub fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
     where

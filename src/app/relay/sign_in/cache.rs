@@ -1,8 +1,13 @@
 //! What sign-ins keep in memory: users as they were read, right passwords as keyed hashes,
 //! wrong ones together with what they were compared with.
 
+use std::io;
+
+use zeroize::Zeroizing;
+
 use super::digest::{Digest, HalfDigest, digest_of, keyed};
 use super::remembered::Remembered;
+use crate::app::relay::carry_over::format::{CarryOverReader, CarryOverWriter, damaged};
 use crate::app::relay::two_generation_cache::TwoGenerationCache;
 use crate::model::password::PasswordId;
 use crate::model::refused_sign_ins::RefusalReason;
@@ -16,7 +21,7 @@ pub struct SignInCache {
     pub right: Remembered,
     pub wrong: TwoGenerationCache<Digest, RefusalReason>,
     /// Never leaves memory: without it the remembered hashes are useless.
-    pub secret: Digest,
+    pub secret: Zeroizing<Digest>,
 }
 
 /// A user as it was read.
@@ -46,13 +51,37 @@ const USERS: usize = 2 * 896;
 const WRONG: usize = 40_000;
 
 impl SignInCache {
-    pub fn new(secret: Digest, remember: MemorySize) -> Self {
+    pub fn new(secret: Zeroizing<Digest>, remember: MemorySize) -> Self {
         Self {
             users: TwoGenerationCache::new(USERS),
             right: Remembered::new(remember),
             wrong: TwoGenerationCache::new(WRONG),
             secret,
         }
+    }
+
+    /// Writes the right and the wrong passwords, and forgets the right ones meanwhile.
+    pub fn carry_over(&mut self, to: &mut CarryOverWriter<'_>) -> io::Result<()> {
+        for (digest, reason) in self.wrong.entries() {
+            to.u8(1)?;
+            to.bytes(digest)?;
+            to.text(reason.name())?;
+        }
+        to.u8(0)?;
+        self.right.carry_over(to)
+    }
+
+    /// Reads them, in addition to those it has.
+    pub fn take_over(&mut self, from: &mut CarryOverReader<'_>) -> io::Result<()> {
+        while from.u8()? != 0 {
+            let digest = from.array()?;
+            let reason = from
+                .text()?
+                .parse()
+                .map_err(|_| damaged("a reason is not valid"))?;
+            self.wrong.insert(digest, reason);
+        }
+        self.right.take_over(from)
     }
 
     /// Returns a keyed hash of a name, which stands for it.

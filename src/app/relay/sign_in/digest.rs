@@ -1,5 +1,7 @@
 //! Keyed hashes: what is remembered and compared instead of names and passwords.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+
 use zeroize::Zeroizing;
 
 /// A keyed hash, for example of a user, its stored hashes and the password tried.
@@ -32,6 +34,53 @@ pub fn keyed(secret: &Digest, purpose: u8, parts: &[&[u8]]) -> Digest {
         at += 8 + part.len();
     }
     blake3::keyed_hash(secret, &whole[..length]).into()
+}
+
+/// Hashes names and addresses to numbers that strangers cannot predict. In contrast to those
+/// of [`RandomState`], the key can be carried over to another program.
+#[derive(Clone)]
+pub struct KeyedHashes(Zeroizing<Digest>);
+
+/// Hashes one name or address.
+pub struct KeyedHasher(blake3::Hasher);
+
+impl KeyedHashes {
+    /// Returns a new key.
+    pub fn random() -> Self {
+        let random = RandomState::new();
+        let mut key = Zeroizing::new(Digest::default());
+        for (n, part) in key.chunks_exact_mut(8).enumerate() {
+            part.copy_from_slice(&random.hash_one(n).to_le_bytes());
+        }
+        Self(key)
+    }
+
+    pub const fn with_key(key: Zeroizing<Digest>) -> Self {
+        Self(key)
+    }
+
+    pub fn key(&self) -> &Digest {
+        &self.0
+    }
+}
+
+impl BuildHasher for KeyedHashes {
+    type Hasher = KeyedHasher;
+
+    fn build_hasher(&self) -> KeyedHasher {
+        KeyedHasher(blake3::Hasher::new_keyed(&self.0))
+    }
+}
+
+impl Hasher for KeyedHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let digest = self.0.finalize();
+        u64::from_le_bytes(std::array::from_fn(|i| digest.as_bytes()[i]))
+    }
 }
 
 /// What a right password is remembered as.

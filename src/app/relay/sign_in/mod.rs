@@ -15,10 +15,10 @@ mod upgrade;
 
 pub use attempt::Attempt;
 pub use decide::{Accepted, SignInDecision};
-pub use digest::{Digest, keyed};
+pub use digest::{Digest, KeyedHashes, keyed};
 pub use hash_job::{HashJob, HashOutcome};
 pub use hash_queue::{HashQueue, Ticket};
-pub use throttle::LATEST;
+pub use throttle::{LATEST, Throttle};
 pub use upgrade::Upgrade;
 
 pub use cache::SignInCache;

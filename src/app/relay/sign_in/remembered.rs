@@ -9,10 +9,12 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
+use std::io;
 
 use zeroize::Zeroizing;
 
 use super::digest::HalfDigest;
+use crate::app::relay::carry_over::format::{CarryOverReader, CarryOverWriter};
 use crate::model::cache_status::CacheStatus;
 use crate::model::size::MemorySize;
 
@@ -72,7 +74,11 @@ impl Remembered {
     }
 
     pub fn add(&mut self, proof: HalfDigest) {
-        let mark = mark(proof);
+        self.put(mark(proof));
+    }
+
+    fn put(&mut self, entry: u128) {
+        let mark = entry & !USED;
         let shard = shard(&mut self.shards, mark);
         if self.most == 0 || shard.find(mark).is_some() {
             return;
@@ -85,7 +91,37 @@ impl Remembered {
             }
             shard.forget_one(random);
         }
-        shard.insert(mark);
+        shard.insert(entry);
+    }
+
+    /// Writes all entries as far as there is room. Each shard is emptied at once, so that the
+    /// whole is never in memory twice.
+    pub fn carry_over(&mut self, to: &mut CarryOverWriter<'_>) -> io::Result<()> {
+        for shard in &mut self.shards {
+            let shard = std::mem::take(shard);
+            if shard.taken == 0 || !to.has_room(shard.taken, size_of::<u128>()) {
+                continue;
+            }
+            to.u64(shard.taken as u64)?;
+            for entry in shard.slots.iter().filter(|entry| **entry != 0) {
+                to.u128(*entry)?;
+            }
+        }
+        to.u64(0)
+    }
+
+    /// Adds entries that another program has written. Those that the memory has no room for
+    /// are treated like new ones.
+    pub fn take_over(&mut self, from: &mut CarryOverReader<'_>) -> io::Result<()> {
+        loop {
+            let entries = from.u64()?;
+            if entries == 0 {
+                return Ok(());
+            }
+            for _ in 0..entries {
+                self.put(from.u128()? | TAKEN);
+            }
+        }
     }
 
     pub fn state(&self) -> CacheStatus {

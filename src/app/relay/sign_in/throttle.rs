@@ -2,10 +2,15 @@
 //! password is answered, and how many more are hashed. Users are never locked out.
 //! A third of this file is its tests.
 
-use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::hash::{BuildHasher as _, Hash};
+use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use zeroize::Zeroizing;
+
+use super::digest::KeyedHashes;
+use crate::app::relay::carry_over::format::{CarryOverReader, CarryOverWriter};
 use crate::app::relay::two_generation_cache::TwoGenerationCache;
 
 pub struct Throttle {
@@ -18,7 +23,7 @@ pub struct Throttle {
     trusted: TwoGenerationCache<u64, ()>,
     /// Strangers invent names and addresses. The keys are unpredictable to them and
     /// take less memory than what they stand for.
-    keys: RandomState,
+    keys: KeyedHashes,
     network_at_once: u32,
 }
 
@@ -110,9 +115,64 @@ impl Throttle {
             spent: TwoGenerationCache::new(REMEMBERED),
             answered: TwoGenerationCache::new(REMEMBERED),
             trusted: TwoGenerationCache::new(REMEMBERED),
-            keys: RandomState::new(),
+            keys: KeyedHashes::random(),
             network_at_once: OF_NETWORK.0.max(workers),
         }
+    }
+
+    /// Writes everything it knows, with times relative to now.
+    pub fn carry_over(&self, to: &mut CarryOverWriter<'_>, now: Instant) -> io::Result<()> {
+        to.bytes(self.keys.key())?;
+        for (key, guesses) in self.guesses.entries() {
+            to.u8(1)?;
+            to.u64(*key)?;
+            to.u32(guesses.count)?;
+            write_time(to, guesses.since, now)?;
+        }
+        to.u8(0)?;
+        for times in [&self.spent, &self.answered] {
+            for (key, at) in times.entries() {
+                to.u8(1)?;
+                to.u64(*key)?;
+                write_time(to, *at, now)?;
+            }
+            to.u8(0)?;
+        }
+        for (key, ()) in self.trusted.entries() {
+            to.u8(1)?;
+            to.u64(*key)?;
+        }
+        to.u8(0)
+    }
+
+    /// Reads what the program before knew.
+    pub fn carried_over(
+        from: &mut CarryOverReader<'_>,
+        workers: usize,
+        now: Instant,
+    ) -> io::Result<Self> {
+        let mut read = Self {
+            keys: KeyedHashes::with_key(Zeroizing::new(from.array()?)),
+            ..Self::new(workers)
+        };
+        while from.u8()? != 0 {
+            let (key, count) = (from.u64()?, from.u32()?);
+            if let Some(since) = read_time(from, now)? {
+                read.guesses.insert(key, Guesses { count, since });
+            }
+        }
+        for times in [&mut read.spent, &mut read.answered] {
+            while from.u8()? != 0 {
+                let key = from.u64()?;
+                if let Some(at) = read_time(from, now)? {
+                    times.insert(key, at);
+                }
+            }
+        }
+        while from.u8()? != 0 {
+            read.trusted.insert(from.u64()?, ());
+        }
+        Ok(read)
     }
 
     /// Returns the standing of a password that does not name itself, and how much
@@ -264,6 +324,24 @@ impl Throttle {
     fn key(&self, who: Guesser) -> u64 {
         self.keys.hash_one(who)
     }
+}
+
+/// Writes how many milliseconds after now a time is, or how many before as a negative number.
+fn write_time(to: &mut CarryOverWriter<'_>, at: Instant, now: Instant) -> io::Result<()> {
+    let milliseconds = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    let after = milliseconds(at.saturating_duration_since(now));
+    to.i64(after - milliseconds(now.saturating_duration_since(at)))
+}
+
+/// Returns `None` for a time before the machine was started.
+fn read_time(from: &mut CarryOverReader<'_>, now: Instant) -> io::Result<Option<Instant>> {
+    let milliseconds = from.i64()?;
+    let time = Duration::from_millis(milliseconds.unsigned_abs());
+    Ok(if milliseconds < 0 {
+        now.checked_sub(time)
+    } else {
+        now.checked_add(time)
+    })
 }
 
 impl Party {

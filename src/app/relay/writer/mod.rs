@@ -220,6 +220,11 @@ impl StoreWriter {
         Ok(Some(renewed))
     }
 
+    /// Returns what could not be written.
+    pub fn into_unwritten(self) -> PendingWrites {
+        self.pending
+    }
+
     /// The same password under today's cost.
     pub fn upgrade(&mut self, upgrade: &Upgrade, hash: &Hash) -> Result<()> {
         self.connection
