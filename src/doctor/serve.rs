@@ -122,6 +122,7 @@ fn remembering(area: &mut Area, endpoint: &Endpoint) {
         used,
         most,
         crowded,
+        ..
     } = state;
     if most == 0 {
         let found = "none: each sign-in is hashed (serve --remember 0)";

@@ -11,4 +11,6 @@ pub struct CacheStatus {
     pub most: u64,
     /// How often a right password was hashed and found no room.
     pub crowded: u64,
+    /// How many passwords were hashed since the program started.
+    pub hashes: u64,
 }

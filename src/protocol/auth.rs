@@ -163,6 +163,11 @@ impl AuthConversation {
         self.version && self.cpid
     }
 
+    /// Returns whether the client was asked something and may be about to answer.
+    pub const fn is_asked(&self) -> bool {
+        !self.challenges.is_empty()
+    }
+
     /// Returns the process of the mail server, which serves one session at a time.
     pub const fn process(&self) -> Option<u32> {
         self.process

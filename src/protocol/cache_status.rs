@@ -14,8 +14,9 @@ pub fn answer(state: &CacheStatus) -> String {
         used,
         most,
         crowded,
+        hashes,
     } = state;
-    format!("{REMEMBERING}\t{passwords}\t{used}\t{most}\t{crowded}\n")
+    format!("{REMEMBERING}\t{passwords}\t{used}\t{most}\t{crowded}\t{hashes}\n")
 }
 
 /// Finds the answer in a server's output.
@@ -29,6 +30,8 @@ pub fn read(text: &str) -> Option<CacheStatus> {
         used: next()?,
         most: next()?,
         crowded: next()?,
+        // Earlier versions do not give it.
+        hashes: next().unwrap_or_default(),
     })
 }
 
@@ -44,10 +47,11 @@ mod tests {
             used: 20,
             most: 0,
             crowded: u64::MAX,
+            hashes: 3,
         };
         let said = greeting(42, 1, 7) + &answer(&state);
         assert_eq!(read(&said), Some(state));
         assert_eq!(read(&greeting(42, 1, 7)), None);
-        assert_eq!(read(&said[..said.len() - 24]), None);
+        assert_eq!(read(&said[..said.len() - 26]), None);
     }
 }

@@ -32,6 +32,8 @@ pub struct Connection {
     pub ended: bool,
     /// We have closed it for writing.
     pub finished: bool,
+    /// We have closed it for reading: the other side cannot send more.
+    pub let_go: bool,
     /// The beginning of a line.
     input: Vec<u8>,
     /// What the other side has not read yet.
@@ -66,6 +68,7 @@ impl Connection {
             used: now,
             ended: false,
             finished: false,
+            let_go: false,
             input: Vec::new(),
             output: Vec::new(),
         }
@@ -198,6 +201,16 @@ impl Connection {
             self.finished = true;
         }
         Ok(self.finished)
+    }
+
+    /// Makes everything that the other side sends from now on fail at once; what it has sent
+    /// before can still be read. Returns false over TCP, which does not tell the other side.
+    pub fn let_go(&mut self) -> io::Result<bool> {
+        if let Stream::Unix(stream) = &self.stream {
+            stream.shutdown(Shutdown::Read)?;
+            self.let_go = true;
+        }
+        Ok(self.let_go)
     }
 
     /// Returns whether all answers have left this process.

@@ -79,8 +79,8 @@ impl Turn<'_> {
 pub enum ClientState {
     /// It waits for an answer.
     Busy,
-    /// It has not finished its handshake. Postfix takes a connection that is closed before
-    /// for a server that does not exist, and gives up.
+    /// It has not finished its handshake, or is about to answer a question. Postfix takes a
+    /// connection that is closed before for a server that does not exist, and gives up.
     Greeting,
     Idle,
 }

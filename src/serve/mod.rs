@@ -108,7 +108,7 @@ fn take_over(relay: &mut Relay, remember: MemorySize, workers: usize, log: &Log)
         }
         Some(Err(error)) => {
             let line = format!(
-                "not used: what the program before remembered: {error}; each password is hashed \
+                "what the program before remembered is not used: {error}; each password is hashed \
                 once more"
             );
             log.say(Level::Warning, line);

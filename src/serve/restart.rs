@@ -248,7 +248,8 @@ impl Restart {
             })
             .collect();
         // Without it, passwords are hashed once more.
-        let memory = self.memory.and_then(|memory| memory.pass_on().ok());
+        let memory = self.memory.as_ref();
+        let memory = memory.and_then(|memory| memory.pass_on().ok());
         let first = copies.first().map_or(FIRST, AsRawFd::as_raw_fd);
         let args: Vec<_> = std::env::args_os()
             .filter_map(|arg| c_string(arg.into_vec()))

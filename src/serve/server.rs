@@ -149,11 +149,11 @@ impl Server {
     pub fn run(&mut self) -> Result<()> {
         loop {
             let now = Instant::now();
-            if self
-                .stopping
-                .is_some_and(|stopping| now >= stopping.answers || self.is_done(stopping, now))
-            {
-                return Ok(());
+            if let Some(stopping) = self.stopping {
+                self.let_go(stopping, now);
+                if now >= stopping.answers || self.is_done(stopping, now) {
+                    return Ok(());
+                }
             }
             self.turn(now)?;
         }
@@ -162,8 +162,12 @@ impl Server {
     fn is_done(&self, stopping: Stopping, now: Instant) -> bool {
         let is_idle = |(id, protocol)| self.state(id, protocol) == ClientState::Idle;
         let mut all = self.network.connections();
+        // Of those that were just let go of, there may be something to read.
+        let read = self.again.is_empty();
         let answered = self.sign_ins.is_empty() && self.decisions.is_empty();
-        answered && !self.relay.is_renewing() && (now >= stopping.handshakes || all.all(is_idle))
+        read && answered
+            && !self.relay.is_renewing()
+            && (now >= stopping.handshakes || all.all(is_idle))
     }
 
     fn turn(&mut self, now: Instant) -> Result<()> {
@@ -396,20 +400,22 @@ impl Server {
         if received == Received::TooLong {
             inputs.push((id, Input::HangUp("a line is too long")));
         }
-        let nothing = inputs.len() == before;
         let gone = match protocol {
+            // What it has sent before is still to be answered, perhaps later in this turn.
+            Protocol::Auth if connection.let_go => {
+                connection.ended && inputs.iter().all(|(other, _)| *other != id)
+            }
             // Exim hangs up when its client has given up.
             Protocol::Auth => connection.ended,
             Protocol::Policy => {
                 connection.ended && decisions.is_drained(id) && !connection.finished
             }
         };
-        if self.stopping.is_some() && nothing && self.state(id, protocol) == ClientState::Idle {
-            self.close(id);
-        } else if received == Received::Broken {
+        let waits = connection.let_go && self.state(id, protocol) == ClientState::Busy;
+        if received == Received::Broken {
             self.inputs.truncate(before);
             self.broken(id);
-        } else if gone {
+        } else if gone && !waits {
             self.inputs.truncate(before);
             self.close(id);
         } else if received == Received::More {
@@ -418,14 +424,6 @@ impl Server {
     }
 
     fn answer(&mut self, id: ConnectionId, input: Input, came: Instant, now: Instant) {
-        if self.stopping.is_some() {
-            // Requests are not handled any more; those in progress are answered.
-            let protocol = self.network.connection(id).map(|one| one.protocol);
-            if protocol.is_some_and(|protocol| self.state(id, protocol) != ClientState::Busy) {
-                self.close(id);
-            }
-            return;
-        }
         match input {
             Input::Auth(step) => self.sign_in(now, |one, turn| one.handle(id, step, came, turn)),
             Input::Policy => self.decide(now, |one, turn| one.next(id, came, turn)),
@@ -632,13 +630,29 @@ impl Server {
             handshakes: now + HANDSHAKE,
         });
         self.network.stop_accepting();
+    }
+
+    /// Closes connections, in each turn once we were told to stop, so that no request is lost:
+    /// one that a mail server has sent is answered, and the next one fails at once, for which it
+    /// connects again. Closed without this, it would wait for an answer that never comes.
+    fn let_go(&mut self, stopping: Stopping, now: Instant) {
         // Delayed refusals are answered now: others wait to connect.
         self.sign_in(now, SignIns::refuse_all);
-        let all = self.network.connections();
-        let idle = all.filter(|(id, protocol)| self.state(*id, *protocol) == ClientState::Idle);
-        let idle: Vec<_> = idle.map(|(id, _)| id).collect();
-        for id in idle {
-            self.close(id);
+        let all: Vec<_> = self.network.connections().collect();
+        for (id, protocol) in all {
+            let state = self.state(id, protocol);
+            let Some(connection) = self.network.connection(id) else {
+                continue;
+            };
+            if connection.let_go || state == ClientState::Greeting && now < stopping.handshakes {
+                continue;
+            }
+            match connection.let_go() {
+                Ok(true) => self.again.push((id, true)),
+                Ok(false) if state == ClientState::Busy => {}
+                Ok(false) => self.close(id),
+                Err(_) => self.broken(id),
+            }
         }
     }
 

@@ -69,6 +69,7 @@ impl SignIns {
         match self.clients.get(connection) {
             Some(client) if client.pending > 0 => ClientState::Busy,
             Some(client) if !client.conversation.is_ready() => ClientState::Greeting,
+            Some(client) if client.conversation.is_asked() => ClientState::Greeting,
             _ => ClientState::Idle,
         }
     }

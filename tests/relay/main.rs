@@ -19,3 +19,4 @@ mod several_outage;
 mod sign_in;
 #[path = "../support/mod.rs"]
 mod support;
+mod upgraded;

@@ -13,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use smtpcred::model::hash::{Cost, Hasher};
 
 use crate::support::{self, Sandbox, Server, leaks};
 
@@ -224,6 +225,52 @@ pub fn request(id: u32, username: &str, password: &str, address: &str) -> String
     format!(
         "AUTH\t{id}\tPLAIN\tservice=smtp\tnologin\tlip=127.0.0.1\trip={address}\tsecured\tresp={response}\n"
     )
+}
+
+/// Imports users with this password and a cheap hash.
+pub fn import(sandbox: &Sandbox, count: u32, password: &str) {
+    let salt = |bytes: &mut [u8]| {
+        bytes.fill(7);
+        Ok(())
+    };
+    let cheap = Cost { m: 8, t: 1, p: 1 };
+    let hash = Hasher::default().hash(password.as_bytes(), cheap, salt);
+    let hash = hash.unwrap().as_str().to_owned();
+    let rows = (0..count).map(|i| format!("u{i}@example.com,\"{hash}\"\n"));
+    let csv = format!("username,hash\n{}", rows.collect::<String>());
+    let import = ["user", "import", "-", "--from", "csv"];
+    let run = sandbox.run_with_stdin(&import, csv.as_bytes());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+}
+
+/// Signs all of them in, one after another.
+pub fn all_sign_in(client: &mut Client, count: u32, password: &str, id: &mut u32) {
+    const AT_ONCE: u32 = 32;
+    for first in (0..count).step_by(AT_ONCE as usize) {
+        let users = first..count.min(first + AT_ONCE);
+        let mut asked = String::new();
+        for user in users.clone() {
+            *id += 1;
+            asked += &request(*id, &format!("u{user}@example.com"), password, "192.0.2.1");
+        }
+        client.send(asked.as_bytes());
+        for _ in users {
+            let answer = client.line();
+            assert!(
+                answer.as_ref().is_some_and(|line| line.starts_with("OK\t")),
+                "{answer:?}"
+            );
+        }
+    }
+}
+
+/// How many passwords serve remembers, and how many it has hashed since it started.
+pub fn remembering(sandbox: &Sandbox) -> [u64; 2] {
+    let mut client = Client::auth(sandbox);
+    client.send(b"X-SMTPCRED-REMEMBERING\n");
+    let line = client.line().expect("an answer");
+    let fields: Vec<_> = line.split('\t').collect();
+    [1, 5].map(|at| fields[at].parse().unwrap_or_else(|_| panic!("{line}")))
 }
 
 /// The one that is so much of the way up.

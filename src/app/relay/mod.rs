@@ -104,9 +104,13 @@ impl Relay {
         self.reader.reload();
     }
 
-    /// Returns how many right passwords are remembered, and how much memory they take.
+    /// Returns how many right passwords are remembered, how much memory they take, and how many
+    /// were hashed.
     pub fn remembering(&self) -> CacheStatus {
-        self.sign_ins.right.state()
+        CacheStatus {
+            hashes: self.hash_queue.hashes,
+            ..self.sign_ins.right.state()
+        }
     }
 
     /// Returns whether there is something to write, or a lease to release.

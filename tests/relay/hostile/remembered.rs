@@ -2,50 +2,12 @@
 //! hashes.
 
 use serde_json::Value;
-use smtpcred::model::hash::{Cost, Hasher};
 
 use crate::support::Sandbox;
-use crate::support::relay::{self, Client, auth_socket, request, until};
+use crate::support::relay::{self, Client, all_sign_in, auth_socket, import, until};
 
 const SHOP: &str = "shop@example.com";
 const HOME: &str = "192.0.2.1";
-
-/// Imports users with this password and a cheap hash.
-fn import(sandbox: &Sandbox, count: u32, password: &str) {
-    let salt = |bytes: &mut [u8]| {
-        bytes.fill(7);
-        Ok(())
-    };
-    let cheap = Cost { m: 8, t: 1, p: 1 };
-    let hash = Hasher::default().hash(password.as_bytes(), cheap, salt);
-    let hash = hash.unwrap().as_str().to_owned();
-    let rows = (0..count).map(|i| format!("u{i}@example.com,\"{hash}\"\n"));
-    let csv = format!("username,hash\n{}", rows.collect::<String>());
-    let import = ["user", "import", "-", "--from", "csv"];
-    let run = sandbox.run_with_stdin(&import, csv.as_bytes());
-    assert_eq!(run.code, 0, "{}", run.stderr);
-}
-
-/// Signs all of them in, one after another.
-fn all_sign_in(client: &mut Client, count: u32, password: &str, id: &mut u32) {
-    const AT_ONCE: u32 = 32;
-    for first in (0..count).step_by(AT_ONCE as usize) {
-        let users = first..count.min(first + AT_ONCE);
-        let mut asked = String::new();
-        for user in users.clone() {
-            *id += 1;
-            asked += &request(*id, &format!("u{user}@example.com"), password, HOME);
-        }
-        client.send(asked.as_bytes());
-        for _ in users {
-            let answer = client.line();
-            assert!(
-                answer.as_ref().is_some_and(|line| line.starts_with("OK\t")),
-                "{answer:?}"
-            );
-        }
-    }
-}
 
 /// Doctor's finding about remembered passwords: state, found and advice.
 fn remembered(sandbox: &Sandbox) -> [String; 3] {

@@ -55,6 +55,8 @@ pub struct HashQueue {
     each: Duration,
     /// New networks have guessed too much until then.
     flooded: Option<Instant>,
+    /// How many hashes were computed.
+    pub hashes: u64,
 }
 
 /// Identifies a waiting client; the server never reuses it.
@@ -130,6 +132,7 @@ impl HashQueue {
             hashing: Vec::new(),
             each: Duration::from_millis(30),
             flooded: None,
+            hashes: 0,
         }
     }
 
@@ -264,6 +267,7 @@ impl HashQueue {
         now: Instant,
     ) {
         if let Some(took) = took {
+            self.hashes += 1;
             self.each = (self.each * 7 + took) / 8;
         }
         let found = self.hashing.iter().position(|h| h.digest == *digest);

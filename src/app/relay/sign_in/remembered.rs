@@ -131,6 +131,7 @@ impl Remembered {
             used: sum(|shard| shard.slots.len()) * SLOT,
             most: (self.most * self.shards.len()) as u64 * SLOT,
             crowded: self.crowded,
+            hashes: 0,
         }
     }
 }
