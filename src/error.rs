@@ -60,6 +60,13 @@ pub enum Error {
         /// When the old name stops working, for people; `None` if it no longer works.
         until: Option<String>,
     },
+    /// An old name has stopped, and no overlap lets it work again.
+    OldNameStopped {
+        /// The old name.
+        username: String,
+        /// The name of the user now.
+        new: String,
+    },
     /// A domain already has this name.
     DomainExists(String),
     /// A user already has this name.
@@ -417,6 +424,13 @@ pub enum Error {
     NoHome,
     /// The clock shows this time, which cannot be right.
     Clock(String),
+    /// An import without a store needs a temporary one.
+    NoTemporaryStore {
+        /// The folder for temporary files.
+        folder: String,
+        /// Why it cannot be created there.
+        reason: String,
+    },
     /// The operating system failed, as this sentence says.
     System(String),
 }

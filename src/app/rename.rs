@@ -40,7 +40,8 @@ pub enum RenameStep {
 
 impl App {
     /// Renames a user, whose old name works for the overlap. Once it is renamed, the same call
-    /// sets the overlap anew; without one, the old name stops at once.
+    /// sets the overlap anew; without one, the old name stops at once. A name that has stopped
+    /// does not work again.
     pub fn rename_user(
         &mut self,
         old: &Username,
@@ -60,7 +61,15 @@ impl App {
                 tx.rename_user(old, new, until)?;
                 RenameStep::Renamed
             }
-            Some(known) if until.is_none() && !known.works(now) => RenameStep::Nothing,
+            Some(known) if !known.works(now) => {
+                if until.is_some() {
+                    return Err(Error::OldNameStopped {
+                        username: old.to_string(),
+                        new: new.to_string(),
+                    });
+                }
+                RenameStep::Nothing
+            }
             Some(_) => {
                 tx.set_old_name(old, new, until)?;
                 RenameStep::OldNameSet

@@ -54,7 +54,8 @@ Order:
 
 Following:
   --follow looks for new events once a second, until Ctrl-C (exit code 130) or until its output is no
-  longer read. With --json, each line is a document of its own.
+  longer read. With --json, each line is a document of its own. With --user, a user that is renamed
+  meanwhile is followed under its new name.
 
 JSON:
   A list of {id, at, actor, run_as, host, action, domain, username, fields}. The actor is the
@@ -177,7 +178,7 @@ impl ListEvents {
         };
         let mut list = self.view.apply(context.out.list::<Event>())?;
         if self.follow {
-            return follow(&mut app, &filter, self.since, which, list.endless());
+            return follow(&mut app, filter, self.since, which, list.endless());
         }
         let mut found = false;
         app.list_events(filter, self.since, which, &mut |event| {
@@ -208,16 +209,22 @@ impl ListEvents {
     }
 }
 
-/// Prints events, and then new ones as they come, until Ctrl-C or until they are no longer read.
+/// Prints events, and then new ones as they come, until Ctrl-C or until they are no longer read. A
+/// user that is renamed meanwhile is followed under its new name.
 fn follow(
     app: &mut App,
-    filter: &EventFilter,
+    mut filter: EventFilter,
     mut since: Option<Since>,
     mut which: Which,
     mut list: RecordList,
 ) -> Result<()> {
     let stop = host::stop_on_signals()?;
     while !stop.load(Ordering::Relaxed) {
+        if let Some(username) = &filter.username
+            && let Some(old) = app.store.old_name(username)?
+        {
+            filter.username = Some(old.username);
+        }
         // Events that do not match are not read again.
         let mut seen = app.store.last_event()?;
         app.list_events(filter.clone(), since.take(), which, &mut |event| {

@@ -8,7 +8,7 @@ use crate::app::apply::FieldChange;
 /// nothing was.
 pub fn changed(what: &str, fields: &[FieldChange]) -> String {
     if fields.is_empty() {
-        return format!("nothing to change in {what}");
+        return format!("unchanged: {what}");
     }
     let fields = fields.iter();
     let fields = fields.map(|field| format!("{} {}", title(&field.name), from_to(field)));
@@ -41,7 +41,7 @@ pub fn shown_value(value: &Value) -> String {
     }
 }
 
-/// Returns whether it is clear where a text ends, and that it is no missing value.
+/// Returns whether it is clear where a text ends, and that it is not a missing value.
 fn is_plain(text: &str) -> bool {
     !text.is_empty() && text != "none" && !text.contains([' ', '"', ','])
 }
@@ -84,10 +84,7 @@ mod tests {
             "changed shop@example.com: daily limit 100 -> 50, label none -> \"My shop\", \
              senders a.example, b.example -> none, note \"none\" -> new, tag my_env none -> prod"
         );
-        assert_eq!(
-            changed("the settings", &[]),
-            "nothing to change in the settings"
-        );
+        assert_eq!(changed("the settings", &[]), "unchanged: the settings");
     }
 
     #[test]

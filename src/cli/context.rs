@@ -24,7 +24,7 @@ use crate::store::{Access, Location, Store};
 /// The flags of every command.
 #[derive(Clone, Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags")]
-#[command(next_help_heading = "Everywhere")]
+#[command(next_help_heading = "Global options")]
 pub struct Globals {
     /// Use this store: a file, or the URL of a database
     ///

@@ -37,7 +37,7 @@ pub fn of_error(error: &Error, location: Result<Location>) -> Option<String> {
     }
 }
 
-/// Returns the hint for a value that is no name: the name in the store that was meant.
+/// Returns the hint for a value that is not a name: the name in the store that was meant.
 pub fn of_value(error: &Error, args: &[String], location: Result<Location>) -> Option<String> {
     let Error::Invalid { what, value, .. } = error else {
         return None;

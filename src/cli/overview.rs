@@ -22,7 +22,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
         &["domain", "user", "show-settings", "verify", "test"],
     ),
     (
-        "Look",
+        "Inspect",
         &["status", "report", "why", "usage", "audit", "doctor"],
     ),
     (
@@ -94,7 +94,7 @@ fn grouped(command: Command, long: bool, width: usize) -> StyledStr {
     let commands = list(&command);
     let shared = command.get_arguments().filter(|arg| is_shared(arg));
     let shared = shared.filter_map(|arg| Some(format!("--{}", arg.get_long()?)));
-    let shared = format!("Everywhere: {}", shared.collect::<Vec<_>>().join(", "));
+    let shared = format!("Global options: {}", shared.collect::<Vec<_>>().join(", "));
     let shared = textwrap::fill(
         &shared,
         textwrap::Options::new(width).subsequent_indent("  "),
@@ -126,7 +126,7 @@ fn grouped(command: Command, long: bool, width: usize) -> StyledStr {
 
 /// Returns whether all commands have this flag. The short help only names those.
 fn is_shared(arg: &Arg) -> bool {
-    arg.get_help_heading() == Some("Everywhere")
+    arg.get_help_heading() == Some("Global options")
 }
 
 fn list(command: &Command) -> String {
@@ -185,7 +185,7 @@ mod tests {
         }
         for part in [
             "Everyday:",
-            "Look:",
+            "Inspect:",
             "Server:",
             "Files:",
             "--store",

@@ -39,7 +39,7 @@ struct HiddenFile {
     password_id: PasswordId,
 }
 
-/// What became of what an earlier run left.
+/// What was done with the files of an earlier run.
 #[derive(Debug, Default)]
 pub struct Recovered {
     pub shown: Vec<Username>,

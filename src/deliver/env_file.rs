@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-/// Returns the positions of a variable's values, in order. Fails if the file is no text or
+/// Returns the positions of a variable's values, in order. Fails if the file is not text or
 /// its readers would disagree.
 pub fn values(text: &[u8], name: &str) -> io::Result<Vec<Range<usize>>> {
     if text.contains(&0) {

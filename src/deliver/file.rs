@@ -114,7 +114,7 @@ pub fn check(path: &Path, part: Part, note: Option<&OrphanNote>) -> Result<(), F
     })
 }
 
-/// Removes the note: the user exists, so the password in its file is no orphan.
+/// Removes the note: the user exists, so the password in its file is not an orphan.
 pub fn confirm(path: &Path, note: &OrphanNote) {
     if let Ok((folder, name)) = Folder::of_target(path) {
         note.remove(&folder, &name);

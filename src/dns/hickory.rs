@@ -140,7 +140,7 @@ impl DnsClient for Resolver {
                 ResponseCode::NoError if none.soa.is_none() && none.ns.is_some() => {
                     let server = &self.server;
                     return DnsAnswer::Failed(DnsFailure::CannotTell(format!(
-                        "{server} names other servers that know (a referral): it is no resolver"
+                        "{server} only refers to other servers: it is not a resolver"
                     )));
                 }
                 ResponseCode::NoError => return DnsAnswer::NoData,

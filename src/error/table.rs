@@ -119,6 +119,16 @@ impl Error {
                 "use the new name, or create a new user with the old one: smtpcred user create {}",
                 in_shell(username)
             )),
+            Self::OldNameStopped { username, new } => entry(
+                "old_name_stopped",
+                Exit::Refused,
+                format!("{username}, the old name of {new}, has stopped, and no overlap lets it work again"),
+            )
+            .hint(format!(
+                "use {new} in the applications; or rename the user back, so that both names work: smtpcred user rename {} {} --overlap 7d",
+                in_shell(new),
+                in_shell(username)
+            )),
             Self::DomainExists(domain) => entry(
                 "domain_exists",
                 Exit::Refused,
@@ -668,6 +678,12 @@ impl Error {
                 format!("this machine's clock says {time}, which cannot be right"),
             )
             .hint("set the clock first: expiry and overlap depend on it"),
+            Self::NoTemporaryStore { folder, reason } => entry(
+                "no_temporary_store",
+                Exit::TryAgain,
+                format!("a temporary store cannot be created in {folder}: {reason}; nothing was changed"),
+            )
+            .hint("free some space there, or set TMPDIR to another folder"),
             Self::System(what) => entry("failed", Exit::Failed, what),
         }
     }

@@ -85,6 +85,22 @@ fn codes_and_exit_codes_do_not_change() {
             3,
         ),
         (
+            Error::OldNameStopped {
+                username: username(),
+                new: text(),
+            },
+            "old_name_stopped",
+            4,
+        ),
+        (
+            Error::NoTemporaryStore {
+                folder: text(),
+                reason: text(),
+            },
+            "no_temporary_store",
+            75,
+        ),
+        (
             Error::OldNameTaken {
                 username: username(),
                 new: text(),

@@ -137,7 +137,7 @@ fn next(reader: &mut csv::Reader<RowReader>, record: &mut ByteRecord) -> Result<
     reader.read_byte_record(record).map_err(|error| {
         let reason = match error.kind() {
             ErrorKind::Io(error) => error.to_string(),
-            _ => "it is no CSV".into(),
+            _ => "it is not CSV".into(),
         };
         Error::Usage(format!("the file cannot be read: {reason}"))
     })

@@ -12,7 +12,7 @@ use super::input::RowReader;
 use super::row::{Columns, InputRow, ParsedRow, RowProblem, RowSink};
 use crate::error::{Error, Result};
 
-/// Passes the rows of a JSON file to `sink`. A file that is no JSON is one bad row more.
+/// Passes the rows of a JSON file to `sink`. A file that is not JSON is one more bad row.
 pub fn read(columns: Columns, input: &mut dyn BufRead, sink: &mut RowSink) -> Result<()> {
     let (limited, left) = RowReader::new(input);
     let buffered = std::io::BufReader::with_capacity(16 * 1024, limited);
@@ -43,7 +43,7 @@ pub fn read(columns: Columns, input: &mut dyn BufRead, sink: &mut RowSink) -> Re
             RowProblem::new(
                 row + 1,
                 "",
-                format!("is no JSON object of a list, at line {}", error.line()),
+                format!("is not a JSON object in a list, at line {}", error.line()),
             ),
             String::new(),
         )),
@@ -52,7 +52,7 @@ pub fn read(columns: Columns, input: &mut dyn BufRead, sink: &mut RowSink) -> Re
 
 fn taken(columns: Columns, row: i64, members: Option<Members>) -> ParsedRow {
     let Some(Members(members)) = members else {
-        return ParsedRow::bad(row, "is no object", "");
+        return ParsedRow::bad(row, "is not an object", "");
     };
     let mut fields: Vec<(String, String)> = Vec::new();
     for (name, value) in members {

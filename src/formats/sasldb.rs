@@ -74,7 +74,7 @@ pub fn read(input: &mut dyn BufRead, sink: &mut RowSink) -> Result<()> {
         return Err(truncated_error());
     }
     for (username, row) in users.without {
-        let reason = "is no plain password, so it cannot be used";
+        let reason = "is not a plain-text password, so it cannot be imported";
         sink(ParsedRow::Bad(
             RowProblem::new(row, "hash", reason),
             username,
@@ -118,7 +118,7 @@ impl Users {
         self.has_password(&username);
         sink(match std::str::from_utf8(value) {
             Ok(password) => user(row, username, Some(password)),
-            Err(_) => ParsedRow::Bad(RowProblem::new(row, "hash", "is no UTF-8"), username),
+            Err(_) => ParsedRow::Bad(RowProblem::new(row, "hash", "is not UTF-8"), username),
         })
     }
 

@@ -154,7 +154,7 @@ fn far(seconds: u64) -> String {
     count((seconds + length / 2) / length, name)
 }
 
-/// Returns the first time at or after this position that is no part of a command, and where
+/// Returns the first time at or after this position that is not part of a command, and where
 /// it begins.
 fn first_time(text: &str, from: usize) -> Option<(usize, Time)> {
     let ends = text[from..].match_indices('Z').map(|(at, _)| from + at + 1);

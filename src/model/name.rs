@@ -204,7 +204,7 @@ fn folded_at(text: &str) -> Option<usize> {
     let mut parts = 0;
     let mut last = &[][..];
     for label in domain.split(|b| *b == b'.') {
-        // Without two hyphens in the third and fourth place it is no Punycode.
+        // Without two hyphens in the third and fourth place it is not Punycode.
         let good = (1..=63).contains(&label.len())
             && label.iter().all(|b| is_plain(b) || *b == b'-')
             && !label.starts_with(b"-")
@@ -220,7 +220,7 @@ fn folded_at(text: &str) -> Option<usize> {
         .then_some(at)
 }
 
-/// Lower case and ASCII, or nothing where it is no host name at all.
+/// Lower case and ASCII, or nothing where it is not a host name.
 fn fold(text: &str) -> Option<String> {
     // Longer than any name, before any work: IDNA is not linear.
     if text.len() > 4 * MAX_DOMAIN || text.ends_with('.') {

@@ -135,7 +135,7 @@ impl AuthConversation {
     /// Takes a line without its line feed.
     pub fn line(&mut self, line: &[u8], now: Instant) -> AuthStep {
         let Ok(line) = std::str::from_utf8(line) else {
-            return AuthStep::HangUp("a line is no UTF-8");
+            return AuthStep::HangUp("a line is not UTF-8");
         };
         let (command, rest) = line.split_once('\t').unwrap_or((line, ""));
         match command {

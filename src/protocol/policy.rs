@@ -91,7 +91,7 @@ impl PolicyReader {
         }
         // At the first one: a sender may have more of them.
         let Some(at) = line.iter().position(|byte| *byte == b'=') else {
-            return Err("a line is no name=value");
+            return Err("a line is not name=value");
         };
         let value = String::from_utf8_lossy(&line[at + 1..]);
         let request = self.request.get_or_insert_default();

@@ -126,7 +126,7 @@ impl Program {
         let stamp = stamp(&file).map_err(text)?;
         let own = File::open(OURSELVES).and_then(|mut own| header(&mut own));
         if header(&mut file).ok() != Some(own.map_err(text)?) {
-            return Err("it is no program for this machine".into());
+            return Err("it is not a program for this machine".into());
         }
         let (said, saying) = io::pipe().map_err(text)?;
         let mut command = Command::new(format!("/proc/self/fd/{}", file.as_raw_fd()));

@@ -138,7 +138,9 @@ fn shake(
     let (stream, tls) = match client.handshake(stream.with_patience(visit.patience)) {
         // After STARTTLS it has spoken in clear, as it should.
         Err(Fault::SpeaksPlain) if !at_once => {
-            return Err(Fault::TlsFailed("what came is no TLS".into()).into());
+            return Err(
+                Fault::TlsFailed("the reply to the TLS handshake is not TLS".into()).into(),
+            );
         }
         // Some servers hang up on what they do not understand.
         Err(Fault::TlsFailed(_)) if at_once && greets_in_clear(address) => {

@@ -129,7 +129,7 @@ mod tests {
 
     const PASSWORD: &str = "smtpc_pq7TQ3kyaYcLvg9ESC2p8PCueReR89";
 
-    /// What `finish` says of a line that is no reply.
+    /// What `finish` says of a line that is not a reply.
     fn said(line: &str) -> String {
         let username = "shop@example.com".parse().unwrap();
         let secret = SignInAs {

@@ -255,7 +255,7 @@ fn parsed(line: &str) -> Option<(u16, bool, &str)> {
     }
 }
 
-/// A line that is no reply. It is shortened only after the password in it is masked.
+/// A line that is not a reply. It is shortened only after the password in it is masked.
 fn no_reply(stage: Stage, line: &str) -> Fault {
     let what = match stage {
         Stage::Greeting => format!("it greets with {line}"),

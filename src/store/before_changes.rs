@@ -30,17 +30,18 @@ impl Store {
         }
     }
 
-    /// Creates an empty store without a name, which ends with the process: a dry run
-    /// compares with it if there is no store yet.
+    /// Creates an empty store without a name, which ends with the process: an import
+    /// compares with it if there is no store yet. It is created in TMPDIR, or in /tmp.
     pub fn scratch() -> Result<Self> {
-        let failed = |error: &dyn std::fmt::Display| {
-            Error::System(format!("cannot create a temporary store: {error}"))
+        let temporary = std::env::temp_dir();
+        let failed = |error: &dyn std::fmt::Display| Error::NoTemporaryStore {
+            folder: temporary.display().to_string(),
+            reason: error.to_string(),
         };
-        let template = std::env::temp_dir().join("smtpcred-XXXXXX");
-        let folder = mkdtemp(&template).map_err(|e| failed(&e))?;
+        let folder = mkdtemp(&temporary.join("smtpcred-XXXXXX")).map_err(|e| failed(&e))?;
         let location = Location::File(folder.join("scratch.db"));
         let opened = Self::open(&location, Access::Create);
         fs::remove_dir_all(&folder).map_err(|e| failed(&e))?;
-        opened
+        opened.map_err(|e| failed(&e))
     }
 }

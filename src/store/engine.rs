@@ -115,7 +115,7 @@ impl dyn Row + '_ {
             .transpose()
     }
 
-    /// Returns the error for a text that is no such value.
+    /// Returns the error for a text that is not such a value.
     pub fn not_valid(&self, text: &str) -> Error {
         self.damaged(&format!("{} is not valid", quoted(text)))
     }

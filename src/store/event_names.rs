@@ -76,7 +76,10 @@ impl Tx<'_> {
             SELECT $1, name, id FROM (
                 SELECT username AS name, id FROM events WHERE id > $2 AND id <= $3
                 UNION SELECT domain, id FROM events WHERE id > $2 AND id <= $3
-                UNION SELECT actor, id FROM events WHERE id > $2 AND id <= $3)
+                UNION SELECT actor, id FROM events WHERE id > $2 AND id <= $3
+                -- A rename is also found by the domain that the user has left.
+                UNION SELECT substr(fields ->> 'old', instr(fields ->> 'old', '@') + 1), id
+                    FROM events WHERE id > $2 AND id <= $3 AND action = 'user.rename')
             WHERE name <> '' ORDER BY name, id";
         const LATEST: &str = "INSERT INTO event_names (block, name, event)
             SELECT $1, '', COALESCE(max(at), 0) FROM events WHERE id > $2 AND id <= $3";

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::engine::{Arg, Row};
-use super::event_filter::{EventFilter, IN_BLOCK, LAST_IN_BLOCK};
+use super::event_filter::{EventFilter, OneFilter};
 use super::event_mark::EventMark;
 use super::event_names::BLOCK;
 use super::{Page, Store, Tx};
@@ -40,7 +40,7 @@ impl Store {
         each: &mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<()> {
         let blocks = self.event_blocks()?;
-        let filters = filter.of_each_name();
+        let filters = filter.parts();
         let mut after = after.max(self.first_since(filter, blocks)?);
         let page = Page { after: "", most };
         let mut pieces = page.pieces();
@@ -63,7 +63,7 @@ impl Store {
     /// Returns up to a number of events.
     fn next_events(
         &mut self,
-        filter: &EventFilter,
+        filter: &OneFilter,
         blocks: i64,
         mut after: i64,
         most: u32,
@@ -75,7 +75,7 @@ impl Store {
             for block in first..blocks {
                 let key = [block.into(), name.into()];
                 let args = [&key[..], &filter.args(after, left(&found))].concat();
-                self.engine.query(IN_BLOCK, &args, &mut |row| {
+                self.engine.query(filter.in_block(), &args, &mut |row| {
                     found.push(read(row)?);
                     Ok(())
                 })?;
@@ -114,7 +114,7 @@ impl Store {
     ) -> Result<()> {
         let blocks = self.event_blocks()?;
         let earliest = self.first_since(filter, blocks)?;
-        let filters = filter.of_each_name();
+        let filters = filter.parts();
         let mut before = i64::MAX;
         let page = Page { after: "", most };
         let mut pieces = page.pieces();
@@ -137,7 +137,7 @@ impl Store {
     /// Returns up to a number of events between two numbers, newest first.
     fn previous_events(
         &mut self,
-        filter: &EventFilter,
+        filter: &OneFilter,
         blocks: i64,
         (earliest, before): (i64, i64),
         most: u32,
@@ -164,10 +164,11 @@ impl Store {
             }
             let key = [block.into(), name.into()];
             let args = [&key[..], &filter.args(before, left(&found))].concat();
-            self.engine.query(LAST_IN_BLOCK, &args, &mut |row| {
-                found.push(read(row)?);
-                Ok(())
-            })?;
+            self.engine
+                .query(filter.last_in_block(), &args, &mut |row| {
+                    found.push(read(row)?);
+                    Ok(())
+                })?;
         }
         Ok(found)
     }
@@ -176,7 +177,7 @@ impl Store {
 fn read(row: &dyn Row) -> Result<Event> {
     let owned = |text: Option<&str>| text.map(str::to_owned);
     let fields =
-        serde_json::from_str(row.text(8)?).map_err(|_| row.damaged("an event is no JSON"))?;
+        serde_json::from_str(row.text(8)?).map_err(|_| row.damaged("an event is not JSON"))?;
     Ok(Event {
         id: row.int(0)?,
         at: row.time(1)?,
@@ -266,14 +267,15 @@ mod tests {
             domain: "example.com".parse().ok(),
             ..EventFilter::default()
         };
-        let statements = [
-            IN_BLOCK,
-            LAST_IN_BLOCK,
-            all.behind(),
-            of_user.behind(),
-            all.before(),
-            of_domain.before(),
-        ];
+        let parts = [all, of_user, of_domain].map(|filter| filter.parts());
+        let statements = parts.iter().flatten().flat_map(|part| {
+            [
+                part.behind(),
+                part.before(),
+                part.in_block(),
+                part.last_in_block(),
+            ]
+        });
         for sql in statements {
             let mut plan = Vec::new();
             let explain: &'static str = Box::leak(format!("EXPLAIN QUERY PLAN {sql}").into());

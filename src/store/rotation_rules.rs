@@ -53,7 +53,7 @@ fn read(row: &dyn Row) -> Result<RotationRules> {
         let words = serde_json::from_str(text).ok();
         words
             .and_then(CommandLine::stored)
-            .ok_or_else(|| row.damaged("a command is no list of words"))
+            .ok_or_else(|| row.damaged("a command is not a list of words"))
     });
     Ok(RotationRules {
         every: row.opt_duration(0)?,

@@ -188,7 +188,7 @@ impl Store {
                     let mut sums = row.text(2)?.split(' ');
                     let mut sum = || {
                         let sum = sums.next().and_then(|sum| sum.parse().ok());
-                        sum.ok_or_else(|| row.damaged("a sum is no number"))
+                        sum.ok_or_else(|| row.damaged("a sum is not a number"))
                     };
                     found.push(Usage {
                         name: row.text(0)?.to_owned(),

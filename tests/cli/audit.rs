@@ -100,6 +100,26 @@ fn new_events_come_line_by_line() {
 }
 
 #[test]
+fn a_user_that_is_renamed_is_followed() {
+    let sandbox = with_events();
+    let (old, new) = ("shop@alpha.example", "store@beta.example");
+    sandbox.create(old);
+    let (_child, mut lines) = follow(&sandbox, &["--user", old, "--json", "--last", "1"]);
+    assert!(next(&mut lines).contains("user.create"));
+    assert_eq!(sandbox.run(&["user", "rename", old, new]).code, 0);
+    assert!(next(&mut lines).contains("user.rename"));
+    sandbox.noted(&["user", "suspend", new]);
+    assert!(next(&mut lines).contains("user.suspend"));
+    // The rename is an event of both domains.
+    for domain in ["alpha.example", "beta.example"] {
+        let events = sandbox.json(&["audit", "list", "--domain", domain]);
+        let events = events.as_array().unwrap().iter();
+        let renames = events.filter(|event| event["action"] == "user.rename");
+        assert_eq!(renames.count(), 1, "{domain}");
+    }
+}
+
+#[test]
 fn following_ends_with_its_reader() {
     let sandbox = with_events();
     // Nothing that it follows happens any more.

@@ -752,3 +752,29 @@ fn under_json_stderr_has_a_document_a_line() {
         }
     }
 }
+
+#[test]
+fn an_import_without_a_store_says_where_it_needs_space() {
+    let sandbox = Sandbox::empty();
+    let file = sandbox.folder.path().join("users.csv");
+    fs::write(
+        &file,
+        "username,hash\na@example.com,{PLAIN}secret-Of-mine-42\n",
+    )
+    .unwrap();
+    let file = file.to_str().unwrap();
+    let import = ["user", "import", file, "--add-domain"];
+    for more in [&["--dry-run"][..], &[]] {
+        let command = &mut sandbox.command(&[&import[..], more].concat());
+        let run = finished(command.env("TMPDIR", "/no/folder").output().unwrap());
+        assert_eq!(run.code, 75, "{run:?}");
+        let said = "a temporary store cannot be created in /no/folder";
+        assert!(run.stderr.contains(said), "{run:?}");
+        assert!(run.stderr.contains("nothing was changed"), "{run:?}");
+        assert_eq!(
+            sandbox.run(&["user", "list"]).code,
+            75,
+            "no store was created"
+        );
+    }
+}

@@ -134,6 +134,7 @@ fn several_domains_are_removed_after_one_question() {
     sandbox.noted(&["domain", "add", "one.example"]);
     let mut pty = Pty::run(&sandbox.command(&typed(&remove, &["one.example"])));
     pty.see("removing one.example cannot be undone");
+    pty.see("Type one.example to continue");
     pty.press("one.example\r");
     assert_eq!(pty.end().code, 0);
 }

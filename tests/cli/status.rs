@@ -259,7 +259,7 @@ fn p8_without_a_command_a_script_gets_the_short_help() {
     for args in [none, &["-h"], &["--help"], &["help"]] {
         let run = quiet().run(args);
         let text = run.stdout + &run.stderr;
-        let groups = ["Everyday:", "Look:", "Server:", "Files:"];
+        let groups = ["Everyday:", "Inspect:", "Server:", "Files:"];
         let places = groups.map(|group| text.find(group).expect(group));
         assert!(places.is_sorted(), "{text}");
         for hidden in ["generate", "write-as-owner", "password-strength"] {

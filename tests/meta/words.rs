@@ -10,7 +10,7 @@ use regex::Regex;
 
 /// A pattern, what to write instead, and how many are left from before. The number may
 /// only fall.
-const WORDS: [(&str, &str, usize); 15] = [
+const WORDS: [(&str, &str, usize); 20] = [
     (r"\b[Ww]hom?(so)?ever\b", "anyone who, the one that", 0),
     (r"\b[Nn]obody\b", "no one, no user, none", 0),
     (r"\b[Ss]omebody\b", "someone, another user", 0),
@@ -24,6 +24,28 @@ const WORDS: [(&str, &str, usize); 15] = [
     (r"\bin vain\b", "without success", 0),
     (r"\bby halves\b", "partially", 0),
     (r"\bKEY-ID\b", "PASSWORD-ID", 0),
+    (
+        r"\b[Ss]ome (hundred|thousand)\b",
+        "about a hundred, hundreds of",
+        0,
+    ),
+    (r"\b[Ww]hat became of\b", "the result of", 0),
+    (
+        r"\b[Ss]o many (rows|users|messages|days|sessions|recipients|files)\b",
+        "this many, N",
+        0,
+    ),
+    (
+        r"\b[Vv]ariables? of the environment\b",
+        "environment variable",
+        0,
+    ),
+    // Not "there is no user", and not "it is no longer".
+    (
+        r#"("|\b(it|which|that|this|came|line|sum|command|event|file) )is no [^l]"#,
+        "is not a",
+        0,
+    ),
     // A clause where a noun belongs: "Who asks again is busy."
     (
         r"(^|// |//[/!] |[.;:] )(Who|Whose|Whom) [a-z]",
@@ -122,6 +144,11 @@ fn each_word_is_seen() {
         "clients are put off",
         "puts them off",
         "1 users",
+        "some hundred rows",
+        "/// What became of a run.",
+        "(\"is no password ID\")",
+        "an event that is no JSON",
+        "a variable of the environment",
         "one. Whose it is",
     ] {
         let found = WORDS.iter().filter(|(pattern, ..)| {
@@ -136,6 +163,8 @@ fn each_word_is_seen() {
         "recommend",
         "11 users",
         "(who can)",
+        "there is no user",
+        "which is no longer live",
     ] {
         let found = WORDS.iter().any(|(pattern, ..)| {
             let pattern = Regex::new(pattern).unwrap();

@@ -66,17 +66,17 @@ const BAD: [Bad; 9] = [
             fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
         });
     }),
-    ("it is no program for this machine", |program| {
+    ("it is not a program for this machine", |program| {
         // A shell would run it.
         put(program, script("touch run-by-a-shell\n"));
     }),
-    ("it is no program for this machine", |program| {
+    ("it is not a program for this machine", |program| {
         put(
             program,
             script("#!/bin/sh\necho smtpcred can start, version 9\ntouch run-by-a-shell\n"),
         );
     }),
-    ("it is no program for this machine", |program| {
+    ("it is not a program for this machine", |program| {
         put(program, |path| {
             // For another processor.
             let mut bytes = fs::read(PROGRAM).unwrap();

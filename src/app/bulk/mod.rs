@@ -56,7 +56,7 @@ pub trait BatchSink: Pending {
     fn committed(&mut self, made: &[Credential]) -> Result<()>;
 }
 
-/// What became of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub struct BulkOutcome {
     /// How many were created.

@@ -189,7 +189,7 @@ impl RowFields<'_> {
             .filter(|password_id| !password_id.is_empty())?
             .to_owned();
         if !PasswordId::is_well_formed(&password_id) {
-            self.bad(column, "is no password ID");
+            self.bad(column, "is not a password ID");
             return None;
         }
         Some(password_id)

@@ -16,7 +16,7 @@ const DELETED: &str = "it was deleted meanwhile";
 pub(super) const REPLACED: &str =
     "it was deleted meanwhile, and another user was created with its name";
 
-/// What became of an event in its transaction.
+/// The result of recording an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Recorded {
     Yes,
@@ -29,7 +29,7 @@ pub(super) enum Recorded {
 }
 
 impl App {
-    /// Records a batch in one transaction. Returns what became of each event.
+    /// Records a batch in one transaction. Returns the result of each event.
     pub(super) fn record(
         &mut self,
         batch: &[WorkerEvent],
@@ -112,7 +112,7 @@ fn record_one(
     Ok(Recorded::Yes)
 }
 
-/// Returns what became of a planned user that does not exist any more.
+/// Says why a planned user no longer exists: renamed or deleted.
 pub(super) fn gone(store: &mut Store, username: &Username) -> String {
     match store.old_name(username) {
         Ok(Some(old)) => format!("it was renamed to {} meanwhile", old.username),

@@ -8,7 +8,7 @@ use crate::model::name::Username;
 use crate::model::password::PasswordId;
 use crate::model::rotation::WaysOut;
 
-/// What became of the rotation of one user.
+/// The result of one user's rotation.
 #[derive(Debug)]
 pub enum RotationOutcome {
     /// The new password has arrived, by this run or an earlier one.

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::model::name::Username;
 use crate::model::text;
 
-/// The changes of a plan, and what became of them.
+/// The changes of a plan, and their results.
 pub struct Changes {
     pub differences: Vec<Difference>,
     /// Empty until changes begin.

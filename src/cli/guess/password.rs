@@ -44,7 +44,7 @@ pub fn too_many(at: usize) -> String {
     format!("{number} value was given; it is not repeated, because it may be a password")
 }
 
-/// Returns what to say about a value that is no username, if it may be a password: a value with
+/// Returns what to say about a value that is not a username, if it may be a password: a value with
 /// others beside it, or `NAME:PASSWORD`.
 pub fn in_place_of_name(path: &str, value: &str, words: &[&str]) -> Option<String> {
     const WITHOUT: &str = "it is not repeated, because it may be a password";

@@ -18,13 +18,9 @@ const LONGEST: usize = 12;
 /// How many examples `-h` has.
 const EXAMPLES: usize = 3;
 /// The group of flags that every command has.
-const EVERYWHERE: &str = "Everywhere";
+const GLOBAL: &str = "Global options";
 /// Groups of flags that `-h` leaves to `--help`.
-const LATER: [&str; 3] = [
-    EVERYWHERE,
-    "Rotation",
-    "Where a new password is delivered to",
-];
+const LATER: [&str; 3] = [GLOBAL, "Rotation", "Where a new password is delivered to"];
 
 /// Other flags that `-h` leaves to `--help`.
 const RARE: [&str; 18] = [
@@ -87,7 +83,7 @@ fn arranged(mut command: Command, width: usize) -> Command {
     let text = command.get_after_long_help().map(ToString::to_string);
     let sections = sections(&text.unwrap_or_default());
     let shared = command.get_arguments().filter_map(|arg| {
-        let is_shared = arg.get_help_heading() == Some(EVERYWHERE);
+        let is_shared = arg.get_help_heading() == Some(GLOBAL);
         Some(format!("--{}", arg.get_long().filter(|_| is_shared)?))
     });
     let shared = shared.collect::<Vec<_>>().join(", ");
@@ -125,7 +121,7 @@ fn short_help(all: &[Section], path: &str, shared: &str, width: usize) -> Styled
         block(&mut text, "Examples", &first);
         text.push('\n');
     }
-    let shared = layout::wrapped(shared, "Everywhere: ", 2, width).join("\n");
+    let shared = layout::wrapped(shared, "Global options: ", 2, width).join("\n");
     text.push_str(&shared);
     text.push('\n');
     text.push_str("All flags explained: ");

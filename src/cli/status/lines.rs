@@ -82,7 +82,7 @@ impl StatusRecord {
 
     fn look_at_lines(&self) -> Lines {
         if self.look_at.is_empty() {
-            return vec![("Look at", Cell::new("nothing", Tone::Good))];
+            return vec![("Attention", Cell::new("not needed", Tone::Good))];
         }
         // A command that goes over two lines cannot be copied: it gets a line of its own.
         let fits = |width: usize, command: &str| width + 2 + width_of(command) <= ROOM;
@@ -91,7 +91,7 @@ impl StatusRecord {
         let width = widths.map(|one| width_of(&one.text)).max().unwrap_or(0);
         let mut lines = Lines::new();
         for (i, LookAt { text, command, .. }) in self.look_at.iter().enumerate() {
-            let name = if i == 0 { "Look at" } else { "" };
+            let name = if i == 0 { "Attention" } else { "" };
             let text = match width_of(text) {
                 own if fits(own.max(width), command) => format!("{text:width$}  {command}"),
                 own if fits(own, command) => format!("{text}  {command}"),

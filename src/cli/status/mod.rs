@@ -46,8 +46,8 @@ Exit codes:
 /// Show what matters now, on one screen
 ///
 /// Users, expiries, refused sign-ins, limits that are nearly used up, unfinished rotations, and
-/// whether `smtpcred serve` answers. Exits with 0 if nothing needs attention, and with 7 if something does. `smtpcred report` and
-/// `smtpcred doctor` look at everything and take longer.
+/// whether `smtpcred serve` answers. Exits with 0 if nothing needs attention, and with 7 if
+/// something does. `smtpcred report` and `smtpcred doctor` check everything and take longer.
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
 pub struct ShowStatus {

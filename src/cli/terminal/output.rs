@@ -308,7 +308,7 @@ impl Output {
             && self.format == OutputFormat::Table
             && io::stderr().is_terminal()
         {
-            // The person knows: it is no error.
+            // The person knows: this is not an error.
             say(&known.to_string());
             return known.exit();
         }

@@ -88,6 +88,7 @@ JSON:
 /// All rows are checked first, and all errors are reported together, before anything changes. A
 /// long file is then written in batches, between which others can use the store; if a run is
 /// interrupted, the same command imports the rest. Importing the same file again changes nothing.
+/// If there is no store yet, the rows are checked in a temporary one, in TMPDIR or /tmp.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags")]
 #[command(after_long_help = HELP)]

@@ -22,7 +22,8 @@ The old name:
   With --overlap, applications can sign in and send with the old name for this long, and count as
   the same user: same passwords, limits and senders, and the addresses of the old domain. Without
   it, and once the time is over, the old name is refused like an unknown one, and sessions that
-  signed in with it end at their next message. The log of the mail server shows which
+  signed in with it end at their next message. It does not work again: rename the user back
+  with --overlap if an application still needs it. The log of the mail server shows which
   applications still use it: Postfix writes sasl_username=OLD. A later rename without --overlap
   stops all earlier names; deleting the user stops them, too.
   While an old name works, no user can be created with it. Afterwards only `user create` and
@@ -85,6 +86,6 @@ fn said(renamed: &Renamed, now: Time) -> String {
     match renamed.done {
         RenameStep::Renamed => format!("renamed {old} to {new}; the old name {until}"),
         RenameStep::OldNameSet => format!("{old}, the old name of {new}, {until}"),
-        RenameStep::Nothing => format!("{old} was already renamed to {new}; the old name {until}"),
+        RenameStep::Nothing => format!("unchanged: {old} was renamed to {new} before, and {until}"),
     }
 }

@@ -1,7 +1,7 @@
 //! Lists of tags such as `v=DMARC1; p=none`, which DKIM, DMARC, MTA-STS and
 //! TLS-RPT write their records in (RFC 6376 §3.2).
 
-/// Returns names and values in their order. The error names a part that is no tag.
+/// Returns names and values in their order. The error names a part that is not a tag.
 pub fn tags(text: &str) -> Result<Vec<(&str, &str)>, String> {
     let mut found: Vec<(&str, &str)> = Vec::new();
     for part in text.split(';').map(str::trim).filter(|p| !p.is_empty()) {

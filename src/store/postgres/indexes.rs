@@ -7,13 +7,14 @@ use std::time::Duration;
 use super::{INDEXING, Postgres};
 use crate::error::{Error, Result};
 
-const INDEXES: [(&str, &str); 3] = [
+const INDEXES: [(&str, &str); 4] = [
     (
         "events_by_user",
         "(username, id) WHERE username IS NOT NULL",
     ),
     ("events_by_domain", "(domain, id) WHERE domain IS NOT NULL"),
     ("events_by_actor", "(actor, id)"),
+    ("events_by_rename", "(id) WHERE action = 'user.rename'"),
 ];
 
 /// The indexes of a new store, created in the transaction that creates the empty tables.

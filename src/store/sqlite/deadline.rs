@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// In steps of SQLite's virtual machine, which does some hundred million a second.
+/// In steps of SQLite's virtual machine, which executes about a hundred million a second.
 pub const STEPS: i32 = 1_000_000;
 
 /// For work that reads or writes the whole store.

@@ -159,6 +159,12 @@ fn an_older_program_writes(store: &mut Store, day: i64) {
     assert_eq!(store.wrong_usage_sums(day).unwrap(), 0);
 }
 
+/// The fields of a rename from another domain, and which events have them.
+const RENAMED: &str = "{\"new\":\"often@e1.example\",\"old\":\"often@left.example\"}";
+const fn is_rename(i: i64) -> bool {
+    i % 2000 == 1
+}
+
 /// More events than fit into two blocks; some users have few of them.
 const EVENTS: i64 = 17_000;
 
@@ -174,10 +180,17 @@ fn numbered_events(store: &mut Store) {
             text(if i % 500 == 3 { "ben" } else { "cron" }.into()),
             OwnedArg::Null,
             text("relay".into()),
-            text("user.reset".into()),
+            text(
+                if is_rename(i) {
+                    "user.rename"
+                } else {
+                    "user.reset"
+                }
+                .into(),
+            ),
             text(format!("e{}.example", i % 2)),
             text(format!("{user}@e{}.example", i % 2)),
-            text("{}".into()),
+            text(if is_rename(i) { RENAMED } else { "{}" }.into()),
         ];
         tx.add_row(&CopiedTable::EVENTS, &row).unwrap();
     }
@@ -199,6 +212,10 @@ fn numbered_events(store: &mut Store) {
             ..EventFilter::default()
         },
         EventFilter {
+            domain: Some("left.example".parse().unwrap()),
+            ..EventFilter::default()
+        },
+        EventFilter {
             actor: Some("ben".into()),
             ..EventFilter::default()
         },
@@ -215,6 +232,7 @@ fn numbered_events(store: &mut Store) {
     ];
     let before: Vec<_> = filters.iter().map(|filter| ids(store, filter)).collect();
     assert_eq!(before[1].len(), 17);
+    assert_eq!(before[4].len(), 9, "renames out of a domain");
     assert!(before[0].len() > 17_000);
     loop {
         for (filter, expected) in filters.iter().zip(&before) {

@@ -269,6 +269,22 @@ fn everything_moves(store: &mut Store) {
         (&fields["old"], &fields["new"]),
         (&old.as_str().into(), &new.as_str().into())
     );
+    // The rename is an event of both domains.
+    for domain in [&old, &new].map(Username::domain) {
+        let of_domain = EventFilter {
+            domain: Some(domain),
+            ..EventFilter::default()
+        };
+        let last = events(store, &of_domain).pop().unwrap();
+        assert_eq!(last.id, all.last().unwrap().id);
+        let mut newest = None;
+        let mut each = |event: smtpcred::model::event::Event| {
+            newest = Some(event.id);
+            Ok(())
+        };
+        store.events_back(&of_domain, Some(1), &mut each).unwrap();
+        assert_eq!(newest, Some(last.id));
+    }
     for most in 1..=7 {
         let after = store.before_latest(&filter, most).unwrap();
         let mut latest = Vec::new();

@@ -25,7 +25,7 @@ const MIN_TAG: usize = 16;
 pub fn argon2(data: &str, id: &str) -> Result<(), HashReason> {
     let Some(parts) = phc::parse(data) else {
         return Err(
-            "is no Argon2 hash of version 19, or exceeds the cost limits: see `user import --help`",
+            "is not an Argon2 hash of version 19, or exceeds the cost limits: see `user import --help`",
         );
     };
     let long_enough = parts.tag.len() >= MIN_TAG && parts.salt.len() >= 8;
