@@ -2,9 +2,11 @@
 
 mod circles;
 mod commands;
+mod containers;
 mod dist;
 mod fuzz_corpus;
 mod generated;
+mod installed;
 mod layers;
 mod readme;
 #[path = "../support/mod.rs"]

@@ -145,7 +145,14 @@ fn prints(shown: &Shown, output: &str) {
 const RELAY: &str = "The first relay";
 
 /// Run by tests of their own, or by this very one.
-const ELSEWHERE: [&str; 4] = ["git clone ", "cargo run ", "cargo install ", "tests/run"];
+const ELSEWHERE: [&str; 6] = [
+    "apt install ",
+    "cargo install ",
+    "cargo run ",
+    "git clone ",
+    "tar -C /usr/local ",
+    "tests/run",
+];
 
 #[test]
 fn its_commands_print_what_it_shows() {

@@ -6,6 +6,7 @@
 
 pub mod applications;
 pub mod apply;
+pub mod booted;
 pub mod bulk;
 pub mod clients;
 pub mod desk;

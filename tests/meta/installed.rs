@@ -1,0 +1,356 @@
+//! The Debian package on systems that boot: from its installation to its removal, with a
+//! Postfix that asks it. Where a system cannot boot another, the tests say so and pass.
+//!
+//! They are here and not beside the tests of the relay because those measure time.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use tempfile::TempDir;
+
+use crate::support::booted::{Machine, say};
+use crate::support::mail::smtp::Smtp;
+use crate::support::mail::tls::Certificate;
+use crate::support::{self, finished, is_long, wait_for};
+
+const USER: &str = "shop@example.com";
+/// Applications that send while the package is upgraded.
+const CLIENTS: usize = 10;
+
+#[test]
+#[ignore = "needs root, mmdebstrap and systemd-nspawn: run tests/run"]
+fn debian_12_is_served_from_install_to_purge() {
+    from_install_to_purge("bookworm");
+}
+
+#[test]
+#[ignore = "needs root, mmdebstrap and systemd-nspawn: run tests/run"]
+fn debian_13_is_served_from_install_to_purge() {
+    from_install_to_purge("trixie");
+}
+
+fn from_install_to_purge(release: &str) {
+    let skipped = |reason: &str| {
+        say(&format!(
+            "SKIPPED: the package on Debian {release}: {reason}"
+        ));
+    };
+    if is_built_for_later(release) {
+        return skipped("the program was built on a later release, whose glibc it needs");
+    }
+    let mut machine = match Machine::boot(release) {
+        Ok(machine) => machine,
+        Err(reason) => return skipped(&reason),
+    };
+    let began = Instant::now();
+    let certificate = prepare(&machine);
+    let before = machine.files();
+
+    let install = Instant::now();
+    apt(&machine, "install /tmp/old.deb");
+    set_up(&machine);
+    let mut password = machine.run(&format!("smtpcred user create {USER} --add-domain"));
+    password.truncate(password.trim_end().len());
+    sends(&machine, &password, 587);
+    let first = install.elapsed();
+    sends(&machine, &password, 465);
+    let password = a_reset_counts_at_once(&machine, &password);
+    timers_start_their_services(&machine);
+    upgrades_defer_nothing(&machine, &certificate);
+    guessers_are_banned(&machine);
+
+    machine.reboot();
+    sends(&machine, &password, 587);
+    a_purge_leaves_only_the_store(&machine, &before);
+    say(&format!(
+        "Debian {release}: {:.1} s from apt to the first message, {} s in all",
+        first.as_secs_f32(),
+        began.elapsed().as_secs()
+    ));
+}
+
+/// Whether this machine's Debian is a later one.
+fn is_built_for_later(release: &str) -> bool {
+    let number = if release == "bookworm" { 12 } else { 13 };
+    let system = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let ours = system
+        .lines()
+        .find_map(|line| line.strip_prefix("VERSION_ID="))
+        .and_then(|version| version.trim_matches('"').parse::<u32>().ok());
+    system.contains("ID=debian") && ours.is_some_and(|ours| ours > number)
+}
+
+/// Two versions of the package with the program under test: the same program gives the
+/// same package.
+fn packages() -> &'static [PathBuf; 2] {
+    static PACKAGES: OnceLock<(TempDir, [PathBuf; 2])> = OnceLock::new();
+    let built = PACKAGES.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let [old, again, new] =
+            [("old", "1.0"), ("again", "1.0"), ("new", "1.1")].map(|(name, version)| {
+                let out = folder.path().join(name);
+                let run =
+                    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("dist/package/build"))
+                        .args([
+                            "deb",
+                            "--fast",
+                            "--program",
+                            support::PROGRAM,
+                            "--version",
+                            version,
+                            "--out",
+                        ])
+                        .arg(&out)
+                        .output();
+                let run = finished(run.expect("a script"));
+                assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+                let mut packages = fs::read_dir(&out).unwrap().map(|file| file.unwrap().path());
+                packages
+                    .find(|file| file.extension().is_some_and(|end| end == "deb"))
+                    .expect("a package")
+            });
+        assert_eq!(fs::read(&old).unwrap(), fs::read(again).unwrap());
+        (folder, [old, new])
+    });
+    &built.1
+}
+
+#[test]
+#[ignore = "needs lintian: run tests/run"]
+fn the_package_is_as_debian_wants_it() {
+    let [package, _] = packages();
+    let found = Command::new("lintian")
+        .args(["--fail-on", "error,warning"])
+        .arg(package)
+        .output();
+    let found = finished(found.expect("lintian: run tests/run"));
+    assert_eq!(found.code, 0, "{}", found.stdout);
+}
+
+/// The names that documents tell.
+#[test]
+fn files_of_a_release_have_the_version_in_their_names() {
+    let version = env!("CARGO_PKG_VERSION");
+    let name = regex::Regex::new(r"smtpcred[-_:]([0-9]+\.[0-9]+\.[0-9]+)").unwrap();
+    for (file, others) in [
+        ("README.md", 0),
+        ("docs/install.md", 1),
+        ("docs/containers.md", 0),
+    ] {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+        let all: Vec<_> = name
+            .captures_iter(&text)
+            .map(|found| found[1].to_owned())
+            .collect();
+        // What is upgraded to is a later one.
+        let other = all.iter().filter(|found| *found != version).count();
+        assert!(all.len() > 1 && other == others, "{file}: {all:?}");
+    }
+}
+
+/// A relay as it was before: Postfix with a certificate, and what it sends goes nowhere.
+fn prepare(machine: &Machine) -> Certificate {
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = Certificate::new(folder.path());
+    machine.put(&certificate.file, "/etc/ssl/certs/relay.pem");
+    machine.put(&certificate.key, "/etc/ssl/private/relay.key");
+    let [old, new] = packages();
+    machine.put(old, "/tmp/old.deb");
+    machine.put(new, "/tmp/new.deb");
+    machine.run(
+        "chmod 600 /etc/ssl/private/relay.key
+         postconf -e default_transport=discard: maillog_file=/var/log/postfix.log \
+             'smtpd_tls_chain_files=/etc/ssl/private/relay.key /etc/ssl/certs/relay.pem'
+         systemctl restart postfix",
+    );
+    certificate
+}
+
+fn apt(machine: &Machine, what: &str) {
+    machine.run(&format!(
+        "DEBIAN_FRONTEND=noninteractive apt-get -y -qq --allow-downgrades {what} 2>&1"
+    ));
+}
+
+fn set_up(machine: &Machine) {
+    machine.run(
+        "smtpcred set-settings --host smtp.example.com
+         systemctl enable --now smtpcred-auth.socket smtpcred-policy.socket
+         smtpcred show-server-config postfix >> /etc/postfix/master.cf
+         postfix reload
+         smtpcred show-server-config postfix --check",
+    );
+}
+
+fn swaks(password: &str, port: u16) -> String {
+    let tls = if port == 465 {
+        "--tls-on-connect"
+    } else {
+        "--tls"
+    };
+    format!(
+        "swaks --server 127.0.0.1:{port} {tls} --auth PLAIN --auth-user {USER} \
+         --auth-password {password} --from {USER} --to you@example.org 2>&1"
+    )
+}
+
+fn sends(machine: &Machine, password: &str, port: u16) {
+    let said = machine.run(&swaks(password, port));
+    assert!(said.contains("queued as"), "{said}");
+}
+
+fn a_reset_counts_at_once(machine: &Machine, old: &str) -> String {
+    let new = machine.run(&format!("smtpcred user reset {USER} --yes"));
+    let new = new.trim_end();
+    sends(machine, new, 587);
+    let said = machine.try_run(&swaks(old, 587)).stdout;
+    assert!(
+        said.contains(" 535 ") && !said.contains("queued as"),
+        "{said}"
+    );
+    new.to_owned()
+}
+
+/// As in the night, which was missed.
+fn timers_start_their_services(machine: &Machine) {
+    machine.run(
+        "smtpcred user create app@example.com --output /root/app
+         smtpcred user set app@example.com --rotate-every 1s --write-file /var/lib/smtpcred/app
+         for timer in smtpcred-rotate.timer smtpcred-maintain.timer; do
+             mkdir -p /run/systemd/system/$timer.d /var/lib/systemd/timers
+             printf '[Timer]\\nRandomizedDelaySec=0\\n' > /run/systemd/system/$timer.d/now.conf
+             touch -d '3 days ago' /var/lib/systemd/timers/stamp-$timer
+         done
+         systemctl daemon-reload
+         systemctl enable --now smtpcred-rotate.timer smtpcred-maintain.timer",
+    );
+    for service in ["smtpcred-rotate", "smtpcred-maintain"] {
+        wait_for("a timer", || {
+            let state = machine.run(&format!(
+                "systemctl show -P ExecMainExitTimestampMonotonic -P ExecMainStatus {service}"
+            ));
+            let state: Vec<&str> = state.lines().collect();
+            assert_eq!(state[1], "0", "{service} failed");
+            (state[0] != "0").then_some(())
+        });
+    }
+    machine.run("smtpcred verify app@example.com < /var/lib/smtpcred/app");
+}
+
+/// Clients sign in and send all the time; none of them notices an upgrade.
+fn upgrades_defer_nothing(machine: &Machine, certificate: &Certificate) {
+    let passwords: Vec<String> = (0..CLIENTS)
+        .map(|i| machine.run(&format!("smtpcred user create client{i}@example.com")))
+        .collect();
+    let process = machine.run("systemctl show -P MainPID smtpcred");
+    let process = process.trim();
+    let (done, sent) = (AtomicBool::new(false), AtomicU32::new(0));
+    let refused = thread::scope(|scope| {
+        let clients: Vec<_> = (0..)
+            .zip(&passwords)
+            .map(|(i, password)| {
+                let (done, sent) = (&done, &sent);
+                scope.spawn(move || {
+                    machine.enter_network();
+                    let user = format!("client{i}@example.com");
+                    while !done.load(Ordering::Relaxed) {
+                        let mut smtp = Smtp::submission(587, certificate);
+                        let right = smtp.auth_plain(&user, password.trim_end(), true);
+                        if right.code != 235 {
+                            return Some(right);
+                        }
+                        let taken = smtp.send_message(&user, "you@example.org");
+                        if taken.code != 250 {
+                            return Some(taken);
+                        }
+                        sent.fetch_add(1, Ordering::Relaxed);
+                    }
+                    None
+                })
+            })
+            .collect();
+        let some_are_sent = || {
+            let enough = sent.load(Ordering::Relaxed) + 10;
+            wait_for("messages", || {
+                let gone = clients.iter().any(thread::ScopedJoinHandle::is_finished);
+                (gone || sent.load(Ordering::Relaxed) > enough).then_some(())
+            });
+        };
+        for i in 0..if is_long() { 20 } else { 3 } {
+            some_are_sent();
+            apt(
+                machine,
+                ["install /tmp/new.deb", "install /tmp/old.deb"][i % 2],
+            );
+            // The same process runs the new file.
+            wait_for("the new program", || {
+                let runs = machine.run(&format!("readlink /proc/{process}/exe"));
+                (runs == "/usr/bin/smtpcred\n").then_some(())
+            });
+        }
+        some_are_sent();
+        done.store(true, Ordering::Relaxed);
+        let ended = clients
+            .into_iter()
+            .map(|client| client.join().expect("an answer"));
+        ended.flatten().collect::<Vec<_>>()
+    });
+    let journal = machine.run("journalctl --no-pager --lines 80; tail -n 80 /var/log/postfix.log");
+    assert!(refused.is_empty(), "{refused:?}\n{journal}");
+    let now = machine.run("systemctl show -P MainPID smtpcred");
+    assert_eq!(now.trim(), process);
+    say(&format!(
+        "{} messages while it was upgraded",
+        sent.into_inner()
+    ));
+}
+
+/// With the jail and the filter as they are shipped, sooner.
+fn guessers_are_banned(machine: &Machine) {
+    machine.run(
+        "cp /usr/share/doc/smtpcred/examples/fail2ban/jail.conf /etc/fail2ban/jail.d/smtpcred.conf
+         printf '[DEFAULT]\\nbanaction = nftables-multiport\\nignoreself = false\\n[sshd]\\nenabled = false\\n[smtpcred]\\nmaxretry = 3\\n' \
+             > /etc/fail2ban/jail.local
+         systemctl restart fail2ban
+         ip address add 192.0.2.9/32 dev lo",
+    );
+    wait_for("the jail", || {
+        let jail = machine.try_run("fail2ban-client status smtpcred");
+        (jail.code == 0).then_some(())
+    });
+    let guess = swaks("smtpc_guess", 587) + " --local-interface 192.0.2.9 --timeout 5";
+    wait_for("a ban", || {
+        machine.try_run(&guess);
+        let jail = machine.run("fail2ban-client status smtpcred");
+        jail.contains("192.0.2.9").then_some(())
+    });
+    let refused = machine.try_run(&guess);
+    assert!(!refused.stdout.contains(" 535 "), "{}", refused.stdout);
+    machine.run("rm /etc/fail2ban/jail.d/smtpcred.conf /etc/fail2ban/jail.local");
+}
+
+fn a_purge_leaves_only_the_store(machine: &Machine, before: &[String]) {
+    let said = machine.run("DEBIAN_FRONTEND=noninteractive apt-get -y purge smtpcred 2>&1");
+    assert!(
+        said.contains("kept: the store in /var/lib/smtpcred"),
+        "{said}"
+    );
+    let left: Vec<String> = machine
+        .files()
+        .into_iter()
+        .filter(|path| before.binary_search(path).is_err())
+        .collect();
+    let (store, left): (Vec<_>, Vec<_>) = left
+        .iter()
+        .partition(|path| Path::new(path).starts_with("/var/lib/smtpcred"));
+    assert!(left.is_empty(), "{left:?}");
+    let file = "/var/lib/smtpcred/smtpcred.db".to_owned();
+    assert!(store.contains(&&file), "{store:?}");
+    let running = machine.run("systemctl list-units --all --plain --no-legend 'smtpcred*'");
+    assert_eq!(running, "");
+}
