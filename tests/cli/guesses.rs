@@ -466,7 +466,7 @@ const LEAD: &[(&str, &str)] = &[
     ("-v", "smtpcred --version"),
     ("--verbose", "smtpcred doctor"),
     ("user create new@example.com --verbose", "smtpcred doctor"),
-    ("install", "show-server-config"),
+    ("install postfix", "smtpcred setup postfix"),
     ("ps", "smtpcred status"),
     ("top", "status --watch"),
     ("tail", "audit list --follow"),

@@ -211,21 +211,13 @@ pub const TOPICS: &[Topic] = &[
         &["audit failures"],
     ),
     topic(
-        &["server-config", "postfix-config", "setup", "install"],
-        &["setup", "show-server-config"],
+        &["server-config", "postfix-config"],
+        &["show-server-config"],
     ),
-    topic(
-        &["postfix", "postconf"],
-        &["setup postfix", "show-server-config postfix"],
-    ),
-    topic(
-        &["exim", "exim4"],
-        &["setup exim", "show-server-config exim"],
-    ),
-    topic(
-        &["dovecot", "doveconf"],
-        &["setup dovecot", "show-server-config dovecot"],
-    ),
+    topic(&["install", "bootstrap", "integrate"], &["setup"]),
+    topic(&["postfix", "postconf"], &["show-server-config postfix"]),
+    topic(&["exim", "exim4"], &["show-server-config exim"]),
+    topic(&["dovecot", "doveconf"], &["show-server-config dovecot"]),
     topic(
         &["stats", "statistics", "stat", "traffic", "counts", "sent"],
         &["usage"],
