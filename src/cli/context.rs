@@ -98,19 +98,36 @@ impl Context {
     /// problem.
     pub fn read_config(&mut self) -> Result<()> {
         let read = self.read_config_quietly();
-        for warning in self.settings.warnings.drain(..) {
-            self.out.warn(&warning);
-        }
+        self.warn_about_config();
         read
     }
 
     /// Does the same without warnings, for what comes before the command.
     pub fn read_config_quietly(&mut self) -> Result<()> {
         let read = self.settings.read_files();
+        self.follow_config();
+        read
+    }
+
+    /// Does it for a service, which must not stay down because of a typo: see
+    /// [`Settings::read_valid`].
+    pub fn read_valid_config(&mut self) -> Result<()> {
+        let read = self.settings.read_valid();
+        self.follow_config();
+        self.warn_about_config();
+        read
+    }
+
+    fn follow_config(&mut self) {
         if self.settings.has_files() {
             self.out.set_look(look(&self.settings));
         }
-        read
+    }
+
+    fn warn_about_config(&mut self) {
+        for warning in self.settings.warnings.drain(..) {
+            self.out.warn(&warning);
+        }
     }
 
     /// Returns what the flags, the environment and the configuration files say.

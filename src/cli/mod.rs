@@ -102,6 +102,7 @@ fn configured(command: &Command, context: &mut Context) -> Result<()> {
         | Command::WriteAsOwner => Ok(()),
         #[cfg(feature = "clipboard")]
         Command::ClipboardOwner(_) => Ok(()),
+        Command::Serve(_) => Ok(context.read_valid_config()?),
         _ => Ok(context.read_config()?),
     }
 }

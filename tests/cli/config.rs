@@ -282,6 +282,48 @@ fn a_problem_is_named_with_its_line() {
     sandbox.ok(&["user", "list", "--quiet"]);
 }
 
+/// A typo keeps no relay down, unless the relay could then serve another store.
+#[test]
+fn serve_starts_with_what_is_valid() {
+    let sandbox = Sandbox::new();
+    let store = sandbox.store().display().to_string();
+    let line = ["serve", "--allow-root", "--check-start"];
+    let named = |text: &str| {
+        let path = configured(&sandbox, text);
+        (sandbox.run(&line), path.display().to_string())
+    };
+    for (text, said) in [
+        (
+            "# x\ncolour = \"never\"\n",
+            ":2: colour is not a known key; did you mean color? (ignored)",
+        ),
+        ("x = [", ":1: invalid TOML"),
+        ("stores = \"/x.db\"", ":1: stores is not a known key"),
+        ("store = \"x.db\"", ":1: store must be an absolute path"),
+    ] {
+        let (run, path) = named(text);
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        assert!(
+            run.stdout.starts_with("smtpcred can start"),
+            "{}",
+            run.stdout
+        );
+        let warning = format!("warning: {path}{said}");
+        assert!(run.stderr.starts_with(&warning), "{}", run.stderr);
+    }
+    // Where nothing but the files names the store.
+    let good = format!("store = \"{store}\"\n");
+    configured(&sandbox, &format!("{good}wide = 1\ncolour = 1\n"));
+    let started = run(&sandbox, &line);
+    assert_eq!(started.code, 0, "{}", started.stderr);
+    assert_eq!(started.stderr.matches("(ignored)").count(), 2);
+    for text in ["x = [", "stores = \"/x.db\"", "store = \"x.db\""] {
+        configured(&sandbox, text);
+        let refused = run(&sandbox, &line);
+        assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{text}");
+    }
+}
+
 /// Whether the file is used, and the warning if not.
 fn is_used(sandbox: &Sandbox) -> Result<(), String> {
     let run = run(sandbox, &["user", "list", "--quiet"]);

@@ -9,7 +9,7 @@ use toml::de::DeTable;
 
 use super::key::Key;
 use super::value::Value;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::files::{self, Folder};
 use crate::model::text::escaped;
 
@@ -75,28 +75,54 @@ pub fn text(file: &mut File) -> io::Result<String> {
     Ok(text)
 }
 
-/// Parses a file. Fails with its first problem and the number of others.
-pub fn parse(path: &Path, text: &str) -> Result<Values> {
-    let table = DeTable::parse(text).map_err(|error| {
-        let at = error.span().map(|at| at.start);
-        let reason = format!("invalid TOML: {}", error.message());
-        problem(path, text, at, &reason)
-    })?;
+/// What a file says.
+#[derive(Debug, Default)]
+pub struct Parsed {
+    pub values: Values,
+    /// In their order.
+    pub problems: Vec<Problem>,
+}
+
+/// What is wrong in a file.
+#[derive(Debug)]
+pub struct Problem {
+    pub error: Error,
+    /// It may keep the file from naming the store.
+    pub hides_store: bool,
+}
+
+/// Parses a file.
+pub fn parse(path: &Path, text: &str) -> Parsed {
+    let mut parsed = Parsed::default();
+    let table = match DeTable::parse(text) {
+        Ok(table) => table,
+        Err(error) => {
+            let at = error.span().map(|at| at.start);
+            let reason = format!("invalid TOML: {}", error.message());
+            parsed.problems.push(Problem {
+                error: problem(path, text, at, &reason),
+                hides_store: true,
+            });
+            return parsed;
+        }
+    };
     let mut entries: Vec<_> = table.get_ref().iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
-    let mut values = Values::new();
     for (name, value) in entries {
         let named = name.get_ref();
         let read = |key: Key| Ok((key, key.read(value.get_ref())?));
         match Key::find(named).and_then(read) {
-            Ok(value) => values.push(value),
+            Ok(value) => parsed.values.push(value),
             Err(reason) => {
                 let reason = format!("{} {reason}", escaped(named));
-                return Err(problem(path, text, Some(name.span().start), &reason));
+                parsed.problems.push(Problem {
+                    error: problem(path, text, Some(name.span().start), &reason),
+                    hides_store: Key::meant(named) == Some(Key::Store),
+                });
             }
         }
     }
-    Ok(values)
+    parsed
 }
 
 /// Returns the error of a file, at this byte.
@@ -115,7 +141,11 @@ mod tests {
 
     fn said(text: &str) -> String {
         let path = Path::new("/c.toml");
-        parse(path, text).map_or_else(|e| e.to_string(), |values| format!("{values:?}"))
+        let parsed = parse(path, text);
+        match parsed.problems.first() {
+            Some(problem) => problem.error.to_string(),
+            None => format!("{:?}", parsed.values),
+        }
     }
 
     #[test]

@@ -98,12 +98,23 @@ impl Key {
         if let Some(entry) = TABLE.iter().find(|entry| entry.name == name) {
             return Ok(entry.key);
         }
-        let names = TABLE.map(|entry| entry.name);
-        let asked = name.to_lowercase().replace('_', "-");
-        Err(match nearest(&asked, names) {
-            Some(meant) => format!("is not a known key; did you mean {meant}?"),
-            None => format!("is not a known key; the keys are {}", names.join(", ")),
+        Err(match Self::meant(name) {
+            Some(meant) => format!("is not a known key; did you mean {}?", meant.name()),
+            None => {
+                let names = TABLE.map(|entry| entry.name).join(", ");
+                format!("is not a known key; the keys are {names}")
+            }
         })
+    }
+
+    /// Returns the key whose name is the most similar, if any is.
+    pub fn meant(name: &str) -> Option<Self> {
+        let asked = name.to_lowercase().replace('_', "-");
+        let meant = nearest(&asked, TABLE.map(|entry| entry.name))?;
+        let mut entries = TABLE.iter();
+        entries
+            .find(|entry| entry.name == meant)
+            .map(|entry| entry.key)
     }
 
     /// Reads a value of a file.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::file::{self, ReadFile, SYSTEM, Values};
+use super::file::{self, Problem, ReadFile, SYSTEM, Values};
 use super::key::Key;
 use super::value::Value;
 use crate::error::Result;
@@ -68,6 +68,29 @@ impl Settings {
     /// Reads the configuration files. Fails if one has a problem; one that another user could
     /// have changed is ignored with a warning.
     pub fn read_files(&mut self) -> Result<()> {
+        let problems = self.read_all().into_iter();
+        problems.map(|problem| Err(problem.error)).collect()
+    }
+
+    /// Does the same for a program that must not stay down because of a typo: what has a
+    /// problem is ignored with a warning. Fails only if the store may be meant, and neither a
+    /// flag nor the environment names it: another store would be the wrong one.
+    pub fn read_valid(&mut self) -> Result<()> {
+        let problems = self.read_all();
+        let named = self.get(Key::Store);
+        let is_sure =
+            named.is_some_and(|store| matches!(store.source, Source::Flag | Source::Variable));
+        for problem in problems {
+            if problem.hides_store && !is_sure {
+                return Err(problem.error);
+            }
+            self.warnings.push(format!("{} (ignored)", problem.error));
+        }
+        Ok(())
+    }
+
+    fn read_all(&mut self) -> Vec<Problem> {
+        let mut problems = Vec::new();
         let paths = [
             (Source::User, file::of_user()),
             (Source::System, Some(SYSTEM.into())),
@@ -81,16 +104,17 @@ impl Settings {
                     self.warnings.push(format!("{path} is ignored: {reason}"));
                 }
                 ReadFile::Read(text) => {
-                    let values = file::parse(&path, &text)?;
+                    let parsed = file::parse(&path, &text);
+                    problems.extend(parsed.problems);
                     self.files.push(ConfigFile {
                         source,
                         path,
-                        values,
+                        values: parsed.values,
                     });
                 }
             }
         }
-        Ok(())
+        problems
     }
 
     /// Returns whether a file was read.
