@@ -17,6 +17,7 @@ mod help;
 mod hints;
 mod lazy;
 mod new_file;
+mod offer;
 mod overview;
 mod parse;
 mod password_folder;
@@ -66,28 +67,32 @@ pub fn main() -> ExitCode {
     if let Some(exit) = complete::answer_shell(Cli::command) {
         return exit.into();
     }
-    let args: Vec<OsString> = std::env::args_os().collect();
+    let mut args: Vec<OsString> = std::env::args_os().collect();
     if let Some(exit) = overview::bare(&args, run) {
         return exit.into();
     }
-    let cli = parse::parse(&args).or_else(|error| match error.kind() {
-        ErrorKind::DisplayVersion => Err(command_line::version(&error)),
-        _ => match overview::help(error, &args) {
-            Ok(exit) => Err(exit),
-            Err(error) => pick::complete(error, args),
-        },
-    });
-    match cli {
-        Ok(cli) => {
-            let mut context = Context::new(cli.globals);
-            match configured(&cli.command, &mut context)
-                .and_then(|()| run(cli.command, &mut context))
-            {
-                Ok(()) => Exit::Done.into(),
-                Err(error) => context.failure(&error).into(),
-            }
+    loop {
+        let cli = parse::parse(&args).or_else(|error| match error.kind() {
+            ErrorKind::DisplayVersion => Err(command_line::version(&error)),
+            _ => match overview::help(error, &args) {
+                Ok(exit) => Err(exit),
+                Err(error) => pick::complete(error, &mut args),
+            },
+        });
+        let cli = match cli {
+            Ok(cli) => cli,
+            Err(exit) => return exit.into(),
+        };
+        let mut context = Context::new(cli.globals);
+        let ran = configured(&cli.command, &mut context);
+        let Err(error) = ran.and_then(|()| run(cli.command, &mut context)) else {
+            return Exit::Done.into();
+        };
+        match pick::instead(&error, &context, &args) {
+            Ok(Some(meant)) => args = meant,
+            Ok(None) => return context.failure(&error).into(),
+            Err(asked) => return context.failure(&asked.into()).into(),
         }
-        Err(exit) => exit.into(),
     }
 }
 

@@ -1,128 +1,238 @@
-//! The name that a command line lacks, chosen by a person. Scripts get the error of clap.
+//! The name that a command line lacks or has only a part of, chosen by a person. Scripts get the
+//! error of clap, or of the command.
 
+use std::error::Error as _;
 use std::ffi::OsString;
 
-use clap::Command;
-use clap::CommandFactory as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command, CommandFactory as _};
 use clap_complete::engine::ArgValueCompleter;
 
 use super::context::Context;
+use super::offer::{self, NameKind};
 use super::parse::{Cli, parse};
 use super::refusal;
 use super::suggest::reached;
-use super::terminal::output::OutputFormat;
-use super::terminal::prompt::{choose, person_watches};
-use crate::app::users::UserQuery;
-use crate::error::{self, Exit};
-use crate::model::text;
-use crate::store::{Access, Page};
+use super::terminal::prompt::{line, person_watches};
+use crate::error::{Error, Exit, Result};
 
-/// The most names to choose from. More are found faster with `user list TEXT`.
-const MOST: u32 = 10_000;
-
-/// What is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    User,
-    Domain,
+/// What a person is asked for.
+#[derive(Clone, Copy)]
+enum Asked {
+    /// A name in the store, as the last argument.
+    Name(NameKind),
+    /// Another argument, with its flag if it has one. It is asked for after a name, because the
+    /// line cannot be corrected any more.
+    Value {
+        flag: Option<&'static str>,
+        question: &'static str,
+        example: &'static str,
+    },
+    /// The name that this argument stands for.
+    Instead(NameKind, usize),
 }
 
-/// Lets a person choose the one name that this command line lacks. If something else is wrong
-/// with it, or no person is there, prints the error and returns the exit code.
-pub fn complete(error: clap::Error, mut args: Vec<OsString>) -> Result<Cli, Exit> {
-    let command = Cli::command();
-    let Some((kind, mut context)) = missing(&error, &command, &args) else {
+/// Lets a person choose the names that this command line lacks. If something else is wrong with
+/// it, or no person is there, prints the error and returns the exit code.
+pub fn complete(error: clap::Error, args: &mut Vec<OsString>) -> std::result::Result<Cli, Exit> {
+    let mut command = Cli::command();
+    // An argument has a text only then.
+    command.build();
+    let Some((asked, mut context)) = lacking(&error, &command, args) else {
         return Err(refusal::print(error, command));
     };
-    match name(&mut context, kind) {
-        Ok(Some(name)) => {
-            args.push(name.into());
-            parse(&args).map_err(|error| refusal::print(error, command))
+    match answered(&context, &asked, args) {
+        Ok(Some(whole)) => {
+            *args = whole;
+            parse(args).map_err(|error| refusal::print(error, command))
         }
         Ok(None) => Err(refusal::print(error, command)),
         Err(error) => Err(context.failure(&error.into())),
     }
 }
 
-/// Returns what is missing, if it is nothing but the name of a user or domain that exists, and
-/// what the rest of the command line says.
-fn missing(error: &clap::Error, command: &Command, args: &[OsString]) -> Option<(Kind, Context)> {
-    if error.kind() != ErrorKind::MissingRequiredArgument || !person_watches() {
+/// Offers the name that was meant, if a command failed because there is none like it. Returns the
+/// command line with it, or `None` to print the error.
+pub fn instead(
+    error: &anyhow::Error,
+    context: &Context,
+    args: &[OsString],
+) -> Result<Option<Vec<OsString>>> {
+    let (kinds, typed): (&[NameKind], &str) = match error.downcast_ref() {
+        Some(Error::UserNotFound(name)) => (&[NameKind::User], name),
+        Some(Error::DomainNotFound(name)) => (&[NameKind::Domain], name),
+        // A command that takes both.
+        Some(Error::Invalid { what, value, .. }) if *what == "domain" => {
+            (&[NameKind::User, NameKind::Domain], value)
+        }
+        _ => return Ok(None),
+    };
+    let typed = typed.trim_matches(['"', '\'']);
+    let command = Cli::command();
+    let Some(at) = position(args, typed).filter(|_| takes_a_known_name(&command, args)) else {
+        return Ok(None);
+    };
+    for kind in kinds {
+        if let Some(name) = offer::instead_of(context, *kind, typed)? {
+            return Ok(Some(replaced(args, at, name)));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns what is lacking, if a person can say it, and what the rest of the command line says.
+fn lacking(
+    error: &clap::Error,
+    command: &Command,
+    args: &[OsString],
+) -> Option<(Vec<Asked>, Context)> {
+    if !person_watches() {
         return None;
     }
+    let at = reached(command, &words(args), "");
+    let asked = match error.kind() {
+        ErrorKind::MissingRequiredArgument => missing(error, at)?,
+        ErrorKind::ValueValidation => vec![misnamed(error, at, args)?],
+        _ => return None,
+    };
+    let mut example = args.to_vec();
+    for one in &asked {
+        match one {
+            Asked::Name(kind) => example.push(kind.example().into()),
+            Asked::Value {
+                flag,
+                example: value,
+                ..
+            } => {
+                example.extend(flag.map(OsString::from));
+                example.push(value.into());
+            }
+            Asked::Instead(kind, at) => example = replaced(&example, *at, kind.example().into()),
+        }
+    }
+    let whole = parse(&example).ok()?;
+    let mut context = Context::new(whole.globals);
+    context.read_config_quietly().ok()?;
+    offer::person_chooses(&context).then_some((asked, context))
+}
+
+/// Returns what is missing, if one of it is the name of a user or domain that exists, and a line
+/// says the rest.
+fn missing(error: &clap::Error, at: &Command) -> Option<Vec<Asked>> {
     let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else {
         return None;
     };
-    let [missing] = missing.as_slice() else {
-        return None;
-    };
-    let words: Vec<_> = args
-        .iter()
-        .map(|arg| arg.to_string_lossy().into())
+    // Names are positional, and come first.
+    let (names, rest): (Vec<_>, Vec<_>) = missing.iter().partition(|one| one.starts_with('<'));
+    let asked: Option<Vec<_>> = names
+        .into_iter()
+        .chain(rest)
+        .map(|one| asked(one, at))
         .collect();
-    let mut positionals = reached(command, &words, "").get_positionals();
-    let named = positionals.find(|arg| {
+    asked.filter(|asked| matches!(asked.first(), Some(Asked::Name(_))))
+}
+
+fn asked(missing: &str, at: &Command) -> Option<Asked> {
+    if missing.starts_with("--to ") {
+        return Some(Asked::Value {
+            flag: Some("--to"),
+            question: "Send to (address)",
+            example: "you@example.org",
+        });
+    }
+    if missing == "<NEW>" {
+        return Some(Asked::Value {
+            flag: None,
+            question: "New name",
+            example: "new@example.org",
+        });
+    }
+    let named = at.get_positionals().find(|arg| {
         let names = arg.get_value_names().unwrap_or_default();
         let begins = |name: &clap::builder::Str| missing.starts_with(&format!("<{name}"));
         names.iter().any(begins)
     })?;
-    // Names of the store are completed: others, such as that of a new domain, are not.
-    named.get::<ArgValueCompleter>()?;
-    let kind = if missing.contains("DOMAIN") {
-        Kind::Domain
-    } else {
-        Kind::User
-    };
-    let whole = parse(&[args, &[kind.example().into()]].concat()).ok()?;
-    let mut context = Context::new(whole.globals);
-    context.read_config_quietly().ok()?;
-    // A command line that says yes beforehand is a script, at a terminal as well.
-    let asks = context.out.format() == OutputFormat::Table && !context.confirmed_beforehand();
-    asks.then_some((kind, context))
+    known(named).map(Asked::Name)
 }
 
-/// Lets a person choose. `None` if there is nothing to choose from, or too much.
-fn name(context: &mut Context, kind: Kind) -> error::Result<Option<String>> {
-    let mut app = context.app(Access::Existing)?;
-    let (mut names, mut items) = (Vec::new(), Vec::new());
-    let page = Page {
-        after: "",
-        most: Some(MOST + 1),
+/// Returns the argument that is no name, if it must be one in the store.
+fn misnamed(error: &clap::Error, at: &Command, args: &[OsString]) -> Option<Asked> {
+    let Some(Error::Invalid { .. }) = error.source()?.downcast_ref() else {
+        return None;
     };
-    match kind {
-        Kind::User => app.list_users(&UserQuery::default(), &page, &mut |user, _| {
-            let label = user.label.as_deref().unwrap_or_default();
-            items.push(text::escaped(&format!("{}  {label}", user.username)));
-            names.push(user.username.to_string());
-            Ok(())
-        })?,
-        Kind::Domain => app.list_domains(&page, &mut |domain, _| {
-            items.push(domain.name.to_string());
-            names.push(domain.name.to_string());
-            Ok(())
-        })?,
-    }
-    if names.is_empty() || names.len() > MOST as usize {
-        return Ok(None);
-    }
-    let chosen = choose(kind.prompt(), &items)?;
-    Ok(names.into_iter().nth(chosen))
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let of = text(ContextKind::InvalidArg)?;
+    let arg = at.get_arguments().find(|arg| arg.to_string() == of)?;
+    Some(Asked::Instead(
+        known(arg)?,
+        position(args, text(ContextKind::InvalidValue)?)?,
+    ))
 }
 
-impl Kind {
-    const fn prompt(self) -> &'static str {
-        match self {
-            Self::User => "User (type a part of the name or label)",
-            Self::Domain => "Domain (type a part of the name)",
-        }
+/// Returns what an argument names. Names of the store are completed: others, such as that of a
+/// new domain, are not.
+fn known(arg: &Arg) -> Option<NameKind> {
+    arg.get::<ArgValueCompleter>()?;
+    let name = arg.get_value_names()?.first()?;
+    match name.as_str() {
+        "DOMAIN" => Some(NameKind::Domain),
+        "USERNAME" | "NAME" | "OLD" => Some(NameKind::User),
+        _ => None,
     }
+}
 
-    /// Returns a valid name, to parse the rest of a command line.
-    const fn example(self) -> &'static str {
-        match self {
-            Self::User => "name@example.com",
-            Self::Domain => "example.com",
+fn takes_a_known_name(command: &Command, args: &[OsString]) -> bool {
+    let mut args = reached(command, &words(args), "").get_arguments();
+    args.any(|arg| known(arg).is_some())
+}
+
+/// Returns the arguments with what the person said. `None` if nothing could be chosen.
+fn answered(
+    context: &Context,
+    asked: &[Asked],
+    args: &[OsString],
+) -> Result<Option<Vec<OsString>>> {
+    let mut args = args.to_vec();
+    for one in asked {
+        match *one {
+            Asked::Name(kind) => match offer::any(context, kind)? {
+                Some(name) => args.push(name.into()),
+                None => return Ok(None),
+            },
+            Asked::Value { flag, question, .. } => {
+                let value = line(question)?;
+                args.extend(flag.map(OsString::from));
+                args.push(value.into());
+            }
+            Asked::Instead(kind, at) => {
+                let typed = args[at].to_string_lossy().into_owned();
+                match offer::instead_of(context, kind, &typed)? {
+                    Some(name) => args = replaced(&args, at, name),
+                    None => return Ok(None),
+                }
+            }
         }
     }
+    Ok(Some(args))
+}
+
+/// Returns where a value is, if it is clear which argument it is.
+fn position(args: &[OsString], value: &str) -> Option<usize> {
+    let mut same = (0..args.len()).filter(|&at| args[at].to_string_lossy() == value);
+    same.next().filter(|_| same.next().is_none())
+}
+
+fn replaced(args: &[OsString], at: usize, name: String) -> Vec<OsString> {
+    let mut args = args.to_vec();
+    args[at] = name.into();
+    args
+}
+
+fn words(args: &[OsString]) -> Vec<String> {
+    args.iter()
+        .map(|arg| arg.to_string_lossy().into())
+        .collect()
 }

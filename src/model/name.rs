@@ -60,6 +60,11 @@ impl DomainName {
 /// Returns a domain or username with its internationalized form before it, as people read it:
 /// `bücher.example (xn--bcher-kva.example)`. `None` if it has no such form, or is none of them.
 pub fn in_both_forms(name: &str) -> Option<String> {
+    Some(format!("{} ({name})", in_unicode(name)?))
+}
+
+/// Returns only the internationalized form: `bücher.example`. Commands take it, too.
+pub fn in_unicode(name: &str) -> Option<String> {
     if !has_punycode(name.rsplit('@').next()?) {
         return None;
     }
@@ -69,7 +74,7 @@ pub fn in_both_forms(name: &str) -> Option<String> {
     };
     let domain: DomainName = domain.parse().ok()?;
     let (unicode, valid) = idna::domain_to_unicode(domain.as_str());
-    (valid.is_ok() && unicode != domain.as_str()).then(|| format!("{local}{unicode} ({name})"))
+    (valid.is_ok() && unicode != domain.as_str()).then(|| format!("{local}{unicode}"))
 }
 
 impl FromStr for DomainName {

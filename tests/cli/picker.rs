@@ -69,13 +69,21 @@ fn nothing_is_offered_where_it_would_not_help() {
     for args in [
         &["domain", "add"][..],
         &["user", "show", "--json"],
-        &["test", "--from", "shop@example.com"],
+        &["user", "list", "--sort"],
         &["user", "delete", "--yes"],
     ] {
         let ended = Pty::run(&sandbox.command(args)).end();
         let shown = ended.screen().screen().contents();
         assert_eq!(ended.code, 2, "{args:?}: {shown}");
         assert!(!shown.contains(ASKED), "{args:?}: {shown}");
+    }
+    // A terminal that cannot show it.
+    for term in ["dumb", ""] {
+        let mut command = sandbox.command(&["user", "show"]);
+        let ended = Pty::run(command.env("TERM", term)).end();
+        let shown = ended.screen().screen().contents();
+        assert_eq!(ended.code, 2, "{shown}");
+        assert!(shown.contains("<USERNAME>"), "{shown}");
     }
     // Nothing to choose from.
     let empty = Sandbox::new();
@@ -87,4 +95,112 @@ fn nothing_is_offered_where_it_would_not_help() {
     );
     let ended = Pty::run(&empty.command(&["user", "show"])).end();
     assert_eq!(ended.code, 2);
+}
+
+#[test]
+fn what_comes_after_a_name_is_asked_for() {
+    let sandbox = three_users();
+    let mut pty = Pty::run(&sandbox.command(&["user", "rename"]));
+    pty.see(ASKED);
+    pty.press("wiki");
+    pty.press(ENTER);
+    pty.see("New name");
+    pty.press("docs@example.com\r");
+    let ended = pty.end();
+    let shown = ended.screen().screen().contents();
+    assert!(
+        shown.contains("renamed wiki@example.com to docs@example.com"),
+        "{shown}"
+    );
+    // Without an answer, nothing is changed.
+    let mut pty = Pty::run(&sandbox.command(&["user", "copy"]));
+    pty.see(ASKED);
+    pty.press("shop");
+    pty.press(ENTER);
+    pty.see("New name");
+    pty.press(ENTER);
+    assert_eq!(pty.end().code, 5);
+    let mut pty = Pty::run(&sandbox.command(&["test", "--subject", "Hello"]));
+    pty.see(ASKED);
+    pty.press("shop");
+    pty.press(ENTER);
+    pty.see("Send to");
+    pty.press(CTRL_C);
+    assert_eq!(pty.end().code, 130);
+}
+
+#[test]
+fn a_part_of_a_name_offers_those_that_have_it() {
+    let sandbox = three_users();
+    sandbox.create("web-shop@example.com");
+    // Exactly one, mistyped or begun: a question that Enter answers with no.
+    for (typed, code) in [("wik", 2), ("wiik@example.com", 3), ("handb", 2)] {
+        let show = ["user", "show", typed];
+        for (answer, shows) in [("y", true), (ENTER, false)] {
+            let mut pty = Pty::run(&sandbox.command(&show));
+            pty.see("did you mean wiki@example.com? [y/N]");
+            pty.press(answer);
+            let ended = pty.end();
+            let shown = ended.screen().screen().contents();
+            assert_eq!(shown.contains("Handbook"), shows, "{shown}");
+            assert_eq!(ended.code, if shows { 0 } else { code }, "{shown}");
+        }
+        // A script gets the error.
+        let run = sandbox.run(&show);
+        assert_eq!((run.code, run.stdout.as_str()), (code, ""));
+    }
+    // Several.
+    for args in [&["user", "suspend", "shop"][..], &["why", "sho"]] {
+        let mut pty = Pty::run(&sandbox.command(args));
+        pty.see("choose");
+        pty.press("web");
+        pty.press(ENTER);
+        let ended = pty.end();
+        let shown = ended.screen().screen().contents();
+        assert!(shown.contains("web-shop@example.com"), "{shown}");
+        assert!(!shown.contains("crm@example.com"), "{shown}");
+    }
+    let mut pty = Pty::run(&sandbox.command(&["domain", "show", "exmaple.com"]));
+    pty.see("did you mean example.com?");
+    pty.press("y");
+    assert_eq!(pty.end().code, 0);
+    // What is no name is an error as before.
+    let ended = Pty::run(&sandbox.command(&["test", "--port", "x"])).end();
+    assert_eq!(ended.code, 2);
+}
+
+#[test]
+fn a_filter_without_a_match_chooses_nothing() {
+    let sandbox = three_users();
+    let mut pty = Pty::run(&sandbox.command(&["user", "suspend"]));
+    pty.see(ASKED);
+    pty.press("zzz");
+    pty.press(ENTER);
+    pty.press(ENTER);
+    pty.press(ESCAPE);
+    assert_eq!(pty.end().code, 5);
+    let suspended = sandbox.json(&["user", "list", "--status", "suspended"]);
+    assert_eq!(suspended.as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn rows_wider_than_the_terminal_leave_what_stood_above() {
+    let sandbox = three_users();
+    let label = "会計".repeat(50);
+    sandbox.noted(&["user", "set", "wiki@example.com", "--label", &label]);
+    let mut pty = Pty::open(24, 60);
+    let mut shell = std::process::Command::new("sh");
+    let line = format!("echo before; {} user show", crate::support::PROGRAM);
+    shell.args(["-c", &line]);
+    for (name, value) in sandbox.command::<&str>(&[]).get_envs() {
+        shell.env(name, value.unwrap());
+    }
+    pty.start(&shell);
+    pty.see("User");
+    pty.press("wiki");
+    pty.press(ENTER);
+    let ended = pty.end();
+    let shown = ended.screen().screen().contents();
+    assert_eq!(ended.code, 0, "{shown}");
+    assert!(shown.starts_with("before\n"), "{shown}");
 }

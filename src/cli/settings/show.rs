@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::record::{InstallationRecord, PortRecord};
 use crate::cli::args::number;
 use crate::cli::context::Context;
+use crate::cli::offer::{self, NameKind};
 use crate::cli::terminal::column::{Cell, Column};
 use crate::cli::terminal::record::Record;
 use crate::cli::{complete, snippets};
@@ -105,7 +106,12 @@ impl ShowSettings {
         if client == snippets::LIST {
             return snippets::list(context);
         }
-        let Some(name) = self.name.as_deref().filter(|name| name.contains('@')) else {
+        let chosen = match self.name {
+            None => offer::any(context, NameKind::User)?,
+            Some(_) => None,
+        };
+        let name = self.name.as_deref().or(chosen.as_deref());
+        let Some(name) = name.filter(|name| name.contains('@')) else {
             let needs = format!(
                 "--for {client} needs a user, for example: smtpcred show-settings shop@example.com --for {client}"
             );

@@ -1,14 +1,15 @@
 //! Questions to a person. They are asked only if stdin and stderr are terminals: a script gets
 //! an error that names the flag (promise 8).
 
+use std::env;
 use std::io::{self, IsTerminal as _};
 
-use dialoguer::console::Term;
-use dialoguer::{FuzzySelect, Input};
 use zeroize::Zeroizing;
 
-use super::output::{Output, OutputFormat};
-use super::tty::{self, CTRL_C, CTRL_D, SignalsHeld, Tty, forget_typed_ahead};
+use super::output::Output;
+pub use super::picker::choose;
+use super::tty::{CTRL_C, CTRL_D, ESCAPE, Tty, TtyEvent};
+use super::typed::Typed;
 use crate::cli::context::Context;
 use crate::error::{Error, Result};
 
@@ -17,9 +18,10 @@ pub fn person_present() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Returns whether stdout is a terminal, too: otherwise the choice could not be seen.
+/// Returns whether stdout is a terminal, too, and can show a choice.
 pub fn person_watches() -> bool {
-    person_present() && io::stdout().is_terminal()
+    let dumb = env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    person_present() && io::stdout().is_terminal() && !dumb
 }
 
 /// Asks a person to type `name` before something that cannot be undone. --yes skips the question.
@@ -41,22 +43,7 @@ pub fn confirm_beside(
         return Err(Error::NeedsConfirmation(what));
     }
     out.warn(consequence);
-    let mut signals = SignalsHeld::default();
-    signals.hold();
-    forget_typed_ahead();
-    let terminal = match out.format() {
-        // stderr has only documents.
-        OutputFormat::Json => tty::beside_stderr().map_err(|e| terminal_error(&e))?,
-        OutputFormat::Table | OutputFormat::Csv => Term::stderr(),
-    };
-    let typed: String = Input::new()
-        .with_prompt(format!("Type {name} to continue"))
-        .allow_empty(true)
-        .interact_text_on(&terminal)
-        .map_err(|_| {
-            restore(&terminal);
-            Error::Interrupted
-        })?;
+    let typed = shown(&format!("Type {name} to continue"))?;
     if typed.trim() == name {
         Ok(())
     } else {
@@ -78,31 +65,68 @@ pub fn new_password<T>(accept: &dyn Fn(Zeroizing<Vec<u8>>) -> Result<T>) -> Resu
     Ok(accepted)
 }
 
-/// Lets a person choose one of these by typing a part of it. Returns its place.
-pub fn choose(prompt: &str, items: &[String]) -> Result<usize> {
-    /// The most items at a time: what was printed before stays in sight.
-    const SHOWN: usize = 10;
-    let mut signals = SignalsHeld::default();
-    signals.hold();
-    forget_typed_ahead();
-    let terminal = Term::stderr();
-    let chosen = FuzzySelect::new()
-        .with_prompt(prompt)
-        .items(items)
-        .default(0)
-        .max_length(SHOWN)
-        .interact_on_opt(&terminal)
-        .map_err(|_| {
-            restore(&terminal);
-            Error::Interrupted
-        })?;
-    chosen.ok_or(Error::Cancelled)
+/// Asks a question that Enter answers with no.
+pub fn agrees(question: &str) -> Result<bool> {
+    let mut tty = Tty::open().map_err(|e| terminal_error(&e))?;
+    tty_write(&mut tty, &format!("{question} [y/N] "))?;
+    let answer = loop {
+        match tty.event_until(None) {
+            Err(interrupted) => break Err(interrupted),
+            Ok(Some(TtyEvent::Key(CTRL_C))) => break Err(Error::Interrupted),
+            Ok(Some(TtyEvent::Key(ESCAPE | CTRL_D))) => break Err(Error::Cancelled),
+            Ok(Some(TtyEvent::Key(b'y' | b'Y'))) => break Ok(true),
+            Ok(Some(TtyEvent::Key(b'n' | b'N' | b'\r' | b'\n'))) => break Ok(false),
+            Ok(_) => {}
+        }
+    };
+    let said = match answer {
+        Ok(true) => "yes\r\n",
+        Ok(false) => "no\r\n",
+        Err(_) => "\r\n",
+    };
+    // If the terminal is gone, `answer` is already an error.
+    let _ = tty.write(said.as_bytes());
+    answer
 }
 
-/// Shows the cursor, which dialoguer leaves hidden. If the terminal is gone, there is none.
-fn restore(terminal: &Term) {
-    let _ = terminal.show_cursor();
-    let _ = terminal.write_line("");
+/// Asks for a line of text. An empty one cancels.
+pub fn line(question: &str) -> Result<String> {
+    let typed = shown(question)?;
+    match typed.trim() {
+        "" => Err(Error::Cancelled),
+        typed => Ok(typed.to_owned()),
+    }
+}
+
+/// Asks for one line, and shows it.
+fn shown(question: &str) -> Result<String> {
+    let mut tty = Tty::open().map_err(|e| terminal_error(&e))?;
+    let mut typed = Typed::default();
+    tty_write(&mut tty, &format!("{question}: "))?;
+    let outcome = loop {
+        match tty.event_until(None) {
+            Err(interrupted) => break Err(interrupted),
+            Ok(Some(TtyEvent::Key(CTRL_C))) => break Err(Error::Interrupted),
+            Ok(Some(TtyEvent::Key(ESCAPE | CTRL_D))) => break Err(Error::Cancelled),
+            Ok(Some(TtyEvent::Key(b'\r' | b'\n'))) => break Ok(()),
+            // What is added is only echoed: a dumb terminal cannot erase.
+            Ok(Some(TtyEvent::Key(key))) if typed.key(key) => {
+                if typed.ends_with(key) {
+                    tty.write(&[key]).map_err(|_| Error::Interrupted)?;
+                } else {
+                    tty_write(&mut tty, &format!("\r\x1b[K{question}: {}", typed.text()))?;
+                }
+            }
+            Ok(_) => {}
+        }
+    };
+    // If the terminal is gone, `outcome` is already an error.
+    let _ = tty.write(b"\r\n");
+    outcome.map(|()| typed.text().into_owned())
+}
+
+fn tty_write(tty: &mut Tty, text: &str) -> Result<()> {
+    tty.write(text.as_bytes()).map_err(|_| Error::Interrupted)
 }
 
 fn terminal_error(error: &io::Error) -> Error {

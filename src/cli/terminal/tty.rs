@@ -47,7 +47,9 @@ pub struct Tty {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TtyEvent {
     Key(u8),
-    /// A key that sends several bytes, such as an arrow.
+    Up,
+    Down,
+    /// Another key that sends several bytes.
     OtherKey,
     Resized,
 }
@@ -116,8 +118,11 @@ impl Tty {
             Some(TtyEvent::Key(b'[' | b'O')) => {
                 // Its last byte, after parameters.
                 while let Some(event) = self.input_until(Some(Instant::now() + SEQUENCE))? {
-                    if matches!(event, TtyEvent::Key(0x40..=0x7e)) {
-                        break;
+                    match event {
+                        TtyEvent::Key(b'A') => return Ok(Some(TtyEvent::Up)),
+                        TtyEvent::Key(b'B') => return Ok(Some(TtyEvent::Down)),
+                        TtyEvent::Key(0x40..=0x7e) => break,
+                        _ => {}
                     }
                 }
                 Ok(Some(TtyEvent::OtherKey))
@@ -179,12 +184,6 @@ impl Tty {
             None => (24, 80),
         }
     }
-}
-
-/// Discards input that was typed before a question.
-pub fn forget_typed_ahead() {
-    // If stdin is no terminal, no question follows.
-    let _ = tcflush(io::stdin(), FlushArg::TCIFLUSH);
 }
 
 /// Opens the terminal for questions while a program reads stderr.

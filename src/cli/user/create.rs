@@ -15,6 +15,7 @@ use crate::cli::args::rotation::RotationArgs;
 use crate::cli::args::tags::TagArgs;
 use crate::cli::complete;
 use crate::cli::context::Context;
+use crate::cli::offer::{self, NameKind};
 use crate::cli::reveal::{PasswordSink, RevealArgs};
 use crate::error::Error;
 use crate::model::duration::Duration;
@@ -131,7 +132,15 @@ impl CreateUser {
             return self.run_many(context);
         }
         let label = self.label.and_then(Setting::value);
-        let name = match (self.username, self.domain) {
+        let domain = match (&self.username, self.domain) {
+            // With a label, only the domain is missing.
+            (None, None) if label.is_some() => {
+                let chosen = offer::any(context, NameKind::Domain)?;
+                chosen.map(|name| name.parse()).transpose()?
+            }
+            (_, domain) => domain,
+        };
+        let name = match (self.username, domain) {
             (Some(username), _) => Name::Chosen(username),
             (None, Some(domain)) => Name::Generated(domain, label.clone()),
             (None, None) => {

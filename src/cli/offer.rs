@@ -1,0 +1,143 @@
+//! Names in the store that a person chooses from, where a command line lacks one or has only a
+//! part of one. Scripts get an error.
+
+use super::context::Context;
+use super::terminal::output::OutputFormat;
+use super::terminal::prompt::{agrees, choose, person_watches};
+use crate::app::App;
+use crate::app::near_names::{near_domain, near_user};
+use crate::app::users::UserQuery;
+use crate::error::Result;
+use crate::model::name::in_unicode;
+use crate::model::text;
+use crate::model::user_search::SearchText;
+use crate::store::{Access, Page};
+
+/// The most names to choose from. More are found faster with `user list TEXT`.
+const MOST: u32 = 10_000;
+
+/// What is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameKind {
+    User,
+    Domain,
+}
+
+/// Names, and how they are shown.
+#[derive(Default)]
+struct Names {
+    names: Vec<String>,
+    items: Vec<String>,
+}
+
+/// Returns whether a person is there to ask. A command line that says yes beforehand is a script,
+/// at a terminal as well.
+pub fn person_chooses(context: &Context) -> bool {
+    let table = context.out.format() == OutputFormat::Table;
+    table && !context.confirmed_beforehand() && person_watches()
+}
+
+/// Lets a person choose a name. `None` if no person is there, or there is nothing to choose from,
+/// or too much.
+pub fn any(context: &Context, kind: NameKind) -> Result<Option<String>> {
+    if !person_chooses(context) {
+        return Ok(None);
+    }
+    let mut app = context.app(Access::Existing)?;
+    Names::read(&mut app, kind, None)?.chosen(kind.prompt(), context.out.is_colored())
+}
+
+/// Offers what this text may stand for, which is no name in the store. `None` if there is nothing
+/// to offer, or if the person declines.
+pub fn instead_of(context: &Context, kind: NameKind, typed: &str) -> Result<Option<String>> {
+    if !person_chooses(context) {
+        return Ok(None);
+    }
+    let mut app = context.app(Access::Existing)?;
+    // `shop` finds shop@example.com and web-shop@example.com.
+    let part = typed.split('@').next().unwrap_or_default();
+    let near = match kind {
+        NameKind::User => near_user(&mut app.store, typed)?.map(|name| name.to_string()),
+        NameKind::Domain => near_domain(&mut app.store, typed)?.map(|name| name.to_string()),
+    };
+    let found = match part.parse::<SearchText>() {
+        Ok(text) => Names::read(&mut app, kind, Some(&text))?,
+        Err(_) => Names::default(),
+    };
+    let what = text::escaped(typed);
+    // Of several that a part finds, the person knows which one.
+    let near = near.filter(|_| found.names.len() < 2 || typed.contains('@'));
+    let only = || <[String; 1]>::try_from(found.names.clone()).ok();
+    match near.or_else(|| only().map(|[one]| one)) {
+        Some(one) if one == typed => Ok(None),
+        Some(one) => Ok(agrees(&format!("did you mean {one}?"))?.then_some(one)),
+        None => found.chosen(
+            &format!("There is no {what}; choose"),
+            context.out.is_colored(),
+        ),
+    }
+}
+
+impl Names {
+    /// Reads all names, or those with this text in them.
+    fn read(app: &mut App, kind: NameKind, with: Option<&SearchText>) -> Result<Self> {
+        let mut all = Self::default();
+        let page = Page {
+            after: "",
+            most: Some(MOST + 1),
+        };
+        match kind {
+            NameKind::User => {
+                let query = UserQuery {
+                    text: with.cloned(),
+                    ..UserQuery::default()
+                };
+                app.list_users(&query, &page, &mut |user, _| {
+                    let label = user.label.as_deref().unwrap_or_default();
+                    all.add(user.username.to_string(), &format!("  {label}"));
+                    Ok(())
+                })?;
+            }
+            NameKind::Domain => app.list_domains(&page, &mut |domain, _| {
+                let name = domain.name.to_string();
+                if with.is_none_or(|with| with.matches(&name, None)) {
+                    all.add(name, "");
+                }
+                Ok(())
+            })?,
+        }
+        Ok(all)
+    }
+
+    fn add(&mut self, name: String, label: &str) {
+        let shown = in_unicode(&name);
+        let shown = shown.as_ref().unwrap_or(&name);
+        self.items.push(text::escaped(&format!("{shown}{label}")));
+        self.names.push(name);
+    }
+
+    fn chosen(self, prompt: &str, colored: bool) -> Result<Option<String>> {
+        if self.names.is_empty() || self.names.len() > MOST as usize {
+            return Ok(None);
+        }
+        let chosen = choose(prompt, &self.items, colored)?;
+        Ok(self.names.into_iter().nth(chosen))
+    }
+}
+
+impl NameKind {
+    const fn prompt(self) -> &'static str {
+        match self {
+            Self::User => "User (type a part of the name or label)",
+            Self::Domain => "Domain (type a part of the name)",
+        }
+    }
+
+    /// Returns a valid name, to parse the rest of a command line.
+    pub const fn example(self) -> &'static str {
+        match self {
+            Self::User => "name@example.com",
+            Self::Domain => "example.com",
+        }
+    }
+}
