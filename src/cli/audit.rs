@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::args::number;
 use super::args::paging::PageArgs;
-use super::args::view::ViewArgs;
+use super::args::view::{COLUMNS, ViewArgs};
 use super::complete;
 use super::context::Context;
 use super::lazy::Lazy;
@@ -50,7 +50,7 @@ Examples:
 Order:
   On a terminal, the newest event is first, as with git log, and --limit means the same as --last. In
   pipes, in JSON and CSV, and with --after or --follow, the oldest is first, and --limit is the length
-  of a page.
+  of a page; with --follow it means the same as --last.
 
 Following:
   --follow looks for new events once a second, until Ctrl-C (exit code 130) or until its output is no
@@ -67,7 +67,7 @@ JSON:
 
 /// List events
 #[derive(Debug, Args)]
-#[command(after_long_help = LIST_HELP)]
+#[command(after_long_help = LIST_HELP, mut_arg(COLUMNS, complete::columns::<Event>))]
 pub struct ListEvents {
     /// Show only events about this domain and its users
     #[arg(long, value_name = "DOMAIN", add = complete::domains())]
@@ -96,7 +96,7 @@ pub struct ListEvents {
 
     /// Show the latest 10 events, or those that the other options select, and then new ones as they
     /// come
-    #[arg(long, short, conflicts_with = "limit")]
+    #[arg(long, short)]
     follow: bool,
 
     #[command(flatten)]
@@ -130,7 +130,7 @@ JSON:
 ///
 /// They are counted by user, address and reason, and kept for 30 days.
 #[derive(Debug, Args)]
-#[command(after_long_help = FAILURES_HELP)]
+#[command(after_long_help = FAILURES_HELP, mut_arg(COLUMNS, complete::columns::<RefusalRecord>))]
 pub struct ListFailures {
     /// Show only sign-ins of this user
     #[arg(long, value_name = "USERNAME", add = complete::usernames())]
@@ -162,6 +162,10 @@ impl AuditCommand {
 
 impl ListEvents {
     fn run(self, context: &mut Context) -> Result<()> {
+        if self.follow && self.after.is_some() && self.page.limit.is_some() {
+            let three = "--after with --follow shows all events since then, without --limit";
+            return Err(Error::Usage(three.into()).into());
+        }
         let which = self.which(context.out.is_for_people());
         let mut app = context.app(Access::Existing)?;
         let domain = self.domain.clone();
@@ -203,7 +207,11 @@ impl ListEvents {
         match (self.after, self.last) {
             (None, last) if for_people && !self.follow => Which::NewestFirst(last.or(limit)),
             (None, Some(last)) => Which::Last(last),
-            (None, None) if self.follow && self.since.is_none() => Which::Last(FOLLOWED),
+            (None, None) if self.follow => match limit {
+                Some(limit) => Which::Last(limit),
+                None if self.since.is_none() => Which::Last(FOLLOWED),
+                None => Which::After(0, None),
+            },
             (after, _) => Which::After(after.unwrap_or(0), limit),
         }
     }
@@ -253,10 +261,10 @@ impl Record for Event {
     const COLUMNS: &'static [Column] = &[
         Column::new("Time").times(TimeForm::Stamp),
         Column::new("ID").right().on_request(),
-        Column::new("Who").rank(1).cut(8),
+        Column::new("Who").rank(1).cut(5),
         Column::new("Action"),
-        Column::new("About").cut(24),
-        Column::new("Set").rank(2).wrap(16).times(TimeForm::Fields),
+        Column::new("About").cut(16),
+        Column::new("Set").wrap(16).times(TimeForm::Fields),
     ];
 
     fn cells(&self) -> Vec<Cell> {

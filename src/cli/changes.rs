@@ -2,17 +2,37 @@
 
 use serde_json::Value;
 
+use super::terminal::output::Output;
 use crate::app::apply::FieldChange;
 
-/// Returns what was changed, as "changed shop@example.com: daily limit 100 -> 50", or that
-/// nothing was.
-pub fn changed(what: &str, fields: &[FieldChange]) -> String {
+/// Says what was changed, as "changed shop@example.com: daily limit 100 -> 50", or that nothing
+/// was. A person sees each of several fields on a line of its own.
+pub fn tell(out: &Output, what: &str, fields: &[FieldChange]) {
+    if let ([_, _, ..], true) = (fields, out.tells_people()) {
+        out.note(&format!("changed {what}:"));
+        for line in in_lines(fields) {
+            out.note(&line);
+        }
+        return;
+    }
+    out.note(&changed(what, fields));
+}
+
+fn changed(what: &str, fields: &[FieldChange]) -> String {
     if fields.is_empty() {
         return format!("unchanged: {what}");
     }
     let fields = fields.iter();
     let fields = fields.map(|field| format!("{} {}", title(&field.name), from_to(field)));
     format!("changed {what}: {}", fields.collect::<Vec<_>>().join(", "))
+}
+
+/// Returns the fields below each other.
+fn in_lines(fields: &[FieldChange]) -> impl Iterator<Item = String> {
+    let titles: Vec<_> = fields.iter().map(|field| title(&field.name)).collect();
+    let width = titles.iter().map(String::len).max().unwrap_or(0);
+    let lines = titles.into_iter().zip(fields);
+    lines.map(move |(title, field)| format!("  {title:width$}  {}", from_to(field)))
 }
 
 /// Returns the name of a field in words.
@@ -83,6 +103,14 @@ mod tests {
             changed("shop@example.com", &fields),
             "changed shop@example.com: daily limit 100 -> 50, label none -> \"My shop\", \
              senders a.example, b.example -> none, note \"none\" -> new, tag my_env none -> prod"
+        );
+        let lines: Vec<_> = in_lines(&fields[..2]).collect();
+        assert_eq!(
+            lines,
+            [
+                "  daily limit  100 -> 50",
+                "  label        none -> \"My shop\""
+            ]
         );
         assert_eq!(changed("the settings", &[]), "unchanged: the settings");
     }

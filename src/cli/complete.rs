@@ -7,21 +7,26 @@ use std::ffi::OsStr;
 use std::io;
 use std::str::FromStr;
 
-use clap::Command;
+use clap::{Arg, Command};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 use nix::errno::Errno;
 
 use super::context::store_of_environment;
+use super::terminal::column::{Column, column_name};
 use super::terminal::command_line;
+use super::terminal::record::Record;
 use crate::error::{Exit, Result};
 use crate::model::name::{DomainName, Username};
+use crate::model::tag::Tag;
 use crate::model::text::in_shell;
 use crate::store::{Access, Store};
 
 /// The most candidates: enough to choose from, and fast with a million users.
 const MOST: u32 = 200;
+/// How many tags are read for them.
+const MANY: u32 = 20_000;
 
 /// Prints completions if a shell asks for them, and returns the exit code then.
 pub fn answer_shell(command: fn() -> Command) -> Option<Exit> {
@@ -96,6 +101,28 @@ pub fn domains() -> ArgValueCompleter {
     })
 }
 
+/// Completes the columns of a table.
+pub fn columns<R: Record>(arg: Arg) -> Arg {
+    arg.add(ArgValueCompleter::new(|typed: &OsStr| {
+        let typed = column_name(&typed.to_string_lossy());
+        let names = R::COLUMNS.iter().map(Column::name);
+        let fits = |name: &String| !name.is_empty() && name.starts_with(&typed);
+        names.filter(fits).map(CompletionCandidate::new).collect()
+    }))
+}
+
+/// Completes tags of users: those of the first users with any, if the store has many.
+pub fn tags() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        candidates::<Tag>(typed, |store, typed| {
+            let mut tags = store.some_tags(MANY)?;
+            tags.retain(|tag| tag.starts_with(typed));
+            tags.truncate(MOST as usize);
+            Ok(tags)
+        })
+    })
+}
+
 /// Returns the names in the store, or none if it is missing or unreadable. Only valid names are
 /// offered: the shell would run any other text in the store.
 fn candidates<Name: FromStr>(
@@ -108,7 +135,11 @@ fn candidates<Name: FromStr>(
     };
     // A shell treats a quote or `&` in a name as syntax, and not every shell quotes its
     // candidates.
-    let plain = |name: &String| *in_shell(name) == **name;
+    let plain = |name: &String| {
+        // The = of a tag is no syntax there.
+        let name = name.replacen('=', "", 1);
+        *in_shell(&name) == *name
+    };
     found()
         .unwrap_or_default()
         .into_iter()

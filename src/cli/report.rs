@@ -9,7 +9,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::args::number;
-use super::args::view::ViewArgs;
+use super::args::view::{COLUMNS, ViewArgs};
+use super::complete;
 use super::context::Context;
 use super::terminal::column::{Cell, Column, TimeForm};
 use super::terminal::record::Record;
@@ -53,7 +54,7 @@ Exit codes:
 /// look for, it looks for everything.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags")]
-#[command(after_long_help = HELP)]
+#[command(after_long_help = HELP, mut_arg(COLUMNS, complete::columns::<MatterRecord>))]
 pub struct Report {
     /// Show users that have not connected for this long; 90d by default
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]

@@ -3,8 +3,9 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::args::view::ViewArgs;
+use super::args::view::{COLUMNS, ViewArgs};
 use super::args::{number, one_of};
+use super::complete;
 use super::context::Context;
 use super::terminal::column::{BAR, Cell, Column};
 use super::terminal::output::OutputFormat;
@@ -27,7 +28,7 @@ JSON:
 
 /// Show what was sent: messages, recipients, bytes and refusals
 #[derive(Debug, Args)]
-#[command(after_long_help = HELP)]
+#[command(after_long_help = HELP, mut_arg(COLUMNS, complete::columns::<UsageRow>))]
 pub struct ShowUsage {
     /// Group the usage by this
     #[arg(long, value_name = "WHAT", default_value = "user", value_parser = one_of::<UsageBy, _>(["user", "domain", "day"]))]

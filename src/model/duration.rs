@@ -45,6 +45,16 @@ impl Duration {
         format!("{}{unit}", self.0 / size)
     }
 
+    /// Returns how far away a time is, for tables: like the default form, but up to two days in
+    /// hours, as sentences have it.
+    pub fn short(self) -> String {
+        const HOUR: i64 = 3_600;
+        match self.0 {
+            84_600..172_800 => format!("{}h", (self.0 + HOUR / 2) / HOUR),
+            _ => self.to_string(),
+        }
+    }
+
     /// Reads stored seconds; `None` if they are out of range.
     pub fn stored(seconds: i64) -> Option<Self> {
         (1..=MAX).contains(&seconds).then_some(Self(seconds))
@@ -76,14 +86,16 @@ impl FromStr for Duration {
 }
 
 impl fmt::Display for Duration {
-    /// The largest unit that fits, rounded down: `3d`, `59m`.
+    /// The largest unit that fits, rounded: `3d`, `59m`. What expires 3 days after it was made
+    /// expires in 3d, and not in 2d, one second later.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Weeks are written but not read: "13d" says more than "1w".
-        let (unit, size) = UNITS
-            .iter()
-            .find(|(u, size)| *u != 'w' && self.0 >= *size)
-            .unwrap_or(&('s', 1));
-        write!(f, "{}{unit}", self.0 / size)
+        let units: Vec<_> = UNITS.iter().filter(|(unit, _)| *unit != 'w').collect();
+        let smaller = units.iter().skip(1).map(|(_, size)| size / 2).chain([0]);
+        let mut fitting = units.iter().zip(smaller);
+        let found = fitting.find(|((_, size), round)| self.0 + round >= *size);
+        let (unit, size) = found.map_or(('s', 1), |((unit, size), _)| (*unit, *size));
+        write!(f, "{}{unit}", (self.0 + size / 2) / size)
     }
 }
 
@@ -132,13 +144,32 @@ mod tests {
     }
 
     #[test]
+    fn times_that_are_near_are_in_hours() {
+        for (seconds, text) in [
+            (86_400, "24h"),
+            (172_799, "48h"),
+            (172_800, "2d"),
+            (59, "59s"),
+        ] {
+            assert_eq!(Duration(seconds).short(), text);
+        }
+    }
+
+    #[test]
     fn shows_the_largest_unit() {
         for (seconds, text) in [
             (0, "0s"),
             (59, "59s"),
             (60, "1m"),
-            (86_399, "23h"),
+            (89, "1m"),
+            (90, "2m"),
+            (3_569, "59m"),
+            (3_570, "1h"),
+            (84_599, "23h"),
+            (86_399, "1d"),
+            (3 * 86_400 - 1, "3d"),
             (1_209_600, "14d"),
+            (364 * 86_400, "364d"),
             (31_536_000, "1y"),
         ] {
             assert_eq!(Duration(seconds).to_string(), text);

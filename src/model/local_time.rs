@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
+use super::duration::Duration;
 use super::text::count;
 use super::time::Time;
 
@@ -63,10 +64,20 @@ impl LocalTimes {
         format!("{} ({})", self.clock(at), self.relative(at))
     }
 
-    /// Returns a short value: `in 3 days, 3 Dec`.
+    /// Returns a short value for a table: `in 3d, 3 Dec`.
     pub fn near(&self, at: Time) -> String {
         let day = self.written(at, self.with_year(at, "%-d %b", "%-d %b %Y"));
-        format!("{}, {day}", self.relative(at))
+        format!("{}, {day}", self.short(at))
+    }
+
+    /// Returns how far away it is, for a table: `in 3d`, `2h ago`.
+    pub fn short(&self, at: Time) -> String {
+        let (now, at) = (self.now.epoch(), at.epoch());
+        match now.saturating_sub(at) {
+            ..0 => format!("in {}", Duration::between(now, at).short()),
+            0..=9 => "just now".to_owned(),
+            _ => format!("{} ago", Duration::between(at, now).short()),
+        }
     }
 
     /// Returns whether a text may have a time to rewrite. Hardly any has.
@@ -218,14 +229,16 @@ mod tests {
         assert_eq!(times.value(expiry), "in 2 days, Thu 3 Dec 05:21 +01:00");
         assert_eq!(times.phrase(expiry), "Thu 3 Dec 05:21 +01:00 (in 2 days)");
         assert_eq!(times.stamp(expiry), " 3 Dec 05:21:09 +01:00");
-        assert_eq!(times.near(expiry), "in 2 days, 3 Dec");
+        assert_eq!(times.near(expiry), "in 2d, 3 Dec");
         let summer: Time = "2027-07-01T22:30:00Z".parse().unwrap();
         assert_eq!(
             times.value(summer),
             "in 7 months, Fri 2 Jul 2027 00:30 +02:00"
         );
         assert_eq!(times.day(summer), "2027-07-02");
-        assert_eq!(times.near(summer), "in 7 months, 2 Jul 2027");
+        assert_eq!(times.near(summer), "in 213d, 2 Jul 2027");
+        assert_eq!(times.near(NOW), "just now, 30 Nov");
+        assert_eq!(times.near(later(-5 * 86_400)), "5d ago, 25 Nov");
         assert_eq!(
             times.value(later(-7200)),
             "2 hours ago, Mon 30 Nov 16:00 +01:00"

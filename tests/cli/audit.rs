@@ -99,6 +99,23 @@ fn new_events_come_line_by_line() {
     }
 }
 
+/// As with tail -n 1 -f.
+#[test]
+fn following_begins_with_the_last_ones() {
+    let sandbox = with_events();
+    for number in ["--limit", "--last"] {
+        let (_child, mut lines) = follow(&sandbox, &["--json", number, "1"]);
+        let first = next(&mut lines);
+        let last = sandbox.json(&["audit", "list", "--last", "1"]);
+        let first: Value = serde_json::from_str(&first).expect("a document");
+        assert_eq!(first["id"], last[0]["id"]);
+        add(&sandbox, &format!("x{number}"));
+        assert!(next(&mut lines).contains(&format!("x{number}.example")));
+    }
+    let three = ["audit", "list", "--follow", "--limit", "1", "--after", "1"];
+    assert_eq!(sandbox.run(&three).code, 2);
+}
+
 #[test]
 fn a_user_that_is_renamed_is_followed() {
     let sandbox = with_events();

@@ -497,6 +497,57 @@ fn completion_scripts_are_those_of_the_package() {
 }
 
 #[test]
+fn columns_and_tags_are_completed() {
+    let sandbox = Sandbox::new();
+    sandbox.create("shop@example.com");
+    for tag in ["env=prod", "team=web"] {
+        sandbox.noted(&["user", "set", "shop@example.com", "--tag", tag]);
+    }
+    let completed = |args: &[&str]| {
+        let words = [&["--", "smtpcred"], args].concat();
+        let last = args.len().to_string();
+        let mut command = sandbox.command(&words);
+        command
+            .env("COMPLETE", "bash")
+            .env("_CLAP_COMPLETE_INDEX", last);
+        let run = finished(command.env("_CLAP_IFS", " ").output().unwrap());
+        assert_eq!(run.stderr, "");
+        run.stdout
+    };
+    for (args, offered) in [
+        (&["user", "list", "--columns", "US"][..], "username"),
+        (
+            &["user", "list", "--columns", "status,pass"],
+            "status,password-id status,password-age",
+        ),
+        (&["audit", "list", "--columns", "w"], "who"),
+        (&["usage", "--columns", "rec"], "recipients"),
+        (&["user", "list", "--tag", "e"], "env=prod"),
+        (
+            &["user", "set", "shop@example.com", "--tag", ""],
+            "env=prod team=web",
+        ),
+    ] {
+        assert_eq!(completed(args), offered, "{args:?}");
+    }
+}
+
+#[test]
+fn a_pager_that_does_not_exist_is_warned_about() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.run(&["config", "set", "pager", "no-such-pager -R"]);
+    assert_eq!(run.code, 0);
+    assert!(
+        run.stderr
+            .contains("warning: there is no program no-such-pager"),
+        "{}",
+        run.stderr
+    );
+    let run = sandbox.run(&["config", "set", "pager", "cat"]);
+    assert!(!run.stderr.contains("warning"), "{}", run.stderr);
+}
+
+#[test]
 fn names_are_completed_from_the_configured_store() {
     let sandbox = Sandbox::new();
     sandbox.create("shop@example.com");

@@ -131,10 +131,12 @@ fn look(sandbox: &Sandbox, args: &[&str]) -> String {
     let mut ids = Mask::new(sandbox);
     ids.learn(sandbox);
     let years = regex::Regex::new(r"\b(in )?\d+ years( ago)?").unwrap();
+    let short = regex::Regex::new(r"\bin \d\dy,").unwrap();
     let ages = regex::Regex::new(r"\(\d+y\)").unwrap();
     let mask = |text: &str| {
         let text = ids.apply(text);
         let text = years.replace_all(&text, "${1}NN years${2}");
+        let text = short.replace_all(&text, "in NNy,");
         ages.replace_all(&text, "(Ny)").into_owned()
     };
     let mut looks = String::new();
@@ -142,8 +144,8 @@ fn look(sandbox: &Sandbox, args: &[&str]) -> String {
         let text = text(&shown_at(sandbox, args, width, &[]));
         let plain = without_colours(&text);
         for line in plain.lines() {
-            // Notes wrap by themselves, and long words stay whole.
-            let note = [", ", "warning: "].iter().any(|part| line.contains(part));
+            // Commands and long words stay whole.
+            let note = line.contains("smtpcred ");
             let long = line.split_whitespace().any(|word| word.width() > 16);
             let names = note || long;
             assert!(
@@ -239,10 +241,7 @@ fn colour_is_never_the_only_sign() {
     assert!(!plain.contains('\x1b'));
     assert_eq!(without_colours(&coloured), plain);
     assert!(plain.contains("1 expiring within 14 days"));
-    assert!(
-        coloured.contains("\x1b[38;5;3m  in 9 days, "),
-        "{coloured:?}"
-    );
+    assert!(coloured.contains("\x1b[38;5;3m  in 9d, "), "{coloured:?}");
     for colour in ["\x1b[38;5;2m", "\x1b[38;5;1m"] {
         assert!(coloured.contains(colour), "{coloured:?}");
     }
@@ -267,6 +266,29 @@ fn every_kind_of_terminal_shows_a_list() {
         let shown = text(&ended);
         assert_eq!(shown.contains('\x1b'), is_coloured, "{variables:?}");
         assert_eq!(without_colours(&shown), right, "{variables:?}");
+    }
+}
+
+/// In pipes they stay on one line.
+#[test]
+fn messages_are_wrapped_at_words_and_commands_stay_whole() {
+    let sandbox = sandbox();
+    let args = ["user", "show", "nobody@example.net"];
+    let run = sandbox.run(&args);
+    assert_eq!(run.stderr.lines().count(), 2, "{}", run.stderr);
+    let shown = without_colours(&text(&shown_at(&sandbox, &args, 40, &[("TERM", "dumb")])));
+    let words = |text: &str| {
+        text.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(words(&shown), words(&run.stderr));
+    assert!(shown.lines().count() > 2, "{shown}");
+    for line in shown.lines() {
+        assert!(
+            line.width() <= 40 || line.starts_with("smtpcred "),
+            "{shown}"
+        );
     }
 }
 
@@ -380,6 +402,14 @@ fn long_lists_go_through_the_pager_that_is_set() {
         &[("PATH", &path), ("PAGER", "mine -x")],
     ));
     assert!(own.starts_with("mine: -x\n"));
+    // A wide table is cut at the edge, and scrolls to the right.
+    let path = program(&sandbox, "less", "echo \"less with $LESS\"; cat");
+    let wide = ["user", "list", "--wide"];
+    let shown = text(&paged(&sandbox, &wide, &[("PATH", &path)]));
+    assert!(shown.starts_with("less with RSX\n"), "{}", &shown[..200]);
+    assert!(shown.contains("DAILY LIMIT"), "{}", &shown[..400]);
+    let few = ["user", "list", "--wide", "--limit", "5"];
+    assert!(!text(&paged(&sandbox, &few, &[("PATH", &path)])).contains("less with"));
     // What fits the terminal needs no pager.
     let short = ["user", "list", "--limit", "5"];
     let shown = text(&paged(
@@ -455,4 +485,44 @@ fn a_pager_that_ends_early_is_no_failure() {
         assert!(!text(&ended).contains("error"), "{pager}");
         ended.assert_restored();
     }
+}
+
+#[test]
+fn columns_are_named_as_in_the_headings() {
+    let sandbox = Sandbox::new();
+    sandbox.create("shop@example.com");
+    for columns in [
+        "username,last-connection",
+        "USERNAME, Last Connection",
+        "Username,last_connection",
+    ] {
+        let list = sandbox.ok(&["user", "list", "--columns", columns]);
+        assert!(
+            list.starts_with("USERNAME          LAST CONNECTION\n"),
+            "{list}"
+        );
+    }
+    let run = sandbox.run(&["user", "list", "--columns", "Usrename"]);
+    assert_eq!(run.code, 2);
+    let said = "there is no column 'Usrename'; did you mean username?; the columns are username, ";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
+}
+
+#[test]
+fn each_changed_field_has_a_line_for_people() {
+    let sandbox = Sandbox::new();
+    sandbox.create("shop@example.com");
+    let args = [
+        "user",
+        "set",
+        "shop@example.com",
+        "--label",
+        "My shop",
+        "--daily-limit",
+        "5",
+    ];
+    let shown = text(&shown_at(&sandbox, &args, 80, &[]));
+    let said =
+        "changed shop@example.com:\n  label        none -> \"My shop\"\n  daily limit  none -> 5\n";
+    assert_eq!(without_colours(&shown), said);
 }

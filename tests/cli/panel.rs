@@ -540,7 +540,7 @@ fn p2_what_is_not_as_it_was_shown_is_refused() {
         let before = (state(&sandbox), sandbox.json(&["domain", "list"]));
         pty.press(ENTER);
         let ended = pty.end();
-        let said = ended.screen().screen().contents().replace('\n', "");
+        let said = ended.screen().screen().contents().replace('\n', " ");
         assert_eq!(ended.code, code, "{said}");
         assert!(
             said.contains(why) && said.contains("does not work"),

@@ -260,7 +260,7 @@ fn who_came_after_the_question_is_not_deleted() {
         pty.press(ENTER);
         let ended = pty.end();
         assert_eq!(ended.code, 4, "{args:?}: {}", said(&ended));
-        let said = said(&ended).replace('\n', "");
+        let said = said(&ended).replace('\n', " ");
         assert!(said.contains(why), "{said}");
         assert!(said.contains("nothing was changed"), "{said}");
         assert_eq!(stored(), before, "{args:?}");

@@ -191,6 +191,21 @@ fn it_is_drawn_again_and_ends_with_a_key() {
 }
 
 #[test]
+fn a_small_window_shows_what_matters_and_says_that_lines_are_missing() {
+    let sandbox = quiet();
+    sandbox.noted(&["user", "set", SHOP, "--expires-in", "3d"]);
+    let mut pty = Pty::open(4, 80);
+    pty.start(&sandbox.command(WATCH));
+    let text = pty.see("more lines");
+    assert!(text.starts_with("Attention"), "{text}");
+    assert!(text.contains("smtpcred"), "{text}");
+    pty.resize(24, 80);
+    pty.see("Users");
+    pty.press("q");
+    assert_eq!(pty.end().code, 0);
+}
+
+#[test]
 fn a_signal_restores_the_terminal() {
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
         let sandbox = quiet();
@@ -230,7 +245,7 @@ fn a_window_that_has_no_room_shows_the_first_lines() {
     let mut pty = Pty::open(3, 20);
     pty.start(&sandbox.command(WATCH));
     let text = pty.see(KEYS);
-    assert!(text.starts_with("Users"), "{text}");
+    assert!(text.starts_with("Attention"), "{text}");
     pty.press("q");
     pty.end().assert_restored();
 }

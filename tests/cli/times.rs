@@ -71,11 +71,11 @@ fn people_see_their_own_time() {
         ),
         (
             &["user", "list"],
-            r" in 3 days, \d{1,2} [A-Z][a-z]{2} .* 20\d\d-\d\d-\d\d(\n|$)".into(),
+            r" in 3d, \d{1,2} [A-Z][a-z]{2} .* 20\d\d-\d\d-\d\d(\n|$)".into(),
         ),
         (
             &["user", "list", "--overlap"],
-            r" in 24 hours, \d{1,2} [A-Z][a-z]{2}".into(),
+            r" in 24h, \d{1,2} [A-Z][a-z]{2}".into(),
         ),
         (
             &["audit", "list"],
@@ -87,7 +87,7 @@ fn people_see_their_own_time() {
         ),
         (
             &["report", "--expiring", "7d"],
-            r" in 3 days, \d{1,2} [A-Z][a-z]{2}".into(),
+            r" in 3d, \d{1,2} [A-Z][a-z]{2}".into(),
         ),
         (
             &["domain", "show", "example.com"],

@@ -1,11 +1,15 @@
 //! The flags for notes and tags.
 
+use std::str::FromStr;
+
 use clap::Args;
 
+use crate::cli::complete;
 use crate::error::{Error, Result};
 use crate::model::note::Note;
 use crate::model::setting::Setting;
 use crate::model::tag::{Tag, TagChange, TagKey};
+use crate::model::text::invalid;
 
 /// The flags for the note and the tags of a user.
 #[derive(Debug, Default, Args)]
@@ -15,7 +19,7 @@ pub struct TagArgs {
     pub note: Option<Setting<Note>>,
 
     /// Set a tag, such as env=prod; repeatable
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = one_tag::<Tag>, add = complete::tags())]
     tag: Vec<Tag>,
 }
 
@@ -30,6 +34,17 @@ impl TagArgs {
     pub fn changes(self, removed: Vec<TagKey>) -> Result<Vec<TagChange>> {
         changes(self.tag, removed)
     }
+}
+
+/// Parses one tag. Several behind one flag are refused, as with `--sender`.
+pub fn one_tag<T: FromStr<Err = Error>>(text: &str) -> Result<T> {
+    let is_tag = |part: &str| part.trim().parse::<Tag>().is_ok();
+    if let Some((_, rest)) = text.split_once(',')
+        && rest.split(',').any(is_tag)
+    {
+        return Err(invalid("tag", text, "one tag: repeat --tag for each"));
+    }
+    text.parse()
 }
 
 fn changes(tags: Vec<Tag>, removed: Vec<TagKey>) -> Result<Vec<TagChange>> {
@@ -50,4 +65,18 @@ pub fn without_doubles<T>(all: Vec<T>, key: impl Fn(&T) -> &TagKey) -> Result<Ve
         }
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::tag::TagFilter;
+
+    #[test]
+    fn several_tags_behind_one_flag_are_refused() {
+        assert!(one_tag::<Tag>("env=prod,team=web").is_err());
+        assert!(one_tag::<TagFilter>("env,team=web").is_err());
+        assert!(one_tag::<Tag>("city=Berlin, Germany").is_ok());
+        assert!(one_tag::<TagFilter>("env").is_ok());
+    }
 }

@@ -2,10 +2,11 @@
 
 use clap::Args;
 
+use crate::cli::terminal::column::column_name;
 use crate::cli::terminal::list::RecordList;
 use crate::error::Result;
 
-/// The columns of a table.
+/// The columns of a table. The command adds their completion: `mut_arg(COLUMNS, …)`.
 #[derive(Clone, Debug, Args)]
 pub struct ViewArgs {
     /// Show all columns, however wide the table becomes
@@ -22,6 +23,9 @@ pub struct ViewArgs {
     columns: Vec<String>,
 }
 
+/// The ID of the flag that names columns.
+pub const COLUMNS: &str = "columns";
+
 impl ViewArgs {
     /// Returns these flags, or if there are none, the columns that the configuration files name.
     pub fn or_columns(mut self, configured: Vec<String>) -> Self {
@@ -33,7 +37,8 @@ impl ViewArgs {
 
     /// Returns whether one of these columns is asked for.
     pub fn asks_for(&self, names: &[&str]) -> bool {
-        self.wide || self.columns.iter().any(|c| names.contains(&c.as_str()))
+        let asked = |column: &String| names.contains(&column_name(column).as_str());
+        self.wide || self.columns.iter().any(asked)
     }
 
     /// Returns whether a flag chooses columns.

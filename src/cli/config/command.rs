@@ -16,6 +16,7 @@ use crate::cli::context::Context;
 use crate::cli::lazy::Lazy;
 use crate::cli::terminal::column::Column;
 use crate::cli::terminal::output::OutputFormat;
+use crate::cli::terminal::pager;
 use crate::cli::terminal::record::Record;
 use crate::cli::time_zone;
 use crate::error::Error;
@@ -248,6 +249,14 @@ impl SetConfig {
             .out
             .note(&format!("set {name} = {value} in {shown}"));
         warn_if_ignored(context, &path);
+        if let (Key::Pager, Value::Text(command)) = (key, &value)
+            && !pager::exists(command)
+        {
+            let program = command.split_whitespace().next().unwrap_or_default();
+            context.out.warn(&format!(
+                "there is no program {program}: long lists appear without a pager"
+            ));
+        }
         let record = SettingRecord::new(name, Some(value), self.which.source(), &path);
         Ok(context.out.result(&record)?)
     }

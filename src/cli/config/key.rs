@@ -6,6 +6,7 @@ use clap::ValueEnum as _;
 
 use super::value::{Kind, Value};
 use crate::cli::terminal::color::Color;
+use crate::cli::terminal::column::column_name;
 use crate::cli::time_zone;
 use crate::cli::user::record::list_columns;
 use crate::model::near::nearest;
@@ -150,7 +151,10 @@ fn columns(value: &Value) -> Result<(), String> {
         return Ok(());
     };
     let known = list_columns();
-    match names.iter().find(|name| !known.contains(name)) {
+    match names
+        .iter()
+        .find(|name| !known.contains(&column_name(name)))
+    {
         Some(unknown) => Err(choice("column", unknown, known.iter().map(String::as_str))),
         None if names.is_empty() => Err("must name at least one column".to_owned()),
         None => Ok(()),

@@ -16,8 +16,8 @@ use crate::app::dns::{Subject, records};
 use crate::cli::args::limits::LimitArgs;
 use crate::cli::args::paging::PageArgs;
 use crate::cli::args::rotation::RotationArgs;
-use crate::cli::args::view::ViewArgs;
-use crate::cli::changes::changed;
+use crate::cli::args::view::{COLUMNS, ViewArgs};
+use crate::cli::changes;
 use crate::cli::terminal::output::OutputFormat;
 use crate::error::Error;
 use crate::model::name::{DomainName, HostName};
@@ -88,7 +88,7 @@ JSON:
 
 /// List domains
 #[derive(Debug, Args)]
-#[command(after_long_help = LIST_HELP)]
+#[command(after_long_help = LIST_HELP, mut_arg(COLUMNS, complete::columns::<DomainRecord>))]
 pub struct ListDomains {
     /// Show only domains after this one, which may have been removed
     #[arg(long, value_name = "DOMAIN")]
@@ -258,7 +258,7 @@ impl SetDomain {
         let mut app = context.app(Access::Existing)?;
         let fields = app.set_domain(&self.name, &change)?;
         let what = format!("the domain {}", self.name);
-        context.out.note(&changed(&what, &fields));
+        changes::tell(&context.out, &what, &fields);
         let (domain, users) = app.domain(&self.name)?;
         if let Some(most) = domain.max_users
             && change.max_users.is_some()

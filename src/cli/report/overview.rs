@@ -26,6 +26,7 @@ pub fn show(context: &mut Context, wanted: ReportRequest) -> Result<()> {
         let (title, tone) = look(matter);
         values.push((title, Cell::new(who(group, now), tone)));
         values.extend(ways_out(group).map(|ways| ("", ways.into())));
+        values.extend(cure(matter, group).map(|cure| ("", cure.into())));
         values.push(("", Cell::new(command(matter, wanted), Tone::Dim)));
     }
     context.out.values(values)?;
@@ -70,11 +71,24 @@ fn ways_out(group: &MatterGroup) -> Option<String> {
     })
 }
 
+/// Returns what to do about the first user that expires.
+fn cure(matter: Matter, group: &MatterGroup) -> Option<String> {
+    let name = group.first.first()?.username.in_shell();
+    let extend = format!("smtpcred user set {name} --expires-in 180d");
+    match matter {
+        Matter::Expired => Some(format!(
+            "extend it: {extend}\nor remove it: smtpcred user delete {name}"
+        )),
+        Matter::Expiring => Some(format!("extend it: {extend}")),
+        _ => None,
+    }
+}
+
 /// Returns a user, and for how long it has been so, or when it will be.
 fn with_time(finding: &ReportFinding, now: Time) -> String {
     let name = &finding.username;
     if finding.at > now {
-        format!("{name} (in {})", finding.at.since(now))
+        format!("{name} (in {})", finding.at.since(now).short())
     } else {
         format!("{name} ({})", now.since(finding.at))
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::record::{InstallationRecord, limits_in_a_row};
 use crate::cli::args::limits::LimitArgs;
 use crate::cli::args::rotation::RotationArgs;
-use crate::cli::changes::changed;
+use crate::cli::changes;
 use crate::cli::context::Context;
 use crate::cli::terminal::record::Record;
 use crate::error::Error;
@@ -134,7 +134,7 @@ impl SetSettings {
         };
         let (settings, fields) = app.set_settings(&change)?;
         let rotation = app.installation_rotation()?;
-        context.out.note(&changed("the settings", &fields));
+        changes::tell(&context.out, "the settings", &fields);
         if self.require_verified_domains == Some(true) {
             let unverified = app.unverified_domains()?;
             if unverified > 0 {

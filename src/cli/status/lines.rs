@@ -8,6 +8,9 @@ use crate::model::text::{count, in_shell};
 /// Names and values for people.
 pub type Lines = Vec<(&'static str, Cell)>;
 
+/// The name of what is to be done.
+pub const ATTENTION: &str = "Attention";
+
 /// What a line of 80 columns has beside its name.
 const ROOM: usize = 69;
 /// How many users that expire are shown.
@@ -82,7 +85,7 @@ impl StatusRecord {
 
     fn look_at_lines(&self) -> Lines {
         if self.look_at.is_empty() {
-            return vec![("Attention", Cell::new("not needed", Tone::Good))];
+            return vec![(ATTENTION, Cell::new("not needed", Tone::Good))];
         }
         // A command that goes over two lines cannot be copied: it gets a line of its own.
         let fits = |width: usize, command: &str| width + 2 + width_of(command) <= ROOM;
@@ -91,7 +94,7 @@ impl StatusRecord {
         let width = widths.map(|one| width_of(&one.text)).max().unwrap_or(0);
         let mut lines = Lines::new();
         for (i, LookAt { text, command, .. }) in self.look_at.iter().enumerate() {
-            let name = if i == 0 { "Attention" } else { "" };
+            let name = if i == 0 { ATTENTION } else { "" };
             let text = match width_of(text) {
                 own if fits(own.max(width), command) => format!("{text:width$}  {command}"),
                 own if fits(own, command) => format!("{text}  {command}"),

@@ -9,6 +9,7 @@ use clap::Args;
 use super::args::path;
 use super::context::Context;
 use super::terminal::column::{Cell, Tone};
+use super::terminal::watch::Watched;
 use super::world::WORLD;
 use crate::app::App;
 use crate::doctor::serve_sockets;
@@ -18,7 +19,7 @@ use crate::store::{Access, Store};
 mod lines;
 mod record;
 
-use lines::Lines;
+use lines::{ATTENTION, Lines};
 use record::StatusRecord;
 
 const HELP: &str = "\
@@ -95,9 +96,16 @@ impl ShowStatus {
         context.out.watch(EVERY, &mut || {
             match self.watched(context, &mut app) {
                 Ok(lines) => last = lines,
-                Err(error) => return trouble(&error, &last),
+                Err(error) => {
+                    let lines = trouble(&error, &last);
+                    return Watched { lines, first: 0 };
+                }
             }
-            last.clone()
+            let first = last.iter().position(|(name, _)| *name == ATTENTION);
+            Watched {
+                first: first.unwrap_or(0),
+                lines: last.clone(),
+            }
         })?;
         Ok(())
     }

@@ -53,7 +53,7 @@ pub enum TimeForm {
     Stamp,
     /// `2026-12-03`, for programs, too.
     Day,
-    /// `in 3 days, 3 Dec`
+    /// `in 3d, 3 Dec`
     Near,
     /// Parts of sentences.
     Text,
@@ -134,7 +134,7 @@ impl Column {
 
     /// Returns the name for `--columns`.
     pub fn name(&self) -> String {
-        self.title.to_lowercase().replace(' ', "-")
+        column_name(self.title)
     }
 
     /// Returns the smallest width, if its longest cell has this one.
@@ -146,6 +146,12 @@ impl Column {
             }
         }
     }
+}
+
+/// Returns the name for `--columns` of what may be written as in the headings: `Last connection`,
+/// `PASSWORD_ID`.
+pub fn column_name(text: &str) -> String {
+    text.trim().to_lowercase().replace([' ', '_'], "-")
 }
 
 /// What a value means: its colour, which is never the only sign of it.

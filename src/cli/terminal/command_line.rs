@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::color::{CYAN, Color, RED};
 use super::format::OutputFormat;
-use super::stream::{say, write_error};
+use super::stream::{say, tell, write_error};
 use crate::cli::suggest;
 use crate::deliver::mask::Mask;
 use crate::error::{Error, Exit};
@@ -156,8 +156,8 @@ pub(super) fn print_error(
     } else {
         (Style::new(), Style::new())
     };
-    say(&format!("{red}error:{red:#} {message}"));
+    tell(&format!("{red}error:{red:#}"), &message);
     if let Some(hint) = hint {
-        say(&format!("{cyan}hint:{cyan:#} {hint}"));
+        tell(&format!("{cyan}hint:{cyan:#}"), &hint);
     }
 }

@@ -83,6 +83,11 @@ impl Layout {
         })
     }
 
+    /// Returns how wide the table is.
+    pub fn total(&self) -> usize {
+        total(self.shown.iter().map(|&(_, width)| width))
+    }
+
     /// Returns the names of the chosen columns that are left out.
     pub fn left_out(&self, chosen: &[usize], rows: &[Vec<Cell>]) -> Vec<&'static str> {
         let shown = |i: usize| self.shown.iter().any(|&(shown, _)| shown == i);
@@ -306,12 +311,44 @@ fn pieces(line: &str, width: Option<usize>) -> Vec<Cow<'_, str>> {
     let Some(width) = width.filter(|width| width_of(line) > *width) else {
         return vec![Cow::Borrowed(line)];
     };
-    let options = textwrap::Options::new(width)
+    textwrap::wrap(line, words(width))
+}
+
+/// Lines of whole words.
+fn words(width: usize) -> textwrap::Options<'static> {
+    textwrap::Options::new(width)
         .break_words(false)
         .word_separator(textwrap::WordSeparator::AsciiSpace)
         .word_splitter(textwrap::WordSplitter::NoHyphenation)
-        .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit);
-    textwrap::wrap(line, options)
+        .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit)
+}
+
+/// Wraps a message for people, whose first line has less room. A command in it stays on one line,
+/// so that it can be copied.
+pub(super) fn wrap_message(message: &str, before: usize, width: usize) -> String {
+    /// A narrower terminal wraps by itself.
+    const NARROWEST: usize = 20;
+    /// In place of a space of a command.
+    const JOINT: char = '\u{e000}';
+    let fits = before + width_of(message) <= width;
+    if fits || width < NARROWEST || message.contains(JOINT) {
+        return message.to_owned();
+    }
+    let mut joined = String::with_capacity(message.len());
+    let mut in_command = false;
+    for word in message.split(' ') {
+        if !joined.is_empty() {
+            joined.push(if in_command { JOINT } else { ' ' });
+        }
+        let bare = word.trim_start_matches(['`', '(', '\'']);
+        in_command = (in_command || bare == "smtpcred") && !word.ends_with([';', ',', ')', '`']);
+        joined.push_str(word);
+    }
+    let indent = "x".repeat(before);
+    let options = words(width).initial_indent(&indent);
+    let lines = textwrap::wrap(&joined, options);
+    let lines: Vec<_> = lines.iter().map(AsRef::as_ref).collect();
+    lines.join("\n")[before..].replace(JOINT, " ")
 }
 
 fn widest_line(text: &str) -> usize {
@@ -373,6 +410,20 @@ mod tests {
         let mut line = String::new();
         layout.line(&mut line, &rows[1], false);
         assert_eq!(line, lines[2], "a stream looks like a table");
+    }
+
+    #[test]
+    fn a_message_is_wrapped_and_a_command_in_it_stays_whole() {
+        let message = "did you mean shop@example.com? If not, list them with: smtpcred user \
+            list --domain example.com, or ask";
+        assert_eq!(
+            wrap_message(message, 6, 40),
+            "did you mean shop@example.com? If\nnot, list them with:\n\
+             smtpcred user list --domain example.com,\nor ask"
+        );
+        assert_eq!(wrap_message(message, 6, 10), message);
+        assert_eq!(wrap_message(message, 6, 500), message);
+        assert_eq!(wrap_message("", 7, 40), "");
     }
 
     #[test]

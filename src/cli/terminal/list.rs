@@ -3,13 +3,14 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use super::column::{Cell, Column, Fit, Shown};
+use super::column::{Cell, Column, Fit, Shown, column_name};
 use super::csv::Csv;
 use super::layout::Layout;
 use super::output::{Output, OutputFormat};
 use super::record::Record;
 use super::stream::{json_error, wait_while_read, write_error};
 use crate::error::{Error, Result};
+use crate::model::near::nearest;
 use crate::model::text;
 
 /// A list that is being printed.
@@ -91,20 +92,25 @@ impl RecordList<'_> {
         } else if wide {
             self.chosen = (0..self.columns.len()).collect();
         }
-        if wide {
-            self.out.screen = None;
+        if let (true, Some(screen)) = (wide, &mut self.out.screen) {
+            screen.scrolls = true;
         }
         Ok(())
     }
 
     fn position(&self, name: &str) -> Result<usize> {
         let names: Vec<String> = self.columns.iter().map(Column::name).collect();
-        let found = names.iter().position(|column| column == name);
+        let asked = column_name(name);
+        let found = names.iter().position(|column| *column == asked);
         found.ok_or_else(|| {
+            let meant = nearest(&asked, names.iter().map(String::as_str));
+            let meant = meant.map(|meant| format!("; did you mean {meant}?"));
             let name = text::escaped(name);
-            let all = names.join(", ");
+            let all = names.iter().filter(|name| !name.is_empty());
+            let all = all.map(String::as_str).collect::<Vec<_>>().join(", ");
             Error::Usage(format!(
-                "there is no column '{name}'; the columns are {all}"
+                "there is no column '{name}'{}; the columns are {all}",
+                meant.unwrap_or_default()
             ))
         })
     }
@@ -232,7 +238,7 @@ impl RecordList<'_> {
     fn begin_rows(&mut self) -> Result<()> {
         let rows = std::mem::take(&mut self.rows);
         let colored = self.out.colored;
-        let width = self.out.screen.map(|screen| screen.width);
+        let width = self.out.width();
         let Some(layout) = Layout::fit(self.columns, &self.chosen, &rows, width) else {
             self.form = Some(Form::Blocks);
             self.out.page(rows.len() * (self.chosen.len() + 1))?;
@@ -244,6 +250,7 @@ impl RecordList<'_> {
             lines.iter().try_for_each(|line| self.out.line(line))?;
             self.left_out = layout.left_out(&self.chosen, &rows);
         } else {
+            self.out.page_wide(rows.len() + 1, layout.total())?;
             self.line.clear();
             layout.header(&mut self.line, colored);
             self.out.line(&self.line)?;

@@ -19,7 +19,7 @@ use super::layout;
 use super::look::Look;
 use super::pager::{Pager, PagerChoice};
 use super::record::{Record, TextRecord};
-use super::stream::{BUFFER, json_error, say, write_error};
+use super::stream::{BUFFER, json_error, say, tell, write_error};
 use super::times::{Times, shorten_days};
 use super::tty;
 use crate::error::{Error, Exit, Result};
@@ -54,6 +54,8 @@ pub(super) struct Screen {
     pub(super) width: usize,
     /// In lines.
     height: usize,
+    /// Whether lines may be wider: a pager then scrolls to the right.
+    pub(super) scrolls: bool,
 }
 
 impl Screen {
@@ -66,7 +68,11 @@ impl Screen {
             let size = terminal_size::terminal_size_of(&stdout);
             let size = size.map(|(width, height)| (width.0.into(), height.0.into()));
             let (width, height) = size.filter(|(width, _)| *width > 0).unwrap_or(USUAL);
-            Self { width, height }
+            Self {
+                width,
+                height,
+                scrolls: false,
+            }
         })
     }
 }
@@ -119,6 +125,11 @@ impl Output {
         self.format == OutputFormat::Table && self.on_terminal
     }
 
+    /// Returns whether a person reads notes.
+    pub fn tells_people(&self) -> bool {
+        self.format == OutputFormat::Table && io::stderr().is_terminal()
+    }
+
     /// Prints a line below a table, for a person only.
     pub fn closing(&mut self, line: &str) -> Result<()> {
         if io::stderr().is_terminal() {
@@ -137,7 +148,7 @@ impl Output {
         if self.format == OutputFormat::Json {
             return say(&json!({"note": message}).to_string());
         }
-        say(&self.told(&message));
+        tell("", &self.told(&message));
     }
 
     /// Prints a warning on stderr.
@@ -148,7 +159,7 @@ impl Output {
             return say(&json!({"warning": message}).to_string());
         }
         let warning = self.painted(YELLOW, "warning:");
-        say(&format!("{warning} {}", self.told(&message)));
+        tell(&warning, &self.told(&message));
     }
 
     /// Prints one record.
@@ -191,7 +202,13 @@ impl Output {
 
     /// Lays out one value on each line.
     pub(super) fn block(&self, lines: Vec<(&'static str, Cell)>) -> Vec<String> {
-        self.block_at(self.screen.map(|screen| screen.width), lines)
+        self.block_at(self.width(), lines)
+    }
+
+    /// Returns the width that tables are fitted to, if to any.
+    pub(super) fn width(&self) -> Option<usize> {
+        let fitted = self.screen.filter(|screen| !screen.scrolls);
+        fitted.map(|screen| screen.width)
     }
 
     /// Does the same for a terminal of this width.
@@ -212,9 +229,27 @@ impl Output {
         /// For what is said below, and the prompt of the shell.
         const BELOW: usize = 4;
         let fits = |screen: &Screen| lines.saturating_add(BELOW) <= screen.height;
-        if self.pager.is_none() && self.screen.is_some_and(|s| !fits(&s)) {
+        if self.screen.is_some_and(|s| !fits(&s)) {
+            self.begin_pager()?;
+        }
+        Ok(())
+    }
+
+    /// Starts a pager for this many lines of any width, unless they fit the terminal.
+    pub(super) fn page_wide(&mut self, lines: usize, widest: usize) -> Result<()> {
+        // The terminal wraps a few lines by itself.
+        let rows = self
+            .screen
+            .map_or(1, |screen| widest.div_ceil(screen.width.max(1)));
+        self.page(lines.saturating_mul(rows.max(1)))
+    }
+
+    fn begin_pager(&mut self) -> Result<()> {
+        if self.pager.is_none() {
             self.finish()?;
-            self.pager = Pager::begin(&self.wanted_pager).map_err(|e| write_error(&e))?;
+            let scrolls = self.screen.is_some_and(|screen| screen.scrolls);
+            let pager = Pager::begin(&self.wanted_pager, scrolls);
+            self.pager = pager.map_err(|e| write_error(&e))?;
         }
         Ok(())
     }
@@ -309,7 +344,7 @@ impl Output {
             && io::stderr().is_terminal()
         {
             // The person knows: this is not an error.
-            say(&known.to_string());
+            tell("", &known.to_string());
             return known.exit();
         }
         let (code, exit) = known.map_or(("failed", Exit::Failed), |e| (e.code(), e.exit()));

@@ -15,6 +15,9 @@ use signal_hook::flag;
 
 use crate::host;
 
+/// The usual pager.
+const LESS: &str = "less";
+
 /// Which pager shows long output.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PagerChoice {
@@ -37,13 +40,14 @@ pub(super) struct Pager {
 impl Pager {
     /// Starts a pager between stdout and the terminal. `None` if there is none, or if none is
     /// wanted: output then goes straight to the terminal.
-    pub(super) fn begin(choice: &PagerChoice) -> io::Result<Option<Self>> {
+    /// Lines that are wider than the terminal are cut if `scrolls`: less then scrolls to the right.
+    pub(super) fn begin(choice: &PagerChoice, scrolls: bool) -> io::Result<Option<Self>> {
         // A rule of sudo that allows one command must not allow a shell: less is kept from
         // starting one, and a pager that the caller names is not run.
         let for_other = host::is_for_another();
         let named = env::var("PAGER").ok().filter(|_| !for_other);
         let wanted = match choice {
-            PagerChoice::Usual => named.unwrap_or_else(|| "less".into()),
+            PagerChoice::Usual => named.unwrap_or_else(|| LESS.into()),
             PagerChoice::Command(command) => command.clone(),
             PagerChoice::Never => return Ok(None),
         };
@@ -52,7 +56,13 @@ impl Pager {
         }
         let mut command = Command::new("sh");
         command.args(["-c", &wanted]).stdin(Stdio::piped());
-        for (name, value) in [("LESS", "FRX"), ("LV", "-c")] {
+        // With F, less would end although it has cut lines.
+        let less = if scrolls && wanted == LESS {
+            "RSX"
+        } else {
+            "FRX"
+        };
+        for (name, value) in [("LESS", less), ("LV", "-c")] {
             if env::var_os(name).is_none() {
                 command.env(name, value);
             }
@@ -93,7 +103,7 @@ impl Drop for Pager {
 
 /// Returns whether the program of this command line exists. A shell would only say so on stderr,
 /// and the output would be lost.
-fn exists(command: &str) -> bool {
+pub fn exists(command: &str) -> bool {
     let mut words = command.split_whitespace();
     let Some(program) = words.find(|word| !word.contains('=')) else {
         return false;

@@ -5,7 +5,8 @@
 //! is stored: a broken connection, a closed window or Ctrl-C lose only a password that no
 //! application uses.
 //!
-//! The question appears one second after the rest, and keys pressed before it are ignored: an
+//! The question appears one second after the rest, and keys pressed before it are ignored, as a
+//! line in its place says: an
 //! accidental second Enter must not stop a password in use. Nor must an accidental q or Esc lose
 //! a password that was already copied to its place: it has to be pressed twice.
 
@@ -63,7 +64,7 @@ impl Panel {
             screen,
             lines,
             styled: self.styled,
-            question: None,
+            question: Question::Wait,
         };
         view.draw().map_err(|e| Error::Undelivered(e.to_string()))?;
         view.wait()?;
@@ -114,6 +115,8 @@ fn terminal_error(error: &io::Error) -> Error {
 /// How the keys were understood so far.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Question {
+    /// Not yet.
+    Wait,
     Saved,
     Cancel,
 }
@@ -121,6 +124,7 @@ enum Question {
 impl Question {
     const fn text(self) -> &'static str {
         match self {
+            Self::Wait => "One moment: keys are ignored for the first second.",
             Self::Saved => {
                 "Saved it? Press Enter to activate it, or q to cancel (nothing changes)."
             }
@@ -134,8 +138,7 @@ struct View {
     screen: Screen,
     lines: Vec<PanelLine>,
     styled: bool,
-    /// `None` before it can be answered.
-    question: Option<Question>,
+    question: Question,
 }
 
 impl View {
@@ -153,25 +156,25 @@ impl View {
         self.ask(Question::Saved)?;
         loop {
             match self.screen.tty.event_until(None)? {
-                Some(TtyEvent::Key(b'\r' | b'\n')) if self.question == Some(Question::Saved) => {
+                Some(TtyEvent::Key(b'\r' | b'\n')) if self.question == Question::Saved => {
                     return Ok(());
                 }
                 Some(TtyEvent::Key(CTRL_C)) => return Err(Error::Interrupted),
                 Some(TtyEvent::Key(b'q' | b'Q' | ESCAPE)) => {
-                    if self.question == Some(Question::Cancel) {
+                    if self.question == Question::Cancel {
                         return Err(Error::Cancelled);
                     }
                     self.ask(Question::Cancel)?;
                 }
                 Some(TtyEvent::Resized) => self.redraw()?,
-                _ if self.question == Some(Question::Cancel) => self.ask(Question::Saved)?,
+                _ if self.question == Question::Cancel => self.ask(Question::Saved)?,
                 _ => {}
             }
         }
     }
 
     fn ask(&mut self, question: Question) -> Result<()> {
-        self.question = Some(question);
+        self.question = question;
         let asked = if self.screen.dumb {
             let line = format!("  {}\n", question.text());
             self.screen.tty.write(line.as_bytes())
@@ -206,7 +209,7 @@ impl View {
             return lines.iter().try_for_each(|line| screen.line(line));
         }
         let (rows, columns) = screen.tty.size();
-        let room = [Question::Saved, Question::Cancel]
+        let room = [Question::Wait, Question::Saved, Question::Cancel]
             .map(|one| rows_of(&PanelLine::text(Priority::Question, one.text()), columns));
         let room = room.into_iter().max().unwrap_or_default();
         let Some((fitting, asks)) = fitting(lines, (rows, columns), room) else {
@@ -219,7 +222,7 @@ impl View {
         for line in fitting {
             row = screen.put(line, row, columns, *styled)?;
         }
-        if let (Some(question), true) = (question, asks) {
+        if asks {
             let question = PanelLine::text(Priority::Question, question.text());
             screen.put(&question, row, columns, *styled)?;
         }

@@ -1,12 +1,14 @@
 //! stdout and stderr, and the errors of writing to them.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
+use dialoguer::console::measure_text_width;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::layout::wrap_message;
 use crate::error::{Error, Result};
 
 /// The size of output buffers, in bytes.
@@ -15,6 +17,27 @@ pub const BUFFER: usize = 64 * 1024;
 /// Prints a line on stderr. If stderr is closed, nothing can be done about it.
 pub fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Prints a message for people on stderr, after a word such as "hint:", which may be coloured.
+/// A terminal gets it in lines that fit.
+pub fn tell(before: &str, message: &str) {
+    let before = if before.is_empty() {
+        String::new()
+    } else {
+        format!("{before} ")
+    };
+    let stderr = io::stderr();
+    let size = Some(&stderr).filter(|stderr| stderr.is_terminal());
+    let size = size.and_then(terminal_size::terminal_size_of);
+    let text = match size {
+        Some((width, _)) => {
+            let first = measure_text_width(&before);
+            wrap_message(message, first, width.0.into())
+        }
+        None => message.to_owned(),
+    };
+    say(&format!("{before}{text}"));
 }
 
 /// Returns the error of a failed write: a closed pipe ends the program quietly.

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use super::column::{Cell, Column, TimeForm};
-use super::stream::say;
+use super::stream::tell;
 use crate::cli::time_zone;
 use crate::cli::world::WORLD;
 use crate::model::local_time::LocalTimes;
-use crate::model::name::in_both_forms;
+use crate::model::name::{in_both_forms, in_unicode};
 use crate::model::time::Time;
 
 /// Shows times to people. The zone is looked up once it is needed.
@@ -34,7 +34,7 @@ impl Times {
             let named = named.map(|(name, place)| (name.as_str(), place.as_str()));
             let (zone, warning) = time_zone::find(named);
             if let Some(warning) = warning {
-                say(&format!("warning: {warning}"));
+                tell("warning:", &warning);
             }
             LocalTimes::new(zone, (WORLD.now)())
         })
@@ -90,7 +90,12 @@ impl Times {
         for (column, cell) in columns.iter().zip(row) {
             let at = || cell.text.parse::<Time>().ok();
             let written = match column.times {
-                TimeForm::None => in_both_forms(&cell.text),
+                TimeForm::None => match (cell.since, cell.text.split_once(" ago")) {
+                    (Some(at), Some((_, rest))) => {
+                        Some(format!("{}{rest}", self.local().short(at)))
+                    }
+                    _ => in_unicode(&cell.text),
+                },
                 TimeForm::Text => {
                     self.rewrite_cell(cell);
                     None
@@ -125,13 +130,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_stand_in_both_forms_and_commands_stay() {
+    fn a_table_has_the_unicode_form_and_a_record_both() {
         let times = Times::new(None);
         let both = "bücher.example (xn--bcher-kva.example)";
         let cell = |text: &str| Cell::new(text, Tone::Plain);
         let mut row = [cell("xn--bcher-kva.example")];
         times.localize(&[Column::new("Domain")], &mut row);
-        assert_eq!(row[0].text, both);
+        assert_eq!(row[0].text, "bücher.example");
         let mut value = cell("xn--bcher-kva.example");
         times.rewrite_cell(&mut value);
         assert_eq!(value.text, both);

@@ -14,6 +14,7 @@ use super::column::{Cell, Tone};
 use super::output::{Output, OutputFormat};
 use super::tty::{CTRL_C, ESCAPE, Tty, TtyEvent};
 use crate::error::{Error, Result};
+use crate::model::text::count;
 
 const KEYS: &str = "q quits";
 
@@ -30,11 +31,7 @@ impl Output {
     }
 
     /// Draws the lines again and again, until q, Esc or Ctrl-C.
-    pub fn watch(
-        &self,
-        every: Duration,
-        lines: &mut dyn FnMut() -> Vec<(&'static str, Cell)>,
-    ) -> Result<()> {
+    pub fn watch(&self, every: Duration, lines: &mut dyn FnMut() -> Watched) -> Result<()> {
         let screen = Screen::open();
         let mut screen =
             screen.map_err(|e| Error::Usage(format!("the terminal cannot be used: {e}")))?;
@@ -53,20 +50,27 @@ impl Output {
     }
 
     /// Writes the times in them for people: a picture may be old when the next one is drawn.
-    fn as_of_now(&self, mut lines: Vec<(&'static str, Cell)>) -> Vec<(&'static str, Cell)> {
+    fn as_of_now(&self, mut watched: Watched) -> Watched {
         let times = self.times.as_of_now();
-        for (_, cell) in &mut lines {
+        for (_, cell) in &mut watched.lines {
             times.rewrite_cell(cell);
         }
-        lines
+        watched
     }
 
-    fn draw(&self, tty: &mut Tty, lines: &[(&'static str, Cell)]) -> Result<()> {
+    fn draw(&self, tty: &mut Tty, watched: &Watched) -> Result<()> {
         let (rows, columns) = tty.size();
-        let mut drawn = self.block_at(Some(columns), lines.to_vec());
-        drawn.truncate(rows.saturating_sub(1));
-        drawn.resize(rows.saturating_sub(1), String::new());
-        drawn.push(Tone::Dim.paint(KEYS, self.colored));
+        let room = rows.saturating_sub(1);
+        let mut drawn = self.block_at(Some(columns), watched.lines.clone());
+        let mut keys = KEYS.to_owned();
+        if drawn.len() > room {
+            drawn = self.block_at(Some(columns), watched.most_important_first());
+            if let Some(cut @ 1..) = drawn.len().checked_sub(room) {
+                keys = format!("{KEYS}; {}", count(cut as u64, "more line"));
+            }
+        }
+        drawn.resize(room, String::new());
+        drawn.push(Tone::Dim.paint(&keys, self.colored));
         let mut picture = String::from("\x1b[H");
         for (i, line) in drawn.iter().enumerate() {
             let end = if i == 0 { "" } else { "\r\n" };
@@ -76,6 +80,24 @@ impl Output {
         picture.push_str("\x1b[J");
         tty.write(picture.as_bytes())
             .map_err(|_| Error::Interrupted)
+    }
+}
+
+/// What is watched.
+pub struct Watched {
+    /// Names and values.
+    pub lines: Vec<(&'static str, Cell)>,
+    /// Where those begin that a small window shows first.
+    pub first: usize,
+}
+
+impl Watched {
+    fn most_important_first(&self) -> Vec<(&'static str, Cell)> {
+        let (before, important) = self.lines.split_at(self.first.min(self.lines.len()));
+        let lines = important.iter().chain(before);
+        // Without the empty ones between.
+        let some = lines.filter(|(name, cell)| !name.is_empty() || !cell.text.is_empty());
+        some.cloned().collect()
     }
 }
 

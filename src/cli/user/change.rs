@@ -9,7 +9,7 @@ use crate::app::users::{Expiry, UserUpdate};
 use crate::cli::args::limits::{LimitArgs, SenderArgs};
 use crate::cli::args::rotation::RotationArgs;
 use crate::cli::args::tags::TagArgs;
-use crate::cli::changes::changed;
+use crate::cli::changes;
 use crate::cli::complete;
 use crate::cli::context::Context;
 use crate::cli::terminal::prompt;
@@ -166,7 +166,7 @@ impl SetUser {
             rotation,
         };
         let (user, fields) = app.set_user(&self.username, update)?;
-        context.out.note(&changed(user.username.as_str(), &fields));
+        changes::tell(&context.out, user.username.as_str(), &fields);
         Ok(context.out.result(&UserRecord::new(&user, app.now()))?)
     }
 }

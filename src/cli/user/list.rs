@@ -11,8 +11,8 @@ use super::record::{UserDetail, UserRecord};
 use crate::app::users::UserQuery;
 use crate::cli::args::one_of;
 use crate::cli::args::paging::PageArgs;
-use crate::cli::args::tags::without_doubles;
-use crate::cli::args::view::ViewArgs;
+use crate::cli::args::tags::{one_tag, without_doubles};
+use crate::cli::args::view::{COLUMNS, ViewArgs};
 use crate::cli::complete;
 use crate::cli::context::Context;
 use crate::cli::terminal::output::OutputFormat;
@@ -64,7 +64,7 @@ Pages:
 
 /// List users
 #[derive(Debug, Args)]
-#[command(after_long_help = LIST_HELP)]
+#[command(after_long_help = LIST_HELP, mut_arg(COLUMNS, complete::columns::<UserRecord>))]
 pub struct ListUsers {
     /// Show only users with this text in the username or label, ignoring case
     #[arg(value_name = "TEXT")]
@@ -95,7 +95,7 @@ pub struct ListUsers {
     overlap: bool,
 
     /// Show only users with this tag, or with this value of it; repeat it to require several tags
-    #[arg(long, value_name = "KEY[=VALUE]")]
+    #[arg(long, value_name = "KEY[=VALUE]", value_parser = one_tag::<TagFilter>, add = complete::tags())]
     tag: Vec<TagFilter>,
 
     /// Show only users after this one, which may have been deleted

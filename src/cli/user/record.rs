@@ -171,7 +171,7 @@ impl Record for UserRecord<'_> {
             self.near_limit(),
             self.refused(),
             age.into(),
-            Cell::or(last, "never"),
+            Cell::or(last, "never").since(self.last_connection.map(|last| last.at)),
             self.created_at.to_string().into(),
             self.daily_limit.map(|n| n.to_string()).into(),
             self.suspended_at.map(|at| at.to_string()).into(),

@@ -1,11 +1,13 @@
 //! Tags of users.
 
+use std::collections::BTreeSet;
+
 use crate::error::Result;
 use crate::model::event::Fields;
 use crate::model::name::Username;
 use crate::model::tag::{TagChange, TagFilter, TagValue, Tags};
-use crate::store::Tx;
 use crate::store::engine::Row;
+use crate::store::{Store, Tx};
 
 /// The tags of a user as one text, `key=value` each; neither of them contains a line break.
 macro_rules! tags_of {
@@ -54,6 +56,19 @@ pub(in crate::store) fn read(row: &dyn Row, column: usize) -> Result<Tags> {
     };
     let tags: Option<Tags> = all.split('\n').map(split).collect();
     tags.ok_or_else(|| row.not_valid(all))
+}
+
+impl Store {
+    /// Returns the different tags among the first `limit` ones, as `key=value`.
+    pub fn some_tags(&mut self, limit: u32) -> Result<Vec<String>> {
+        const SQL: &str = "SELECT key, value FROM tags ORDER BY username, key LIMIT $1";
+        let mut found = BTreeSet::new();
+        self.engine.query(SQL, &[limit.into()], &mut |row| {
+            found.insert(format!("{}={}", row.text(0)?, row.text(1)?));
+            Ok(())
+        })?;
+        Ok(found.into_iter().collect())
+    }
 }
 
 impl Tx<'_> {
