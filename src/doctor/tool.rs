@@ -23,6 +23,8 @@ pub struct ToolOutput {
 
 /// These tools only read files: one that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How much of what a program says about its failure is shown, in lines.
+const MOST_LINES: usize = 4;
 
 /// Runs a program and returns what it printed. Fails if it exits with an error.
 pub fn ask(program: &str, args: &[&str]) -> Result<ToolOutput> {
@@ -49,10 +51,22 @@ fn good(program: &str, (good, said): (bool, ToolOutput)) -> Result<ToolOutput> {
     if good {
         return Ok(said);
     }
-    let what = match (said.stderr.trim(), said.stdout.trim()) {
-        ("", "") => "it failed and said nothing",
-        ("", stdout) => stdout,
-        (stderr, _) => stderr,
+    let mut lines: Vec<&str> = Vec::new();
+    let text = if said.stderr.trim().is_empty() {
+        &said.stdout
+    } else {
+        &said.stderr
+    };
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        // The tools of Postfix call each other, and each repeats what is wrong.
+        if lines.len() < MOST_LINES && !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    let what = if lines.is_empty() {
+        "it failed and said nothing: see the system's log".to_owned()
+    } else {
+        lines.join("; ")
     };
     Err(Error::System(format!("{program}: {what}")))
 }

@@ -2,21 +2,17 @@
 //! service that listens on them.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use nix::unistd::{Group, User};
+use nix::unistd::User;
 
-use super::journal::{FileChange, content};
+use super::content::{FileChange, content};
 use super::names::{QUEUE, SERVICE, SOCKETS, STORE_FOLDER, UNITS, USER};
 use super::refusal::refused;
 use crate::doctor::sockets::{self, Endpoint, SocketError};
 use crate::doctor::tool;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::files;
 use crate::model::store_location::Location;
-
-/// For a command of the service manager.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the two sockets have to be, and who connects to them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -320,10 +316,9 @@ fn socket_use(path: &Path) -> SocketUse {
     match answer {
         Ok(()) => SocketUse::Ours,
         Err(SocketError::Other(why)) if why == "nothing listens" => SocketUse::Free,
-        Err(SocketError::Other(why)) => SocketUse::Other(format!(
-            "another program listens at {}: {why}",
-            path.display()
-        )),
+        Err(SocketError::Other(_)) => {
+            SocketUse::Other(format!("another program listens at {}", path.display()))
+        }
         Err(SocketError::Forbidden | SocketError::Removed(_)) => SocketUse::Free,
     }
 }
@@ -350,69 +345,4 @@ fn service_store() -> Option<String> {
     let mut words = said.stdout.split_whitespace().filter(|_| good);
     let store = words.find_map(|word| word.strip_prefix("SMTPCRED_STORE="));
     store.map(str::to_owned)
-}
-
-/// Creates the user that `serve` runs as.
-pub fn create_user() -> Result<()> {
-    if User::from_name(USER).ok().flatten().is_some() {
-        return Ok(());
-    }
-    let args = [
-        "--system",
-        "--user-group",
-        "--no-create-home",
-        "--home-dir",
-        STORE_FOLDER,
-        "--shell",
-        "/usr/sbin/nologin",
-        USER,
-    ];
-    tool::change("useradd", &args, PATIENCE)
-}
-
-/// Creates a folder that belongs to the user of `serve`.
-pub fn create_folder(folder: &NewFolder) -> Result<()> {
-    let failed =
-        |error: std::io::Error| Error::System(format!("{}: {error}", folder.path.display()));
-    if files::is_there(&folder.path) {
-        return Ok(());
-    }
-    let user = User::from_name(USER).ok().flatten();
-    let group = Group::from_name(&folder.group).ok().flatten();
-    let (Some(user), Some(group)) = (user, group) else {
-        return Err(Error::System(format!(
-            "there is no user {USER} or no group {}",
-            folder.group
-        )));
-    };
-    let created = files::Folder::create(&folder.path, 0o700).map_err(failed)?;
-    files::give(&created, Some(user.uid.as_raw()), Some(group.gid.as_raw())).map_err(failed)?;
-    created.set_mode(folder.mode).map_err(failed)
-}
-
-/// Enables units and starts them anew, so that they listen where their files say.
-pub fn enable(units: &[String]) -> Result<()> {
-    let run = |verb: &[&str], units: &[&str]| {
-        let args: Vec<&str> = verb.iter().chain(units).copied().collect();
-        tool::change("systemctl", &args, PATIENCE)
-    };
-    let units: Vec<&str> = units.iter().map(String::as_str).collect();
-    run(&["daemon-reload"], &[])?;
-    run(&["enable"], &units)?;
-    run(&["restart"], &units)
-}
-
-/// Stops units and disables them.
-pub fn disable(units: &[String]) -> Result<()> {
-    if units.is_empty() {
-        return Ok(());
-    }
-    let mut args = vec!["disable", "--now"];
-    args.extend(units.iter().map(String::as_str));
-    tool::change("systemctl", &args, PATIENCE)
-}
-
-/// Makes the service manager read the files of its units.
-pub fn read_units() -> Result<()> {
-    tool::change("systemctl", &["daemon-reload"], PATIENCE)
 }

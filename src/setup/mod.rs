@@ -7,6 +7,7 @@
 //! the files and services are brought back before the failure is reported; a run that was
 //! killed is brought back by the next one.
 
+pub mod content;
 pub mod diff;
 pub mod journal;
 pub mod machine;
@@ -15,11 +16,13 @@ pub mod postfix;
 mod prove;
 mod refusal;
 mod run;
+mod system;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-pub use self::journal::{FileChange, HostChange, Journal};
+pub use self::content::FileChange;
+pub use self::journal::{HostChange, Journal};
 pub use self::prove::Proof;
 pub use self::run::{RunWith, bring_back, is_unit, keeps_sockets, make, undo};
 

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User};
 
-use super::journal::{Effects, FileChange, HostChange, Journal, put};
+use super::content::{FileChange, put};
+use super::journal::{Effects, HostChange, Journal};
 use super::names::USER;
 use super::prove::{self, Proof};
-use super::{Plan, ServerCommands, machine};
+use super::{Plan, ServerCommands, system};
 use crate::app::App;
 use crate::doctor::access::Identity;
 use crate::doctor::sockets::{self, Endpoint};
@@ -56,7 +57,8 @@ pub fn make(plan: &Plan, journal: &mut Journal, with: &RunWith<'_>) -> Result<Ve
         units: plan.machine.enable.clone(),
         host: plan.host.clone(),
     };
-    journal.begin(&plan.files(), &effects)?;
+    let begun = journal.begin(&plan.files(), &effects);
+    begun.map_err(|error| Error::System(format!("{error}; nothing was changed")))?;
     let made = change(plan, with);
     match made {
         Ok(proofs) => {
@@ -70,12 +72,9 @@ pub fn make(plan: &Plan, journal: &mut Journal, with: &RunWith<'_>) -> Result<Ve
 fn change(plan: &Plan, with: &RunWith<'_>) -> Result<Vec<Proof>> {
     let machine = &plan.machine;
     if machine.user {
-        machine::create_user()?;
+        system::create_user()?;
     }
-    machine
-        .folders
-        .iter()
-        .try_for_each(machine::create_folder)?;
+    machine.folders.iter().try_for_each(system::create_folder)?;
     machine.units.iter().try_for_each(put)?;
     with.go_on()?;
     let mut app = (with.open)()?;
@@ -83,7 +82,7 @@ fn change(plan: &Plan, with: &RunWith<'_>) -> Result<Vec<Proof>> {
         set_host(&mut app, Some(&host.after))?;
     }
     if !machine.enable.is_empty() {
-        machine::enable(&machine.enable)?;
+        system::enable(&machine.enable)?;
     }
     let serve = match &machine.serve {
         Some(words) => Some(Serve::start(words)?),
@@ -160,8 +159,8 @@ fn start_again(commands: &ServerCommands) -> Result<()> {
 fn take_back(effects: &Effects, with: &RunWith<'_>) -> Result<()> {
     if !effects.units.is_empty() {
         // The files of the units may be gone already.
-        let disabled = machine::disable(&effects.units);
-        machine::read_units()?;
+        let disabled = system::disable(&effects.units);
+        system::read_units()?;
         if let Err(error) = disabled {
             (with.note)(&error.to_string());
         }
@@ -232,13 +231,13 @@ pub fn undo(
                 Ok(())
             }
         })
-        .and_then(|()| machine::disable(&effects.units))
+        .and_then(|()| system::disable(&effects.units))
         .and_then(|()| units.iter().try_for_each(put))
         .and_then(|()| {
             if units.is_empty() && effects.units.is_empty() {
                 return Ok(());
             }
-            machine::read_units()
+            system::read_units()
         });
     if let Err(error) = done {
         return Err(undone(error, journal, commands, with));

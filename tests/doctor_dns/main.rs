@@ -10,6 +10,7 @@ mod hostile_servers;
 mod ports;
 mod safe;
 mod servers;
+mod setup;
 #[path = "../support/mod.rs"]
 mod support;
 mod test_command;

@@ -1,8 +1,12 @@
 //! Postfix. Its files are changed by `postconf` alone, on a copy; then the copies are put in
 //! place.
 
+mod found;
 mod lists;
 mod plan;
+mod service;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -11,8 +15,8 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Group, User};
 
-use self::plan::{CertificateFiles, Edit, Edits, Found};
-use super::journal::{FileChange, content};
+use self::found::{CertificateFiles, Edit, Edits, Found};
+use super::content::{FileChange, content};
 use super::machine::{Machine, SocketPlace};
 use super::refusal::refused;
 use super::{Plan, ServerCommands, SetupOptions, host};
@@ -105,10 +109,14 @@ fn usable(config: Option<&Path>, commands: &ServerCommands) -> Result<PathBuf> {
             "install it first: apt install postfix",
         ));
     }
+    let works = |words: &[String]| {
+        let args: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+        tool::ask(&words[0], &args)
+    };
     let folder = if let Some(folder) = config {
         std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
     } else {
-        let several = value(None, "multi_instance_directories")?;
+        let several = value(None, "multi_instance_directories").map_err(broken)?;
         if !several.is_empty() {
             return Err(refused(
                 format!("this machine has several instances of Postfix: /etc/postfix, {several}"),
@@ -117,16 +125,8 @@ fn usable(config: Option<&Path>, commands: &ServerCommands) -> Result<PathBuf> {
         }
         PathBuf::from(value(None, "config_directory")?)
     };
-    let works = |words: &[String]| {
-        let args: Vec<&str> = words[1..].iter().map(String::as_str).collect();
-        tool::ask(&words[0], &args)
-    };
-    if let Err(error) = works(&commands.check) {
-        return Err(refused(
-            format!("Postfix's configuration has a problem already: {error}"),
-            "fix it until `postfix check` is content, then try again",
-        ));
-    }
+    value(Some(&folder), "myhostname").map_err(broken)?;
+    works(&commands.check).map_err(broken)?;
     if works(&commands.running).is_err() {
         return Err(refused(
             "Postfix does not run, so no sign-in could prove the setup",
@@ -134,6 +134,14 @@ fn usable(config: Option<&Path>, commands: &ServerCommands) -> Result<PathBuf> {
         ));
     }
     Ok(folder)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn broken(error: Error) -> Error {
+    refused(
+        format!("Postfix's configuration has a problem already: {error}"),
+        "fix it until `postfix check` succeeds, then try again",
+    )
 }
 
 fn postconf(folder: Option<&Path>, args: &[&str]) -> Result<String> {
