@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     fn merged(base: &str, current: &str, wanted: &str) -> (String, Vec<String>) {
-        let spread = |text: &str| text.chars().map(|c| format!("{c}\n")).collect::<String>();
+        let spread = |text: &str| text.chars().flat_map(|c| [c, '\n']).collect::<String>();
         let merged = merge(&spread(base), &spread(current), &spread(wanted));
         (merged.text.replace('\n', ""), merged.kept)
     }

@@ -57,7 +57,7 @@ impl Postfix {
         }
         if used.auth.is_empty() {
             let found = "no service offers AUTH";
-            let advice = "smtpcred show-server-config postfix shows what to add to master.cf";
+            let advice = "smtpcred setup postfix adds one to master.cf";
             area.fail("master.cf smtpd_sasl_auth_enable", found, advice);
             return;
         }
