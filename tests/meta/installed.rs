@@ -13,6 +13,7 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
+use crate::readme::{SET_UP, for_a_relay, prints};
 use crate::support::booted::{Machine, say};
 use crate::support::mail::smtp::Smtp;
 use crate::support::mail::tls::Certificate;
@@ -177,9 +178,13 @@ fn apt(machine: &Machine, what: &str) {
     ));
 }
 
-/// The second of the two commands; it signs a user in at both ports.
+/// The second of the two commands, as in the README; it signs a user in at both ports.
 fn set_up(machine: &Machine) {
-    machine.run("smtpcred setup postfix --host smtp.example.com --yes");
+    let commands = for_a_relay();
+    let shown = commands.iter().find(|shown| shown.command == SET_UP);
+    // There, it asks.
+    let output = machine.run(&format!("{SET_UP} --yes 2>&1"));
+    prints(shown.expect("the set-up"), &output);
 }
 
 fn swaks(password: &str, port: u16) -> String {
