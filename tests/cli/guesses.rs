@@ -612,6 +612,70 @@ const LEAD: &[(&str, &str)] = &[
     ("help rotate", "user rotate --help"),
     ("plan", "apply --dry-run"),
     ("domain remove empty.example -r", "--with-users"),
+    (
+        "audit --user shop@example.com",
+        "audit list --user shop@example.com",
+    ),
+    ("audit --last 5", "audit list --last 5"),
+    ("audit show 5", "smtpcred audit list"),
+    ("audit export", "audit list --format csv"),
+    (
+        "audit search shop@example.com",
+        "audit list --user shop@example.com",
+    ),
+    (
+        "user reset-pw shop@example.com",
+        "user reset shop@example.com",
+    ),
+    (
+        "user set-note shop@example.com x",
+        "user set shop@example.com --note TEXT",
+    ),
+    (
+        "user set-limit shop@example.com 100",
+        "user set shop@example.com",
+    ),
+    (
+        "user add-tag shop@example.com env=prod",
+        "user set shop@example.com --tag KEY=VALUE",
+    ),
+    (
+        "user remove-tag shop@example.com env",
+        "user set shop@example.com --remove-tag KEY",
+    ),
+    (
+        "user add-sender shop@example.com a@example.com",
+        "user set shop@example.com --sender ADDRESS",
+    ),
+    ("user list-all", "user list"),
+    ("user ips shop@example.com", "user show shop@example.com"),
+    ("set-host smtp.example.com", "set-settings --host"),
+    ("show-ports", "show-settings"),
+    ("ports", "show-settings"),
+    ("htpasswd shop@example.com", "user reset shop@example.com"),
+    ("user create new@example.com -l Shop", "--label"),
+    (
+        "user create new@example.com --expires 2099-01-01",
+        "--expires-at",
+    ),
+    (
+        "user create new@example.com b@example.com",
+        "user create --file",
+    ),
+    ("user export users.csv", "user export --output FILE"),
+    ("user list --sort-by age", "--sort"),
+    ("journal -f", "audit list --follow"),
+    ("passwd -l shop@example.com", "user reset shop@example.com"),
+    ("show-user shop@example.com", "user show shop@example.com"),
+    ("show config", "smtpcred config list"),
+    (
+        "user expire shop@example.com 30d",
+        "user set shop@example.com --expires-in 30d",
+    ),
+    (
+        "domain quota example.com 100",
+        "domain set example.com --daily-limit N",
+    ),
 ];
 
 /// A store with two users, and files to import.
@@ -697,7 +761,10 @@ fn completed(line: &str) -> String {
     let values = [
         ("ADDRESS", "sales@example.com"),
         ("HOST", "smtp.example.com"),
+        ("--host …", "--host smtp.example.com"),
         ("KEY=VALUE", "env=prod"),
+        ("--remove-tag KEY", "--remove-tag env"),
+        ("--daily-limit N", "--daily-limit 100"),
     ];
     let replace = |line: String, (name, value)| line.replace(name, value);
     values.into_iter().fold(line.to_owned(), replace)

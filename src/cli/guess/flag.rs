@@ -201,7 +201,7 @@ impl Typed<'_> {
 
     /// `-n`: a number of rows, or none at all.
     fn number(&self) -> Option<String> {
-        if !["n", "lines", "tail", "count", "num", "top", "max-count"].contains(&self.flag) {
+        if !["n", "lines", "tail", "num", "top", "max-count"].contains(&self.flag) {
             return None;
         }
         let is_number = self.value.parse::<u32>().is_ok();
@@ -228,7 +228,11 @@ impl Typed<'_> {
             .filter(|(theirs, _)| theirs.contains(&self.flag));
         let ours = same.flat_map(|(_, ours)| *ours);
         let mut ours = ours.filter(|ours| **ours != "yes" || self.asks());
-        let ours = ours.find(|ours| self.has(ours))?;
+        let ours = match ours.find(|ours| self.has(ours))? {
+            // A date, not a time from now.
+            &"expires-in" if self.value.contains('-') => "expires-at",
+            ours => ours,
+        };
         Some(format!("did you mean --{ours}?"))
     }
 
@@ -248,16 +252,16 @@ impl Typed<'_> {
                 _ => None,
             };
         }
+        let list = self.command.find_subcommand("list")?;
+        let mut own = list.get_arguments();
+        if let Some(arg) = own.find(|arg| arg.get_long() == Some(self.flag)) {
+            return Some(self.line(&format!("list --{}{}", self.flag, self.value_of(arg))));
+        }
         let operand = Some(self.value).filter(|value| is_username(value) || is_domain(value));
         let operands: Vec<&str> = operand.into_iter().collect();
         let verb = super::of_noun(self.root, self.command, self.flag, &operands);
         if let Some(line) = verb.filter(|_| self.flag.len() > 1) {
             return Some(format!("did you mean: smtpcred {line}"));
-        }
-        let list = self.command.find_subcommand("list")?;
-        let mut own = list.get_arguments();
-        if let Some(arg) = own.find(|arg| arg.get_long() == Some(self.flag)) {
-            return Some(self.line(&format!("list --{}{}", self.flag, value_of(arg))));
         }
         let same = FLAGS
             .iter()
@@ -269,6 +273,23 @@ impl Typed<'_> {
             None => ["a", "l", "n"]
                 .contains(&self.flag)
                 .then(|| self.line("list")),
+        }
+    }
+
+    /// The value that a flag needs, for a command line to complete.
+    fn value_of(&self, arg: &Arg) -> String {
+        let name = arg.get_value_names().and_then(|names| names.first());
+        match name.filter(|_| arg.get_action().takes_values()) {
+            Some(name) if name == "USERNAME" && is_username(self.value) => {
+                format!(" {}", in_shell(self.value))
+            }
+            Some(name) if name == "DOMAIN" && is_domain(self.value) => format!(" {}", self.value),
+            Some(name) if name == "N" && self.value.parse::<u32>().is_ok() => {
+                format!(" {}", self.value)
+            }
+            Some(name) if name.contains("DURATION") => " 7d".to_owned(),
+            Some(name) => format!(" {name}"),
+            None => String::new(),
         }
     }
 
@@ -287,16 +308,6 @@ impl Typed<'_> {
                 everything, and smtpcred why NAME explains what happens to one user"
                 .to_owned(),
         )
-    }
-}
-
-/// The value that a flag needs, for a command line to complete.
-fn value_of(arg: &Arg) -> String {
-    let name = arg.get_value_names().and_then(|names| names.first());
-    match name.filter(|_| arg.get_action().takes_values()) {
-        Some(name) if name.contains("DURATION") => " 7d".to_owned(),
-        Some(name) => format!(" {name}"),
-        None => String::new(),
     }
 }
 
@@ -334,6 +345,9 @@ fn word_too_many(command: &Command, path: &str, word: &str, words: &[&str]) -> O
     if let Some(ours) = of(user).filter(|_| user || domain) {
         return Some(format!("did you mean: smtpcred {ours} {}", in_shell(word)).into());
     }
+    if path == "user export" && !domain {
+        return Some(format!("did you mean: smtpcred {path} --output FILE").into());
+    }
     let flag = ["user", "domain"].into_iter().zip([user, domain]);
     let mut flag = flag.filter(|(long, fits)| *fits && has(command, long));
     let (long, _) = flag.next()?;
@@ -356,6 +370,9 @@ fn flag_for(command: &Command, path: &str, word: &str, words: &[&str]) -> Option
     let rest = match path {
         // An address may be a password with an @ in it.
         "test" if is_username(word) => "--to ADDRESS".to_owned(),
+        "user create" if is_username(word) => {
+            return Some("several users come from a file: smtpcred user create --file FILE".into());
+        }
         "show-settings" => {
             let mut all = command.get_arguments();
             let clients = all.find(|arg| arg.get_long() == Some("for"))?;

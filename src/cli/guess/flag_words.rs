@@ -71,6 +71,7 @@ pub const FLAGS: &[(&[&str], &[&str])] = &[
         ],
         &["label"],
     ),
+    (&["l"], &["label"]),
     (&["tags", "t", "labels", "add-tag"], &["tag"]),
     (&["untag", "delete-tag", "rm-tag"], &["remove-tag"]),
     (

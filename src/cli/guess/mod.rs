@@ -94,8 +94,9 @@ fn of_noun(command: &Command, noun: &Command, verb: &str, operands: &[&str]) -> 
     own_verb(command, noun, verb, operands)
         .or_else(|| of_whole(command, verb, operands))
         .or_else(|| topic_of(command, verb, operands))
+        .or_else(|| in_two(command, noun, verb, operands))
         .or_else(|| own_verb(command, noun, nearest(verb, names(noun))?, operands))
-        .or_else(|| of_users(command, verb))
+        .or_else(|| of_users(command, noun, verb))
 }
 
 /// Returns a noun's own verb, or the one that another program's verb stands for.
@@ -105,8 +106,17 @@ fn own_verb(command: &Command, noun: &Command, verb: &str, operands: &[&str]) ->
         .or_else(|| synonym(command, noun, verb, operands))
 }
 
+/// `user set-note NAME`, `user reset-pw NAME`: what it is about says more than the verb.
+fn in_two(command: &Command, noun: &Command, verb: &str, operands: &[&str]) -> Option<String> {
+    let (first, second) = verb.split_once('-')?;
+    synonym(command, noun, second, operands).or_else(|| own_verb(command, noun, first, operands))
+}
+
 /// `domain suspend NAME`: only users have this verb, and the name is that of a domain.
-fn of_users(command: &Command, verb: &str) -> Option<String> {
+fn of_users(command: &Command, noun: &Command, verb: &str) -> Option<String> {
+    if noun.get_name() != "domain" {
+        return None;
+    }
     own_verb(command, command.find_subcommand("user")?, verb, &[])
 }
 
@@ -174,11 +184,30 @@ fn glued(command: &Command, first: &str, rest: &[&str]) -> Option<String> {
 /// `create-user NAME`, `user-list`
 fn split(command: &Command, first: &str, rest: &[&str]) -> Option<String> {
     let (one, other) = first.split_once(['-', '_', ':', '.', '/'])?;
+    if ["get", "set", "show"].contains(&one)
+        && let Some(found) = of_setting(command, one, other)
+    {
+        return Some(found);
+    }
     if noun(one).is_none() && noun(other).is_none() {
         return None;
     }
     let words: Vec<&str> = [one, other].iter().chain(rest).copied().collect();
     in_words(command, words[0], &words[1..])
+}
+
+/// `set-host NAME`, `show-ports`
+fn of_setting(command: &Command, verb: &str, setting: &str) -> Option<String> {
+    let set = command.find_subcommand("set-settings")?;
+    let known = set
+        .get_arguments()
+        .find(|arg| arg.get_long() == Some(setting))?;
+    let long = known.get_long()?;
+    let ours = match verb {
+        "set" => format!("set-settings --{long} …"),
+        _ => "show-settings".to_owned(),
+    };
+    (!known.is_global_set()).then_some(ours)
 }
 
 fn topic_of(command: &Command, first: &str, rest: &[&str]) -> Option<String> {

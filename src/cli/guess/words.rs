@@ -52,20 +52,14 @@ pub const VERBS: &[(&[&str], &[&str])] = &[
         &["user suspend"],
     ),
     (
-        &[
-            "change",
-            "configure",
-            "chuser",
-            "expire",
-            "limit",
-            "limits",
-            "mod",
-            "patch",
-            "quota",
-            "ratelimit",
-        ],
+        &["change", "chuser", "configure", "mod", "patch"],
         &["user set", "domain set"],
     ),
+    (
+        &["limit", "limits", "quota", "ratelimit"],
+        &["user set --daily-limit N", "domain set --daily-limit N"],
+    ),
+    (&["expire"], &["user set --expires-in 30d"]),
     (
         &[
             "change-password",
@@ -73,6 +67,7 @@ pub const VERBS: &[(&[&str], &[&str])] = &[
             "chpass",
             "chpasswd",
             "chpw",
+            "htpasswd",
             "new-password",
             "passwd",
             "password",
@@ -80,6 +75,7 @@ pub const VERBS: &[(&[&str], &[&str])] = &[
             "regenerate",
             "renew",
             "reset-password",
+            "saslpasswd2",
             "set-password",
             "setpassword",
         ],
@@ -88,7 +84,7 @@ pub const VERBS: &[(&[&str], &[&str])] = &[
     (&["roll"], &["user rotate"]),
     (
         &["find", "grep", "query", "search"],
-        &["user list TEXT", "domain list"],
+        &["user list TEXT", "domain list", "audit list"],
     ),
     (&["count"], &["user list", "domain list"]),
     (
@@ -101,7 +97,12 @@ pub const VERBS: &[(&[&str], &[&str])] = &[
     (&["comment", "note", "notes"], &["user set --note TEXT"]),
     (&["label", "title"], &["user set --label TEXT"]),
     (&["tag", "tags"], &["user set --tag KEY=VALUE"]),
-    (&["untag"], &["user set --remove-tag KEY"]),
+    (
+        &["delete-tag", "remove-tag", "rm-tag", "untag"],
+        &["user set --remove-tag KEY"],
+    ),
+    (&["get", "show"], &["audit list"]),
+    (&["export"], &["audit list --format csv"]),
     (
         &["alias", "aliases", "sender", "senders", "sendas"],
         &["user set --sender ADDRESS"],
@@ -139,7 +140,17 @@ pub const VERBS: &[(&[&str], &[&str])] = &[
         &["store status"],
     ),
     (
-        &["apikey", "key", "keys", "passwords", "token", "tokens"],
+        &[
+            "addresses",
+            "apikey",
+            "connections",
+            "ips",
+            "key",
+            "keys",
+            "passwords",
+            "token",
+            "tokens",
+        ],
         &["user show"],
     ),
     (
@@ -150,10 +161,11 @@ pub const VERBS: &[(&[&str], &[&str])] = &[
 ];
 
 /// Nouns of other programs, and ours.
-pub const NOUNS: [(&str, &str); 35] = [
+pub const NOUNS: [(&str, &str); 36] = [
     ("account", "user"),
     ("accounts", "user"),
     ("apikey", "user"),
+    ("config", "config"),
     ("configuration", "config"),
     ("cred", "user"),
     ("credential", "user"),
@@ -241,6 +253,7 @@ pub const TOPICS: &[Topic] = &[
             "options",
             "get-settings",
             "get-setting",
+            "ports",
             "list-settings",
             "connection",
             "connect",

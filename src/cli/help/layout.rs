@@ -8,6 +8,8 @@ use super::sections::{Block, Section};
 
 /// How far blocks are indented.
 const INDENT: usize = 2;
+/// Begins a comment, also for the shell that a line is copied to.
+const COMMENT: &str = "# ";
 /// How far the rest of a long command line is indented.
 const REST: usize = 6;
 
@@ -56,7 +58,7 @@ fn comment_column(blocks: &[Block], width: usize) -> Option<usize> {
     };
     let column = INDENT + commented().map(|(command, _)| command).max()? + 2;
     let longest = commented().map(|(_, comment)| comment).max()?;
-    (column + longest <= width).then_some(column)
+    (column + COMMENT.len() + longest <= width).then_some(column)
 }
 
 fn example(
@@ -69,7 +71,7 @@ fn example(
     match (comment, beside) {
         (Some(comment), Some(column)) => {
             let command = format!("{:INDENT$}{command}", "");
-            lines.push(format!("{command:column$}{comment}"));
+            lines.push(format!("{command:column$}{COMMENT}{comment}"));
         }
         (comment, _) => {
             if let Some(comment) = comment {
@@ -163,7 +165,10 @@ mod tests {
         let section = &sections(text)[0];
         assert_eq!(
             lines(section, 40),
-            ["  tool one         short", "  tool one --flag  says more"]
+            [
+                "  tool one         # short",
+                "  tool one --flag  # says more"
+            ]
         );
         assert_eq!(
             lines(section, 25),
