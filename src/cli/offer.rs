@@ -47,7 +47,7 @@ pub fn any(context: &Context, kind: NameKind) -> Result<Option<String>> {
     Names::read(&mut app, kind, None)?.chosen(kind.prompt(), context.out.is_colored())
 }
 
-/// Offers what this text may stand for, which is no name in the store. `None` if there is nothing
+/// Offers what this text may stand for, which is not a name in the store. `None` if there is nothing
 /// to offer, or if the person declines.
 pub fn instead_of(context: &Context, kind: NameKind, typed: &str) -> Result<Option<String>> {
     if !person_chooses(context) {

@@ -155,7 +155,7 @@ fn asked(missing: &str, at: &Command) -> Option<Asked> {
     known(named).map(Asked::Name)
 }
 
-/// Returns the argument that is no name, if it must be one in the store.
+/// Returns the argument that is not a name, if it must be one in the store.
 fn misnamed(error: &clap::Error, at: &Command, args: &[OsString]) -> Option<Asked> {
     let Some(Error::Invalid { .. }) = error.source()?.downcast_ref() else {
         return None;

@@ -47,10 +47,10 @@ What it refuses, with the reason:
   restrictions that it cannot change. `smtpcred show-server-config` shows what to set by hand.
 
 Undo:
-  The files as they were are in /var/lib/smtpcred-setup. Files that no one has edited since are
-  brought back byte by byte. In others, the lines of the setup are taken back, and what was edited
-  stays; lines that were edited themselves stay, too, and are listed. The system user, the folders
-  and the store stay.
+  /var/lib/smtpcred-setup has copies of the files from before. Files that no one has edited since
+  are restored byte by byte. From others, the lines of the setup are removed, and edits stay; lines
+  of the setup that were edited stay, too, and are listed. The system user, the folders and the
+  store stay.
 
 Without systemd:
   It changes the configuration and prints the command that runs `smtpcred serve`. Until that runs,
