@@ -263,7 +263,7 @@ impl Record for Event {
         Column::new("ID").right().on_request(),
         Column::new("Who").rank(1).cut(5),
         Column::new("Action"),
-        Column::new("About").cut(16),
+        Column::new("About").cut(14),
         Column::new("Set").wrap(16).times(TimeForm::Fields),
     ];
 

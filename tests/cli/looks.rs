@@ -241,7 +241,7 @@ fn colour_is_never_the_only_sign() {
     assert!(!plain.contains('\x1b'));
     assert_eq!(without_colours(&coloured), plain);
     assert!(plain.contains("1 expiring within 14 days"));
-    assert!(coloured.contains("\x1b[38;5;3m  in 9d, "), "{coloured:?}");
+    assert!(coloured.contains("\x1b[38;5;136m  in 9d, "), "{coloured:?}");
     for colour in ["\x1b[38;5;2m", "\x1b[38;5;1m"] {
         assert!(coloured.contains(colour), "{coloured:?}");
     }

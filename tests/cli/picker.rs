@@ -85,6 +85,9 @@ fn nothing_is_offered_where_it_would_not_help() {
         assert_eq!(ended.code, 2, "{shown}");
         assert!(shown.contains("<USERNAME>"), "{shown}");
     }
+    let mut pty = Pty::open(24, 10);
+    pty.start(&sandbox.command(&["user", "show"]));
+    assert_eq!(pty.end().code, 2);
     // Nothing to choose from.
     let empty = Sandbox::new();
     finished(

@@ -3,10 +3,12 @@
 use std::env;
 use std::io::IsTerminal;
 
-use clap::builder::styling::{AnsiColor, Style, Styles};
+use clap::builder::styling::{Ansi256Color, AnsiColor, Style, Styles};
 
 pub const RED: Style = AnsiColor::Red.on_default().bold();
-pub const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+/// A dark one of 256 colours: the usual one cannot be read on a light background.
+pub const DARK_YELLOW: u8 = 136;
+pub const YELLOW: Style = Ansi256Color(DARK_YELLOW).on_default().bold();
 pub const CYAN: Style = AnsiColor::Cyan.on_default();
 
 /// The colours of help.

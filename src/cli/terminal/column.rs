@@ -1,8 +1,9 @@
 //! The columns of tables and what is in them.
 
-use clap::builder::styling::{AnsiColor, Style};
+use clap::builder::styling::{Ansi256Color, AnsiColor, Style};
 use unicode_width::UnicodeWidthStr as _;
 
+use super::color::DARK_YELLOW;
 use crate::model::time::Time;
 
 /// A column of a table.
@@ -173,7 +174,7 @@ impl Tone {
         match self {
             Self::Plain => Style::new(),
             Self::Good => AnsiColor::Green.on_default(),
-            Self::Warning => AnsiColor::Yellow.on_default(),
+            Self::Warning => Ansi256Color(DARK_YELLOW).on_default(),
             Self::Bad => AnsiColor::Red.on_default(),
             Self::Dim => Style::new().dimmed(),
             Self::Strong => Style::new().bold(),

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use comfy_table::{Attribute, CellAlignment, Color, ContentArrangement, Table, presets};
 use dialoguer::console::truncate_str;
 
+use super::color::DARK_YELLOW;
 use super::column::{BAR, Cell, Column, Fit, Shown, Tone, width_of};
 
 /// The space between two columns.
@@ -59,22 +60,31 @@ impl Layout {
                 let most = (width.min(USUAL) / 2).max(width / 3);
                 *first = usual_width(columns[*i], *i, rows, most).min(*first);
             }
+            let words = columns.iter().enumerate();
+            let words = words.map(|(i, column)| match column.fit {
+                Fit::Wrap(_) => longest_word(i, rows),
+                Fit::Whole | Fit::Cut(_) | Fit::Bar(_) => 0,
+            });
+            let words: Vec<_> = words.collect();
+            let least = |&(i, natural): &(usize, usize)| {
+                columns[i].least(natural).max(words[i].min(natural))
+            };
             let position = |i: usize| chosen.iter().position(|&chosen| chosen == i);
             let mut left = Vec::new();
-            while total(shown.iter().map(|&(i, n)| columns[i].least(n))) > width {
-                let last = shown.iter().max_by_key(|&&(i, _)| (columns[i].rank, i));
-                let left_out = last.map(|&(i, _)| i).filter(|&i| columns[i].rank > 0)?;
+            while total(shown.iter().map(least)) > width {
+                let highest = shown.iter().max_by_key(|&&(i, _)| (columns[i].rank, i));
+                let left_out = highest.map(|&(i, _)| i).filter(|&i| columns[i].rank > 0)?;
                 left.extend(shown.extract_if(.., |&mut (i, _)| i == left_out));
             }
             // A wide one made room for several others.
             for column in left.into_iter().rev() {
                 let at = shown.partition_point(|&(i, _)| position(i) < position(column.0));
                 shown.insert(at, column);
-                if total(shown.iter().map(|&(i, n)| columns[i].least(n))) > width {
+                if total(shown.iter().map(least)) > width {
                     shown.remove(at);
                 }
             }
-            share_out(columns, &mut shown, width);
+            share_out(&least, &mut shown, width);
         }
         Some(Self {
             columns,
@@ -133,7 +143,7 @@ impl Layout {
             column.set_padding((u16::try_from(GAP).unwrap_or(0), 0));
         }
         let mut drawn = table.lines().map(|line| line.trim_end().to_owned());
-        let mut lines: Vec<String> = drawn.by_ref().take(1).collect();
+        let mut lines: Vec<String> = drawn.by_ref().take(1).map(without_padding).collect();
         for (height, above) in heights {
             lines.extend(above.map(|cell| cell.tone.paint(&cell.text, colored)));
             lines.extend(drawn.by_ref().take(height));
@@ -219,6 +229,16 @@ pub fn block(lines: &[(&'static str, Cell)], width: Option<usize>, colored: bool
     out
 }
 
+/// Returns the width of the longest word in a column that wraps. One that is very long, such as a
+/// path, goes over the edge instead of taking all room.
+fn longest_word(i: usize, rows: &[Vec<Cell>]) -> usize {
+    const LONGEST: usize = 24;
+    let cells = rows.iter().filter_map(|row| row.get(i));
+    let words = cells.flat_map(|cell| cell.text.split([' ', '\n']));
+    let widths = words.map(width_of).filter(|width| *width <= LONGEST);
+    widths.max().unwrap_or(0)
+}
+
 /// Returns the width of the first column without cells that are wider than `most`.
 fn usual_width(column: Column, i: usize, rows: &[Vec<Cell>], most: usize) -> usize {
     let cells = rows.iter().filter_map(|row| row.get(i));
@@ -239,10 +259,10 @@ fn total(widths: impl Iterator<Item = usize>) -> usize {
 }
 
 /// Gives each column its smallest width, and then one more as long as there is room.
-fn share_out(columns: &[Column], shown: &mut [(usize, usize)], width: usize) {
+fn share_out(least: &dyn Fn(&(usize, usize)) -> usize, shown: &mut [(usize, usize)], width: usize) {
     let natural: Vec<usize> = shown.iter().map(|&(_, natural)| natural).collect();
-    for (i, width) in shown.iter_mut() {
-        *width = columns[*i].least(*width);
+    for column in shown.iter_mut() {
+        column.1 = least(column);
     }
     let mut spare = width - total(shown.iter().map(|&(_, width)| width)).min(width);
     while spare > 0 {
@@ -259,12 +279,21 @@ fn share_out(columns: &[Column], shown: &mut [(usize, usize)], width: usize) {
     }
 }
 
+/// Removes the spaces at the end of a line that is coloured to its end.
+fn without_padding(line: String) -> String {
+    const RESET: &str = "\x1b[0m";
+    match line.strip_suffix(RESET) {
+        Some(text) => format!("{}{RESET}", text.trim_end()),
+        None => line,
+    }
+}
+
 fn drawn(text: &str, tone: Tone, column: &Column) -> comfy_table::Cell {
     let cell = comfy_table::Cell::new(text);
     let cell = match tone {
         Tone::Plain => cell,
         Tone::Good => cell.fg(Color::DarkGreen),
-        Tone::Warning => cell.fg(Color::DarkYellow),
+        Tone::Warning => cell.fg(Color::AnsiValue(DARK_YELLOW)),
         Tone::Bad => cell.fg(Color::DarkRed),
         Tone::Dim => cell.add_attribute(Attribute::Dim),
         Tone::Strong => cell.add_attribute(Attribute::Bold),

@@ -62,7 +62,8 @@ impl Pager {
         } else {
             "FRX"
         };
-        for (name, value) in [("LESS", less), ("LV", "-c")] {
+        // The output is UTF-8 in every locale.
+        for (name, value) in [("LESS", less), ("LV", "-c"), ("LESSCHARSET", "utf-8")] {
             if env::var_os(name).is_none() {
                 command.env(name, value);
             }

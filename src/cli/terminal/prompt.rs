@@ -20,8 +20,12 @@ pub fn person_present() -> bool {
 
 /// Returns whether stdout is a terminal, too, and can show a choice.
 pub fn person_watches() -> bool {
+    /// In columns. A narrower one shows no name.
+    const NARROWEST: u16 = 20;
+    let size = terminal_size::terminal_size_of(io::stderr());
+    let narrow = size.is_some_and(|(width, _)| (1..NARROWEST).contains(&width.0));
     let dumb = env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
-    person_present() && io::stdout().is_terminal() && !dumb
+    person_present() && io::stdout().is_terminal() && !dumb && !narrow
 }
 
 /// Asks a person to type `name` before something that cannot be undone. --yes skips the question.

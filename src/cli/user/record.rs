@@ -430,7 +430,8 @@ impl Record for UserDetail<'_> {
             ("Expires", expires),
             ("Created", user.created_at.to_string().into()),
         ]);
-        lines.push(("Rotation", self.rotation_text().into()));
+        let rotation = Some(self.rotation_text()).filter(|text| text != "none");
+        lines.push(("Rotation", Cell::or(rotation, "none")));
         lines.extend(self.sending_lines());
         lines
     }
