@@ -53,11 +53,20 @@ pub fn commands(config: Option<&Path>) -> ServerCommands {
         words.push(verb.to_owned());
         words
     };
+    // Started by this process, it would belong to the session of the admin.
+    let managed = config.is_none() && crate::files::is_there(Path::new("/run/systemd/system"));
+    let start = if managed {
+        ["systemctl", "restart", "postfix"]
+            .map(str::to_owned)
+            .into()
+    } else {
+        command("start")
+    };
     ServerCommands {
+        start,
         check: command("check"),
         reload: command("reload"),
         running: command("status"),
-        start: command("start"),
     }
 }
 
