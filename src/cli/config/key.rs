@@ -99,12 +99,11 @@ impl Key {
         if let Some(entry) = TABLE.iter().find(|entry| entry.name == name) {
             return Ok(entry.key);
         }
-        Err(match Self::meant(name) {
-            Some(meant) => format!("is not a known key; did you mean {}?", meant.name()),
-            None => {
-                let names = TABLE.map(|entry| entry.name).join(", ");
-                format!("is not a known key; the keys are {names}")
-            }
+        Err(if let Some(meant) = Self::meant(name) {
+            format!("is not a known key; did you mean {}?", meant.name())
+        } else {
+            let names = TABLE.map(|entry| entry.name).join(", ");
+            format!("is not a known key; the keys are {names}")
         })
     }
 

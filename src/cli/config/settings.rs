@@ -68,8 +68,10 @@ impl Settings {
     /// Reads the configuration files. Fails if one has a problem; one that another user could
     /// have changed is ignored with a warning.
     pub fn read_files(&mut self) -> Result<()> {
-        let problems = self.read_all().into_iter();
-        problems.map(|problem| Err(problem.error)).collect()
+        match self.read_all().into_iter().next() {
+            Some(problem) => Err(problem.error),
+            None => Ok(()),
+        }
     }
 
     /// Does the same for a program that must not stay down because of a typo: what has a
