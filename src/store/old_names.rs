@@ -7,6 +7,9 @@ use crate::model::name::{DomainName, Username};
 use crate::model::old_name::OldName;
 use crate::model::time::Time;
 
+/// Asked often, so that it must not look at every old name.
+const RENAMED: &str = "SELECT 1 FROM old_names WHERE renamed_at >= $1 LIMIT 1";
+
 impl Store {
     /// Returns what is known of a name as an old one; `None` if it is none.
     pub fn old_name(&mut self, name: &Username) -> Result<Option<OldName>> {
@@ -53,9 +56,8 @@ impl Store {
 
     /// Returns whether any user was renamed at this time or later.
     pub fn was_any_renamed(&mut self, since: Time) -> Result<bool> {
-        const SQL: &str = "SELECT 1 FROM old_names WHERE renamed_at >= $1 LIMIT 1";
         let mut found = false;
-        self.engine.query(SQL, &[since.into()], &mut |_| {
+        self.engine.query(RENAMED, &[since.into()], &mut |_| {
             found = true;
             Ok(())
         })?;
@@ -85,5 +87,29 @@ impl Tx<'_> {
         const SQL: &str = "UPDATE old_names SET until = NULL
             WHERE old_name LIKE '%@' || CAST($1 AS TEXT) AND until IS NOT NULL";
         self.later(SQL, &[domain.as_str().into()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::engine::Arg;
+    use crate::store::{Access, Location};
+
+    #[test]
+    fn late_renames_are_found_by_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = Location::File(folder.path().join("data").join("smtpcred.db"));
+        let mut store = Store::open(&file, Access::Create).unwrap();
+        let explain: &'static str = Box::leak(format!("EXPLAIN QUERY PLAN {RENAMED}").into());
+        let mut plan = String::new();
+        store
+            .engine
+            .query(explain, &[Arg::Null], &mut |row| {
+                plan += row.text(3)?;
+                Ok(())
+            })
+            .unwrap();
+        assert!(plan.contains("old_names_by_time"), "{plan}");
     }
 }

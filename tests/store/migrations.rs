@@ -52,6 +52,55 @@ fn a_store_of_the_first_version_opens() {
     );
 }
 
+/// The statements of a migration; `None` beyond the last.
+fn migration(version: usize) -> Option<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/store/sqlite");
+    fs::read_to_string(format!("{folder}/{version:04}.sql")).ok()
+}
+
+#[test]
+fn a_store_of_each_version_gets_the_tables_of_a_new_one() {
+    const TABLES: &str = "SELECT type || ' ' || name || ' ' || COALESCE(sql, '')
+        FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' ORDER BY 1";
+    let fresh = Sandbox::new().texts(TABLES);
+    let versions = (1..).take_while(|version| migration(*version).is_some());
+    let versions = versions.count();
+    assert!(versions >= 13, "{versions}");
+    for version in 1..=versions {
+        let sandbox = Sandbox::empty();
+        let old = made_by_an_older_version(&sandbox);
+        for done in 1..=version {
+            old.execute_batch(&migration(done).unwrap()).unwrap();
+            if done > 1 {
+                continue;
+            }
+            old.execute_batch(
+                "INSERT INTO domains (name, created_at) VALUES ('example.com', 1800000000);
+                INSERT INTO users (username, domain, created_at)
+                    VALUES ('shop@example.com', 'example.com', 1800000000);
+                INSERT INTO passwords (username, key_id, hash, created_at)
+                    VALUES ('shop@example.com', 'key00001',
+                    '$argon2id$v=19$m=1024,t=2,p=1$c29tZXNhbHQ$7FfsnA6vUe7qLpL/3Kqc3uR48ZJyFbUVt7jWZlf0Htk',
+                    1800000000);",
+            )
+            .unwrap();
+        }
+        old.execute_batch(&format!(
+            "PRAGMA application_id = 0x534d5450; PRAGMA user_version = {version};"
+        ))
+        .unwrap();
+        drop(old);
+        let user = sandbox.json(&["user", "show", "shop@example.com"]);
+        assert_eq!(user["passwords"][0]["id"], "key00001", "{version}");
+        assert_eq!(
+            sandbox.verify("shop@example.com", "password"),
+            0,
+            "{version}"
+        );
+        assert_eq!(sandbox.texts(TABLES), fresh, "{version}");
+    }
+}
+
 #[test]
 fn a_store_of_the_second_version_opens() {
     let sandbox = Sandbox::empty();
