@@ -108,18 +108,22 @@ struct Bundle(TempDir);
 impl Bundle {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let out = folder.path().join("out");
         let version = env!("CARGO_PKG_VERSION");
-        tool(
-            Command::new(root().join("dist/package/build"))
-                .args(["image", "--program", support::PROGRAM, "--out"])
-                .arg(&out),
-        );
-        let archive = fs::read_dir(&out)
-            .unwrap()
-            .map(|file| file.unwrap().path())
-            .find(|path| path.extension().is_some_and(|end| end == "tar"))
-            .expect("an image");
+        let archives = ["first", "second"].map(|name| {
+            let out = folder.path().join(name);
+            tool(
+                Command::new(root().join("dist/package/build"))
+                    .args(["image", "--program", support::PROGRAM, "--out"])
+                    .arg(&out),
+            );
+            fs::read_dir(&out)
+                .unwrap()
+                .map(|file| file.unwrap().path())
+                .find(|path| path.extension().is_some_and(|end| end == "tar"))
+                .expect("an image")
+        });
+        let [archive, again] = &archives;
+        assert_eq!(fs::read(archive).unwrap(), fs::read(again).unwrap());
         let layout = folder.path().join("layout");
         let tagged = format!("{}:{version}", layout.display());
         tool(Command::new("skopeo").args(["copy", "--quiet"]).args([
