@@ -102,15 +102,18 @@ impl<'a> Picker<'a> {
         }
     }
 
-    /// Finds the entries with all words, and after them those that only have the letters in this
-    /// order.
+    /// Finds the entries with all words, those that begin with the first one before the others, and
+    /// after them those that only have the letters in this order.
     fn find(&mut self) {
         let typed = self.typed.text().to_lowercase();
         let words: Vec<_> = typed.split_whitespace().collect();
         let letters: String = words.concat();
         let has_words = |entry: &String| words.iter().all(|word| entry.contains(word));
         let all = || self.folded.iter().enumerate();
-        let (with_words, others): (Vec<_>, Vec<_>) = all().partition(|(_, entry)| has_words(entry));
+        let (mut with_words, others): (Vec<_>, Vec<_>) =
+            all().partition(|(_, entry)| has_words(entry));
+        let begins = |entry: &str| words.first().is_some_and(|word| entry.starts_with(word));
+        with_words.sort_by_key(|(_, entry)| !begins(entry));
         let others = others
             .into_iter()
             .filter(|(_, entry)| in_order(entry, &letters));
@@ -200,6 +203,7 @@ mod tests {
     fn words_are_found_before_letters() {
         let entries = entries();
         assert_eq!(typed(&mut picker(&entries), "SHOP web"), [1, 2]);
+        assert_eq!(typed(&mut picker(&entries), "web"), [2, 1]);
         assert_eq!(typed(&mut picker(&entries), "会"), [0]);
         assert_eq!(typed(&mut picker(&entries), "wshop"), [2]);
         let mut none = picker(&entries);
