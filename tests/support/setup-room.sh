@@ -77,22 +77,22 @@ for case in "$cases"/*.sh; do
         postfix start 2> /dev/null
         running
         rm -rf /root/kept && mkdir /root/kept && cp -p /etc/postfix/*.cf /root/kept
-        # shellcheck disable=SC2046 # words
-        timeout 100 smtpcred setup postfix --yes $(cat "$cases/$name.args") \
+        read -r -a args < "$cases/$name.args"
+        timeout 100 smtpcred setup postfix --yes "${args[@]}" \
             > /root/stdout 2> /root/stderr < /dev/null
         code=$?
         same() { rm -rf /root/now && mkdir /root/now && cp -p /etc/postfix/*.cf /root/now && diff -r /root/kept /root/now; }
         back=no
         if [ $code = 0 ]; then
             after > /root/after 2>&1
-            timeout 100 smtpcred setup postfix --yes $(cat "$cases/$name.args") > /root/again 2>&1 < /dev/null
+            timeout 100 smtpcred setup postfix --yes "${args[@]}" > /root/again 2>&1 < /dev/null
             grep -q '^nothing to change' /root/again || echo "a second run: $(tr '\n' ' ' < /root/again)" >> /root/after
-            config=$(grep -o -e '--config [^ ]*' "$cases/$name.args")
-            timeout 100 smtpcred setup postfix --undo --yes $config > /root/undo 2>&1 < /dev/null || cat /root/undo >> /root/after
+            [ "${args[0]:-}" = --config ] || args=()
+            timeout 100 smtpcred setup postfix --undo --yes "${args[@]}" > /root/undo 2>&1 < /dev/null || cat /root/undo >> /root/after
         fi
         same > /dev/null && back=yes
         find /run -name 'smtpcred-setup-*' >> /root/after 2> /dev/null
-        [ $code = 0 ] && [ -n "$(ls -A /var/lib/smtpcred-setup/* | grep -v :)" ] && ls /var/lib/smtpcred-setup/* >> /root/after
+        [ $code = 0 ] && find /var/lib/smtpcred-setup -type f >> /root/after
         printf '%s %s %s|%s|%s\n' "$name" "$code" "$back" "$(tr '\n' ' ' < /root/stderr)" "$(tr '\n' ' ' < /root/after)"
         rm -f /root/after
         [ -f /root/others ] && while read -r id; do kill "$id"; done < /root/others
