@@ -31,7 +31,11 @@ fn yaml(file: &str) -> Vec<Value> {
     let script = "import json, sys, yaml
 print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
     let path = root().join("dist/containers").join(file);
-    let text = tool(Command::new("python3").args(["-c", script]).arg(path));
+    let text = tool(
+        Command::new("/usr/bin/python3")
+            .args(["-c", script])
+            .arg(path),
+    );
     serde_json::from_str(&text).expect("JSON")
 }
 
