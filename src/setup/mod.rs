@@ -9,9 +9,11 @@
 
 pub mod content;
 pub mod diff;
+mod draft;
 pub mod journal;
 pub mod machine;
 mod names;
+mod ports;
 pub mod postfix;
 mod prove;
 mod refusal;
@@ -19,7 +21,7 @@ mod run;
 mod system;
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use self::content::FileChange;
 pub use self::journal::{HostChange, Journal};
@@ -149,6 +151,19 @@ impl Step {
             what: format!("{verb} {}", change.path.display()),
             file: Some(change.path.clone()),
             diff: change.diff(),
+        }
+    }
+}
+
+/// Returns the name of the record of a server with this configuration: another one than the
+/// usual has a record of its own.
+fn record(server: &str, usual: &str, config: Option<&Path>) -> String {
+    match config.filter(|path| *path != Path::new(usual)) {
+        None => server.into(),
+        Some(path) => {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            let text = path.display().to_string();
+            format!("{server}-{}", text.trim_matches('/').replace('/', "-"))
         }
     }
 }

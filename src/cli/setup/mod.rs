@@ -100,21 +100,14 @@ pub struct SetUp {
 
 impl SetUp {
     pub fn run(self, context: &mut Context) -> Result<()> {
-        if self.server != ServerArg::Postfix {
-            return Err(Error::SetupRefused {
-                reason: format!("setup cannot change {} yet", self.name()),
-                cure: format!(
-                    "set it by hand: smtpcred show-server-config {}",
-                    self.name()
-                ),
-            }
-            .into());
-        }
         if !Uid::effective().is_root() {
             return Err(Error::NeedsRoot("the mail server's configuration").into());
         }
-        let record = postfix::record(self.config.as_deref());
-        let commands = postfix::commands(self.config.as_deref());
+        let config = self.config.as_deref();
+        let (record, commands) = match self.server {
+            ServerArg::Postfix => (postfix::record(config), postfix::commands(config)),
+            ServerArg::Exim | ServerArg::Dovecot => return Err(self.not_yet().into()),
+        };
         let stop = host::stop_on_signals()?;
         let mut journal = if self.dry_run && !Journal::exists(&record) {
             None
@@ -191,12 +184,21 @@ impl SetUp {
             Err(error) => return Err(error.into()),
         };
         let location = context.location()?;
-        Ok(postfix::plan(
-            &options,
-            set.as_ref(),
-            &location,
-            WORLD.random,
-        )?)
+        let (set, random) = (set.as_ref(), WORLD.random);
+        Ok(match self.server {
+            ServerArg::Postfix => postfix::plan(&options, set, &location, random)?,
+            ServerArg::Exim | ServerArg::Dovecot => return Err(self.not_yet().into()),
+        })
+    }
+
+    fn not_yet(&self) -> Error {
+        Error::SetupRefused {
+            reason: format!("setup cannot change {} yet", self.name()),
+            cure: format!(
+                "set it by hand: smtpcred show-server-config {}",
+                self.name()
+            ),
+        }
     }
 
     /// Says where the user signed in, and what doctor finds.

@@ -3,6 +3,7 @@
 use crate::doctor::postfix::{Postfix, Service};
 use crate::model::settings::{PORTS, Port};
 use crate::setup::Door;
+use crate::setup::ports::CertificateFiles;
 
 /// The sockets by the names that Postfix has for them: relative to its queue directory, so
 /// that they are right with a chroot and without.
@@ -17,15 +18,6 @@ pub const BEFORE: [&str; 3] = [
     "smtpd_helo_restrictions",
     "smtpd_sender_restrictions",
 ];
-
-/// A file with a certificate and one with its key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertificateFiles {
-    pub certificate: String,
-    pub key: String,
-    /// No application trusts it.
-    pub for_tests: bool,
-}
 
 /// What is found of Postfix.
 pub struct Found {

@@ -8,22 +8,20 @@ mod service;
 #[cfg(test)]
 mod tests;
 
-use std::ffi::OsStr;
-use std::io::Write as _;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Group, User};
 
-use self::found::{CertificateFiles, Edit, Edits, Found};
+use self::found::{Edit, Edits, Found};
 use super::content::{FileChange, content};
+use super::draft::DraftFolder;
 use super::machine::{Machine, SocketPlace};
+use super::ports::{certificate, is_taken};
 use super::refusal::refused;
 use super::{Plan, ServerCommands, SetupOptions, host};
 use crate::doctor::postfix::{Postfix, pairs};
 use crate::doctor::tool;
 use crate::error::{Error, Result};
-use crate::files::Folder;
 use crate::model::name::HostName;
 use crate::model::password::Random;
 use crate::model::store_location::Location;
@@ -32,15 +30,7 @@ const FILES: [&str; 2] = ["main.cf", "master.cf"];
 
 /// Returns the name of the record of a Postfix with this folder.
 pub fn record(config: Option<&Path>) -> String {
-    match config {
-        None => "postfix".into(),
-        Some(path) if path == Path::new("/etc/postfix") => "postfix".into(),
-        Some(path) => {
-            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-            let text = path.display().to_string();
-            format!("postfix-{}", text.trim_matches('/').replace('/', "-"))
-        }
-    }
+    super::record("postfix", "/etc/postfix", config)
 }
 
 /// Returns the commands of a Postfix with this folder.
@@ -90,7 +80,7 @@ pub fn plan(
     } = plan::plan(&found, options.replace)?;
     let draft = Draft::new(&folder, random)?;
     draft.edit(&list)?;
-    plan::verify(&Postfix::read(Some(&draft.folder_path()))?, doors.len())?;
+    plan::verify(&Postfix::read(Some(draft.folder.path()))?, doors.len())?;
     let config = draft.changes()?;
     let place = SocketPlace {
         folder: Path::new(&main("queue_directory")).join("smtpcred"),
@@ -185,19 +175,6 @@ fn read(folder: &Path, host: Option<&HostName>) -> Result<Found> {
     })
 }
 
-/// Returns whether a program listens at a port, so that another one cannot.
-fn is_taken(port: u16) -> bool {
-    let addresses = [
-        SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
-        SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
-    ];
-    let in_use = |address: &SocketAddr| {
-        let bound = TcpListener::bind(address);
-        bound.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
-    };
-    addresses.iter().any(in_use)
-}
-
 /// Returns the name that the system knows for port 465: Postfix looks it up.
 fn name_of_465() -> &'static str {
     let listed = content(Path::new("/etc/services")).ok().flatten();
@@ -215,30 +192,6 @@ fn name_of_465() -> &'static str {
         .unwrap_or("465")
 }
 
-/// Returns the certificate of Let's Encrypt for the host, or the one that Debian makes for
-/// tests.
-fn certificate(host: Option<&HostName>) -> Option<CertificateFiles> {
-    let lets_encrypt = host.map(|host| {
-        let folder = format!("/etc/letsencrypt/live/{host}");
-        CertificateFiles {
-            certificate: format!("{folder}/fullchain.pem"),
-            key: format!("{folder}/privkey.pem"),
-            for_tests: false,
-        }
-    });
-    let snake_oil = CertificateFiles {
-        certificate: "/etc/ssl/certs/ssl-cert-snakeoil.pem".into(),
-        key: "/etc/ssl/private/ssl-cert-snakeoil.key".into(),
-        for_tests: true,
-    };
-    let exists = |files: &CertificateFiles| {
-        [&files.certificate, &files.key]
-            .iter()
-            .all(|path| crate::files::is_there(Path::new(path)))
-    };
-    lets_encrypt.into_iter().chain([snake_oil]).find(exists)
-}
-
 /// Returns the group of the user that Postfix runs as.
 fn group_of(owner: &str) -> String {
     let user = User::from_name(owner).ok().flatten();
@@ -246,25 +199,18 @@ fn group_of(owner: &str) -> String {
     group.map_or_else(|| "postfix".into(), |group| group.name)
 }
 
-/// Copies of the two files, in a folder of their own that is removed with this.
+/// Copies of the two files.
 struct Draft {
     original: PathBuf,
-    folder: Folder,
+    folder: DraftFolder,
     before: [Vec<u8>; 2],
 }
 
 impl Draft {
     fn new(original: &Path, random: Random) -> Result<Self> {
-        let mut name = [0; 8];
-        random(&mut name)?;
-        let name = crate::model::text::hexadecimal(&name);
-        let path = PathBuf::from(format!("/run/smtpcred-setup-{name}"));
-        let failed = |error: std::io::Error| Error::System(format!("{}: {error}", path.display()));
-        let folder = Folder::create(&path, 0o700).map_err(failed)?;
-        folder.refuse_exchanged().map_err(failed)?;
         let mut draft = Self {
             original: original.to_owned(),
-            folder,
+            folder: DraftFolder::new(random)?,
             before: [Vec::new(), Vec::new()],
         };
         for (at, name) in FILES.into_iter().enumerate() {
@@ -272,18 +218,10 @@ impl Draft {
             let Some(bytes) = content(&file)? else {
                 return Err(Error::System(format!("{} does not exist", file.display())));
             };
-            let mut copy = draft
-                .folder
-                .create_file(OsStr::new(name), 0o600)
-                .map_err(failed)?;
-            copy.write_all(&bytes).map_err(failed)?;
+            draft.folder.add(name, &bytes)?;
             draft.before[at] = bytes;
         }
         Ok(draft)
-    }
-
-    fn folder_path(&self) -> PathBuf {
-        self.folder.path().to_owned()
     }
 
     fn edit(&self, edits: &[Edit]) -> Result<()> {
@@ -315,17 +253,5 @@ impl Draft {
             }
         }
         Ok(changes)
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        for name in self.folder.names().unwrap_or_default() {
-            let _ = self.folder.remove(&name);
-        }
-        let path = self.folder.path();
-        if let (Ok((parent, name)), true) = (Folder::of(path), path.starts_with("/run")) {
-            let _ = parent.remove_folder(&name);
-        }
     }
 }

@@ -1,8 +1,9 @@
 //! Plans for configurations as `postconf` of Postfix 3.7 has printed them.
 
-use super::found::{CertificateFiles, Edit, Found};
+use super::found::{Edit, Found};
 use super::plan::plan;
 use crate::doctor::postfix::{Postfix, pairs};
+use crate::setup::ports::CertificateFiles;
 
 /// What plans read of main.cf and its defaults.
 const MAIN: &str = "\
