@@ -28,6 +28,7 @@ pub const VERBS: &[(&[&str], &[&str])] = &[
             "allow",
             "on",
             "reactivate",
+            "restore",
             "start",
             "unban",
             "unblock",
