@@ -60,7 +60,7 @@ pub enum Error {
         /// When the old name stops working, for people; `None` if it no longer works.
         until: Option<String>,
     },
-    /// An old name has stopped, and no overlap lets it work again.
+    /// An old name no longer works, and an overlap cannot revive it.
     OldNameStopped {
         /// The old name.
         username: String,
@@ -387,16 +387,16 @@ pub enum Error {
         /// What to do about it.
         cure: String,
     },
-    /// Setup failed, and everything was brought back, or not.
+    /// Setup failed, and its changes were undone, or some were not.
     SetupFailed {
         /// Why it failed.
         reason: String,
-        /// Why something could not be brought back.
+        /// Why some changes could not be undone.
         stays: Option<String>,
-        /// Where the files as they were are kept.
+        /// Where copies of the original files are.
         copies: PathBuf,
     },
-    /// Another setup of this server runs.
+    /// Another setup of this server is running.
     SetupRunning,
     /// A mail server's configuration differs; with the number of points.
     Differs(usize),

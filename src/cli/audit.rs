@@ -163,7 +163,7 @@ impl AuditCommand {
 impl ListEvents {
     fn run(self, context: &mut Context) -> Result<()> {
         if self.follow && self.after.is_some() && self.page.limit.is_some() {
-            let three = "--after with --follow shows all events since then, without --limit";
+            let three = "--after with --follow shows all events since then: leave out --limit";
             return Err(Error::Usage(three.into()).into());
         }
         let which = self.which(context.out.is_for_people());

@@ -131,7 +131,7 @@ pub fn of_backup(location: Result<Location>) -> String {
     }
 }
 
-/// Returns how to bring a copy of the store back.
+/// Returns how to restore a copy of the store.
 pub fn of_restore(location: Result<Location>) -> String {
     match location {
         Ok(Location::File(path)) => {
@@ -142,9 +142,9 @@ pub fn of_restore(location: Result<Location>) -> String {
             let [store, wal, shm] = files;
             format!(
                 "stop all programs that use the store (systemctl stop 'smtpcred*'), then: \
-                rm -f {wal} {shm} && cp copy.db {store}; reset or suspend the users whose passwords \
-                were revoked since the copy was made. To let a suspended user sign in again: smtpcred \
-                user resume"
+                rm -f {wal} {shm} && cp copy.db {store}; start them again; reset or suspend \
+                the users whose passwords were revoked since the copy was made. To let a suspended \
+                user sign in again: smtpcred user resume"
             )
         }
         _ => {

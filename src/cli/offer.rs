@@ -65,7 +65,7 @@ pub fn instead_of(context: &Context, kind: NameKind, typed: &str) -> Result<Opti
         Err(_) => Names::default(),
     };
     let what = text::escaped(typed);
-    // Of several that a part finds, the person knows which one.
+    // If a part finds several, the person knows which one is meant.
     let near = near.filter(|_| found.names.len() < 2 || typed.contains('@'));
     let only = || <[String; 1]>::try_from(found.names.clone()).ok();
     match near.or_else(|| only().map(|[one]| one)) {
@@ -128,8 +128,8 @@ impl Names {
 impl NameKind {
     const fn prompt(self) -> &'static str {
         match self {
-            Self::User => "User (type a part of the name or label)",
-            Self::Domain => "Domain (type a part of the name)",
+            Self::User => "User (type part of the name or label)",
+            Self::Domain => "Domain (type part of the name)",
         }
     }
 

@@ -116,8 +116,8 @@ fn lacking(
     offer::person_chooses(&context).then_some((asked, context))
 }
 
-/// Returns what is missing, if one of it is the name of a user or domain that exists, and a line
-/// says the rest.
+/// Returns what is missing, if that includes the name of a user or domain that exists, and the rest
+/// can be typed on one line.
 fn missing(error: &clap::Error, at: &Command) -> Option<Vec<Asked>> {
     let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else {
         return None;

@@ -77,9 +77,9 @@ Guesses:
 
 Memory:
   serve hashes a right password once and remembers it until serve ends, as a keyed hash that is bound
-  to the hash in the store. SIGUSR2 hands this memory to the new program in a sealed file in memory
-  that has no name, so that an upgrade costs no hash; a program that does not know its format gets
-  none of it and starts with nothing remembered. The store is read at each sign-in: after a reset, suspension or deletion
+  to the hash in the store. SIGUSR2 hands what is remembered to the new program in a sealed file in
+  memory without a name, so an upgrade costs no hash; a program that does not know the format starts
+  with nothing remembered. The store is read at each sign-in: after a reset, suspension or deletion
   the remembered password is useless. --remember limits the memory for this. The memory is allocated
   as needed, 20 to 25 bytes for each password: 32M is enough for 1,600,000 passwords, and 10M for
   500,000. Once it is full, some new passwords replace ones that were not used lately, and others are
@@ -117,7 +117,7 @@ Temporary failures:
 /// mail server connects to; see `smtpcred show-server-config` for its side. Stays in the foreground
 /// and logs to stderr. SIGTERM answers pending requests and ends; SIGHUP reads the settings again;
 /// SIGUSR2 restarts into the program that has replaced this one, without closing the sockets or losing
-/// a request, once that program has shown that it can start; it goes on with what this one remembers.
+/// a request, once that program has shown that it can start; it continues with what this one remembers.
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
 pub struct Serve {

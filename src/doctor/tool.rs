@@ -64,7 +64,7 @@ fn good(program: &str, (good, said): (bool, ToolOutput)) -> Result<ToolOutput> {
         }
     }
     let what = if lines.is_empty() {
-        "it failed and said nothing: see the system's log".to_owned()
+        "it failed without a message: see the system log".to_owned()
     } else {
         lines.join("; ")
     };

@@ -122,7 +122,7 @@ impl Error {
             Self::OldNameStopped { username, new } => entry(
                 "old_name_stopped",
                 Exit::Refused,
-                format!("{username}, the old name of {new}, has stopped, and no overlap lets it work again"),
+                format!("{username}, the old name of {new}, no longer works, and an overlap cannot revive it"),
             )
             .hint(format!(
                 "use {new} in the applications; or rename the user back, so that both names work: smtpcred user rename {} {} --overlap 7d",
@@ -627,9 +627,9 @@ impl Error {
             } => entry(
                 "setup_failed",
                 Exit::Failed,
-                format!("{reason}; everything was brought back"),
+                format!("{reason}; all changes were undone"),
             )
-            .hint("fix that and try again, or set it by hand: smtpcred show-server-config postfix"),
+            .hint("fix that and try again, or configure it by hand: smtpcred show-server-config postfix"),
             Self::SetupFailed {
                 reason,
                 stays: Some(stays),
@@ -637,10 +637,10 @@ impl Error {
             } => entry(
                 "setup_failed",
                 Exit::Failed,
-                format!("{reason}; and not everything could be brought back: {stays}"),
+                format!("{reason}; and not all changes could be undone: {stays}"),
             )
             .hint(format!(
-                "fix that and run the same command again: it brings the rest back first; the files as they were are in {}",
+                "fix that and run the same command again: it undoes the rest first; copies of the original files are in {}",
                 copies.display()
             )),
             Self::SetupRunning => entry(
@@ -648,7 +648,7 @@ impl Error {
                 Exit::TryAgain,
                 "another setup is running",
             )
-            .hint("wait for it to end"),
+            .hint("wait until it has finished"),
             Self::Differs(1) => differs("1 difference"),
             Self::Differs(n) => differs(&format!("{n} differences")),
             Self::BadConfig { file, line, reason } => {

@@ -92,7 +92,7 @@ fn listeners(options: &Options) -> Result<Vec<Listener>> {
     Ok(listeners)
 }
 
-/// Continues with what the program before has carried over. Without that, or if it is
+/// Continues with what the previous program has carried over. Without that, or if it is
 /// damaged, it begins with nothing. Returns the number of the last connection.
 fn take_over(relay: &mut Relay, remember: MemorySize, workers: usize, log: &Log) -> u64 {
     let read = |mut file| CarriedOver::read(&mut file, remember, workers);
@@ -102,13 +102,13 @@ fn take_over(relay: &mut Relay, remember: MemorySize, workers: usize, log: &Log)
             let connections = memory.connections;
             relay.take_over(memory);
             let passwords = count(relay.remembering().passwords, "password");
-            let line = format!("took over what the program before remembered: {passwords}");
+            let line = format!("took over what the previous program remembered: {passwords}");
             log.say(Level::Info, line);
             connections
         }
         Some(Err(error)) => {
             let line = format!(
-                "what the program before remembered is not used: {error}; each password is hashed \
+                "what the previous program remembered is not used: {error}; each password is hashed \
                 once more"
             );
             log.say(Level::Warning, line);

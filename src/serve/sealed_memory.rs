@@ -47,7 +47,7 @@ impl SealedMemory {
         Ok(format!("{}:{}", std::process::id(), self.0.as_raw_fd()))
     }
 
-    /// Returns what the program before has passed on to this process, to be read from its
+    /// Returns what the previous program has passed on to this process, to be read from its
     /// beginning; `None` if it has passed on nothing. Fails if it is larger than `most` bytes,
     /// or not sealed and ours.
     pub fn inherited(most: u64) -> Option<io::Result<File>> {

@@ -95,7 +95,7 @@ const DRAIN: Duration = Duration::from_secs(8);
 const TICK: Duration = Duration::from_millis(50);
 
 impl Server {
-    /// Registers the sockets and starts the threads. The program before has accepted this many
+    /// Registers the sockets and starts the threads. The previous program has accepted this many
     /// `connections`.
     pub fn start(
         listeners: Vec<Listener>,

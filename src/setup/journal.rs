@@ -1,11 +1,11 @@
-//! What setup has changed, kept so that it can be taken back: after an interrupted run, after
+//! What setup has changed, kept so that it can be undone: after an interrupted run, after
 //! a failure, and by `--undo`.
 //!
 //! Everything is in a folder of root's, beside the store's and not in it: the store's folder
 //! belongs to another user, who could exchange what root later copies to `/etc` (promise 14).
 //! Contents are files named by their hash and the file; `manifest.json` says which belongs where. It is
 //! replaced in one piece and synced before each change, so whenever setup is killed, the next
-//! run knows what to bring back.
+//! run knows what to undo.
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -207,8 +207,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Brings the files of an unfinished change back and returns its other effects, which
-    /// the caller takes back before [`Journal::forget`]. What was edited meanwhile stays.
+    /// Restores the files of an unfinished change and returns its other effects, which the
+    /// caller undoes before [`Journal::forget`]. What was edited meanwhile stays.
     pub fn bring_back(&self) -> Result<Effects> {
         let Some(underway) = &self.manifest.underway else {
             return Ok(Effects::default());
@@ -225,7 +225,7 @@ impl Journal {
         Ok(underway.effects.clone())
     }
 
-    /// Forgets an unfinished change that was brought back.
+    /// Forgets an unfinished change that was undone.
     pub fn forget(&mut self) -> Result<()> {
         self.manifest.underway = None;
         self.save()?;
@@ -269,12 +269,12 @@ impl Journal {
             return Ok((before, Vec::new()));
         }
         let Some(current) = current else {
-            return Ok((None, vec!["the file was removed since".to_owned()]));
+            return Ok((None, vec!["the file was removed".to_owned()]));
         };
         let whole = || {
             (
                 Some(current.to_vec()),
-                vec!["the file was replaced since".to_owned()],
+                vec!["the file was replaced".to_owned()],
             )
         };
         let (Some(left), Ok(now)) = (left, std::str::from_utf8(current)) else {

@@ -6,7 +6,7 @@ use crate::support::pty::{CTRL_C, ENTER, NORMAL, Pty};
 use crate::support::{Sandbox, finished};
 
 const ESCAPE: &str = "\x1b";
-const ASKED: &str = "type a part of the name";
+const ASKED: &str = "type part of the name";
 
 fn three_users() -> Sandbox {
     let sandbox = Sandbox::new();

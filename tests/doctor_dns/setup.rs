@@ -1,5 +1,5 @@
 //! `setup postfix` on odd and broken configurations of a real Postfix: it sets it up, which a
-//! sign-in proves, and `--undo` brings each byte back; or it changes nothing, and says why.
+//! sign-in proves, and `--undo` restores each byte; or it changes nothing, and says why.
 
 use std::fs;
 use std::path::Path;
@@ -55,7 +55,7 @@ after() { grep -q milter_macro_daemon_name=ORIGINATING /etc/postfix/master.cf ||
         refuses(
             "stock-submission-with-sasl",
             "before() { sed -i -e '/^#submission inet/,/ORIGINATING/s/^#//' -e '/^     /s/^/#/' /etc/postfix/master.cf; }",
-            &["submission signs users in by Cyrus SASL (smtpd)", "--replace"],
+            &["submission signs users in through Cyrus SASL (smtpd)", "--replace"],
         ),
         Case {
             args: "--replace",
@@ -131,7 +131,7 @@ after() { cmp /etc/postfix/main.cf /root/kept/main.cf; }",
         refuses(
             "classes",
             "before() { postconf -e 'smtpd_restriction_classes=strict' 'strict=reject_unlisted_sender,reject'; service 'submission inet n - y - - smtpd' ' -o smtpd_client_restrictions=strict'; }",
-            &["smtpd_client_restrictions rejects users by reject, in strict"],
+            &["smtpd_client_restrictions rejects users with reject, in strict"],
         ),
         works(
             "local-clients",
@@ -190,26 +190,26 @@ running() { trap 'mv /root/ssl-cert-snakeoil.key /etc/ssl/private' EXIT; }",
             "running() { touch /root/nothing; chmod 644 /root/nothing; mount --bind /root/nothing /usr/sbin/postconf; }",
             &["Postfix is not installed"],
         ),
-        refuses("stopped", "running() { postfix stop 2> /dev/null; }", &["Postfix does not run"]),
+        refuses("stopped", "running() { postfix stop 2> /dev/null; }", &["Postfix is not running"]),
         refuses(
             "broken",
             "running() { echo 'inet_protocols = none-such' >> /etc/postfix/main.cf; }",
-            &["has a problem already", "none-such"],
+            &["already has a problem", "none-such"],
         ),
         refuses(
             "no-master",
             "running() { rm /etc/postfix/master.cf; }",
-            &["has a problem already"],
+            &["already has a problem"],
         ),
         refuses(
             "port-taken",
             "before() { listen 465; }",
-            &["another program listens at port 465"],
+            &["another program listens on port 465"],
         ),
         refuses(
             "socket-taken",
             "before() { mkdir -p /var/spool/postfix/smtpcred; listen /var/spool/postfix/smtpcred/auth; }",
-            &["another program listens at /var/spool/postfix/smtpcred/auth"],
+            &["another program listens on /var/spool/postfix/smtpcred/auth"],
         ),
         refuses(
             "no-socket",
@@ -221,7 +221,7 @@ running() { trap 'mv /root/ssl-cert-snakeoil.key /etc/ssl/private' EXIT; }",
             ..refuses(
                 "read-only",
                 "running() { mount --bind /etc/postfix /etc/postfix; mount -o remount,bind,ro /etc/postfix; }",
-                &["Read-only file system", "everything was brought back"],
+                &["Read-only file system", "all changes were undone"],
             )
         },
         Case {
@@ -237,7 +237,7 @@ running() { trap 'mv /root/ssl-cert-snakeoil.key /etc/ssl/private' EXIT; }",
             ..refuses(
                 "no-auth-offered",
                 "before() { postconf -e smtpd_discard_ehlo_keywords=auth; }",
-                &["signing in at port 587 does not work", "everything was brought back"],
+                &["signing in on port 587 failed", "all changes were undone"],
             )
         },
         works(
@@ -339,7 +339,7 @@ after() { cat /root/wrong; [ "$(wc -l < /root/killed)" -ge LEAST ] || echo "kill
 
 #[test]
 #[ignore = "needs root, Postfix, strace and namespaces: run tests/run"]
-fn a_killed_setup_is_brought_back_by_the_next_one() {
+fn a_killed_setup_is_undone_by_the_next_one() {
     // Before and after: the record, the units and the store, each file, the proof, the end.
     const FEW: &str = "renameat:1 renameat:2 renameat:3";
     // How often SQLite syncs may differ.

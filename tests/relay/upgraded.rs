@@ -23,8 +23,8 @@ use crate::support::{PROGRAM, Sandbox, wait_for};
 const SHOP: &str = "shop@example.com";
 const HOME: &str = "192.0.2.1";
 const OK: Option<&str> = Some("OK\t1\tuser=shop@example.com");
-const TOOK_OVER: &str = "took over what the program before remembered: ";
-const NOT_USED: &str = "what the program before remembered is not used: ";
+const TOOK_OVER: &str = "took over what the previous program remembered: ";
+const NOT_USED: &str = "what the previous program remembered is not used: ";
 
 fn restart(relay: &Relay) {
     let before = relay.count("ready: ");
@@ -151,14 +151,14 @@ fn what_is_not_ours_or_damaged_is_not_used_and_it_starts() {
             "{why}: {:?}",
             relay.log.lock().unwrap()
         );
-        assert_eq!(relay.count("the program before"), 1);
+        assert_eq!(relay.count("the previous program"), 1);
         signs_in(&sandbox, &password);
         assert_eq!(remembering(&sandbox), [1, 1]);
     }
     // For another process, or in another form: left alone.
     for value in ["1:9", "9", "", "$$:", "$$:x", "$$:1"] {
         let relay = given(&sandbox, memory(&begun, sealed).into(), value);
-        assert_eq!(relay.count("the program before"), 0, "{value}");
+        assert_eq!(relay.count("the previous program"), 0, "{value}");
         signs_in(&sandbox, &password);
     }
 }

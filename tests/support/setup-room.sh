@@ -6,7 +6,7 @@
 #             before (Postfix is stopped), running (it runs), after (setup is done)
 #   NAME.args the arguments
 #
-# Prints for each case: NAME, the exit code, whether --undo brought the files back, and what
+# Prints for each case: NAME, the exit code, whether --undo restored the files, and what
 # setup said; and what `after` and the checks here complain about, in one line each. Nothing
 # of it stays.
 set -eu

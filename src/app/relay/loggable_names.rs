@@ -3,8 +3,8 @@
 //! A name is written only if it is a username or could be one: its domain is in the
 //! store, and the part before the `@` is too short for a password. Anything else becomes
 //! a keyed hash, which only shows whether two of them are the same. The key exists only
-//! in memory and is new with each start, except in place: stored beside the hashes, it would
-//! make them a quick test for guesses at a chosen password.
+//! in memory and is new at each start, except after a replacement in place: stored beside the
+//! hashes, it would make them a quick test for guesses at a chosen password.
 
 use super::sign_in::keyed;
 use super::{Attempt, Relay};

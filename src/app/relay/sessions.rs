@@ -6,8 +6,8 @@
 //! Postfix's `instance`, or our `process`). So the latest sign-in of a user on one
 //! connection of a process is the open session. Containers may share a process id: if
 //! several connections match, the session is valid as long as one of their passwords
-//! works. A session that is unknown here is not ended: one that was open before this program
-//! started, unless the program before has carried it over.
+//! works. A session that is unknown here is not ended: it was open before this program
+//! started, and the previous program did not carry it over.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher as _;
@@ -85,7 +85,7 @@ impl Sessions {
         to.u8(0)
     }
 
-    /// Reads the sessions of the program before. Its connections have lower numbers than
+    /// Reads the sessions of the previous program. Its connections have lower numbers than
     /// those of this one.
     pub fn carried_over(from: &mut CarryOverReader<'_>) -> io::Result<Self> {
         let mut read = Self {

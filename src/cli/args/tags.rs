@@ -42,7 +42,7 @@ pub fn one_tag<T: FromStr<Err = Error>>(text: &str) -> Result<T> {
     if let Some((_, rest)) = text.split_once(',')
         && rest.split(',').any(is_tag)
     {
-        return Err(invalid("tag", text, "one tag: repeat --tag for each"));
+        return Err(invalid("tag", text, "a single tag; repeat --tag for each"));
     }
     text.parse()
 }

@@ -87,7 +87,7 @@ pub struct Parsed {
 #[derive(Debug)]
 pub struct Problem {
     pub error: Error,
-    /// It may keep the file from naming the store.
+    /// The invalid part may specify the store.
     pub hides_store: bool,
 }
 

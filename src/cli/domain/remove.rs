@@ -146,7 +146,10 @@ fn consequence(seen: &[Removal]) -> String {
         1 => parts.push("stops 1 old name, of a user in another domain".to_owned()),
         n => parts.push(format!("stops {n} old names, of users in other domains")),
     }
-    parts.push("cannot be undone".to_owned());
+    parts.push(match parts.as_slice() {
+        [] => "cannot be undone".to_owned(),
+        _ => "this cannot be undone".to_owned(),
+    });
     format!("removing {} {}", listed(&of(seen)), parts.join("; "))
 }
 
@@ -183,12 +186,12 @@ mod tests {
             (
                 vec![removal("a.example", 1)],
                 "removing a.example also deletes its 1 user: passwords stop working at once; \
-                cannot be undone",
+                this cannot be undone",
             ),
             (
                 vec![removal("a.example", 1), removal("b.example", 2)],
                 "removing a.example, b.example also deletes their 3 users: passwords stop working \
-                at once; cannot be undone",
+                at once; this cannot be undone",
             ),
         ] {
             assert_eq!(consequence(&seen), text);

@@ -18,11 +18,11 @@ use crate::model::near::nearest;
 pub enum Meant {
     /// This command line.
     Line(String),
-    /// A copy of the store, which another program makes.
+    /// A copy of the store is to be made, which another program does.
     Backup,
-    /// Such a copy, brought back.
+    /// A copy of the store is to be restored.
     Restore,
-    /// The service of the mail server's side.
+    /// `smtpcred serve` is to be restarted.
     Service,
 }
 

@@ -12,7 +12,7 @@ const EXISTING: &str = "never pass a password as an argument: other users of thi
     it; smtpcred verify and smtpcred test ask for it, or read it from stdin or a file";
 /// How the password of a user is replaced.
 const RESET: &str = "never pass a password as an argument: other users of this machine can read it; \
-    a user gets a new one with: smtpcred user reset NAME, with --choose-password for one of your own";
+    to replace that of a user: smtpcred user reset NAME, with --choose-password to choose it yourself";
 
 /// Returns what to say about a password in the wrong place of this command.
 pub fn hint(command: &Command, path: &str) -> &'static str {

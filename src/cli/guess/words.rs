@@ -354,7 +354,7 @@ pub const JOINED: [(&str, &str); 9] = [
     ("usermod", "set"),
 ];
 
-/// Words for copies of the store, for bringing them back, and for the service: no command of ours
+/// Words for copies of the store, for restoring them, and for the service: no command of ours
 /// does any of this.
 pub const BACKUP: [&str; 4] = ["backup", "dump", "snapshot", "save"];
 pub const RESTORE: [&str; 3] = ["restore", "recover", "rollback"];

@@ -81,7 +81,7 @@ impl ShowSettings {
             }
             Some(client) if snippets::is_client(&client) => {
                 let meant = format!(
-                    "{client} is a client, not a user or domain: smtpcred show-settings shop@example.com --for {client}"
+                    "{client} is a client, not a user or domain; did you mean: smtpcred show-settings shop@example.com --for {client}"
                 );
                 return Err(Error::Usage(meant).into());
             }

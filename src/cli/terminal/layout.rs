@@ -230,7 +230,7 @@ pub fn block(lines: &[(&'static str, Cell)], width: Option<usize>, colored: bool
 }
 
 /// Returns the width of the longest word in a column that wraps. One that is very long, such as a
-/// path, goes over the edge instead of taking all room.
+/// path, overflows instead of taking all the space.
 fn longest_word(i: usize, rows: &[Vec<Cell>]) -> usize {
     const LONGEST: usize = 24;
     let cells = rows.iter().filter_map(|row| row.get(i));

@@ -56,7 +56,7 @@ impl Pager {
         }
         let mut command = Command::new("sh");
         command.args(["-c", &wanted]).stdin(Stdio::piped());
-        // With F, less would end although it has cut lines.
+        // With F, less would exit although it has cut off lines.
         let less = if scrolls && wanted == LESS {
             "RSX"
         } else {

@@ -1,4 +1,4 @@
-//! A list that a person chooses from by typing a part of an entry.
+//! A list that a person chooses from by typing part of an entry.
 //!
 //! Not dialoguer's: that one misses a Ctrl-C or a signal that comes before it waits for a key, and
 //! erases what stands above if an entry, counted in bytes, is wider than the terminal.
@@ -150,7 +150,7 @@ impl<'a> Picker<'a> {
         picture
     }
 
-    /// Returns the prompt and what is typed, on one line: of a long one its end.
+    /// Returns the prompt and what is typed, on one line; of a long text, only its end.
     fn question(&self, room: usize) -> String {
         let typed = self.typed.text();
         let short = self.prompt.split(" (").next().unwrap_or_default();
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     fn picker(entries: &[String]) -> Picker<'_> {
-        Picker::new("User (type a part)", entries, false)
+        Picker::new("User (type part of it)", entries, false)
     }
 
     fn entries() -> Vec<String> {

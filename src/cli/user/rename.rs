@@ -86,6 +86,8 @@ fn said(renamed: &Renamed, now: Time) -> String {
     match renamed.done {
         RenameStep::Renamed => format!("renamed {old} to {new}; the old name {until}"),
         RenameStep::OldNameSet => format!("{old}, the old name of {new}, {until}"),
-        RenameStep::Nothing => format!("unchanged: {old} was renamed to {new} before, and {until}"),
+        RenameStep::Nothing => {
+            format!("unchanged: {old} was already renamed to {new}, and {until}")
+        }
     }
 }

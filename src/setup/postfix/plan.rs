@@ -69,7 +69,7 @@ pub fn verify(after: &Postfix, doors: usize) -> Result<()> {
         for list in BEFORE.into_iter().chain([RELAY, RECIPIENT]) {
             if let Some(end) = ends_for_users(&after.list(service, list)) {
                 return Err(refused(
-                    format!("{}: {list} would reject users by {end}", service.name),
+                    format!("{}: {list} would reject users with {end}", service.name),
                     format!("put permit_sasl_authenticated before {end}, and try again"),
                 ));
             }
@@ -112,7 +112,7 @@ impl Found {
         let number = role.port.number;
         if self.taken.contains(&number) {
             return Err(refused(
-                format!("another program listens at port {number}, so Postfix cannot"),
+                format!("another program listens on port {number}, so Postfix cannot"),
                 format!("see which one: ss -ltnp 'sport = :{number}'"),
             ));
         }

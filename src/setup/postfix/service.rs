@@ -18,8 +18,8 @@ impl Found {
         let name = line.name.trim_end_matches("/inet");
         if line.command != "smtpd" {
             return Err(refused(
-                format!("{name} runs {}, and not smtpd", line.command),
-                "give smtpd a port for applications, and try again",
+                format!("{name} runs {}, not smtpd", line.command),
+                "let smtpd listen on this port, and try again",
             ));
         }
         let service = Service {
@@ -69,7 +69,7 @@ impl Found {
         };
         Err(refused(
             format!(
-                "{} signs users in by {by} ({}): they could no longer sign in",
+                "{} signs users in through {by} ({}): they could no longer sign in",
                 service.name.trim_end_matches("/inet"),
                 value("smtpd_sasl_path"),
             ),
@@ -160,7 +160,10 @@ impl Found {
     fn permitted(service: &Service, name: &str, raw: &str, end: &str) -> Result<String> {
         lists::with_permit_before(raw, end).ok_or_else(|| {
             refused(
-                format!("{}: {name} rejects users by {end}, in {raw}", service.name),
+                format!(
+                    "{}: {name} rejects users with {end}, in {raw}",
+                    service.name
+                ),
                 format!("put permit_sasl_authenticated before {end}, and try again"),
             )
         })
@@ -186,14 +189,14 @@ impl Found {
         if maps.is_empty() {
             return Err(refused(
                 format!(
-                    "{} looks senders up in smtpd_sender_login_maps, which is empty: each user would be rejected (553)",
+                    "{} looks senders up in smtpd_sender_login_maps, which is empty: every user would be rejected (553)",
                     service.name
                 ),
                 "remove reject_sender_login_mismatch, because the policy service checks senders; then try again",
             ));
         }
         edits.warnings.push(format!(
-            "{} also looks senders up in {maps}: a sender has to be there, too",
+            "{} also looks senders up in {maps}: every sender must be listed there, too",
             service.name
         ));
         Ok(())

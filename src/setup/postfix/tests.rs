@@ -163,7 +163,7 @@ fn a_missing_service_is_added_like_the_others() {
             edits[0].contains("-o {smtpd_relay_restrictions=permit_sasl_authenticated, reject} ")
         );
         found.taken = vec![587];
-        let refused = ["another program listens at port 587, so Postfix cannot"];
+        let refused = ["another program listens on port 587, so Postfix cannot"];
         assert_eq!(planned(&found, false), refused);
     }
 }
@@ -246,7 +246,7 @@ fn what_is_not_understood_is_refused() {
             &[][..],
             SUBMISSION,
             on,
-            "submission signs users in by Cyrus SASL (smtpd)",
+            "submission signs users in through Cyrus SASL (smtpd)",
         ),
         (
             &[("smtpd_sasl_auth_enable", "yes")],
@@ -267,12 +267,7 @@ fn what_is_not_understood_is_refused() {
             "two services for port 587: submission/inet and 127.0.0.1:587/inet",
         ),
         (&[], &twice, "", "two services for port 587"),
-        (
-            &[],
-            &screen,
-            "",
-            "submission runs postscreen, and not smtpd",
-        ),
+        (&[], &screen, "", "submission runs postscreen, not smtpd"),
         (
             &[],
             SUBMISSION,
@@ -286,7 +281,7 @@ fn what_is_not_understood_is_refused() {
             ],
             SUBMISSION,
             class,
-            "smtpd_client_restrictions rejects users by reject, in strict",
+            "smtpd_client_restrictions rejects users with reject, in strict",
         ),
         (
             &[("smtpd_tls_cert_file", "")],

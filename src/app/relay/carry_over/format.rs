@@ -1,18 +1,18 @@
-//! The form in which a relay's memory goes over to the program that replaces it: numbers in
-//! little-endian order, and at the end a hash of everything before it. Both sides work with
+//! The format in which a relay's memory is carried over to the program that replaces it: numbers
+//! in little-endian order, and at the end a hash of everything before it. Both sides work with
 //! one small buffer, which is wiped.
 
 use std::io::{self, Read, Write};
 
 use zeroize::{Zeroize as _, Zeroizing};
 
-/// Changes with every change of what is written; see [`super::CarriedOver`].
+/// Changes whenever the format changes; see [`super::CarriedOver`].
 pub const FORMAT: u32 = 1;
 
 const MAGIC: [u8; 8] = *b"smtpcred";
 const BUFFER: usize = 64 * 1024;
 const HASH: usize = 32;
-/// Bytes of a text. No name that is written to the store is longer.
+/// The most bytes of a text. No name in the store is longer.
 const LONGEST: u16 = 4096;
 
 /// Writes what is carried over.
@@ -28,9 +28,9 @@ pub struct CarryOverWriter<'a> {
 pub struct CarryOverReader<'a> {
     from: &'a mut dyn Read,
     buffer: Zeroizing<Vec<u8>>,
-    /// What is in the buffer and was not read yet begins here.
+    /// Where the unread part of the buffer begins.
     at: usize,
-    /// It was hashed up to here.
+    /// How far the buffer was hashed.
     hashed: usize,
     hash: blake3::Hasher,
 }
@@ -84,7 +84,7 @@ impl<'a> CarryOverWriter<'a> {
         self.bytes(&number.to_le_bytes())
     }
 
-    /// Writes a name or the like.
+    /// Writes a text, such as a name.
     pub fn text(&mut self, text: &str) -> io::Result<()> {
         let length = u16::try_from(text.len())
             .ok()
@@ -101,7 +101,7 @@ impl<'a> CarryOverWriter<'a> {
         Ok(())
     }
 
-    /// Ends with the hash.
+    /// Writes the hash at the end.
     pub fn end(mut self) -> io::Result<()> {
         self.flush()?;
         self.to.write_all(self.hash.finalize().as_bytes())
@@ -207,7 +207,7 @@ impl<'a> CarryOverReader<'a> {
     }
 }
 
-/// Returns the error for what does not have the right form.
+/// Returns the error for what does not have the right format.
 pub fn damaged(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }

@@ -1,8 +1,8 @@
-//! What a relay carries over to the program that replaces it, so that an upgrade costs no
-//! hash and ends no check: the key with the right passwords that are remembered under it, the
-//! wrong ones, the open sessions, what is known about guesses, and findings that the store
-//! could not take yet. Nothing of this is more than what was in memory before. What the store
-//! says is read anew: what was stopped meanwhile stays stopped (promise 3).
+//! What a relay carries over to the program that replaces it, so that after an upgrade
+//! no password is hashed again and no check is lost: the key with the right passwords that are
+//! remembered under it, the wrong ones, the open sessions, what is known about guesses, and findings
+//! that the store could not take yet. All of it was in memory already. What the store says is read
+//! again, so what was revoked meanwhile stays revoked (promise 3).
 
 pub mod format;
 mod unwritten;
@@ -20,7 +20,7 @@ use format::{CarryOverReader, CarryOverWriter};
 
 pub use format::FORMAT;
 
-/// The memory of the program before, read in full and found intact.
+/// The memory of the previous program, read in full and found intact.
 pub struct CarriedOver {
     sign_ins: SignInCache,
     sessions: Sessions,
@@ -32,7 +32,7 @@ pub struct CarriedOver {
 
 /// The limit of what is carried over, in bytes: more than 60 million right passwords.
 pub const MOST_CARRIED_OVER: u64 = 1 << 30;
-/// Room for what ends each part.
+/// Room for the end of each part.
 const ENDS: u64 = 4096;
 
 impl CarriedOver {
@@ -80,7 +80,7 @@ impl Relay {
         to.end()
     }
 
-    /// Continues with the memory of the program before.
+    /// Continues with the memory of the previous program.
     pub fn take_over(&mut self, memory: CarriedOver) {
         self.sign_ins = memory.sign_ins;
         self.sessions = memory.sessions;

@@ -36,8 +36,8 @@ pub fn keyed(secret: &Digest, purpose: u8, parts: &[&[u8]]) -> Digest {
     blake3::keyed_hash(secret, &whole[..length]).into()
 }
 
-/// Hashes names and addresses to numbers that strangers cannot predict. In contrast to those
-/// of [`RandomState`], the key can be carried over to another program.
+/// Hashes names and addresses to numbers that strangers cannot predict. Unlike that of
+/// [`RandomState`], its key can be carried over to another program.
 #[derive(Clone)]
 pub struct KeyedHashes(Zeroizing<Digest>);
 

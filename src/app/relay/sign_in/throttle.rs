@@ -145,7 +145,7 @@ impl Throttle {
         to.u8(0)
     }
 
-    /// Reads what the program before knew.
+    /// Reads what the previous program knew.
     pub fn carried_over(
         from: &mut CarryOverReader<'_>,
         workers: usize,
