@@ -95,7 +95,9 @@ impl Mask {
             ),
             // A slow machine may take some seconds between two lines.
             (r"\b\ds\b".into(), "0s"),
-            (r"\b\d\ds old\b".into(), "0s old"),
+            (r"\b\d\ds (old|ago)\b".into(), "0s $1"),
+            // In a column.
+            (r"(  )\d\ds (  )".into(), "${1}0s  $2"),
             (
                 r#""password_age_seconds":( ?)\d+"#.into(),
                 r#""password_age_seconds":${1}0"#,
