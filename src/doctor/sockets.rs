@@ -8,8 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fmt, fs};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+use zeroize::Zeroizing;
 
 use super::access::Identity;
 use super::findings::{Area, CheckState, Finding};
@@ -166,6 +169,34 @@ pub fn remembering(endpoint: &Endpoint) -> Result<CacheStatus, SocketError> {
         said.ends_with('\n') && cache_status::read(said).is_some()
     })?;
     cache_status::read(&said).ok_or_else(|| "it does not answer".to_owned().into())
+}
+
+/// Signs a user in at the auth socket of a Dovecot, as a mail server does, and returns whether
+/// the password is right.
+pub fn accepts(endpoint: &Endpoint, username: &str, password: &str) -> Result<bool, SocketError> {
+    // Dovecot keeps a refusal for two seconds.
+    const PATIENCE: Duration = Duration::from_secs(15);
+    let response = Zeroizing::new(format!("\0{username}\0{password}"));
+    let response = Zeroizing::new(STANDARD.encode(&*response));
+    let question = Zeroizing::new(format!(
+        "VERSION\t1\t0\nCPID\t{}\nAUTH\t1\tPLAIN\tservice=smtp\tnologin\tsecured\tresp={}\n",
+        std::process::id(),
+        *response
+    ));
+    let verdict = |said: &str| {
+        said.lines().find_map(|line| {
+            let mut words = line.split('\t');
+            match (words.next(), words.next()) {
+                (Some("OK"), Some("1")) => Some(true),
+                (Some("FAIL"), Some("1")) => Some(false),
+                _ => None,
+            }
+        })
+    };
+    let said = asked(endpoint, PATIENCE, &question, |said| {
+        said.ends_with('\n') && verdict(said).is_some()
+    })?;
+    verdict(&said).ok_or_else(|| "it does not answer".to_owned().into())
 }
 
 /// Asks for a decision without a user.

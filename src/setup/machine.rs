@@ -114,6 +114,31 @@ pub struct MachinePlan {
     pub serve: Option<Vec<String>>,
 }
 
+impl MachinePlan {
+    /// Returns what a store needs that the mail server reads itself.
+    pub fn of_store(store: &Path) -> Self {
+        if !store.starts_with(STORE_FOLDER) || files::is_there(Path::new(STORE_FOLDER)) {
+            return Self::default();
+        }
+        Self {
+            user: User::from_name(USER).ok().flatten().is_none(),
+            folders: vec![NewFolder::of_store()],
+            ..Self::default()
+        }
+    }
+}
+
+impl NewFolder {
+    /// Returns the folder of the store.
+    fn of_store() -> Self {
+        Self {
+            path: STORE_FOLDER.into(),
+            mode: 0o700,
+            group: USER.into(),
+        }
+    }
+}
+
 impl Machine {
     /// Looks at this machine.
     pub fn read(place: &SocketPlace, location: &Location) -> Self {
@@ -157,11 +182,7 @@ impl Machine {
             ..MachinePlan::default()
         };
         if !self.store_folder && Path::new(&self.store).starts_with(STORE_FOLDER) {
-            plan.folders.push(NewFolder {
-                path: STORE_FOLDER.into(),
-                mode: 0o700,
-                group: USER.into(),
-            });
+            plan.folders.push(NewFolder::of_store());
         }
         if self.systemd {
             self.with_systemd(place, ours, &mut plan)?;

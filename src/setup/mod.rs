@@ -9,6 +9,7 @@
 
 pub mod content;
 pub mod diff;
+pub mod dovecot;
 mod draft;
 pub mod journal;
 pub mod machine;
@@ -74,12 +75,14 @@ pub struct Plan {
     pub machine: MachinePlan,
     /// The host name to set.
     pub host: Option<HostChange>,
-    /// The name that certificates are compared with.
-    pub name: HostName,
+    /// The name that certificates are compared with; `None` without ports.
+    pub name: Option<HostName>,
     /// The files of the mail server.
     pub config: Vec<FileChange>,
     /// Where a sign-in has to work.
     pub doors: Vec<Door>,
+    /// The server's own auth socket, if a sign-in has to work there.
+    pub auth: Option<PathBuf>,
     /// The mail server's own commands.
     pub commands: ServerCommands,
     /// What an admin should know.

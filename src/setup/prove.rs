@@ -1,5 +1,7 @@
 //! The proof that a mail server signs users in: a user that exists only for it.
 
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,6 +11,7 @@ use super::Door;
 use crate::app::App;
 use crate::app::credential::{CreateRequest, Credential, Handover, Name, Pending};
 use crate::app::users::UserRequest;
+use crate::doctor::sockets::{self, Endpoint};
 use crate::error::{Error, Result};
 use crate::model::host_port::HostPort;
 use crate::model::name::{DomainName, HostName, Username};
@@ -121,5 +124,34 @@ pub fn sign_in(user: &ProofUser, host: &HostName, door: Door) -> Result<Proof> {
             )));
         }
         thread::sleep(PAUSE);
+    }
+}
+
+/// Signs the user in at the auth socket of a Dovecot, and checks that it refuses a wrong
+/// password. Waits while processes that have read the old configuration end.
+pub fn accepted(user: &ProofUser, socket: &Path, stop: &AtomicBool) -> Result<()> {
+    let endpoint = Endpoint::unix(socket);
+    let deadline = Instant::now() + PATIENCE;
+    let failed = |what: &str| Err(Error::System(format!("{}: {what}", socket.display())));
+    let answer = |password: &str| {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        let answer = sockets::accepts(&endpoint, user.username.as_str(), password);
+        Ok(answer.ok())
+    };
+    while answer(&user.password)? != Some(true) {
+        if Instant::now() >= deadline {
+            return failed("a user cannot sign in: see the mail server's log");
+        }
+        thread::sleep(PAUSE);
+    }
+    loop {
+        match answer("wrong")? {
+            Some(false) => return Ok(()),
+            Some(true) => return failed("any password is accepted"),
+            None if Instant::now() >= deadline => return failed("it does not answer"),
+            None => thread::sleep(PAUSE),
+        }
     }
 }

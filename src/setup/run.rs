@@ -13,7 +13,7 @@ use nix::unistd::{Pid, User};
 use super::content::{FileChange, put};
 use super::journal::{Effects, HostChange, Journal};
 use super::names::USER;
-use super::prove::{self, Proof};
+use super::prove::{self, Proof, ProofUser};
 use super::{Plan, ServerCommands, system};
 use crate::app::App;
 use crate::doctor::access::Identity;
@@ -101,17 +101,28 @@ fn change(plan: &Plan, with: &RunWith<'_>) -> Result<Vec<Proof>> {
 
 fn proven(plan: &Plan, app: &mut App, with: &RunWith<'_>) -> Result<Vec<Proof>> {
     let user = prove::create(app, with.random)?;
-    let proofs = plan.doors.iter().map(|door| {
-        with.go_on()?;
-        prove::sign_in(&user, &plan.name, *door)
-    });
-    let proofs: Result<Vec<_>> = proofs.collect();
+    let proofs = signed_in(plan, &user, with);
     let removed = prove::remove(app);
     let proofs = proofs?;
     removed?;
     // The server may have ended after it had answered.
     ask(&plan.commands.running)?;
     Ok(proofs)
+}
+
+fn signed_in(plan: &Plan, user: &ProofUser, with: &RunWith<'_>) -> Result<Vec<Proof>> {
+    if let Some(socket) = &plan.auth {
+        prove::accepted(user, socket, with.stop)?;
+    }
+    let doors = plan.name.iter().flat_map(|name| {
+        let doors = plan.doors.iter();
+        doors.map(move |door| (name, *door))
+    });
+    let proofs = doors.map(|(name, door)| {
+        with.go_on()?;
+        prove::sign_in(user, name, door)
+    });
+    proofs.collect()
 }
 
 /// Brings everything back after a failure, and returns it with what could not be brought back.

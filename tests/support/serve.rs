@@ -268,12 +268,18 @@ impl Auth {
 
     /// The same for Dovecot, which says more than we do.
     pub fn ask(&mut self, user: &str, password: &str) -> std::io::Result<bool> {
+        self.ask_for("smtp", user, password)
+    }
+
+    /// The same for another service than a mail server's.
+    pub fn ask_for(&mut self, service: &str, user: &str, password: &str) -> std::io::Result<bool> {
         self.id += 1;
         let response = STANDARD.encode(format!("\0{user}\0{password}"));
         let id = self.id;
-        let line = format!("AUTH\t{id}\tPLAIN\tservice=smtp\tsecured\tresp={response}\n");
+        let line = format!("AUTH\t{id}\tPLAIN\tservice={service}\tsecured\tresp={response}\n");
         let answer = self.answer(&line)?.expect("an answer");
-        let right = answer.starts_with(&format!("OK\t{id}\tuser={user}\t"));
+        let said = answer.strip_prefix(&format!("OK\t{id}\tuser={user}"));
+        let right = said.is_some_and(|more| more.starts_with(['\t', '\n']));
         assert!(
             right || answer.starts_with(&format!("FAIL\t{id}\t")),
             "{answer}"

@@ -2,6 +2,7 @@
 
 mod record;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -22,7 +23,7 @@ use crate::host;
 use crate::model::name::HostName;
 use crate::model::text;
 use crate::setup::{
-    self, Journal, Plan, Proof, RunWith, ServerCommands, SetupOptions, Step, postfix,
+    self, Journal, Plan, Proof, RunWith, ServerCommands, SetupOptions, Step, dovecot, postfix,
 };
 use crate::store::Access;
 
@@ -32,6 +33,7 @@ Examples:
   smtpcred setup postfix                                 shows the changes, asks, and makes them
   smtpcred setup postfix --host smtp.example.com --yes   for scripts
   smtpcred setup postfix --undo                          brings everything back
+  smtpcred setup dovecot                                 the same for a Dovecot that reads the store
 
 What it does:
   It creates the user smtpcred and the folders if they are missing, starts the sockets of `smtpcred
@@ -45,6 +47,14 @@ What it refuses, with the reason:
   A server that is not installed, does not run or has a problem already; two services for one port;
   a port of another program; ports that sign users in elsewhere, unless --replace is given; lists of
   restrictions that it cannot change. `smtpcred show-server-config` shows what to set by hand.
+
+Dovecot:
+  It adds conf.d/00-smtpcred.conf, and for Dovecot 2.3 two files with queries beside dovecot.conf. No
+  other file changes. Its users come from the store; those of other passdbs can still sign in. The
+  passwords are for mail servers alone: they open no mailbox. The proof is a sign-in at Dovecot's
+  own socket, and a wrong password that is refused. It refuses a store in a database, and settings
+  that keep users out or let them in too long: auth_mechanisms without plain, a cache, a changed
+  auth_username_format, an auth-worker that is not root, a missing dovecot-sqlite.
 
 Undo:
   /var/lib/smtpcred-setup has copies of the files from before. Files that no one has edited since
@@ -106,7 +116,8 @@ impl SetUp {
         let config = self.config.as_deref();
         let (record, commands) = match self.server {
             ServerArg::Postfix => (postfix::record(config), postfix::commands(config)),
-            ServerArg::Exim | ServerArg::Dovecot => return Err(self.not_yet().into()),
+            ServerArg::Dovecot => (dovecot::record(config), dovecot::commands(config)),
+            ServerArg::Exim => return Err(self.not_yet().into()),
         };
         let stop = host::stop_on_signals()?;
         let mut journal = if self.dry_run && !Journal::exists(&record) {
@@ -187,7 +198,8 @@ impl SetUp {
         let (set, random) = (set.as_ref(), WORLD.random);
         Ok(match self.server {
             ServerArg::Postfix => postfix::plan(&options, set, &location, random)?,
-            ServerArg::Exim | ServerArg::Dovecot => return Err(self.not_yet().into()),
+            ServerArg::Dovecot => dovecot::plan(&options, set, &location, random)?,
+            ServerArg::Exim => return Err(self.not_yet().into()),
         })
     }
 
@@ -220,9 +232,10 @@ impl SetUp {
         if show_serve(context, plan, shown)? {
             return Ok(());
         }
-        let Some(first) = plan.doors.first() else {
-            return Ok(());
-        };
+        if let Some(socket) = &plan.auth {
+            let socket = socket.display();
+            context.out.note(&format!("{socket}: a user signed in"));
+        }
         let findings = doctor::examine(
             &context.location()?,
             WORLD,
@@ -231,12 +244,19 @@ impl SetUp {
                 config: self.config.clone(),
                 auth: None,
                 policy: None,
-                address: first.address,
+                address: plan
+                    .doors
+                    .first()
+                    .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |door| door.address),
                 ports: plan.doors.iter().map(|door| door.port).collect(),
                 full: false,
             },
         );
-        let here = ["serve", "server", "postfix", "exim", "dovecot", "ports"];
+        let mut here = vec!["server", "postfix", "exim", "dovecot"];
+        // Dovecot reads the store itself.
+        if plan.auth.is_none() {
+            here.extend(["serve", "ports"]);
+        }
         for one in findings {
             let relevant = here.contains(&one.area) && one.because.is_none();
             if !relevant || one.state == CheckState::Ok {

@@ -91,9 +91,10 @@ pub fn plan(
     Ok(Plan {
         machine,
         host,
-        name,
+        name: Some(name),
         config,
         doors,
+        auth: None,
         commands,
         warnings,
     })
