@@ -629,7 +629,7 @@ impl Error {
                 Exit::Failed,
                 format!("{reason}; all changes were undone"),
             )
-            .hint("fix that and try again, or configure it by hand: smtpcred show-server-config postfix"),
+            .hint("fix that and try again, or configure it by hand: smtpcred show-server-config --help"),
             Self::SetupFailed {
                 reason,
                 stays: Some(stays),

@@ -142,7 +142,9 @@ pub fn accepted(user: &ProofUser, socket: &Path, stop: &AtomicBool) -> Result<()
     };
     while answer(&user.password)? != Some(true) {
         if Instant::now() >= deadline {
-            return failed("a user cannot sign in: see the mail server's log");
+            return failed(
+                "a user cannot sign in: see Dovecot's log, and vsz_limit of its auth-worker",
+            );
         }
         thread::sleep(PAUSE);
     }

@@ -252,13 +252,13 @@ fn what_is_not_understood_is_refused() {
             &[("smtpd_sasl_auth_enable", "yes")],
             SUBMISSION,
             "",
-            "by Cyrus SASL",
+            "through Cyrus SASL",
         ),
         (
             &[],
             SUBMISSION,
             &dovecot,
-            "by Dovecot's protocol (private/auth)",
+            "through Dovecot's protocol (private/auth)",
         ),
         (
             &[],
