@@ -64,11 +64,23 @@ const POLICY_QUERIES: [PolicyQuery; 2] = [
     },
 ];
 
+/// The condition that everyone who has signed in fulfils.
+const USERS: &str = "authenticated = *";
+
 const VERBS: [&str; 7] = [
     "accept", "defer", "deny", "discard", "drop", "require", "warn",
 ];
 
 impl Exim {
+    /// Returns the configuration that Exim prints so.
+    #[cfg(test)]
+    pub fn of(text: &str) -> Self {
+        Self {
+            lines: text.lines().map(spaced).collect(),
+            user: None,
+        }
+    }
+
     /// Reads the configuration, from `file` if given. Fails if Exim does.
     pub fn read(file: Option<&Path>) -> Result<Self> {
         let said = asked(file, &["-bP", "config"])?;
@@ -136,6 +148,47 @@ impl Exim {
             all.push(compare_users(option, &acl, asked, &ours));
         }
         all
+    }
+
+    /// Returns the authenticators that sign users in, with their mechanisms.
+    pub fn servers(&self) -> Vec<(&str, &str)> {
+        let all = self.authenticators().into_iter();
+        let server = all.filter(|one| one.lines.iter().any(|line| line.starts_with("server_")));
+        let named = server.filter_map(|one| {
+            let mut lines = one.lines.iter();
+            let mechanism = lines.find_map(|line| line.strip_prefix("public_name = "))?;
+            Some((one.name, mechanism.trim_matches('"')))
+        });
+        named.collect()
+    }
+
+    /// Returns the value of an option of the main section as it is set, if it is.
+    pub fn set(&self, option: &str) -> Option<&str> {
+        let main = self
+            .lines
+            .iter()
+            .take_while(|line| !line.starts_with("begin "));
+        let mut values = main.filter_map(|line| line.strip_prefix(option)?.strip_prefix(" = "));
+        values.next()
+    }
+
+    /// Returns whether a statement of an ACL accepts everyone who has signed in.
+    pub fn accepts_users(&self, acl: &str) -> bool {
+        let mut accepts = false;
+        let lines = self.lines_of(acl).into_iter();
+        lines
+            .map(|line| line.split_once(' ').unwrap_or((line, "")))
+            .any(|(verb, rest)| {
+                if VERBS.contains(&verb) {
+                    accepts = verb == "accept";
+                }
+                let condition = if VERBS.contains(&verb) {
+                    rest.trim()
+                } else {
+                    ""
+                };
+                accepts && (condition == USERS || format!("{verb} {rest}") == USERS)
+            })
     }
 
     fn authenticators(&self) -> Vec<Authenticator<'_>> {
@@ -229,17 +282,15 @@ impl Exim {
     }
 
     /// Returns the lines of the ACL that an option names.
-    fn acl(&self, option: &str) -> Vec<&str> {
-        let named = self.lines.iter().find_map(|line| {
-            let (name, acl) = line.split_once('=')?;
-            (name.trim() == option).then(|| acl.trim())
-        });
-        let Some(name) = named else {
-            return Vec::new();
-        };
+    pub fn acl(&self, option: &str) -> Vec<&str> {
+        let name = self.set(option);
+        name.map_or_else(Vec::new, |name| self.lines_of(name))
+    }
+
+    fn lines_of(&self, acl: &str) -> Vec<&str> {
         let lines = self.lines.iter().map(String::as_str);
         lines
-            .skip_while(|line| line.strip_suffix(':') != Some(name))
+            .skip_while(|line| line.strip_suffix(':') != Some(acl))
             .skip(1)
             // `accept hosts = :` is part of it.
             .take_while(|line| {
@@ -324,6 +375,13 @@ fn chosen(mine: &[Endpoint], known: &[Endpoint]) -> String {
         .filter(|_| mine.iter().all(|one| is_known(&one)));
     let right = right.or_else(|| known.first());
     right.map_or_else(String::new, ToString::to_string)
+}
+
+/// Returns the value of an option, or its default.
+pub fn option(file: Option<&Path>, name: &str) -> Result<String> {
+    let said = asked(file, &["-bP", name])?;
+    let value = said.split_once('=').map_or("", |(_, value)| value);
+    Ok(value.trim().to_owned())
 }
 
 fn asked(file: Option<&Path>, args: &[&str]) -> Result<String> {

@@ -1,6 +1,5 @@
 //! A folder for copies of a server's files, which its own tools change and check.
 
-use std::ffi::OsStr;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -30,24 +29,36 @@ impl DraftFolder {
         self.0.path()
     }
 
-    /// Puts a file into it.
+    /// Puts a file into it, or into a folder in it.
     pub fn add(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let added = self
-            .0
-            .create_file(OsStr::new(name), 0o600)
-            .and_then(|mut file| file.write_all(bytes));
-        added.map_err(|error| failed(&self.path().join(name), &error))
+        let path = self.path().join(name);
+        let added = || {
+            let folder = Folder::create(path.parent().unwrap_or(&path), 0o700)?;
+            let name = path.file_name().unwrap_or_default();
+            folder.create_file(name, 0o600)?.write_all(bytes)
+        };
+        added().map_err(|error| failed(&path, &error))
     }
 }
 
 impl Drop for DraftFolder {
     fn drop(&mut self) {
-        for name in self.0.names().unwrap_or_default() {
-            let _ = self.0.remove(&name);
-        }
+        empty(&self.0);
         let path = self.0.path();
         if let (Ok((parent, name)), true) = (Folder::of(path), path.starts_with("/run")) {
             let _ = parent.remove_folder(&name);
         }
+    }
+}
+
+fn empty(folder: &Folder) {
+    for name in folder.names().unwrap_or_default() {
+        if folder.remove(&name).is_ok() {
+            continue;
+        }
+        if let Ok(inner) = Folder::open(&folder.join(&name)) {
+            empty(&inner);
+        }
+        let _ = folder.remove_folder(&name);
     }
 }

@@ -11,6 +11,7 @@ pub mod content;
 pub mod diff;
 pub mod dovecot;
 mod draft;
+pub mod exim;
 pub mod journal;
 pub mod machine;
 mod names;

@@ -206,7 +206,10 @@ fn unset_host(host: &HostChange, with: &RunWith<'_>) -> Result<()> {
 
 /// Returns whether files use the sockets even after an undo: what was edited stays.
 pub fn keeps_sockets(files: &[FileChange]) -> bool {
-    let uses = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains("smtpcred/auth");
+    let uses = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        text.contains("smtpcred/auth") || text.contains("smtpcred-exim/auth")
+    };
     let config = files.iter().filter(|file| !is_unit(file));
     config.filter_map(|file| file.after.as_deref()).any(uses)
 }

@@ -11,6 +11,7 @@ mod ports;
 mod safe;
 mod servers;
 mod setup;
+mod setup_exim;
 #[path = "../support/mod.rs"]
 mod support;
 mod test_command;

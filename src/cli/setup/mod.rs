@@ -23,58 +23,11 @@ use crate::host;
 use crate::model::name::HostName;
 use crate::model::text;
 use crate::setup::{
-    self, Journal, Plan, Proof, RunWith, ServerCommands, SetupOptions, Step, dovecot, postfix,
+    self, Journal, Plan, Proof, RunWith, ServerCommands, SetupOptions, Step, dovecot, exim, postfix,
 };
 use crate::store::Access;
 
-const HELP: &str = "\
-Examples:
-  smtpcred setup postfix --dry-run                       shows what would change; exit code 8 if anything
-  smtpcred setup postfix                                 shows the changes, asks, and makes them
-  smtpcred setup postfix --host smtp.example.com --yes   for scripts
-  smtpcred setup postfix --undo                          brings everything back
-  smtpcred setup dovecot                                 the same for a Dovecot that reads the store
-
-What it does:
-  It creates the user smtpcred and the folders if they are missing, starts the sockets of `smtpcred
-  serve`, sets the host name (--host, or the mail server's own name), and gives ports 587 and 465
-  sign-in by smtpcred and its limits. Options of these ports that are there already stay. Port 25
-  stays as it is. The configuration is checked and read by the server; then a user that exists only
-  for this signs in at each port. If anything fails, everything is brought back before the failure
-  is reported. A second run changes nothing.
-
-What it refuses, with the reason:
-  A server that is not installed, does not run or has a problem already; two services for one port;
-  a port of another program; ports that sign users in elsewhere, unless --replace is given; lists of
-  restrictions that it cannot change. `smtpcred show-server-config` shows what to set by hand.
-
-Dovecot:
-  It adds conf.d/00-smtpcred.conf, and for Dovecot 2.3 two files with queries beside dovecot.conf. No
-  other file changes. Its users come from the store; those of other passdbs can still sign in. The
-  passwords are for mail servers alone: they open no mailbox. The proof is a sign-in at Dovecot's
-  own socket, and a wrong password that is refused. It refuses a store in a database, and settings
-  that keep users out or let them in too long: auth_mechanisms without plain, a cache, a changed
-  auth_username_format, an auth-worker that is not root, a missing dovecot-sqlite.
-
-Undo:
-  /var/lib/smtpcred-setup has copies of the files from before. Files that no one has edited since
-  are restored byte by byte. From others, the lines of the setup are removed, and edits stay; lines
-  of the setup that were edited stay, too, and are listed. The system user, the folders and the
-  store stay.
-
-Without systemd:
-  It changes the configuration and prints the command that runs `smtpcred serve`. Until that runs,
-  the ports for applications do not work.
-
-JSON:
-  {server, state: planned | done | unchanged | undone, steps: [{what, file, diff}], warnings,
-  ports: [{port, encryption, address}], findings: [{area, check, state, found, advice}], serve}.
-  ports are those where a user signed in; findings are the problems that `doctor` sees; serve is
-  the command to run without systemd, or null.
-
-Exit codes:
-  0 done, or nothing to change; 8 something would change (--dry-run); 4 refused, nothing was changed;
-  5 not confirmed; 1 it failed, and everything was brought back.";
+const HELP: &str = include_str!("help.txt");
 
 /// Set up the mail server on this machine
 ///
@@ -116,8 +69,8 @@ impl SetUp {
         let config = self.config.as_deref();
         let (record, commands) = match self.server {
             ServerArg::Postfix => (postfix::record(config), postfix::commands(config)),
+            ServerArg::Exim => (exim::record(config), exim::commands()),
             ServerArg::Dovecot => (dovecot::record(config), dovecot::commands(config)),
-            ServerArg::Exim => return Err(self.not_yet().into()),
         };
         let stop = host::stop_on_signals()?;
         let mut journal = if self.dry_run && !Journal::exists(&record) {
@@ -198,19 +151,9 @@ impl SetUp {
         let (set, random) = (set.as_ref(), WORLD.random);
         Ok(match self.server {
             ServerArg::Postfix => postfix::plan(&options, set, &location, random)?,
+            ServerArg::Exim => exim::plan(&options, set, &location, random)?,
             ServerArg::Dovecot => dovecot::plan(&options, set, &location, random)?,
-            ServerArg::Exim => return Err(self.not_yet().into()),
         })
-    }
-
-    fn not_yet(&self) -> Error {
-        Error::SetupRefused {
-            reason: format!("setup cannot change {} yet", self.name()),
-            cure: format!(
-                "set it by hand: smtpcred show-server-config {}",
-                self.name()
-            ),
-        }
     }
 
     /// Says where the user signed in, and what doctor finds.
