@@ -119,7 +119,7 @@ pub fn sign_in(user: &ProofUser, host: &HostName, door: Door) -> Result<Proof> {
         refusals += u32::from(matches!(fault, Fault::Reply(..)));
         if refusals >= MOST_REFUSALS || Instant::now() >= deadline {
             return Err(Error::System(format!(
-                "signing in at port {} does not work: {fault}",
+                "signing in on port {} failed: {fault}",
                 door.port.number
             )));
         }
