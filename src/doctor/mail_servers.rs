@@ -48,7 +48,7 @@ impl MailServers {
             findings.area("server").warn(
                 "configuration",
                 "no mail server on this machine is configured for smtpcred",
-                "smtpcred setup postfix (or dovecot) configures it; smtpcred show-server-config exim shows what to configure",
+                "smtpcred setup postfix (or exim, dovecot) configures it",
             );
         }
         servers
