@@ -31,6 +31,10 @@ pub fn of_error(error: &Error, location: Result<Location>) -> Option<String> {
                 own?
             ))
         }
+        Error::UserRenamed { username, new, .. } => {
+            let line = with_name(&typed(), username, new)?;
+            Some(format!("{}: {line}", own?))
+        }
         Error::DomainNotFound(name) => Some(of_missing_domain(name, location)),
         Error::StoreMissing(place) => of_missing_store(place),
         _ => None,
@@ -172,8 +176,12 @@ fn of_missing_domain(name: &str, location: Result<Location>) -> String {
     let args = typed();
     let cure = if is_creation(&args) {
         format!("add it with the user: {}", with_flag(&args, "--add-domain"))
-    } else {
+    } else if needs_its_domain(&args) {
         format!("add it with: smtpcred domain add {name}")
+    } else {
+        Error::DomainNotFound(name.to_owned())
+            .hint()
+            .unwrap_or_default()
     };
     match near {
         Some(near) => format!("did you mean {near}? If not, {cure}"),
@@ -252,13 +260,43 @@ fn typed() -> Vec<String> {
 
 /// Whether the command line is one of `user create`.
 fn is_creation(args: &[String]) -> bool {
-    let at = args.iter().position(|arg| arg == "user");
+    has_verb(args, "user", &["create", "add", "new"])
+}
+
+/// Whether the command line puts something into a domain, or changes it: then it may be added.
+fn needs_its_domain(args: &[String]) -> bool {
+    has_verb(args, "user", &["copy", "cp", "import", "mv", "rename"])
+        || has_verb(args, "domain", &["edit", "modify", "set", "update"])
+        || args.first().is_some_and(|word| word == "apply")
+}
+
+fn has_verb(args: &[String], noun: &str, verbs: &[&str]) -> bool {
+    let at = args.iter().position(|arg| arg == noun);
     let verb = at.and_then(|at| args.get(at + 1));
-    verb.is_some_and(|verb| ["create", "add", "new"].contains(&verb.as_str()))
+    verb.is_some_and(|verb| verbs.contains(&verb.as_str()))
 }
 
 fn with_flag(args: &[String], flag: &str) -> String {
-    let words = args.iter().map(String::as_str);
-    let words: Vec<_> = words.chain([flag]).map(in_shell).collect();
+    line(args.iter().map(String::as_str).chain([flag]))
+}
+
+/// Returns the command line with a new name in place of an old one. `None` if that makes no sense:
+/// the old one is not in it, or the new one is.
+fn with_name(args: &[String], old: &str, new: &str) -> Option<String> {
+    let is_old = |arg: &str| {
+        arg.parse::<Username>()
+            .is_ok_and(|name| name.as_str() == old)
+    };
+    let found = args.iter().any(|arg| is_old(arg)) && !args.iter().any(|arg| arg == new);
+    found.then(|| {
+        line(args.iter().map(|arg| match arg.as_str() {
+            arg if is_old(arg) => new,
+            arg => arg,
+        }))
+    })
+}
+
+fn line<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    let words: Vec<_> = words.map(in_shell).collect();
     format!("smtpcred {}", words.join(" "))
 }

@@ -70,9 +70,7 @@ impl Error {
                 Exit::NotFound,
                 format!("no domain {domain}"),
             )
-            .hint(format!(
-                "add it with: smtpcred domain add {domain}"
-            )),
+            .hint("list all domains with: smtpcred domain list"),
             Self::UserNotFound(username) => {
                 entry("user_not_found", Exit::NotFound, format!("no user {username}"))
                     .hint("list all users with: smtpcred user list")
@@ -88,9 +86,8 @@ impl Error {
                 format!("no user {username}"),
             )
             .hint(format!(
-                "it was renamed to {new} on {at}{}: use the new name, as in: smtpcred user show {}",
-                until.as_ref().map_or(String::new(), |until| format!("; the old name still works until {until}")),
-                in_shell(new)
+                "it was renamed to {new} on {at}{}; use the new name",
+                until.as_ref().map_or(String::new(), |until| format!("; the old name still works until {until}"))
             )),
             Self::OldNameTaken {
                 username,

@@ -124,3 +124,53 @@ fn a_missing_store_or_domain_is_added_by_the_same_line() {
     let words = shlex::split(line).unwrap();
     assert_eq!(sandbox.run(&words[1..]).code, 0);
 }
+
+/// Adding a domain helps who creates or changes something in it, not who removes or looks.
+#[test]
+fn only_what_needs_a_domain_is_told_to_add_it() {
+    let sandbox = Sandbox::new();
+    sandbox.create("shop@example.com");
+    let list = "list all domains with: smtpcred domain list";
+    let add = "add it with: smtpcred domain add none.invalid";
+    for (command, expected) in [
+        ("domain remove none.invalid --yes", list),
+        ("domain show none.invalid", list),
+        ("domain check none.invalid", list),
+        ("user list --domain none.invalid", list),
+        ("domain set none.invalid --max-users 3", add),
+        ("user rename shop@example.com shop@none.invalid", add),
+    ] {
+        let words: Vec<_> = command.split(' ').collect();
+        assert_eq!(hint(&sandbox, &words, 3), expected, "{command}");
+    }
+}
+
+/// The line that was typed, with the new name: it works as it stands.
+#[test]
+fn an_old_name_is_answered_with_the_same_line() {
+    let sandbox = Sandbox::new();
+    sandbox.create("shop@example.com");
+    sandbox.noted(&["user", "rename", "shop@example.com", "store@example.com"]);
+    for (typed, line) in [
+        (
+            "why shop@example.com",
+            "smtpcred why store@example.com --json",
+        ),
+        (
+            "user set Shop@example.com --label 'Web shop'",
+            "smtpcred user set store@example.com --label 'Web shop' --json",
+        ),
+    ] {
+        let words = shlex::split(typed).unwrap();
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        let hint = hint(&sandbox, &words, 3);
+        let said = format!("; use the new name: {line}");
+        assert!(hint.ends_with(&said), "{typed}: {hint}");
+        let meant = shlex::split(line).unwrap();
+        assert_eq!(sandbox.run(&meant[1..]).code, 0, "{line}");
+    }
+    // The same rename again.
+    let again = ["user", "rename", "shop@example.com", "store@example.com"];
+    let hint = hint(&sandbox, &again, 3);
+    assert!(hint.ends_with("; use the new name"), "{hint}");
+}
