@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::key::Key;
 use super::value::Value;
@@ -108,6 +108,9 @@ pub fn parse(path: &Path, text: &str) -> Parsed {
     };
     let mut entries: Vec<_> = table.get_ref().iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
+    let names_store = entries
+        .iter()
+        .any(|(name, _)| matches!(Key::find(name.get_ref()), Ok(Key::Store)));
     for (name, value) in entries {
         let named = name.get_ref();
         let read = |key: Key| Ok((key, key.read(value.get_ref())?));
@@ -117,12 +120,19 @@ pub fn parse(path: &Path, text: &str) -> Parsed {
                 let reason = format!("{} {reason}", escaped(named));
                 parsed.problems.push(Problem {
                     error: problem(path, text, Some(name.span().start), &reason),
-                    hides_store: Key::meant(named) == Some(Key::Store),
+                    hides_store: Key::meant(named) == Some(Key::Store)
+                        || (!names_store && may_hold_store(named, value.get_ref())),
                 });
             }
         }
     }
     parsed
+}
+
+/// Returns whether an invalid part may specify the store, as `database` or in a table: all but what
+/// clearly means another key.
+fn may_hold_store(named: &str, value: &DeValue<'_>) -> bool {
+    Key::meant(named).is_none() || value.is_table() || value.is_array()
 }
 
 /// Returns the error of a file, at this byte.
@@ -145,6 +155,31 @@ mod tests {
         match parsed.problems.first() {
             Some(problem) => problem.error.to_string(),
             None => format!("{:?}", parsed.values),
+        }
+    }
+
+    #[test]
+    fn only_what_clearly_means_another_key_does_not_hide_the_store() {
+        for (text, hides) in [
+            ("stroe = \"/s\"", true),
+            ("store = 1", true),
+            ("database = \"/s\"", true),
+            ("path = \"/s\"", true),
+            ("db_path = \"/s\"", true),
+            ("store-path = \"/s\"", true),
+            ("smtpcred_store = \"/s\"", true),
+            ("[smtpcred]\nstore = \"/s\"", true),
+            ("[color]\nstore = \"/s\"", true),
+            ("[[color]]\nstore = \"/s\"", true),
+            ("colour = \"always\"", false),
+            ("color = \"loud\"", false),
+            ("wide = 1", false),
+            // The file names it.
+            ("store = \"/s\"\ndatabase = \"/d\"", false),
+            ("store = \"/s\"\nstores = \"/d\"", true),
+        ] {
+            let parsed = parse(Path::new("/c.toml"), text);
+            assert_eq!(parsed.problems[0].hides_store, hides, "{text}");
         }
     }
 
