@@ -25,6 +25,9 @@ use crate::model::password::PasswordId;
 pub(super) struct Sessions {
     processes: TwoGenerationCache<u32, Served>,
     names: KeyedHashes,
+    /// The highest connection that was carried over. Connections up to it have ended, and their
+    /// processes go on over new ones.
+    carried: u64,
 }
 
 /// The sessions under one process id.
@@ -60,6 +63,7 @@ impl Sessions {
         Self {
             processes: TwoGenerationCache::new(PROCESSES),
             names: KeyedHashes::random(),
+            carried: 0,
         }
     }
 
@@ -101,6 +105,7 @@ impl Sessions {
             for _ in 0..from.u64()? {
                 let (connection, user, password) = (from.u64()?, from.u64()?, from.u64()?);
                 let (has_address, address) = (from.u8()? != 0, from.u64()?);
+                read.carried = read.carried.max(connection);
                 if served.sessions.len() < MOST {
                     served.sessions.push(SignedIn {
                         connection,
@@ -145,7 +150,11 @@ impl Sessions {
             return;
         }
         let sessions = &mut served.sessions;
-        sessions.retain(|one| one.connection != connection || one.user != begun.user);
+        let carried = self.carried;
+        sessions.retain(|one| {
+            let goes_on = one.connection <= carried && one.address == begun.address;
+            one.user != begun.user || (one.connection != connection && !goes_on)
+        });
         if sessions.len() >= USUAL {
             // Only the latest session of each connection is open.
             let mut newer = HashSet::from([connection]);
@@ -236,6 +245,33 @@ mod tests {
         assert_eq!(passwords(&mut sessions, 7, None), ["AAAAAAAA", "BBBBBBBB"]);
         begin(&mut sessions, 7, 1, ("shop@example.com", "CCCCCCCC"), None);
         assert_eq!(passwords(&mut sessions, 7, None), ["BBBBBBBB", "CCCCCCCC"]);
+    }
+
+    #[test]
+    fn a_process_that_outlives_our_program_has_one_session() {
+        let mut before = Sessions::new();
+        let here = Some("192.0.2.1".parse().unwrap());
+        let there = Some("192.0.2.2".parse().unwrap());
+        begin(&mut before, 7, 3, ("shop@example.com", "AAAAAAAA"), here);
+        begin(&mut before, 7, 4, ("shop@example.com", "CCCCCCCC"), there);
+        let mut written = Vec::new();
+        let mut writer = CarryOverWriter::begin(&mut written, 1 << 20).unwrap();
+        before.carry_over(&mut writer).unwrap();
+        writer.end().unwrap();
+        let mut from = written.as_slice();
+        let mut reader = CarryOverReader::begin(&mut from).unwrap();
+        let mut after = Sessions::carried_over(&mut reader).unwrap();
+        assert_eq!(passwords(&mut after, 7, Some("192.0.2.1")), ["AAAAAAAA"]);
+        // Its connection is a new one.
+        begin(&mut after, 7, 5, ("shop@example.com", "BBBBBBBB"), here);
+        assert_eq!(passwords(&mut after, 7, Some("192.0.2.1")), ["BBBBBBBB"]);
+        assert_eq!(passwords(&mut after, 7, Some("192.0.2.2")), ["CCCCCCCC"]);
+        // Those of two containers stay apart.
+        begin(&mut after, 7, 6, ("shop@example.com", "AAAAAAAA"), here);
+        assert_eq!(
+            passwords(&mut after, 7, Some("192.0.2.1")),
+            ["AAAAAAAA", "BBBBBBBB"]
+        );
     }
 
     #[test]
