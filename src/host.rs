@@ -1,8 +1,11 @@
 //! The machine and the process: the clock, random numbers, who runs this program, where
 //! the store is by default, signals, and what protects the memory of the process.
 
+use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -29,6 +32,16 @@ pub fn harden() {
 /// was run by it.
 pub fn name_process() {
     let _ = prctl::set_name(c"smtpcred");
+}
+
+/// Runs this program again in this process. Signals end it then as before anything was asked: a
+/// signal that was once caught has no effect any more when nobody waits for it. Returns if that
+/// is impossible, as while the program is replaced.
+pub fn run_again(args: &[OsString]) {
+    let (Ok(program), Some((name, rest))) = (std::env::current_exe(), args.split_first()) else {
+        return;
+    };
+    let _ = Command::new(program).arg0(name).args(rest).exec();
 }
 
 /// Returns a flag that SIGINT, SIGTERM or SIGHUP sets; a second one ends the process at

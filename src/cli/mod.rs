@@ -89,7 +89,11 @@ pub fn main() -> ExitCode {
             return Exit::Done.into();
         };
         match pick::instead(&error, &context, &args) {
-            Ok(Some(meant)) => args = meant,
+            Ok(Some(meant)) => {
+                drop(context);
+                host::run_again(&meant);
+                args = meant;
+            }
             Ok(None) => return context.failure(&error).into(),
             Err(asked) => return context.failure(&asked.into()).into(),
         }

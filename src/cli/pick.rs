@@ -15,6 +15,7 @@ use super::refusal;
 use super::suggest::reached;
 use super::terminal::prompt::{line, person_watches};
 use crate::error::{Error, Exit, Result};
+use crate::host;
 
 /// What a person is asked for.
 #[derive(Clone, Copy)]
@@ -44,7 +45,9 @@ pub fn complete(error: clap::Error, args: &mut Vec<OsString>) -> std::result::Re
     match answered(&context, &asked, args) {
         Ok(Some(whole)) => {
             *args = whole;
-            parse(args).map_err(|error| refusal::print(error, command))
+            let cli = parse(args).map_err(|error| refusal::print(error, command))?;
+            host::run_again(args);
+            Ok(cli)
         }
         Ok(None) => Err(refusal::print(error, command)),
         Err(error) => Err(context.failure(&error.into())),

@@ -1,5 +1,9 @@
 //! A name that is left out is chosen on a terminal, and nowhere else.
 
+use std::fs::Permissions;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+
 use nix::sys::signal::Signal;
 
 use crate::support::pty::{CTRL_C, ENTER, NORMAL, Pty};
@@ -206,4 +210,46 @@ fn rows_wider_than_the_terminal_leave_what_stood_above() {
     let shown = ended.screen().screen().contents();
     assert_eq!(ended.code, 0, "{shown}");
     assert!(shown.starts_with("before\n"), "{shown}");
+}
+
+#[test]
+fn after_it_signals_end_the_command() {
+    type Leave = fn(&mut Pty);
+    let ways: [(&str, Leave); 3] = [
+        ("", |pty| pty.press(CTRL_C)),
+        ("", |pty| pty.signal(Signal::SIGTERM)),
+        ("handb", |pty| pty.signal(Signal::SIGHUP)),
+    ];
+    let sandbox = three_users();
+    let password = sandbox.folder.path().join("password");
+    std::fs::write(&password, "not-the-right-one").unwrap();
+    std::fs::set_permissions(&password, Permissions::from_mode(0o600)).unwrap();
+    // It accepts and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = format!("localhost:{}", silent.local_addr().unwrap().port());
+    for (typed, leave) in ways {
+        let mut command = sandbox.command(&["test", "--server", &server, "--dry-run"]);
+        command.args(["--timeout", "60s", "--password-file"]);
+        command.arg(&password);
+        if typed.is_empty() {
+            let mut pty = Pty::run(&command);
+            pty.see(ASKED);
+            pty.press("wiki");
+            pty.press(ENTER);
+            ended_by(pty, &silent, leave);
+        } else {
+            let mut pty = Pty::run(command.arg(typed));
+            pty.see("did you mean wiki@example.com?");
+            pty.press("y");
+            ended_by(pty, &silent, leave);
+        }
+    }
+}
+
+/// Sends a signal once the command waits for the server.
+fn ended_by(mut pty: Pty, silent: &TcpListener, leave: impl FnOnce(&mut Pty)) {
+    let _waits = silent.accept().unwrap();
+    assert_eq!(pty.modes(), NORMAL);
+    leave(&mut pty);
+    pty.end_by_signal();
 }

@@ -15,7 +15,7 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, tcgetattr, tcsetattr};
 use nix::unistd::Pid;
-use portable_pty::{Child, CommandBuilder, PtyPair, PtySize, native_pty_system};
+use portable_pty::{Child, CommandBuilder, ExitStatus, PtyPair, PtySize, native_pty_system};
 use vt100::Parser;
 
 use crate::support::wait_for;
@@ -260,18 +260,28 @@ impl Pty {
         self.wait()
     }
 
+    /// Waits for the end of the program by a signal that it does not catch.
+    pub fn end_by_signal(mut self) {
+        let status = self.status();
+        assert!(status.signal().is_some(), "not killed: {status:?}");
+    }
+
     fn wait(&mut self) -> i32 {
+        let status = self.status();
+        assert!(status.signal().is_none(), "killed by {status:?}");
+        status.exit_code().try_into().unwrap()
+    }
+
+    fn status(&mut self) -> ExitStatus {
         let child = self.child.as_mut().expect("started");
         let screen = replayed(self.size, &self.printed.lock().unwrap());
-        let status = wait_for(
+        wait_for(
             &format!(
                 "the end of the program; the screen:\n{}",
                 screen.screen().contents()
             ),
             || child.try_wait().unwrap(),
-        );
-        assert!(status.signal().is_none(), "killed by {status:?}");
-        status.exit_code().try_into().unwrap()
+        )
     }
 }
 
