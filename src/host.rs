@@ -2,6 +2,7 @@
 //! the store is by default, signals, and what protects the memory of the process.
 
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -15,10 +16,14 @@ use nix::unistd::{self, Uid, User};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use crate::error::{Error, Exit, Result};
 use crate::model::actor::{Actor, Traces};
 use crate::model::time::Time;
+
+/// The signals that ask a program to end.
+const ENDING: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
 /// Prevents core dumps, keeps other processes of the same user from reading this one's
 /// memory, and makes new files readable for their owner only.
@@ -48,13 +53,32 @@ pub fn run_again(args: &[OsString]) {
 /// once, with the exit code for interruptions. Fails if signals cannot be caught.
 pub fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
+    for signal in ENDING {
         let code = i32::from(Exit::Interrupted as u8);
-        signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-            .map_err(|error| Error::System(format!("signals cannot be caught: {error}")))?;
+        flag::register_conditional_shutdown(signal, code, Arc::clone(&stop)).map_err(uncaught)?;
     }
+    set_on_signals(&stop)?;
     Ok(stop)
+}
+
+/// Returns a flag that SIGINT, SIGTERM or SIGHUP sets, however often they come: for work that
+/// must not end half done. A lost connection sends two. Fails if signals cannot be caught.
+pub fn outlast_signals() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    set_on_signals(&stop)?;
+    Ok(stop)
+}
+
+fn set_on_signals(stop: &Arc<AtomicBool>) -> Result<()> {
+    for signal in ENDING {
+        flag::register(signal, Arc::clone(stop)).map_err(uncaught)?;
+    }
+    Ok(())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn uncaught(error: io::Error) -> Error {
+    Error::System(format!("signals cannot be caught: {error}"))
 }
 
 /// Returns the time by the system's clock; before 1970 it is -1, which is never plausible.

@@ -2,6 +2,7 @@
 
 use std::env::{join_paths, split_paths, var_os};
 use std::io::Read;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -32,14 +33,15 @@ pub fn ask(program: &str, args: &[&str]) -> Result<ToolOutput> {
 }
 
 /// Runs a program that changes the system, with the umask that such programs expect: this
-/// process has a stricter one.
+/// process has a stricter one. Signals for this process do not reach it.
 pub fn change(program: &str, args: &[&str], patience: Duration) -> Result<()> {
     let mut all = vec!["-c", "umask 022; exec \"$@\"", "sh", program];
     all.extend(args);
     if !is_there(program) {
         return Err(Error::System(format!("{program} is not installed")));
     }
-    let answer = run_within("sh", &all, patience)?;
+    // A Ctrl-C at the terminal is for this process, which decides what to do about it.
+    let answer = answered("sh", &all, patience, |command| command.process_group(0))?;
     good(program, answer).map(drop)
 }
 
@@ -78,18 +80,29 @@ pub fn run(program: &str, args: &[&str]) -> Result<(bool, ToolOutput)> {
 }
 
 fn run_within(program: &str, args: &[&str], patience: Duration) -> Result<(bool, ToolOutput)> {
+    answered(program, args, patience, |command| command)
+}
+
+fn answered(
+    program: &str,
+    args: &[&str],
+    patience: Duration,
+    with: impl FnOnce(&mut Command) -> &mut Command,
+) -> Result<(bool, ToolOutput)> {
     let failed = |what: &str| Error::System(format!("{program} {what}"));
     let folders = folders();
     let file = find(program, &folders).ok_or_else(|| failed("is not installed"))?;
     // The programs that it runs are searched in the same folders.
     let path = join_paths(&folders).map_err(|_| failed("cannot be run: PATH"))?;
-    let mut child = Command::new(file)
+    let mut command = Command::new(file);
+    command
         .args(args)
         .env("PATH", path)
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = with(&mut command)
         .spawn()
         .map_err(|e| failed(&format!("cannot be run: {e}")))?;
     let deadline = Instant::now() + patience;

@@ -93,7 +93,12 @@ pub fn remove(app: &mut App) -> Result<()> {
 }
 
 /// Signs the user in at a port, and waits while the server begins to listen.
-pub fn sign_in(user: &ProofUser, host: &HostName, door: Door) -> Result<Proof> {
+pub fn sign_in(
+    user: &ProofUser,
+    host: &HostName,
+    door: Door,
+    stop: &AtomicBool,
+) -> Result<Proof> {
     let server = HostPort {
         host: host.clone(),
         port: door.port,
@@ -101,6 +106,9 @@ pub fn sign_in(user: &ProofUser, host: &HostName, door: Door) -> Result<Proof> {
     let deadline = Instant::now() + PATIENCE;
     let mut refusals = 0;
     loop {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
         let visit = Visit {
             server: &server,
             address: Some(door.address),

@@ -53,6 +53,7 @@ impl RunWith<'_> {
 
 /// Makes the changes. If that fails, brings everything back first.
 pub fn make(plan: &Plan, journal: &mut Journal, with: &RunWith<'_>) -> Result<Vec<Proof>> {
+    with.go_on()?;
     let effects = Effects {
         units: plan.machine.enable.clone(),
         host: plan.host.clone(),
@@ -88,7 +89,7 @@ fn change(plan: &Plan, with: &RunWith<'_>) -> Result<Vec<Proof>> {
         Some(words) => Some(Serve::start(words)?),
         None => None,
     };
-    answers(&machine.sockets, &machine.connects)?;
+    answers(&machine.sockets, &machine.connects, with)?;
     with.go_on()?;
     plan.config.iter().try_for_each(put)?;
     ask(&plan.commands.check)?;
@@ -118,11 +119,9 @@ fn signed_in(plan: &Plan, user: &ProofUser, with: &RunWith<'_>) -> Result<Vec<Pr
         let doors = plan.doors.iter();
         doors.map(move |door| (name, *door))
     });
-    let proofs = doors.map(|(name, door)| {
-        with.go_on()?;
-        prove::sign_in(user, name, door)
-    });
-    proofs.collect()
+    doors
+        .map(|(name, door)| prove::sign_in(user, name, door, with.stop))
+        .collect()
 }
 
 /// Brings everything back after a failure, and returns it with what could not be brought back.
@@ -272,11 +271,12 @@ fn ask(words: &[String]) -> Result<()> {
 }
 
 /// Waits until both sockets answer, and checks that this user reaches them.
-fn answers(paths: &[PathBuf], user: &str) -> Result<()> {
+fn answers(paths: &[PathBuf], user: &str, with: &RunWith<'_>) -> Result<()> {
     let deadline = Instant::now() + START;
     for path in paths {
         let endpoint = Endpoint::unix(path);
         loop {
+            with.go_on()?;
             let answer = if path.ends_with(Path::new("auth")) {
                 sockets::greeting(&endpoint).map(drop)
             } else {
@@ -321,6 +321,8 @@ impl Serve {
             .uid(user.uid.as_raw())
             .gid(user.gid.as_raw())
             .current_dir("/")
+            // A Ctrl-C must not end it before the server has its old files again.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -72,7 +72,7 @@ impl SetUp {
             ServerArg::Exim => (exim::record(config), exim::commands()),
             ServerArg::Dovecot => (dovecot::record(config), dovecot::commands(config)),
         };
-        let stop = host::stop_on_signals()?;
+        let stop = host::outlast_signals()?;
         let mut journal = if self.dry_run && !Journal::exists(&record) {
             None
         } else {
