@@ -11,7 +11,7 @@ use super::refusal::refused;
 use crate::doctor::sockets::{self, Endpoint, SocketError};
 use crate::doctor::tool;
 use crate::error::Result;
-use crate::files;
+use crate::files::{self, Folder};
 use crate::model::store_location::Location;
 
 /// Where the two sockets have to be, and who connects to them.
@@ -117,7 +117,7 @@ pub struct MachinePlan {
 impl MachinePlan {
     /// Returns what a store needs that the mail server reads itself.
     pub fn of_store(store: &Path) -> Self {
-        if !store.starts_with(STORE_FOLDER) || files::is_there(Path::new(STORE_FOLDER)) {
+        if !store.starts_with(STORE_FOLDER) || is_made(Path::new(STORE_FOLDER)) {
             return Self::default();
         }
         Self {
@@ -153,8 +153,8 @@ impl Machine {
         Self {
             systemd,
             user: User::from_name(USER).ok().flatten().is_some(),
-            store_folder: files::is_there(Path::new(STORE_FOLDER)),
-            socket_folder: files::is_there(&place.folder),
+            store_folder: is_made(Path::new(STORE_FOLDER)),
+            socket_folder: is_made(&place.folder),
             service_store: if systemd { service_store() } else { None },
             store: store.to_string(),
             program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("smtpcred")),
@@ -299,6 +299,16 @@ impl Machine {
         ];
         plan.serve = Some(words.map(str::to_owned).into());
     }
+}
+
+/// Returns whether a folder exists. One of root's without anything in it does not count: a run
+/// that was killed before it gave the folder away has left it.
+fn is_made(path: &Path) -> bool {
+    let left = |folder: Folder| {
+        let is_root = folder.metadata().is_ok_and(|found| found.st_uid == 0);
+        is_root && folder.names().is_ok_and(|names| names.is_empty())
+    };
+    files::is_there(path) && !Folder::open(path).is_ok_and(left)
 }
 
 fn drop_in(unit: &str) -> PathBuf {

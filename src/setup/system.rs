@@ -31,13 +31,10 @@ pub fn create_user() -> Result<()> {
     tool::change("useradd", &args, PATIENCE)
 }
 
-/// Creates a folder that belongs to the user of `serve`.
+/// Creates a folder that belongs to the user of `serve`, or gives it one of root's.
 pub fn create_folder(folder: &NewFolder) -> Result<()> {
     let failed =
         |error: std::io::Error| Error::System(format!("{}: {error}", folder.path.display()));
-    if files::is_there(&folder.path) {
-        return Ok(());
-    }
     let user = User::from_name(USER).ok().flatten();
     let group = Group::from_name(&folder.group).ok().flatten();
     let (Some(user), Some(group)) = (user, group) else {
@@ -47,8 +44,13 @@ pub fn create_folder(folder: &NewFolder) -> Result<()> {
         )));
     };
     let created = files::Folder::create(&folder.path, 0o700).map_err(failed)?;
-    files::give(&created, Some(user.uid.as_raw()), Some(group.gid.as_raw())).map_err(failed)?;
-    created.set_mode(folder.mode).map_err(failed)
+    if created.metadata().map_err(failed)?.st_uid != 0 {
+        return Ok(());
+    }
+    created.refuse_exchanged().map_err(failed)?;
+    // The owner comes last: as long as it is root, the next run does all of this again.
+    created.set_mode(folder.mode).map_err(failed)?;
+    files::give(&created, Some(user.uid.as_raw()), Some(group.gid.as_raw())).map_err(failed)
 }
 
 /// Enables units and starts them anew, so that they listen where their files say.

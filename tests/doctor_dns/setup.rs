@@ -340,8 +340,9 @@ after() { cat /root/wrong; [ "$(wc -l < /root/killed)" -ge LEAST ] || echo "kill
 #[test]
 #[ignore = "needs root, Postfix, strace and namespaces: run tests/run"]
 fn a_killed_setup_is_undone_by_the_next_one() {
-    // Before and after: the record, the units and the store, each file, the proof, the end.
-    const FEW: &str = "renameat:1 renameat:2 renameat:3";
+    // Before and after: the record, each folder (before its owner and after), the units and the
+    // store, each file, the proof, the end.
+    const FEW: &str = "fchownat:1 fchownat:2 renameat:1 renameat:2 renameat:3";
     // How often SQLite syncs may differ.
     const ALL: &str = "fsync:1 fsync:4 renameat:1 fsync:8 fsync:12 fsync:16 fsync:20 fsync:21 \
                        renameat:2 fsync:22 fsync:23 fsync:24 fsync:25 fsync:27 fsync:28 renameat:3";
@@ -351,14 +352,44 @@ fn a_killed_setup_is_undone_by_the_next_one() {
         (FEW, "3")
     };
     let script = KILLED.replace("POINTS", points).replace("LEAST", least);
+    nothing_is_wrong(&script);
+}
+
+/// Runs one case that finds out itself what is wrong.
+fn nothing_is_wrong(script: &str) {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("killed.sh"), script).unwrap();
-    fs::write(folder.path().join("killed.args"), "").unwrap();
+    fs::write(folder.path().join("case.sh"), script).unwrap();
+    fs::write(folder.path().join("case.args"), "").unwrap();
     let said = in_room(folder.path());
     assert_eq!(said.len(), 1);
     assert!(
-        said[0].starts_with("killed 0 yes|") && said[0].ends_with('|'),
+        said[0].starts_with("case 0 yes|") && said[0].ends_with('|'),
         "{}",
         said[0]
     );
+}
+
+/// A lost connection: more than one signal, from the first change of a file on.
+const HUNG_UP: &str = r#"
+running() {
+    mkdir /root/first
+    cp -p /etc/postfix/main.cf /etc/postfix/master.cf /root/first
+    strace -o /dev/null -e "inject=renameat:signal=HUP:when=2+" \
+        smtpcred setup postfix --yes > /root/next 2>&1 < /dev/null
+    code=$?
+    {
+        [ $code = 130 ] || echo "exit code $code: $(cat /root/next)"
+        pgrep -x smtpcred && echo "serve is left"
+        postfix status 2> /dev/null || echo "Postfix has ended"
+        find /var/lib/smtpcred-setup -type f
+        for file in main.cf master.cf; do cmp "/root/first/$file" "/etc/postfix/$file"; done
+    } > /root/wrong 2>&1
+}
+after() { cat /root/wrong; }
+"#;
+
+#[test]
+#[ignore = "needs root, Postfix, strace and namespaces: run tests/run"]
+fn several_signals_let_setup_bring_everything_back() {
+    nothing_is_wrong(HUNG_UP);
 }
