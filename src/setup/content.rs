@@ -1,10 +1,11 @@
 //! Files of the system: read, compared, and replaced in one piece.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::diff;
+use super::names::UNITS;
 use crate::error::{Error, Result};
 use crate::files::{self, Folder};
 
@@ -83,16 +84,17 @@ pub fn put(change: &FileChange) -> Result<()> {
 
 fn write(path: &Path, bytes: Option<&[u8]>) -> io::Result<()> {
     let parent = path.parent().unwrap_or(path);
-    if bytes.is_some() {
-        Folder::create(parent, 0o755)?;
+    if bytes.is_some() && !files::is_there(parent) {
+        // The umask cuts the mode.
+        Folder::create(parent, 0o755)?.set_mode(0o755)?;
     }
     let (folder, name) = Folder::of_target(path)?;
     folder.refuse_exchanged()?;
     let Some(bytes) = bytes else {
-        return folder.remove(&name).and_then(|()| folder.sync());
+        folder.remove(&name).and_then(|()| folder.sync())?;
+        return remove_drop_ins(&folder);
     };
-    let mut new = name.clone();
-    new.push(".smtpcred-new");
+    let new = unfinished(&name);
     folder.remove(&new)?;
     let written = (|| {
         let mut file = folder.create_file(&new, 0o644)?;
@@ -111,4 +113,38 @@ fn write(path: &Path, bytes: Option<&[u8]>) -> io::Result<()> {
         let _ = folder.remove(&new);
     }
     written
+}
+
+/// Removes the folder of the drop-ins of a unit, if it is empty.
+fn remove_drop_ins(folder: &Folder) -> io::Result<()> {
+    let path = folder.path();
+    let is_empty = folder.names()?.is_empty();
+    if !path.starts_with(UNITS) || path == Path::new(UNITS) || !is_empty {
+        return Ok(());
+    }
+    let (parent, name) = Folder::of(path)?;
+    parent.remove_folder(&name)
+}
+
+/// Removes what a killed run has left beside a file.
+pub fn sweep(path: &Path) -> Result<()> {
+    let swept = || {
+        let (folder, name) = Folder::of_target(path)?;
+        let new = unfinished(&name);
+        if folder.find(&new)?.is_none() {
+            return Ok(());
+        }
+        folder.refuse_exchanged()?;
+        folder.remove(&new)
+    };
+    match swept() {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(path, &error)),
+        _ => Ok(()),
+    }
+}
+
+fn unfinished(name: &OsStr) -> OsString {
+    let mut new = name.to_owned();
+    new.push(".smtpcred-new");
+    new
 }

@@ -9,69 +9,17 @@
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
-use super::content::{FileChange, content, failed, put, read};
+use super::content::{FileChange, content, failed, put, read, sweep};
 use super::diff;
+use super::kept::{Effects, HostChange, KeptFile, Manifest, Underway, Undo, is_unit};
 use crate::error::{Error, Result};
 use crate::files::{self, Folder};
 
 /// Where everything is kept.
 pub const FOLDER: &str = "/var/lib/smtpcred-setup";
 const MANIFEST: &str = "manifest.json";
-
-/// What is kept of one file. Contents are named by their hashes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct KeptFile {
-    path: PathBuf,
-    /// What was there before the first setup.
-    before: Option<String>,
-    /// What the last setup left there.
-    left: Option<String>,
-}
-
-/// What is not in files.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Effects {
-    /// The units that were enabled and started.
-    #[serde(default)]
-    pub units: Vec<String>,
-    /// The host name in the settings, if it was changed.
-    #[serde(default)]
-    pub host: Option<HostChange>,
-}
-
-/// A change of the host name in the settings.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostChange {
-    /// Before.
-    pub before: Option<String>,
-    /// Since then.
-    pub after: String,
-}
-
-/// A change that is being made.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Underway {
-    /// What was in each file, and what is put there.
-    files: Vec<KeptFile>,
-    /// What this change does besides.
-    effects: Effects,
-    /// What is kept once it is made.
-    next: Vec<KeptFile>,
-    next_effects: Effects,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Manifest {
-    files: Vec<KeptFile>,
-    #[serde(default)]
-    effects: Effects,
-    #[serde(default)]
-    underway: Option<Underway>,
-}
 
 /// The record of one mail server's setup.
 pub struct Journal {
@@ -125,6 +73,18 @@ impl Journal {
         self.manifest.underway.is_some()
     }
 
+    /// Returns whether an undo was interrupted, which is to be finished.
+    pub fn is_undo_underway(&self) -> bool {
+        let underway = self.manifest.underway.as_ref();
+        underway.is_some_and(|underway| underway.is_undo)
+    }
+
+    /// Returns whether the server ran before the change that is underway.
+    pub fn ran(&self) -> bool {
+        let underway = self.manifest.underway.as_ref();
+        underway.is_none_or(|underway| underway.ran)
+    }
+
     /// Returns whether nothing is kept.
     pub fn is_empty(&self) -> bool {
         self.manifest.files.is_empty() && self.manifest.effects == Effects::default()
@@ -158,7 +118,12 @@ impl Journal {
         }
         next.retain(|kept| kept.before != kept.left);
         let mut next_effects = self.manifest.effects.clone();
-        next_effects.units.extend(effects.units.iter().cloned());
+        for unit in &effects.units {
+            // The first setup saw how it was before.
+            if !next_effects.units.iter().any(|one| one.name == unit.name) {
+                next_effects.units.push(unit.clone());
+            }
+        }
         if let Some(host) = &effects.host {
             let first = next_effects.host.take();
             next_effects.host = Some(HostChange {
@@ -171,27 +136,43 @@ impl Journal {
             effects: effects.clone(),
             next,
             next_effects,
+            is_undo: false,
+            // Setup refuses a server that does not run.
+            ran: true,
         });
         self.save()
     }
 
-    /// Records the start of an undo: nothing is kept after it.
-    pub fn begin_undo(&mut self, files: &[FileChange]) -> Result<()> {
-        let underway: Result<Vec<_>> = files
-            .iter()
-            .map(|file| {
-                Ok(KeptFile {
-                    path: file.path.clone(),
-                    before: self.keep(&file.path, file.before.as_deref())?,
-                    left: self.keep(&file.path, file.after.as_deref())?,
-                })
-            })
-            .collect();
+    /// Records the start of an undo, which leaves out the units if they stay.
+    pub fn begin_undo(&mut self, undo: &Undo, ran: bool) -> Result<()> {
+        let mut files = Vec::new();
+        for file in &undo.files {
+            files.push(KeptFile {
+                path: file.path.clone(),
+                before: self.keep(&file.path, file.before.as_deref())?,
+                left: self.keep(&file.path, file.after.as_deref())?,
+            });
+        }
+        let mut next = Vec::new();
+        let mut next_effects = Effects::default();
+        if undo.units_stay {
+            next_effects.units.clone_from(&self.manifest.effects.units);
+            let units = self.manifest.files.iter();
+            next.extend(units.filter(|kept| kept.is_unit()).cloned());
+            // What was edited: a later undo looks whether it still uses the sockets.
+            let edited = files.iter().filter(|kept| !kept.is_unit());
+            next.extend(edited.map(|kept| KeptFile {
+                before: kept.left.clone(),
+                ..kept.clone()
+            }));
+        }
         self.manifest.underway = Some(Underway {
-            files: underway?,
-            effects: Effects::default(),
-            next: Vec::new(),
-            next_effects: Effects::default(),
+            files,
+            effects: undo.effects.clone(),
+            next,
+            next_effects,
+            is_undo: true,
+            ran,
         });
         self.save()
     }
@@ -208,21 +189,49 @@ impl Journal {
     }
 
     /// Restores the files of an unfinished change and returns its other effects, which the
-    /// caller undoes before [`Journal::forget`]. What was edited meanwhile stays.
-    pub fn bring_back(&self) -> Result<Effects> {
+    /// caller undoes before [`Journal::forget`]. What was edited meanwhile stays. Restores the
+    /// others even if one fails, and returns the first failure.
+    pub fn bring_back(&self) -> (Result<()>, Effects) {
         let Some(underway) = &self.manifest.underway else {
-            return Ok(Effects::default());
+            return (Ok(()), Effects::default());
         };
-        for kept in underway.files.iter().rev() {
+        let back = |kept: &KeptFile| {
+            sweep(&kept.path)?;
             let current = content(&kept.path)?;
             let (wanted, _) = self.undone(kept, current.as_deref())?;
             put(&FileChange {
                 path: kept.path.clone(),
                 before: current,
                 after: wanted,
-            })?;
+            })
+        };
+        let all: Vec<_> = underway.files.iter().rev().map(back).collect();
+        (all.into_iter().collect(), underway.effects.clone())
+    }
+
+    /// Returns what is left to do of an undo that was interrupted.
+    pub fn rest_of_undo(&self) -> Result<Undo> {
+        let mut rest = Undo::default();
+        let Some(underway) = &self.manifest.underway else {
+            return Ok(rest);
+        };
+        rest.effects = underway.effects.clone();
+        for kept in &underway.files {
+            sweep(&kept.path)?;
+            let current = content(&kept.path)?;
+            let forward = KeptFile {
+                path: kept.path.clone(),
+                before: kept.left.clone(),
+                left: kept.before.clone(),
+            };
+            let (wanted, _) = self.undone(&forward, current.as_deref())?;
+            rest.files.push(FileChange {
+                path: kept.path.clone(),
+                before: current,
+                after: wanted,
+            });
         }
-        Ok(underway.effects.clone())
+        Ok(rest)
     }
 
     /// Forgets an unfinished change that was undone.
@@ -233,28 +242,61 @@ impl Journal {
         Ok(())
     }
 
-    /// Returns the changes that undo everything, and the lines that stay because they were
-    /// edited since.
-    pub fn undo(&self) -> Result<(Vec<FileChange>, Vec<String>)> {
-        let mut changes = Vec::new();
-        let mut stay = Vec::new();
+    /// Returns what undoes everything. `uses_sockets` tells of a content whether it needs the
+    /// sockets: they stay if an edited file still does, or another server.
+    pub fn undo(&self, uses_sockets: impl Fn(&[u8]) -> bool) -> Result<Undo> {
+        let mut undo = Undo {
+            effects: self.manifest.effects.clone(),
+            ..Undo::default()
+        };
         for kept in &self.manifest.files {
             let current = content(&kept.path)?;
             let (wanted, edited) = self.undone(kept, current.as_deref())?;
-            stay.extend(
-                edited
-                    .iter()
-                    .map(|line| format!("{}: {line}", kept.path.display())),
+            let path = kept.path.display();
+            let edited = edited.iter();
+            undo.stay.extend(
+                edited.map(|line| format!("stays, because it was edited since: {path}: {line}")),
             );
-            if wanted != current {
-                changes.push(FileChange {
-                    path: kept.path.clone(),
-                    before: current,
-                    after: wanted,
-                });
-            }
+            undo.units_stay |= !kept.is_unit() && wanted.as_deref().is_some_and(&uses_sockets);
+            undo.files.push(FileChange {
+                path: kept.path.clone(),
+                before: current,
+                after: wanted,
+            });
         }
-        Ok((changes, stay))
+        if let Some(other) = self.other_user().filter(|_| !undo.effects.units.is_empty()) {
+            undo.units_stay = true;
+            undo.stay.push(format!(
+                "the sockets stay, because the setup of {other} uses them"
+            ));
+        }
+        let is_unit = |file: &FileChange| is_unit(&file.path);
+        undo.units_stay &= !undo.effects.units.is_empty() || undo.files.iter().any(is_unit);
+        if undo.units_stay {
+            undo.effects.units.clear();
+            undo.files.retain(|file| !is_unit(file));
+        }
+        Ok(undo)
+    }
+
+    /// Returns the name of another setup that uses the sockets.
+    fn other_user(&self) -> Option<String> {
+        let all = Folder::open(Path::new(FOLDER)).ok()?;
+        let mut names = all.names().ok()?.into_iter();
+        let own = self.path().file_name();
+        let uses = |name: &OsStr| {
+            // Dovecot reads the store itself.
+            if Some(name) == own || name.as_encoded_bytes().starts_with(b"dovecot") {
+                return false;
+            }
+            let folder = Folder::open(&all.join(name)).ok();
+            let bytes =
+                folder.and_then(|folder| read(&folder, OsStr::new(MANIFEST)).ok().flatten());
+            let manifest = bytes.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
+            manifest.is_some_and(|manifest| manifest.uses_sockets())
+        };
+        let found = names.find(|name| uses(name))?;
+        Some(found.to_string_lossy().into_owned())
     }
 
     /// Returns the content that a file has without our change, and the edited lines that stay.

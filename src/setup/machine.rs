@@ -1,11 +1,15 @@
 //! What a machine needs beside the mail server: the user, the folders, the sockets and the
 //! service that listens on them.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 
 use nix::unistd::User;
 
 use super::content::{FileChange, content};
+use super::kept::UnitBefore;
 use super::names::{QUEUE, SERVICE, SOCKETS, STORE_FOLDER, UNITS, USER};
 use super::refusal::refused;
 use crate::doctor::sockets::{self, Endpoint, SocketError};
@@ -54,8 +58,10 @@ pub struct UnitState {
     pub name: &'static str,
     /// It is installed.
     pub installed: bool,
-    /// It is enabled and active.
-    pub works: bool,
+    /// It starts when the machine does.
+    pub enabled: bool,
+    /// It runs.
+    pub active: bool,
 }
 
 /// What is found on this machine.
@@ -104,8 +110,8 @@ pub struct MachinePlan {
     pub folders: Vec<NewFolder>,
     /// Files of units to write.
     pub units: Vec<FileChange>,
-    /// Units to enable and start.
-    pub enable: Vec<String>,
+    /// Units to enable and start, as they are now.
+    pub enable: Vec<UnitBefore>,
     /// The sockets that have to answer, auth first.
     pub sockets: Vec<PathBuf>,
     /// The user that has to reach them.
@@ -193,12 +199,10 @@ impl Machine {
     }
 
     fn with_systemd(&self, place: &SocketPlace, ours: bool, plan: &mut MachinePlan) -> Result<()> {
-        let works = self
-            .units
-            .iter()
-            .all(|unit| unit.works || unit.name == SERVICE);
+        let sockets = self.units.iter().filter(|unit| unit.name != SERVICE);
+        let works = sockets.clone().all(|unit| unit.enabled && unit.active);
         // A serve that an admin runs in another way.
-        let none = self.units.iter().all(|unit| !unit.works);
+        let none = self.units.iter().all(|unit| !unit.active);
         if ours && none {
             return Ok(());
         }
@@ -239,7 +243,12 @@ impl Machine {
             }
         }
         if !listens {
-            plan.enable = SOCKETS.map(str::to_owned).into();
+            let now = |unit: &UnitState| UnitBefore {
+                name: unit.name.to_owned(),
+                enabled: unit.enabled,
+                active: unit.active,
+            };
+            plan.enable = sockets.map(now).collect();
         }
         Ok(())
     }
@@ -362,8 +371,8 @@ fn states() -> Vec<UnitState> {
     let state = |name: &'static str| UnitState {
         name,
         installed: systemctl(&["cat", name]),
-        works: systemctl(&["is-enabled", "--quiet", name])
-            && systemctl(&["is-active", "--quiet", name]),
+        enabled: systemctl(&["is-enabled", "--quiet", name]),
+        active: systemctl(&["is-active", "--quiet", name]),
     };
     let [auth, policy] = SOCKETS;
     [SERVICE, auth, policy].map(state).into()

@@ -5,7 +5,7 @@
 //! are first made on a copy by the server's own tools, so the plan shows exactly what will be
 //! in the files. The run records everything in [`journal`] before it happens. Whatever fails,
 //! the files and services are brought back before the failure is reported; a run that was
-//! killed is brought back by the next one.
+//! killed is brought back by the next one, which also finishes an undo that was killed.
 
 pub mod content;
 pub mod diff;
@@ -13,6 +13,7 @@ pub mod dovecot;
 mod draft;
 pub mod exim;
 pub mod journal;
+mod kept;
 pub mod machine;
 mod names;
 mod ports;
@@ -26,9 +27,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 pub use self::content::FileChange;
-pub use self::journal::{HostChange, Journal};
+pub use self::journal::Journal;
+pub use self::kept::{HostChange, Undo};
 pub use self::prove::Proof;
-pub use self::run::{RunWith, bring_back, is_unit, keeps_sockets, make, undo};
+pub use self::run::{RunWith, bring_back, finish_undo, make, plan_undo, undo};
 
 use self::refusal::refused;
 use crate::error::Result;
@@ -123,10 +125,9 @@ impl Plan {
         steps.extend(self.machine.folders.iter().map(folder));
         steps.extend(self.machine.units.iter().map(Step::of_file));
         if !self.machine.enable.is_empty() {
-            steps.push(plain(format!(
-                "enable and start {}",
-                self.machine.enable.join(" ")
-            )));
+            let units = self.machine.enable.iter().map(|unit| unit.name.as_str());
+            let units: Vec<_> = units.collect();
+            steps.push(plain(format!("enable and start {}", units.join(" "))));
         }
         if let Some(host) = &self.host {
             let from = host.before.as_deref().unwrap_or("none");
@@ -140,6 +141,36 @@ impl Plan {
     fn files(&self) -> Vec<FileChange> {
         let both = self.machine.units.iter().chain(&self.config);
         both.cloned().collect()
+    }
+}
+
+impl Undo {
+    /// Returns the changes in the order in which they are made.
+    pub fn steps(&self) -> Vec<Step> {
+        let plain = |what: String| Step {
+            what,
+            file: None,
+            diff: Vec::new(),
+        };
+        let files = self.files.iter();
+        let changes = files.filter(|file| file.before != file.after);
+        let mut steps: Vec<_> = changes.map(Step::of_file).collect();
+        let all = &self.effects.units;
+        let (enabled, others): (Vec<_>, Vec<_>) = all.iter().partition(|unit| unit.enabled);
+        for (verb, units) in [("stop", enabled), ("stop and disable", others)] {
+            let names: Vec<_> = units.iter().map(|unit| unit.name.as_str()).collect();
+            if !names.is_empty() {
+                steps.push(plain(format!("{verb} {}", names.join(" "))));
+            }
+        }
+        if let Some(host) = &self.effects.host {
+            let before = host.before.as_deref().unwrap_or("none");
+            steps.push(plain(format!(
+                "set the host back: {} -> {before}",
+                host.after
+            )));
+        }
+        steps
     }
 }
 

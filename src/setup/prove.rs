@@ -93,12 +93,7 @@ pub fn remove(app: &mut App) -> Result<()> {
 }
 
 /// Signs the user in at a port, and waits while the server begins to listen.
-pub fn sign_in(
-    user: &ProofUser,
-    host: &HostName,
-    door: Door,
-    stop: &AtomicBool,
-) -> Result<Proof> {
+pub fn sign_in(user: &ProofUser, host: &HostName, door: Door, stop: &AtomicBool) -> Result<Proof> {
     let server = HostPort {
         host: host.clone(),
         port: door.port,

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User};
 
-use super::content::{FileChange, put};
-use super::journal::{Effects, HostChange, Journal};
+use super::content::put;
+use super::journal::Journal;
+use super::kept::{Effects, HostChange, Undo, UnitBefore, is_unit};
 use super::names::USER;
 use super::prove::{self, Proof, ProofUser};
 use super::{Plan, ServerCommands, system};
@@ -34,6 +35,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct RunWith<'a> {
     /// Opens the store, and creates it if necessary.
     pub open: &'a dyn Fn() -> Result<App>,
+    /// Opens the store if there is one.
+    pub open_existing: &'a dyn Fn() -> Result<Option<App>>,
     /// Random numbers, for the password of the proof.
     pub random: Random,
     /// Set by a signal: the run is brought back.
@@ -83,7 +86,7 @@ fn change(plan: &Plan, with: &RunWith<'_>) -> Result<Vec<Proof>> {
         set_host(&mut app, Some(&host.after))?;
     }
     if !machine.enable.is_empty() {
-        system::enable(&machine.enable)?;
+        system::enable(&names(&machine.enable))?;
     }
     let serve = match &machine.serve {
         Some(words) => Some(Serve::start(words)?),
@@ -107,7 +110,8 @@ fn proven(plan: &Plan, app: &mut App, with: &RunWith<'_>) -> Result<Vec<Proof>> 
     let proofs = proofs?;
     removed?;
     // The server may have ended after it had answered.
-    ask(&plan.commands.running)?;
+    ask(&plan.commands.running)
+        .map_err(|error| Error::System(format!("the mail server has ended: {error}")))?;
     Ok(proofs)
 }
 
@@ -131,7 +135,7 @@ fn undone(
     commands: &ServerCommands,
     with: &RunWith<'_>,
 ) -> Error {
-    let back = bring_back(journal, commands, with);
+    let back = restore(journal, commands, with).and_then(|()| journal.forget());
     if back.is_ok() && matches!(error, Error::Interrupted | Error::ChangedMeanwhile(_)) {
         return error;
     }
@@ -142,43 +146,67 @@ fn undone(
     }
 }
 
-/// Brings back what a run that failed or was killed has changed, and makes the server read
-/// the old files.
+/// Brings back what a run that was killed has changed, and makes the server read the old files.
 pub fn bring_back(
     journal: &mut Journal,
     commands: &ServerCommands,
     with: &RunWith<'_>,
 ) -> Result<()> {
-    let files = journal.bring_back();
-    // The rest is brought back even if that failed.
-    let server = start_again(commands);
-    let effects = files?;
-    let rest = take_back(&effects, with);
-    server.and(rest)?;
+    restore(journal, commands, with)?;
+    if let Some(mut app) = (with.open_existing)()? {
+        prove::remove(&mut app)?;
+    }
     journal.forget()
 }
 
+/// Restores the files and the rest of a change that failed. Does all of it that it can.
+fn restore(journal: &Journal, commands: &ServerCommands, with: &RunWith<'_>) -> Result<()> {
+    let (files, effects) = journal.bring_back();
+    if journal.is_undo_underway() {
+        // The restored files of the server use the sockets.
+        let units = enable_again(&effects);
+        let server = files.and_then(|()| start_again(journal, commands));
+        return units.and(server);
+    }
+    let server = files.and_then(|()| start_again(journal, commands));
+    server.and(take_back(&effects, with))
+}
+
+fn enable_again(effects: &Effects) -> Result<()> {
+    if effects.units.is_empty() {
+        return Ok(());
+    }
+    system::enable(&names(&effects.units))
+}
+
 /// Makes a server read its files, and starts it if it has ended.
-fn start_again(commands: &ServerCommands) -> Result<()> {
+fn start_again(journal: &Journal, commands: &ServerCommands) -> Result<()> {
     if ask(&commands.running).is_ok() {
         return ask(&commands.reload);
     }
-    ask(&commands.start)
+    if journal.ran() {
+        ask(&commands.start)
+    } else {
+        Ok(())
+    }
 }
 
 fn take_back(effects: &Effects, with: &RunWith<'_>) -> Result<()> {
     if !effects.units.is_empty() {
         // The files of the units may be gone already.
-        let disabled = system::disable(&effects.units);
-        system::read_units()?;
-        if let Err(error) = disabled {
+        if let Err(error) = system::stop(&effects.units) {
             (with.note)(&error.to_string());
         }
+        system::start_those_before(&effects.units)?;
     }
     if let Some(host) = &effects.host {
         unset_host(host, with)?;
     }
     Ok(())
+}
+
+fn names(units: &[UnitBefore]) -> Vec<&str> {
+    units.iter().map(|unit| unit.name.as_str()).collect()
 }
 
 fn set_host(app: &mut App, host: Option<&str>) -> Result<()> {
@@ -195,7 +223,9 @@ fn set_host(app: &mut App, host: Option<&str>) -> Result<()> {
 
 /// Sets the host back, unless it was changed since.
 fn unset_host(host: &HostChange, with: &RunWith<'_>) -> Result<()> {
-    let mut app = (with.open)()?;
+    let Some(mut app) = (with.open_existing)()? else {
+        return Ok(());
+    };
     let now = app.settings()?.host.map(|host| host.to_string());
     if now.as_deref() == Some(host.after.as_str()) {
         set_host(&mut app, host.before.as_deref())?;
@@ -203,59 +233,70 @@ fn unset_host(host: &HostChange, with: &RunWith<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether files use the sockets even after an undo: what was edited stays.
-pub fn keeps_sockets(files: &[FileChange]) -> bool {
-    let uses = |bytes: &[u8]| {
+/// Returns what an undo does. The sockets stay if an edited file or another server uses them.
+pub fn plan_undo(journal: &Journal) -> Result<Undo> {
+    journal.undo(|bytes| {
         let text = String::from_utf8_lossy(bytes);
         text.contains("smtpcred/auth") || text.contains("smtpcred-exim/auth")
-    };
-    let config = files.iter().filter(|file| !is_unit(file));
-    config.filter_map(|file| file.after.as_deref()).any(uses)
+    })
 }
 
-/// Returns whether it is a file of a unit.
-pub fn is_unit(file: &FileChange) -> bool {
-    file.path.starts_with(super::names::UNITS)
-}
-
-/// Takes a setup back. The sockets stay if a file still uses them.
+/// Takes a setup back. If that fails, the setup is as before.
 pub fn undo(
-    files: &[FileChange],
+    undo: &Undo,
     journal: &mut Journal,
     commands: &ServerCommands,
     with: &RunWith<'_>,
 ) -> Result<()> {
-    let mut effects = journal.effects().clone();
-    // First the server, which uses the sockets; then the units.
-    let (units, config): (Vec<_>, Vec<_>) = files.iter().cloned().partition(is_unit);
-    if keeps_sockets(files) {
-        effects.units.clear();
+    let runs = ask(&commands.running).is_ok();
+    journal.begin_undo(undo, runs)?;
+    match undo_server(undo, commands, runs).and_then(|()| undo_units(undo)) {
+        Ok(()) => end_undo(undo, journal, with),
+        Err(error) => Err(undone(error, journal, commands, with)),
     }
-    journal.begin_undo(files)?;
-    let is_running = ask(&commands.running).is_ok();
-    let done = config
-        .iter()
-        .try_for_each(put)
-        .and_then(|()| ask(&commands.check))
-        .and_then(|()| {
-            if is_running {
-                ask(&commands.reload)
-            } else {
-                Ok(())
-            }
-        })
-        .and_then(|()| system::disable(&effects.units))
-        .and_then(|()| units.iter().try_for_each(put))
-        .and_then(|()| {
-            if units.is_empty() && effects.units.is_empty() {
-                return Ok(());
-            }
-            system::read_units()
-        });
-    if let Err(error) = done {
-        return Err(undone(error, journal, commands, with));
+}
+
+/// Finishes an undo that was killed: the sockets may be gone already, so there is no way back.
+pub fn finish_undo(
+    journal: &mut Journal,
+    commands: &ServerCommands,
+    with: &RunWith<'_>,
+) -> Result<()> {
+    let rest = journal.rest_of_undo()?;
+    let runs = ask(&commands.running).is_ok();
+    undo_server(&rest, commands, runs)?;
+    if !runs && journal.ran() {
+        ask(&commands.start)?;
     }
-    if let Some(host) = &effects.host {
+    undo_units(&rest)?;
+    end_undo(&rest, journal, with)
+}
+
+/// First the server, which uses the sockets. A broken configuration of one that does not run
+/// is the admin's matter.
+fn undo_server(undo: &Undo, commands: &ServerCommands, runs: bool) -> Result<()> {
+    let config = undo.files.iter().filter(|file| !is_unit(&file.path));
+    config.into_iter().try_for_each(put)?;
+    if runs {
+        ask(&commands.check)?;
+        ask(&commands.reload)?;
+    }
+    Ok(())
+}
+
+fn undo_units(undo: &Undo) -> Result<()> {
+    let mut files = undo.files.iter().filter(|file| is_unit(&file.path));
+    let is_any = files.clone().next().is_some() || !undo.effects.units.is_empty();
+    if !is_any {
+        return Ok(());
+    }
+    system::stop(&undo.effects.units)?;
+    files.try_for_each(put)?;
+    system::start_those_before(&undo.effects.units)
+}
+
+fn end_undo(undo: &Undo, journal: &mut Journal, with: &RunWith<'_>) -> Result<()> {
+    if let Some(host) = &undo.effects.host {
         unset_host(host, with)?;
     }
     journal.commit()

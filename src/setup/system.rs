@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nix::unistd::{Group, User};
 
+use super::kept::UnitBefore;
 use super::machine::NewFolder;
 use super::names::{STORE_FOLDER, USER};
 use crate::doctor::tool;
@@ -54,28 +55,42 @@ pub fn create_folder(folder: &NewFolder) -> Result<()> {
 }
 
 /// Enables units and starts them anew, so that they listen where their files say.
-pub fn enable(units: &[String]) -> Result<()> {
-    let run = |verb: &[&str], units: &[&str]| {
-        let args: Vec<&str> = verb.iter().chain(units).copied().collect();
-        tool::change("systemctl", &args, PATIENCE)
-    };
-    let units: Vec<&str> = units.iter().map(String::as_str).collect();
-    run(&["daemon-reload"], &[])?;
-    run(&["enable"], &units)?;
-    run(&["restart"], &units)
+pub fn enable(units: &[&str]) -> Result<()> {
+    systemctl(&["daemon-reload"], &[])?;
+    systemctl(&["enable"], units)?;
+    systemctl(&["restart"], units)
 }
 
-/// Stops units and disables them.
-pub fn disable(units: &[String]) -> Result<()> {
-    if units.is_empty() {
+/// Stops units, and disables those that were not enabled before.
+pub fn stop(units: &[UnitBefore]) -> Result<()> {
+    let (enabled, others): (Vec<_>, Vec<_>) = units.iter().partition(|unit| unit.enabled);
+    for (verb, units) in [
+        (&["stop"][..], enabled),
+        (&["disable", "--now"][..], others),
+    ] {
+        if !units.is_empty() {
+            systemctl(verb, &names(&units))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the service manager read the files of its units, and starts those that were active
+/// before.
+pub fn start_those_before(units: &[UnitBefore]) -> Result<()> {
+    systemctl(&["daemon-reload"], &[])?;
+    let active: Vec<_> = units.iter().filter(|unit| unit.active).collect();
+    if active.is_empty() {
         return Ok(());
     }
-    let mut args = vec!["disable", "--now"];
-    args.extend(units.iter().map(String::as_str));
-    tool::change("systemctl", &args, PATIENCE)
+    systemctl(&["restart"], &names(&active))
 }
 
-/// Makes the service manager read the files of its units.
-pub fn read_units() -> Result<()> {
-    tool::change("systemctl", &["daemon-reload"], PATIENCE)
+fn names<'a>(units: &[&'a UnitBefore]) -> Vec<&'a str> {
+    units.iter().map(|unit| unit.name.as_str()).collect()
+}
+
+fn systemctl(verb: &[&str], units: &[&str]) -> Result<()> {
+    let args: Vec<&str> = verb.iter().chain(units).copied().collect();
+    tool::change("systemctl", &args, PATIENCE)
 }

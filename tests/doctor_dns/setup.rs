@@ -349,7 +349,7 @@ fn a_killed_setup_is_undone_by_the_next_one() {
     let (points, least) = if support::is_long() {
         (ALL, "12")
     } else {
-        (FEW, "3")
+        (FEW, "5")
     };
     let script = KILLED.replace("POINTS", points).replace("LEAST", least);
     nothing_is_wrong(&script);
@@ -392,4 +392,68 @@ after() { cat /root/wrong; }
 #[ignore = "needs root, Postfix, strace and namespaces: run tests/run"]
 fn several_signals_let_setup_bring_everything_back() {
     nothing_is_wrong(HUNG_UP);
+}
+
+/// An undo that is killed before it replaces a file, and the next one.
+const UNDO_KILLED: &str = r#"
+running() {
+    mkdir /root/first
+    cp -p /etc/postfix/main.cf /etc/postfix/master.cf /root/first
+    {
+        smtpcred setup postfix --yes < /dev/null > /root/next 2>&1 || cat /root/next
+        # The shell says that it was killed.
+        {
+            strace -o /dev/null -e inject=renameat:signal=KILL:when=2 \
+                smtpcred setup postfix --undo --yes > /dev/null < /dev/null
+        } 2> /dev/null
+        [ $? = 137 ] || echo "not killed"
+        smtpcred setup postfix --undo --yes < /dev/null > /root/next 2>&1
+        grep -q '^finished an interrupted undo' /root/next || cat /root/next
+        postfix status 2> /dev/null || echo "Postfix has ended"
+        smtpcred setup postfix --dry-run < /dev/null 2>&1 | grep -q '^set the host: none' || echo "the host is left"
+        for file in main.cf master.cf; do cmp "/root/first/$file" "/etc/postfix/$file"; done
+        find /var/lib/smtpcred-setup -type f
+    } > /root/wrong 2>&1
+}
+after() { cat /root/wrong; }
+"#;
+
+#[test]
+#[ignore = "needs root, Postfix, strace and namespaces: run tests/run"]
+fn a_killed_undo_is_finished_by_the_next_one() {
+    nothing_is_wrong(UNDO_KILLED);
+}
+
+/// A setup that is killed while the user of the proof exists, and then undone; and an undo while
+/// Postfix is stopped and its configuration is broken.
+const UNDONE: &str = r#"
+running() {
+    touch /root/wrong /root/seen
+    for at in renameat:2 fsync:22 fsync:23 fsync:24 fsync:25 fsync:26 fsync:27; do
+        rm -rf /var/lib/smtpcred /var/lib/smtpcred-setup /var/spool/postfix/smtpcred
+        strace -o /dev/null -e "inject=${at%:*}:signal=KILL:when=${at#*:}" \
+            smtpcred setup postfix --yes > /dev/null 2>&1 < /dev/null
+        for id in $(pgrep -x smtpcred); do kill -9 "$id"; done
+        smtpcred domain list | grep smtpcred-setup >> /root/seen
+        smtpcred setup postfix --undo --yes > /root/next 2>&1 < /dev/null || echo "$at: $(cat /root/next)" >> /root/wrong
+        smtpcred domain list | grep -q smtpcred-setup && echo "$at: the user of the proof is left" >> /root/wrong
+    done
+    find /etc/postfix -name '*.smtpcred-new' >> /root/wrong
+    [ -s /root/seen ] || echo "never killed while the user existed" >> /root/wrong
+    smtpcred setup postfix --yes > /root/next 2>&1 < /dev/null || cat /root/next >> /root/wrong
+    postfix stop 2> /dev/null
+    echo 'inet_protocols = none-such' >> /etc/postfix/main.cf
+    smtpcred setup postfix --undo --yes > /root/next 2>&1 < /dev/null || echo "stopped: $(cat /root/next)" >> /root/wrong
+    grep smtpcred /etc/postfix/main.cf /etc/postfix/master.cf >> /root/wrong
+    postfix status 2> /dev/null && echo "it was started" >> /root/wrong
+    sed -i /none-such/d /etc/postfix/main.cf
+    postfix start 2> /dev/null
+}
+after() { cat /root/wrong; }
+"#;
+
+#[test]
+#[ignore = "needs root, Postfix, strace and namespaces: run tests/run"]
+fn an_undo_leaves_no_user_and_needs_no_running_server() {
+    nothing_is_wrong(UNDONE);
 }

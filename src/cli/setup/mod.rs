@@ -4,7 +4,7 @@ mod record;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use clap::Args;
@@ -79,18 +79,7 @@ impl SetUp {
             Some(Journal::open(&record)?)
         };
         if let Some(journal) = journal.as_mut().filter(|journal| journal.is_underway()) {
-            if self.dry_run {
-                context
-                    .out
-                    .note("an interrupted setup would be brought back first");
-                return Err(Error::Answered(Exit::WouldChange).into());
-            }
-            with(context, &stop, |with| {
-                setup::bring_back(journal, &commands, with)
-            })?;
-            context
-                .out
-                .note("brought back what an interrupted setup had changed");
+            self.end_interrupted(context, journal, &commands, &stop)?;
         }
         if self.undo {
             return self.undo(context, journal, &commands, &stop);
@@ -218,6 +207,41 @@ impl SetUp {
         Ok(())
     }
 
+    /// Brings back what a setup that was killed has changed, or finishes an undo.
+    fn end_interrupted(
+        &self,
+        context: &Context,
+        journal: &mut Journal,
+        commands: &ServerCommands,
+        stop: &AtomicBool,
+    ) -> Result<()> {
+        let is_undo = journal.is_undo_underway();
+        if self.dry_run {
+            context.out.note(if is_undo {
+                "an interrupted undo would be finished first"
+            } else {
+                "an interrupted setup would be brought back first"
+            });
+            return Err(Error::Answered(Exit::WouldChange).into());
+        }
+        with(context, stop, |with| {
+            if is_undo {
+                setup::finish_undo(journal, commands, with)
+            } else {
+                setup::bring_back(journal, commands, with)
+            }
+        })?;
+        context.out.note(if is_undo {
+            "finished an interrupted undo"
+        } else {
+            "brought back what an interrupted setup had changed"
+        });
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted.into());
+        }
+        Ok(())
+    }
+
     fn undo(
         &self,
         context: &mut Context,
@@ -231,41 +255,24 @@ impl SetUp {
             context.out.note("nothing to undo");
             return Ok(context.out.result(&shown)?);
         };
-        let (mut files, stay) = journal.undo()?;
-        let effects = journal.effects();
-        let sockets_stay = setup::keeps_sockets(&files);
-        if sockets_stay {
-            files.retain(|file| !setup::is_unit(file));
+        let undo = setup::plan_undo(&journal)?;
+        let steps = undo.steps();
+        let stay = &undo.stay;
+        let is_any = !steps.is_empty() || !undo.units_stay;
+        shown.set(&steps, stay);
+        show(context, &steps, stay)?;
+        if !is_any {
+            shown.state = "unchanged";
+            context.out.note("nothing to undo");
+            return Ok(context.out.result(&shown)?);
         }
-        let mut steps: Vec<_> = files.iter().map(Step::of_file).collect();
-        if !effects.units.is_empty() && !sockets_stay {
-            steps.push(Step {
-                what: format!("stop and disable {}", effects.units.join(" ")),
-                file: None,
-                diff: Vec::new(),
-            });
-        }
-        if let Some(host) = &effects.host {
-            let before = host.before.as_deref().unwrap_or("none");
-            steps.push(Step {
-                what: format!("set the host back: {} -> {before}", host.after),
-                file: None,
-                diff: Vec::new(),
-            });
-        }
-        let stay: Vec<_> = stay
-            .into_iter()
-            .map(|line| format!("stays, because it was edited since: {line}"))
-            .collect();
-        shown.set(&steps, &stay);
-        show(context, &steps, &stay)?;
         if self.dry_run {
             context.out.result(&shown)?;
             return Err(Error::Answered(Exit::WouldChange).into());
         }
         ask(context, &steps, "these changes bring the mail server back")?;
         with(context, stop, |with| {
-            setup::undo(&files, &mut journal, commands, with)
+            setup::undo(&undo, &mut journal, commands, with)
         })?;
         shown.state = "undone";
         context.out.note(if stay.is_empty() {
@@ -286,6 +293,10 @@ fn with<T>(
 ) -> Result<T, Error> {
     run(&RunWith {
         open: &|| context.app(Access::Create),
+        open_existing: &|| match context.app(Access::Existing) {
+            Err(Error::StoreMissing(_)) => Ok(None),
+            opened => opened.map(Some),
+        },
         random: WORLD.random,
         stop,
         note: &|text| context.out.note(text),
