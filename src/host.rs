@@ -40,7 +40,7 @@ pub fn name_process() {
 }
 
 /// Runs this program again in this process. Signals end it then as before anything was asked: a
-/// signal that was once caught has no effect any more when nobody waits for it. Returns if that
+/// signal that was once caught has no effect any more when no one waits for it. Returns if that
 /// is impossible, as while the program is replaced.
 pub fn run_again(args: &[OsString]) {
     let (Ok(program), Some((name, rest))) = (std::env::current_exe(), args.split_first()) else {

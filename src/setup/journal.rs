@@ -90,11 +90,6 @@ impl Journal {
         self.manifest.files.is_empty() && self.manifest.effects == Effects::default()
     }
 
-    /// Returns what was done besides files.
-    pub const fn effects(&self) -> &Effects {
-        &self.manifest.effects
-    }
-
     /// Records a change before it is made.
     pub fn begin(&mut self, files: &[FileChange], effects: &Effects) -> Result<()> {
         let mut next = self.manifest.files.clone();

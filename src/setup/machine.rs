@@ -313,9 +313,9 @@ impl Machine {
 /// Returns whether a folder exists. One of root's without anything in it does not count: a run
 /// that was killed before it gave the folder away has left it.
 fn is_made(path: &Path) -> bool {
-    let left = |folder: Folder| {
-        let is_root = folder.metadata().is_ok_and(|found| found.st_uid == 0);
-        is_root && folder.names().is_ok_and(|names| names.is_empty())
+    let left = |opened: Folder| {
+        let is_root = opened.metadata().is_ok_and(|found| found.st_uid == 0);
+        is_root && opened.names().is_ok_and(|names| names.is_empty())
     };
     files::is_there(path) && !Folder::open(path).is_ok_and(left)
 }
