@@ -209,6 +209,14 @@ impl App {
             .collect()
     }
 
+    /// Returns all users of a domain, by name. Fails if it does not exist.
+    pub fn users_of_domain(&mut self, domain: &DomainName) -> Result<Vec<User>> {
+        need_domain(&mut self.store, domain)?;
+        let names = self.store.users_of(domain)?;
+        let names: Vec<_> = names.into_iter().map(|(name, _)| name).collect();
+        self.need_users(&names)
+    }
+
     /// Changes a user. Returns it and the fields that differ now; nothing is written if none
     /// does. Fails if it does not exist, or would expire in the past.
     pub fn set_user(

@@ -53,6 +53,41 @@ fn several_users_are_suspended_and_resumed_each_with_its_event() {
     assert_eq!(one["username"], "a@example.com");
 }
 
+/// The first command of an incident: nobody of this domain signs in any more.
+#[test]
+fn all_users_of_a_domain_are_suspended_and_resumed() {
+    let sandbox = with(&["a", "b", "c"]);
+    sandbox.noted(&["user", "create", "other@example.org", "--add-domain"]);
+    sandbox.noted(&["user", "suspend", "a@example.com"]);
+    let suspend = ["user", "suspend", "--domain", "example.com"];
+    assert_eq!(sandbox.run(&suspend).code, 5, "a script has to say --yes");
+    assert_eq!(status(&sandbox, "b"), "active");
+    let mut pty = Pty::run(&sandbox.command(&suspend));
+    pty.see("suspending the 2 users of example.com");
+    pty.see("Type 2 to continue");
+    pty.press("2\r");
+    assert_eq!(pty.end().code, 0);
+    for name in ["a", "b", "c"] {
+        assert_eq!(status(&sandbox, name), "suspended");
+    }
+    let other = sandbox.json(&["user", "show", "other@example.org"]);
+    assert_eq!(other["status"], "active");
+    // Nothing is left to do, and nothing is asked.
+    let run = sandbox.run(&suspend);
+    assert_eq!(run.stderr, "suspended 0 users of example.com\n");
+    let list = sandbox.json(&["user", "resume", "--domain", "example.com", "--yes"]);
+    assert_eq!(list.as_array().unwrap().len(), 3);
+    assert_eq!(events(&sandbox, "user.resume"), 3);
+    // One is a list, too.
+    sandbox.noted(&["user", "suspend", "c@example.com"]);
+    let list = sandbox.json(&["user", "resume", "--domain", "example.com", "--yes"]);
+    assert_eq!(list[0]["username"], "c@example.com");
+    let both = [&suspend[..], &["a@example.com"]].concat();
+    assert_eq!(sandbox.run(&both).code, 2, "names or a domain");
+    let none = ["user", "suspend", "--domain", "none.invalid"];
+    assert_eq!(sandbox.run(&none).code, 3, "no such domain");
+}
+
 #[test]
 fn if_one_does_not_exist_none_is_changed() {
     let sandbox = with(&["a", "b"]);

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::record::UserRecord;
-use super::several::UserNames;
+use super::several::{UserNames, UsersOrDomain};
 use crate::app::users::{Expiry, UserUpdate};
 use crate::cli::args::limits::{LimitArgs, SenderArgs};
 use crate::cli::args::rotation::RotationArgs;
@@ -82,32 +82,36 @@ const SUSPEND_HELP: &str = "\
 Examples:
   smtpcred user suspend shop@example.com
   smtpcred user suspend shop@example.com crm@example.com
+  smtpcred user suspend --domain example.com             all its users; asks for their number
 
 JSON:
-  The user, as in `user list`; of several users, a list.";
+  The user, as in `user list`; of several users, a list; with --domain, a
+  list of those that changed.";
 
 /// Prevent users from signing in, without deleting them
 #[derive(Debug, Args)]
 #[command(after_long_help = SUSPEND_HELP)]
 pub struct SuspendUser {
     #[command(flatten)]
-    names: UserNames,
+    users: UsersOrDomain,
 }
 
 const RESUME_HELP: &str = "\
 Examples:
   smtpcred user resume shop@example.com
   smtpcred user resume shop@example.com crm@example.com
+  smtpcred user resume --domain example.com              all its suspended users
 
 JSON:
-  The user, as in `user list`; of several users, a list.";
+  The user, as in `user list`; of several users, a list; with --domain, a
+  list of those that changed.";
 
 /// Let suspended users sign in again with their passwords
 #[derive(Debug, Args)]
 #[command(after_long_help = RESUME_HELP)]
 pub struct ResumeUser {
     #[command(flatten)]
-    names: UserNames,
+    users: UsersOrDomain,
 }
 
 const DELETE_HELP: &str = "\
@@ -173,9 +177,17 @@ impl SetUser {
 
 impl SuspendUser {
     pub fn run(self, context: &mut Context) -> Result<()> {
-        let several = self.names.look_up(context)?;
+        let several = self
+            .users
+            .look_up(context, |user| user.suspended_at.is_none())?;
+        let many = several.confirm(context, "suspending users", |users, domain| {
+            format!("suspending the {users} of {domain}: they can no longer sign in")
+        })?;
         several.change(context, "suspended", |app, context, user| {
             let (user, changed) = app.suspend_user(&user.username)?;
+            if many {
+                return Ok((user, Ok(())));
+            }
             context.out.note(&if changed {
                 format!("suspended {}: it can no longer sign in", user.username)
             } else {
@@ -188,9 +200,19 @@ impl SuspendUser {
 
 impl ResumeUser {
     pub fn run(self, context: &mut Context) -> Result<()> {
-        let several = self.names.look_up(context)?;
+        let several = self
+            .users
+            .look_up(context, |user| user.suspended_at.is_some())?;
+        let many = several.confirm(context, "resuming users", |users, domain| {
+            format!(
+                "resuming the {users} of {domain} that are suspended, whatever for: they can sign in again"
+            )
+        })?;
         several.change(context, "resumed", |app, context, user| {
             let (user, changed) = app.resume_user(&user.username)?;
+            if many {
+                return Ok((user, Ok(())));
+            }
             context.out.note(&if changed {
                 format!("resumed {}: it can sign in again", user.username)
             } else {

@@ -10,8 +10,10 @@ use crate::cli::changes::listed;
 use crate::cli::complete;
 use crate::cli::context::Context;
 use crate::cli::terminal::output::OutputFormat;
+use crate::cli::terminal::prompt;
 use crate::error::{self, Error};
-use crate::model::name::Username;
+use crate::model::name::{DomainName, Username};
+use crate::model::text::count;
 use crate::model::user::User;
 use crate::store::Access;
 
@@ -23,6 +25,18 @@ pub struct UserNames {
     pub usernames: Vec<Username>,
 }
 
+/// One or several users, or all of a domain.
+#[derive(Debug, Args)]
+pub struct UsersOrDomain {
+    /// The users; all must exist
+    #[arg(value_name = "USERNAME", required_unless_present = "domain", add = complete::usernames())]
+    usernames: Vec<Username>,
+
+    /// All users of this domain; asks you to type their number
+    #[arg(long, value_name = "DOMAIN", conflicts_with = "usernames", add = complete::domains())]
+    domain: Option<DomainName>,
+}
+
 /// Users that are being changed.
 pub struct Several {
     pub app: App,
@@ -30,6 +44,8 @@ pub struct Several {
     pub users: Vec<User>,
     /// Whether programs get the users on stdout.
     pub is_printed: bool,
+    /// Whether they are those of a domain, which are printed as a list, even one.
+    pub of_domain: Option<DomainName>,
     changed: Vec<User>,
 }
 
@@ -42,6 +58,28 @@ impl UserNames {
             app,
             users,
             is_printed: true,
+            of_domain: None,
+            changed: Vec::new(),
+        })
+    }
+}
+
+impl UsersOrDomain {
+    /// Looks the users up, each once; of a domain, those that match. Fails if one does not exist,
+    /// or the domain.
+    pub fn look_up(self, context: &Context, matches: fn(&User) -> bool) -> error::Result<Several> {
+        let Some(domain) = self.domain else {
+            let usernames = self.usernames;
+            return UserNames { usernames }.look_up(context);
+        };
+        let mut app = context.app(Access::Existing)?;
+        let mut users = app.users_of_domain(&domain)?;
+        users.retain(matches);
+        Ok(Several {
+            app,
+            users,
+            is_printed: true,
+            of_domain: Some(domain),
             changed: Vec::new(),
         })
     }
@@ -51,6 +89,24 @@ impl Several {
     /// Returns the names, for a question.
     pub fn names(&self) -> String {
         listed(&names(&self.users))
+    }
+
+    /// Asks for the number of users, if they are those of a domain. Returns whether they are.
+    pub fn confirm(
+        &self,
+        context: &Context,
+        what: &'static str,
+        consequence: impl FnOnce(&str, &DomainName) -> String,
+    ) -> error::Result<bool> {
+        let Some(domain) = &self.of_domain else {
+            return Ok(false);
+        };
+        let number = self.users.len();
+        if number > 0 {
+            let consequence = consequence(&count(number as u64, "user"), domain);
+            prompt::confirm(context, what, &consequence, &number.to_string())?;
+        }
+        Ok(true)
     }
 
     /// Changes the users one after the other and prints those that were changed. The first
@@ -70,6 +126,10 @@ impl Several {
                 then.err()
             })
         });
+        if let Some(domain) = &self.of_domain {
+            let changed = count(self.changed.len() as u64, "user");
+            context.out.note(&format!("{done} {changed} of {domain}"));
+        }
         let printed = self.print(context, users.len());
         let Some(cause) = failed else {
             return Ok(printed?);
@@ -93,7 +153,7 @@ impl Several {
         }
         let now = self.app.now();
         let mut records = self.changed.iter().map(|user| UserRecord::new(user, now));
-        if users == 1 {
+        if users == 1 && self.of_domain.is_none() {
             return records.try_for_each(|record| context.out.result(&record));
         }
         let mut list = context.out.list::<UserRecord>();
