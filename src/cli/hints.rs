@@ -36,6 +36,13 @@ pub fn of_error(error: &Error, location: Result<Location>) -> Option<String> {
             Some(format!("{}: {line}", own?))
         }
         Error::DomainNotFound(name) => Some(of_missing_domain(name, location)),
+        Error::DomainNotEmpty { .. } | Error::OldNamesWork { .. } => {
+            let args = typed();
+            let own = own?;
+            let (what, _) = own.split_once(": smtpcred domain remove")?;
+            has_verb(&args, "domain", &["del", "delete", "remove", "rm"])
+                .then(|| format!("{what}: {}", with_flag(&args, "--with-users")))
+        }
         Error::StoreMissing(place) => of_missing_store(place),
         _ => None,
     }
@@ -251,7 +258,8 @@ fn ask<T>(
     question(&mut store).ok().flatten()
 }
 
-fn typed() -> Vec<String> {
+/// Returns the command line without the name of the program.
+pub fn typed() -> Vec<String> {
     std::env::args_os()
         .skip(1)
         .map(|arg| arg.to_string_lossy().into_owned())
@@ -294,6 +302,11 @@ fn with_name(args: &[String], old: &str, new: &str) -> Option<String> {
             arg => arg,
         }))
     })
+}
+
+/// Returns the command line without a flag.
+pub fn without(args: &[String], flag: &str) -> String {
+    line(args.iter().map(String::as_str).filter(|arg| *arg != flag))
 }
 
 fn line<'a>(words: impl Iterator<Item = &'a str>) -> String {

@@ -4,13 +4,16 @@ use std::error::Error as _;
 use std::ffi::OsStr;
 
 use clap::Command;
+use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap_complete::engine::ArgValueCompleter;
 
 use super::context::configured_color;
 use super::guess::{self, Meant, flag, password};
-use super::suggest::reached;
+use super::suggest::{self, reached};
 use super::terminal::command_line::{self, Refusal};
-use super::{context, hints};
+use super::terminal::output::OutputFormat;
+use super::{context, help, hints};
 use crate::error::{Error, Exit, Result};
 use crate::store::Location;
 
@@ -21,6 +24,10 @@ pub fn print(mut error: clap::Error, mut command: Command) -> Exit {
         .map(|arg| arg.to_string_lossy().into_owned())
         .collect();
     command.build();
+    if let Some(help) = help_of_noun(&error, &args) {
+        command_line::help_on_stderr(&help);
+        return Exit::Usage;
+    }
     if let Some(refusal) = guessed(&error, &command, &args) {
         return command_line::refuse(&args, &refusal, configured_color());
     }
@@ -34,13 +41,28 @@ pub fn print(mut error: clap::Error, mut command: Command) -> Exit {
     command_line::usage(error, &command, configured_color())
 }
 
+/// Returns the short help of a noun that was typed without a verb. Programs get an error.
+fn help_of_noun(error: &clap::Error, args: &[String]) -> Option<StyledStr> {
+    let is_json = command_line::asked_format(args) == OutputFormat::Json;
+    if error.kind() != ErrorKind::MissingSubcommand || is_json {
+        return None;
+    }
+    let whole = help::arrange(super::command());
+    let noun = reached(&whole, args, "");
+    (noun.get_name() != whole.get_name()).then(|| noun.clone().render_help())
+}
+
 fn guessed(error: &clap::Error, command: &Command, args: &[String]) -> Option<Refusal> {
     match error.kind() {
         ErrorKind::InvalidSubcommand => unknown_command(error, command, args),
         ErrorKind::UnknownArgument => {
             let typed = text(error, ContextKind::InvalidArg)?;
             let (at, path) = reached_path(command, args, &typed);
-            let answer = flag::meant(command, at, path, &typed, args)?;
+            let answer = flag::meant(command, at, path, &typed, args);
+            let answer = answer.or_else(|| {
+                let meant = suggest::flag(command, args, &typed)?;
+                Some(format!("did you mean --{meant}?").into())
+            })?;
             Some(Refusal {
                 code: "usage",
                 message: answer.message.unwrap_or_else(|| {
@@ -52,6 +74,8 @@ fn guessed(error: &clap::Error, command: &Command, args: &[String]) -> Option<Re
         }
         ErrorKind::ValueValidation => bad_value(error, command, args),
         ErrorKind::InvalidValue => setting_in_store(error, command, args),
+        ErrorKind::MissingRequiredArgument => missing_choice(error, command, args),
+        ErrorKind::ArgumentConflict => sender_as_file(command, args),
         ErrorKind::TooManyValues => {
             let flag = text(error, ContextKind::InvalidArg)?;
             let of_password = ["--password-stdin", "--choose-password", "--short-password"];
@@ -85,11 +109,48 @@ fn unknown_command(error: &clap::Error, command: &Command, args: &[String]) -> O
         Meant::Backup => hints::of_backup(location(args)),
         Meant::Restore => hints::of_restore(location(args)),
         Meant::Service => hints::OF_SERVICE.to_owned(),
+        Meant::Elsewhere(how) => how.to_owned(),
     };
     Some(Refusal {
         code: "usage",
         message: format!("there is no command '{typed}'"),
         hint,
+    })
+}
+
+/// `setup`, `config get`: names the values, if there are few.
+fn missing_choice(error: &clap::Error, command: &Command, args: &[String]) -> Option<Refusal> {
+    let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let name = missing.first()?.strip_prefix('<')?.strip_suffix('>')?;
+    let (at, path) = reached_path(command, args, "");
+    let mut all = at.get_positionals();
+    let arg = all.find(|arg| {
+        let names = arg.get_value_names().unwrap_or_default();
+        names.iter().any(|own| own == name)
+    })?;
+    let values = arg.get_possible_values();
+    let values: Vec<_> = values
+        .iter()
+        .filter(|value| !value.is_hide_set())
+        .map(clap::builder::PossibleValue::get_name)
+        .collect();
+    (!values.is_empty()).then(|| Refusal {
+        code: "usage",
+        message: format!("smtpcred {path} needs {}", missing.join(" and ")),
+        hint: format!("{name} is one of: {}", values.join(", ")),
+    })
+}
+
+/// `user create NAME --from ADDRESS`: --from is an old name of --file.
+fn sender_as_file(command: &Command, args: &[String]) -> Option<Refusal> {
+    let is_from = |arg: &String| arg == "--from" || arg.starts_with("--from=");
+    let (_, path) = reached_path(command, args, "");
+    (path == "user create" && args.iter().any(is_from)).then(|| Refusal {
+        code: "usage",
+        message: "--from takes a file of new users, and none of them is named here".to_owned(),
+        hint: "to allow the user an address to send from: --sender ADDRESS".to_owned(),
     })
 }
 
@@ -107,7 +168,7 @@ fn setting_in_store(error: &clap::Error, command: &Command, args: &[String]) -> 
         code: "usage",
         message: format!("{key} is a setting in the store, not in the configuration files"),
         hint: match verb {
-            "set" => format!("change it with: smtpcred set-settings --{key}"),
+            "set" => format!("change it with: smtpcred set-settings --{key} …"),
             _ => "show it with: smtpcred show-settings".to_owned(),
         },
     })
@@ -117,15 +178,43 @@ fn bad_value(error: &clap::Error, command: &Command, args: &[String]) -> Option<
     let ours = error.source()?.downcast_ref::<Error>()?;
     let hint = hints::of_value(ours, args, location(args));
     let hidden = of_password(error, ours, command, args);
-    let (message, hint) = match hidden {
-        Some((message, never)) => (message, hint.unwrap_or(never)),
-        None => (ours.to_string(), hint?),
+    let (message, hint) = match (hidden, part_of_name(error, ours, command, args)) {
+        (Some((message, never)), _) => (message, hint.unwrap_or(never)),
+        (None, Some(message)) => {
+            let list = "list all with: smtpcred user list".to_owned();
+            (message, hint.unwrap_or(list))
+        }
+        (None, None) => (ours.to_string(), hint?),
     };
     Some(Refusal {
         code: ours.code(),
         message,
         hint,
     })
+}
+
+/// Returns what to say of a part of the name of a user that must exist: which names are possible
+/// does not matter there.
+fn part_of_name(
+    error: &clap::Error,
+    ours: &Error,
+    command: &Command,
+    args: &[String],
+) -> Option<String> {
+    let Error::Invalid {
+        what: what @ "username",
+        value,
+        ..
+    } = ours
+    else {
+        return None;
+    };
+    let of = text(error, ContextKind::InvalidArg)?;
+    let (at, _) = reached_path(command, args, "");
+    let mut all = at.get_arguments();
+    let arg = all.find(|arg| arg.to_string() == of)?;
+    arg.get::<ArgValueCompleter>()?;
+    (!value.contains('@')).then(|| format!("{value} is not a valid {what}: it has no @domain"))
 }
 
 /// Returns what to say, and the hint, if the value may be a password.

@@ -42,8 +42,9 @@ pub fn improve(error: &mut Error, command: &Command, args: &[String]) {
                 _ => Vec::new(),
             };
             let meant = typed.and_then(|typed| {
-                let near = nearest(&typed, valid.iter().map(String::as_str))?;
-                Some(near.to_owned())
+                let same = same_value(&typed).filter(|ours| valid.iter().any(|one| one == ours));
+                let near = same.or_else(|| nearest(&typed, valid.iter().map(String::as_str)));
+                Some(near?.to_owned())
             });
             if let Some(meant) = meant {
                 error.insert(ContextKind::SuggestedValue, ContextValue::String(meant));
@@ -71,7 +72,20 @@ pub fn reached<'a>(mut command: &'a Command, args: &[String], until: &str) -> &'
     command
 }
 
-fn flag(command: &Command, args: &[String], typed: &str) -> Option<String> {
+/// Returns our word for a value that other programs know, such as an order.
+fn same_value(typed: &str) -> Option<&'static str> {
+    Some(match typed {
+        "last" | "last-used" | "last-connection" | "recent" => "used",
+        "expiry" | "expiring" => "expires",
+        "user" | "username" => "name",
+        "new" | "newest" | "date" => "created",
+        "oldest" | "old" | "password-age" => "age",
+        _ => return None,
+    })
+}
+
+/// Returns the flag that was mistyped, without its hyphens.
+pub fn flag(command: &Command, args: &[String], typed: &str) -> Option<String> {
     let typed = typed.strip_prefix("--")?;
     let typed = typed.split('=').next().unwrap_or(typed);
     let at = reached(command, args, &format!("--{typed}"));

@@ -255,13 +255,13 @@ impl Error {
                 Exit::Failed,
                 "1 rotation failed; the old password works",
             )
-            .hint("it is listed above; the same command tries again"),
+            .hint("it is listed above; once its cause is gone, the same command tries again"),
             Self::RotationsFailed(n) => entry(
                 "rotations_failed",
                 Exit::Failed,
                 format!("{n} rotations failed; the old passwords work"),
             )
-            .hint("they are listed above; the same command tries again"),
+            .hint("they are listed above; once the causes are gone, the same command tries again"),
             Self::HostNotSet(what) => entry(
                 "host_not_set",
                 Exit::Refused,

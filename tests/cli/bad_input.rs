@@ -676,6 +676,38 @@ fn what_may_have_been_meant_is_never_the_opposite() {
     }
 }
 
+/// Like git and gh. A program gets an error.
+#[test]
+fn a_noun_alone_shows_its_commands() {
+    let sandbox = Sandbox::empty();
+    for noun in ["user", "domain", "audit", "store", "config"] {
+        let run = sandbox.run(&[noun]);
+        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{run:?}");
+        let usage = format!("Usage: smtpcred {noun}");
+        assert!(run.stderr.contains(&usage), "{run:?}");
+        assert!(run.stderr.contains("Commands:\n"), "{run:?}");
+        assert!(!run.stderr.contains("error"), "{run:?}");
+        let run = sandbox.run(&[noun, "--json"]);
+        let error: serde_json::Value = serde_json::from_str(&run.stderr).unwrap();
+        assert_eq!(error["error"]["code"], "usage");
+    }
+}
+
+/// Who looks a name up learns where the names are, not which ones are possible.
+#[test]
+fn a_part_of_a_name_leads_to_the_list() {
+    let sandbox = Sandbox::new();
+    for command in ["user show", "user reset", "user suspend", "why", "verify"] {
+        let words: Vec<_> = command.split(' ').chain(["bl"]).collect();
+        let run = sandbox.run(&words);
+        let said = "error: 'bl' is not a valid username: it has no @domain\n\
+            hint: list all with: smtpcred user list\n";
+        assert_eq!((run.code, run.stderr.as_str()), (2, said), "{command}");
+    }
+    let run = sandbox.run(&["user", "create", "bl"]);
+    assert!(!run.stderr.contains("user list"), "{run:?}");
+}
+
 #[test]
 fn help_that_is_lost_is_a_failure() {
     let sandbox = Sandbox::new();

@@ -130,7 +130,7 @@ fn p1_an_argument_that_is_a_password_is_not_repeated() {
             assert!([2, 3].contains(&run.code), "{args:?}: {}", run.stderr);
             let said = run.stderr.to_lowercase() + &run.stdout;
             assert!(!said.contains(&password.to_lowercase()), "{said}");
-            let hidden = said.contains("********") || said.contains("it is not repeated");
+            let hidden = said.contains("********") || said.contains("it is not shown");
             assert!(hidden, "{said}");
         }
     }

@@ -169,8 +169,8 @@ fn an_old_name_is_answered_with_the_same_line() {
         let meant = shlex::split(line).unwrap();
         assert_eq!(sandbox.run(&meant[1..]).code, 0, "{line}");
     }
-    // The same rename again.
-    let again = ["user", "rename", "shop@example.com", "store@example.com"];
-    let hint = hint(&sandbox, &again, 3);
+    // With the new name twice, it would make no sense.
+    let copy = ["user", "copy", "shop@example.com", "store@example.com"];
+    let hint = hint(&sandbox, &copy, 3);
     assert!(hint.ends_with("; use the new name"), "{hint}");
 }

@@ -3,7 +3,7 @@
 use clap::{Arg, Command};
 
 use super::flag_words::{FLAGS, FORMATS, GENERATED, NAMES, PASSWORDS, STATUSES, VERBOSE};
-use super::operands::{is_domain, is_username};
+use super::operands::{is_domain, is_username, one_at_a_time};
 use super::{Meant, password};
 use crate::model::text::in_shell;
 
@@ -101,6 +101,11 @@ impl Typed<'_> {
         let is_new = NAMES.contains(&self.flag) || ["rename", "new-name"].contains(&self.flag);
         if self.path != "user set" || !is_new {
             return None;
+        }
+        if self.flag == "name" && !is_username(self.value) {
+            let another = "a username changes with: smtpcred user rename OLD NEW; what the user is \
+                for, with --label TEXT";
+            return Some(another.to_owned());
         }
         // The new name, which no known flag takes, is among the words.
         let mut others = self.words.iter().filter(|word| **word != self.value);
@@ -313,6 +318,10 @@ impl Typed<'_> {
 
 /// `user list example.com`, `user create NAME PASSWORD`
 fn word_too_many(command: &Command, path: &str, word: &str, words: &[&str]) -> Option<Answer> {
+    if let Some((said, hint)) = one_at_a_time(path, word) {
+        let message = Some(said.to_owned());
+        return Some(Answer { message, hint });
+    }
     if has(command, "password-stdin") || password::may_follow(path) {
         let at = words.iter().position(|typed| *typed == word);
         let flag = flag_for(command, path, word, words);

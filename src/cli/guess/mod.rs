@@ -10,8 +10,14 @@ mod words;
 use clap::Command;
 
 use self::operands::{is_domain, is_username, line};
-use self::words::{BACKUP, JOINED, NOUNS, OVERVIEWS, RESTORE, SERVICE, TOPICS, VERBS};
+use self::words::{
+    BACKUP, ELSEWHERE, JOINED, NOUNS, OVERVIEWS, PASSWORD, PHRASES, RESTORE, SERVICE, SERVICES,
+    SHOWING, TOPICS, VERBS,
+};
+use crate::model::duration::Duration;
 use crate::model::near::nearest;
+use crate::model::text::in_shell;
+use crate::model::time::Time;
 
 /// What an unknown command stands for.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,6 +30,8 @@ pub enum Meant {
     Restore,
     /// `smtpcred serve` is to be restarted.
     Service,
+    /// No command of ours does it: how and where it is done.
+    Elsewhere(&'static str),
 }
 
 /// Returns what was meant. `words` are those of the command line without flags; an unknown word
@@ -37,6 +45,9 @@ pub fn meant(command: &Command, words: &[&str], follows: bool) -> Option<Meant> 
         let ours = ours.split(" --").next().unwrap_or_default();
         return Some(Meant::Line(format!("{ours} --help")));
     }
+    if let Some((_, how)) = ELSEWHERE.iter().find(|(theirs, _)| any(theirs, words)) {
+        return Some(Meant::Elsewhere(how));
+    }
     if let Some(meant) = without_command(command, first, rest) {
         return Some(meant);
     }
@@ -47,6 +58,15 @@ pub fn meant(command: &Command, words: &[&str], follows: bool) -> Option<Meant> 
         ""
     };
     Some(Meant::Line(format!("smtpcred {ours}{more}")))
+}
+
+/// Whether the words are one of these phrases; anything may follow one that ends with `…`.
+fn any(phrases: &[&str], words: &[&str]) -> bool {
+    phrases.iter().any(|phrase| {
+        let begun = phrase.strip_suffix(" …");
+        let theirs: Vec<&str> = begun.unwrap_or(phrase).split(' ').collect();
+        words.starts_with(&theirs) && (begun.is_some() || words.len() == theirs.len())
+    })
 }
 
 /// `backup`, `store restore`, `restart`
@@ -64,14 +84,38 @@ fn without_command(command: &Command, first: &str, rest: &[&str]) -> Option<Mean
         Some(Meant::Backup)
     } else if RESTORE.contains(&verb) {
         Some(Meant::Restore)
-    } else if SERVICE.contains(&verb) && rest.is_empty() {
+    } else if SERVICE.contains(&verb) && rest.is_empty() || restarts(first, rest) {
         Some(Meant::Service)
     } else {
         None
     }
 }
 
+/// `service restart`
+fn restarts(first: &str, rest: &[&str]) -> bool {
+    SERVICES.contains(&first) && matches!(rest, [verb] if SERVICE.contains(verb))
+}
+
 fn in_words(command: &Command, first: &str, rest: &[&str]) -> Option<String> {
+    let words = [&[first], rest].concat();
+    if let Some((_, ours)) = PHRASES.iter().find(|(theirs, _)| any(theirs, &words)) {
+        return line(command, ours, &[]);
+    }
+    // `smtpcred --status`
+    if let Some(whole) = shown(command, first).filter(|whole| !whole.has_subcommands()) {
+        return line(command, whole.get_name(), rest);
+    }
+    // `smtpcred shop@example.com`
+    if rest.is_empty() && is_username(first) {
+        return line(command, "user show", &[first]);
+    }
+    // `reset password NAME`
+    if let [what, operands @ ..] = rest
+        && PASSWORD.contains(what)
+        && ["change", "new", "renew", "reset", "set", "update"].contains(&first)
+    {
+        return line(command, "user reset", operands);
+    }
     // The noun is ours, and its verb is not.
     if let Some(noun) = shown(command, first).filter(|noun| noun.has_subcommands()) {
         let (verb, operands) = rest.split_first()?;
@@ -96,7 +140,7 @@ fn of_noun(command: &Command, noun: &Command, verb: &str, operands: &[&str]) -> 
         .or_else(|| topic_of(command, verb, operands))
         .or_else(|| in_two(command, noun, verb, operands))
         .or_else(|| own_verb(command, noun, nearest(verb, names(noun))?, operands))
-        .or_else(|| of_users(command, noun, verb))
+        .or_else(|| of_users(command, noun, verb, operands))
 }
 
 /// Returns a noun's own verb, or the one that another program's verb stands for.
@@ -112,12 +156,12 @@ fn in_two(command: &Command, noun: &Command, verb: &str, operands: &[&str]) -> O
     synonym(command, noun, second, operands).or_else(|| own_verb(command, noun, first, operands))
 }
 
-/// `domain suspend NAME`: only users have this verb, and the name is that of a domain.
-fn of_users(command: &Command, noun: &Command, verb: &str) -> Option<String> {
+/// `domain suspend DOMAIN`: only users have this verb, and some of theirs take a domain.
+fn of_users(command: &Command, noun: &Command, verb: &str, operands: &[&str]) -> Option<String> {
     if noun.get_name() != "domain" {
         return None;
     }
-    own_verb(command, command.find_subcommand("user")?, verb, &[])
+    own_verb(command, command.find_subcommand("user")?, verb, operands)
 }
 
 /// `user NAME`: shows what has this name.
@@ -157,6 +201,12 @@ fn noun_first(command: &Command, first: &str, rest: &[&str]) -> Option<String> {
 /// `list`, `add user NAME`, `delete example.com`
 fn verb_first(command: &Command, verb: &str, rest: &[&str]) -> Option<String> {
     if let Some((second, operands)) = rest.split_first()
+        && SHOWING.contains(&verb)
+        && let Some(found) = shown_by(command, second, operands)
+    {
+        return Some(found);
+    }
+    if let Some((second, operands)) = rest.split_first()
         && let Some(noun) = noun(second).and_then(|noun| command.find_subcommand(noun))
     {
         return of_noun(command, noun, verb, operands);
@@ -171,6 +221,16 @@ fn verb_first(command: &Command, verb: &str, rest: &[&str]) -> Option<String> {
         let noun = command.find_subcommand(noun)?;
         own_verb(command, noun, verb, rest)
     })
+}
+
+/// `show users`, `show status`
+fn shown_by(command: &Command, what: &str, operands: &[&str]) -> Option<String> {
+    if let Some(whole) = shown(command, what).filter(|whole| !whole.has_subcommands()) {
+        return line(command, whole.get_name(), operands);
+    }
+    let several = what.ends_with('s') && operands.is_empty();
+    let noun = command.find_subcommand(noun(what).filter(|_| several)?)?;
+    overview(command, noun, operands)
 }
 
 /// `show settings`, `settings set`, `show server-config postfix`
@@ -254,8 +314,25 @@ fn synonym(command: &Command, noun: &Command, verb: &str, operands: &[&str]) -> 
     let mut ours = same.flat_map(|(_, ours)| *ours);
     ours.find_map(|ours| {
         let own = ours.split(' ').next() == Some(noun.get_name());
-        own.then(|| line(command, ours, operands)).flatten()
+        let found = own.then(|| line(command, ours, operands)).flatten();
+        found.map(|line| until(line, operands))
     })
+}
+
+/// `user expire NAME 2026-12-31`: the time that was typed, in place of the example.
+fn until(line: String, operands: &[&str]) -> String {
+    let Some(begun) = line.strip_suffix("--expires-in 30d") else {
+        return line;
+    };
+    let typed = operands.iter().find_map(|word| {
+        if word.parse::<Duration>().is_ok() {
+            Some(format!("{begun}--expires-in {}", in_shell(word)))
+        } else {
+            word.parse::<Time>().ok()?;
+            Some(format!("{begun}--expires-at {}", in_shell(word)))
+        }
+    });
+    typed.unwrap_or(line)
 }
 
 fn shown<'a>(command: &'a Command, word: &str) -> Option<&'a Command> {

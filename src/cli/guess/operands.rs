@@ -101,6 +101,22 @@ fn as_flag(target: &Command, name: &str) -> String {
     }
 }
 
+/// Returns what is wrong with a second name for a command of one, and what to do.
+pub fn one_at_a_time(path: &str, word: &str) -> Option<(&'static str, String)> {
+    let said = "more than one value was given";
+    match path {
+        "user retire" => Some((
+            said,
+            "specify one user; to choose which password to stop: --password-id ID".to_owned(),
+        )),
+        "domain add" if is_domain(word) => Some((
+            said,
+            format!("add one at a time: smtpcred domain add {word}"),
+        )),
+        _ => None,
+    }
+}
+
 pub fn is_username(word: &str) -> bool {
     word.parse::<Username>().is_ok()
 }

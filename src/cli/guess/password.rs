@@ -41,13 +41,13 @@ pub fn may_follow(path: &str) -> bool {
 /// Returns what to say about a word too many.
 pub fn too_many(at: usize) -> String {
     let number = ordinal(at);
-    format!("{number} value was given; it is not repeated, because it may be a password")
+    format!("{number} value was given; it is not shown, because it may be a password")
 }
 
 /// Returns what to say about a value that is not a username, if it may be a password: a value with
 /// others beside it, or `NAME:PASSWORD`.
 pub fn in_place_of_name(path: &str, value: &str, words: &[&str]) -> Option<String> {
-    const WITHOUT: &str = "it is not repeated, because it may be a password";
+    const WITHOUT: &str = "it is not shown, because it may be a password";
     if let Some((name, _)) = value.split_once(':')
         && is_username(name)
     {

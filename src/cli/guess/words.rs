@@ -1,4 +1,4 @@
-//! Words of other programs, and the commands that they stand for.
+//! Words of other programs, and the commands that they stand for. A long file: it is all tables.
 //!
 //! A command may have flags: they follow the names that were typed. Of several, the first that
 //! exists is meant. Aliases of ours are not here.
@@ -89,7 +89,9 @@ pub const VERBS: &[(&[&str], &[&str])] = &[
     ),
     (&["count"], &["user list", "domain list"]),
     (
-        &["describe", "cat", "detail", "details", "lookup", "view"],
+        &[
+            "describe", "cat", "detail", "details", "finger", "lookup", "view", "whois",
+        ],
         &["user show", "domain show", "config list"],
     ),
     (&["state", "stat", "status"], &["user show", "domain check"]),
@@ -111,7 +113,8 @@ pub const VERBS: &[(&[&str], &[&str])] = &[
     (&["move"], &["user rename"]),
     (&["clone", "duplicate", "dup"], &["user copy"]),
     (&["stale", "unused"], &["user list --never-used"]),
-    (&["expired", "expiring"], &["user list --expiring 14d"]),
+    (&["expired"], &["user list --status expired"]),
+    (&["expiring"], &["user list --expiring 14d"]),
     (
         &["who", "w", "last", "lastlog", "logins"],
         &["user list --sort used"],
@@ -220,8 +223,40 @@ pub const TOPICS: &[Topic] = &[
         &["--help"],
     ),
     topic(
-        &["failed", "failures", "refused", "bans", "banned", "rejects"],
+        &[
+            "auth-log", "authlog", "failed", "failures", "refused", "bans", "banned", "rejected",
+            "rejects",
+        ],
         &["audit failures"],
+    ),
+    topic(
+        &[
+            "blocked",
+            "disabled",
+            "locked",
+            "suspended",
+            "suspended-users",
+        ],
+        &["user list --status suspended"],
+    ),
+    topic(
+        &["overlap", "overlaps", "rotations"],
+        &["user list --overlap"],
+    ),
+    topic(&["server", "service"], &["status"]),
+    topic(&["undo", "uninstall"], &["setup postfix --undo"]),
+    topic(
+        &[
+            "cert",
+            "certificate",
+            "fix",
+            "policy",
+            "repair",
+            "ssl",
+            "starttls",
+            "tls",
+        ],
+        &["doctor"],
     ),
     topic(
         &["server-config", "postfix-config"],
@@ -241,10 +276,7 @@ pub const TOPICS: &[Topic] = &[
         user: &["user show"],
         domain: &["domain show"],
     },
-    topic(
-        &["start", "daemon", "run", "server", "listen", "up"],
-        &["serve"],
-    ),
+    topic(&["daemon", "run", "listen", "up"], &["serve"]),
     topic(
         &[
             "settings",
@@ -341,6 +373,72 @@ pub const TOPICS: &[Topic] = &[
     topic(&["metrics", "prometheus"], &["status --json"]),
 ];
 
+/// Words that together stand for a command.
+pub const PHRASES: &[(&[&str], &str)] = &[
+    (
+        &["server status", "service status", "daemon status"],
+        "status",
+    ),
+    (
+        &[
+            "check-config",
+            "config check",
+            "config test",
+            "config validate",
+            "config verify",
+            "server check",
+            "server test",
+            "service check",
+            "service test",
+            "test-config",
+        ],
+        "doctor",
+    ),
+];
+
+/// Words for what no command of ours does, and how it is done. Anything may follow those with `…`.
+pub const ELSEWHERE: &[(&[&str], &str)] = &[
+    (
+        &["start", "server start", "service start", "daemon start"],
+        "to start the service: systemctl start smtpcred-auth.socket smtpcred-policy.socket",
+    ),
+    (
+        &["stop", "server stop", "service stop", "daemon stop"],
+        "to stop the service: systemctl stop 'smtpcred*'",
+    ),
+    (
+        &[
+            "domain move …",
+            "domain mv …",
+            "domain rename …",
+            "rename domain …",
+            "rename-domain …",
+        ],
+        "a domain cannot be renamed: add the new one (smtpcred domain add), and rename each user: \
+            smtpcred user rename OLD NEW",
+    ),
+    (
+        &["mailq", "postqueue", "queue", "queue list"],
+        "Postfix has the queue: postqueue -p",
+    ),
+    (
+        &["cron", "crontab", "schedule", "timer", "timers"],
+        "smtpcred-rotate.timer and smtpcred-maintain.timer run each night: systemctl list-timers \
+            'smtpcred*'; an example for cron: /usr/share/doc/smtpcred/examples",
+    ),
+    (
+        &["fail2ban", "jail"],
+        "the packages install a filter, and an example of a jail in /usr/share/doc/smtpcred/examples; what they count: \
+            smtpcred audit failures",
+    ),
+];
+
+/// Words for a password, after a verb.
+pub const PASSWORD: [&str; 4] = ["passphrase", "passwd", "password", "pw"];
+
+/// Verbs that only show.
+pub const SHOWING: [&str; 5] = ["display", "get", "print", "show", "view"];
+
 /// Verbs with a noun in them.
 pub const JOINED: [(&str, &str); 9] = [
     ("adduser", "create"),
@@ -358,4 +456,5 @@ pub const JOINED: [(&str, &str); 9] = [
 /// does any of this.
 pub const BACKUP: [&str; 4] = ["backup", "dump", "snapshot", "save"];
 pub const RESTORE: [&str; 3] = ["restore", "recover", "rollback"];
-pub const SERVICE: [&str; 4] = ["daemon-reload", "reload", "restart", "stop"];
+pub const SERVICE: [&str; 3] = ["daemon-reload", "reload", "restart"];
+pub const SERVICES: [&str; 3] = ["daemon", "server", "service"];

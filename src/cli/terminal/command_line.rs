@@ -34,7 +34,7 @@ pub fn refuse(args: &[String], refusal: &Refusal, color: Color) -> Exit {
 }
 
 /// The format of errors about a command line that could not be parsed.
-fn asked_format(args: &[String]) -> OutputFormat {
+pub fn asked_format(args: &[String]) -> OutputFormat {
     let is_json = args.iter().any(|a| a == "--json" || a == "--format=json")
         || args.windows(2).any(|w| w == ["--format", "json"]);
     if is_json {
