@@ -214,25 +214,55 @@ fn host(
         before: set.map(ToString::to_string),
         after: name.to_string(),
     };
-    let name = match (given, set) {
-        (Some(given), set) if Some(given) != set => {
-            return Ok((given.clone(), Some(change(given))));
-        }
-        (_, Some(set)) => return Ok((set.clone(), None)),
-        (given, None) => match given {
-            Some(given) => Ok(given.clone()),
-            None => own.parse::<HostName>(),
-        },
-    };
-    let is_local = |name: &HostName| name.as_str().split('.').next() == Some("localhost");
-    match name {
-        Ok(name) if !is_local(&name) => {
-            let change = change(&name);
-            Ok((name, Some(change)))
-        }
-        _ => Err(refused(
-            format!("the mail server's own name is {own:?}, which applications cannot use"),
+    let unusable = |whose: &str, name: &str| {
+        refused(
+            format!("{whose} is {name:?}, which applications cannot use"),
             "name the server that applications connect to: --host smtp.example.com",
-        )),
+        )
+    };
+    match (given, set) {
+        (Some(given), set) if Some(given) != set && is_usable(given) => {
+            Ok((given.clone(), Some(change(given))))
+        }
+        (Some(given), set) if Some(given) != set => {
+            Err(unusable("the name in --host", given.as_str()))
+        }
+        (_, Some(set)) => Ok((set.clone(), None)),
+        (_, None) => match own.parse::<HostName>() {
+            Ok(name) if is_usable(&name) => {
+                let change = change(&name);
+                Ok((name, Some(change)))
+            }
+            _ => Err(unusable("the mail server's own name", own)),
+        },
+    }
+}
+
+/// Whether other machines can find a server by this name.
+fn is_usable(name: &HostName) -> bool {
+    let name = name.as_str();
+    let is_local = name.split('.').next() == Some("localhost");
+    !is_local && name.contains(['.', ':'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_only_this_machine_knows_is_refused() {
+        for name in ["localhost", "localhost.localdomain", "vm"] {
+            let name: HostName = name.parse().unwrap();
+            assert!(
+                host(Some(&name), None, "smtp.example.com").is_err(),
+                "{name}"
+            );
+            assert!(host(None, None, name.as_str()).is_err(), "{name}");
+            // What an admin has set stays.
+            assert!(host(None, Some(&name), "").is_ok(), "{name}");
+        }
+        let name: HostName = "smtp.example.com".parse().unwrap();
+        let (given, change) = host(Some(&name), None, "vm").unwrap();
+        assert_eq!((given, change.is_some()), (name, true));
     }
 }

@@ -14,6 +14,7 @@ use self::record::{FindingRecord, PortRecord, SetupRecord};
 use super::context::Context;
 use super::server_config::ServerArg;
 use crate::cli::args::path;
+use crate::cli::hints;
 use crate::cli::terminal::output::OutputFormat;
 use crate::cli::terminal::prompt;
 use crate::cli::world::WORLD;
@@ -94,7 +95,12 @@ impl SetUp {
             return Ok(context.out.result(&shown)?);
         }
         if self.dry_run {
+            shown.serve = plan.machine.serve.as_deref().map(serve_line);
             context.out.result(&shown)?;
+            context.out.note(&format!(
+                "nothing was changed; to do it, and to prove it with a sign-in: {}",
+                hints::without(&hints::typed(), "--dry-run")
+            ));
             return Err(Error::Answered(Exit::WouldChange).into());
         }
         ask(
