@@ -101,6 +101,9 @@ pub fn existing_password(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>> {
             let password = prompt::hidden("Password: ")?;
             tty::let_signals_end()
                 .map_err(|e| Error::System(format!("signals cannot be let through: {e}")))?;
+            if password.is_empty() {
+                return Err(Error::Usage("no password was typed".into()));
+            }
             password
         }
         None => from_stdin("the password")?,

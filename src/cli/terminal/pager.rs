@@ -13,6 +13,7 @@ use signal_hook::SigId;
 use signal_hook::consts::{SIGINT, SIGQUIT};
 use signal_hook::flag;
 
+use super::tty::is_dumb;
 use crate::host;
 
 /// The usual pager.
@@ -51,7 +52,8 @@ impl Pager {
             PagerChoice::Command(command) => command.clone(),
             PagerChoice::Never => return Ok(None),
         };
-        if ["", "cat"].contains(&wanted.trim()) || !exists(&wanted) {
+        // On a dumb terminal, less waits for a key before it shows anything.
+        if is_dumb() || ["", "cat"].contains(&wanted.trim()) || !exists(&wanted) {
             return Ok(None);
         }
         let mut command = Command::new("sh");

@@ -1,14 +1,13 @@
 //! Questions to a person. They are asked only if stdin and stderr are terminals: a script gets
 //! an error that names the flag (promise 8).
 
-use std::env;
 use std::io::{self, IsTerminal as _};
 
 use zeroize::Zeroizing;
 
 use super::output::Output;
 pub use super::picker::choose;
-use super::tty::{CTRL_C, CTRL_D, ESCAPE, Tty, TtyEvent};
+use super::tty::{CTRL_C, CTRL_D, ESCAPE, Tty, TtyEvent, is_dumb};
 use super::typed::Typed;
 use crate::cli::context::Context;
 use crate::error::{Error, Result};
@@ -24,8 +23,7 @@ pub fn person_watches() -> bool {
     const NARROWEST: u16 = 20;
     let size = terminal_size::terminal_size_of(io::stderr());
     let narrow = size.is_some_and(|(width, _)| (1..NARROWEST).contains(&width.0));
-    let dumb = env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
-    person_present() && io::stdout().is_terminal() && !dumb && !narrow
+    person_present() && io::stdout().is_terminal() && !is_dumb() && !narrow
 }
 
 /// Asks a person to type `name` before something that cannot be undone. --yes skips the question.
@@ -47,7 +45,7 @@ pub fn confirm_beside(
         return Err(Error::NeedsConfirmation(what));
     }
     out.warn(consequence);
-    let typed = shown(&format!("Type {name} to continue"))?;
+    let typed = shown(&format!("Type {name} to continue: "))?;
     if typed.trim() == name {
         Ok(())
     } else {
@@ -69,33 +67,17 @@ pub fn new_password<T>(accept: &dyn Fn(Zeroizing<Vec<u8>>) -> Result<T>) -> Resu
     Ok(accepted)
 }
 
-/// Asks a question that Enter answers with no.
+/// Asks a question that Enter answers with no. The answer counts once Enter ends it: acting on
+/// the key alone would leave that Enter to the next question.
 pub fn agrees(question: &str) -> Result<bool> {
-    let mut tty = Tty::open().map_err(|e| terminal_error(&e))?;
-    tty_write(&mut tty, &format!("{question} [y/N] "))?;
-    let answer = loop {
-        match tty.event_until(None) {
-            Err(interrupted) => break Err(interrupted),
-            Ok(Some(TtyEvent::Key(CTRL_C))) => break Err(Error::Interrupted),
-            Ok(Some(TtyEvent::Key(ESCAPE | CTRL_D))) => break Err(Error::Cancelled),
-            Ok(Some(TtyEvent::Key(b'y' | b'Y'))) => break Ok(true),
-            Ok(Some(TtyEvent::Key(b'n' | b'N' | b'\r' | b'\n'))) => break Ok(false),
-            Ok(_) => {}
-        }
-    };
-    let said = match answer {
-        Ok(true) => "yes\r\n",
-        Ok(false) => "no\r\n",
-        Err(_) => "\r\n",
-    };
-    // If the terminal is gone, `answer` is already an error.
-    let _ = tty.write(said.as_bytes());
-    answer
+    let answer = shown(&format!("{question} [y/N] "))?;
+    let answer = answer.trim().to_lowercase();
+    Ok(["y", "yes"].contains(&answer.as_str()))
 }
 
 /// Asks for a line of text. An empty one cancels.
 pub fn line(question: &str) -> Result<String> {
-    let typed = shown(question)?;
+    let typed = shown(&format!("{question}: "))?;
     match typed.trim() {
         "" => Err(Error::Cancelled),
         typed => Ok(typed.to_owned()),
@@ -103,10 +85,10 @@ pub fn line(question: &str) -> Result<String> {
 }
 
 /// Asks for one line, and shows it.
-fn shown(question: &str) -> Result<String> {
+fn shown(prompt: &str) -> Result<String> {
     let mut tty = Tty::open().map_err(|e| terminal_error(&e))?;
     let mut typed = Typed::default();
-    tty_write(&mut tty, &format!("{question}: "))?;
+    tty_write(&mut tty, prompt)?;
     let outcome = loop {
         match tty.event_until(None) {
             Err(interrupted) => break Err(interrupted),
@@ -118,7 +100,7 @@ fn shown(question: &str) -> Result<String> {
                 if typed.ends_with(key) {
                     tty.write(&[key]).map_err(|_| Error::Interrupted)?;
                 } else {
-                    tty_write(&mut tty, &format!("\r\x1b[K{question}: {}", typed.text()))?;
+                    tty_write(&mut tty, &format!("\r\x1b[K{prompt}{}", typed.text()))?;
                 }
             }
             Ok(_) => {}

@@ -4,6 +4,7 @@
 //! While a [`Tty`] is open, keys arrive one by one without echo, Ctrl-C is a key like any
 //! other, and signals are events. Dropping it restores the terminal.
 
+use std::env;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
@@ -184,6 +185,11 @@ impl Tty {
             None => (24, 80),
         }
     }
+}
+
+/// Returns whether the terminal can only print lines, or is not known.
+pub fn is_dumb() -> bool {
+    env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
 }
 
 /// Opens the terminal for questions while a program reads stderr.
