@@ -522,6 +522,9 @@ fn columns_and_tags_are_completed() {
         ),
         (&["audit", "list", "--columns", "w"], "who"),
         (&["usage", "--columns", "rec"], "recipients"),
+        (&["config", "set", "color", "a"], "auto always"),
+        (&["config", "set", "--quiet", "wide", "t"], "true"),
+        (&["config", "set", "pager", "f"], "false"),
         (&["user", "list", "--tag", "e"], "env=prod"),
         (
             &["user", "set", "shop@example.com", "--tag", ""],
@@ -530,6 +533,24 @@ fn columns_and_tags_are_completed() {
     ] {
         assert_eq!(completed(args), offered, "{args:?}");
     }
+}
+
+#[test]
+fn the_last_key_takes_its_file_with_it() {
+    let sandbox = Sandbox::new();
+    let path = configured(&sandbox, "");
+    fs::remove_file(&path).unwrap();
+    sandbox.noted(&["config", "set", "wide", "true"]);
+    sandbox.noted(&["config", "set", "color", "never"]);
+    sandbox.noted(&["config", "unset", "wide"]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "color = \"never\"\n");
+    sandbox.noted(&["config", "unset", "color"]);
+    assert!(!path.exists());
+    assert_eq!(setting(&sandbox, "color")["source"], "default");
+    // A comment is not thrown away.
+    fs::write(&path, "wide = true\n\n# mine\n").unwrap();
+    sandbox.noted(&["config", "unset", "wide"]);
+    assert_eq!(fs::read_to_string(&path).unwrap().trim(), "# mine");
 }
 
 #[test]

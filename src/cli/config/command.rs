@@ -7,6 +7,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::candidates;
 use super::edit::{self, Readers};
 use super::file::{self, SYSTEM};
 use super::key::Key;
@@ -108,7 +109,7 @@ pub struct SetConfig {
     key: Key,
 
     /// Its value; separate the items of a list with commas
-    #[arg(value_name = "VALUE", allow_hyphen_values = true)]
+    #[arg(value_name = "VALUE", allow_hyphen_values = true, add = candidates::values())]
     value: String,
 
     #[command(flatten)]
@@ -128,7 +129,7 @@ JSON:
 #[command(after_long_help = UNSET_HELP)]
 pub struct UnsetConfig {
     /// The key, even an unknown one
-    #[arg(value_name = "KEY", add = clap_complete::engine::ArgValueCandidates::new(candidates))]
+    #[arg(value_name = "KEY", add = clap_complete::engine::ArgValueCandidates::new(key_names))]
     key: String,
 
     #[command(flatten)]
@@ -192,7 +193,7 @@ fn keys() -> impl TypedValueParser<Value = Key> {
         .try_map(|name| Key::find(&name).map_err(Error::Usage))
 }
 
-fn candidates() -> Vec<clap_complete::CompletionCandidate> {
+fn key_names() -> Vec<clap_complete::CompletionCandidate> {
     Key::all()
         .map(|key| clap_complete::CompletionCandidate::new(key.name()))
         .collect()

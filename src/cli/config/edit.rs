@@ -43,7 +43,8 @@ pub fn set(path: &Path, readers: Readers, key: Key, value: &Value) -> Result<()>
     })
 }
 
-/// Removes a key, even one that the file should not have. Returns whether it was there.
+/// Removes a key, even one that the file should not have, and the file with the last thing in it.
+/// Returns whether the key was there.
 pub fn unset(path: &Path, readers: Readers, name: &str) -> Result<bool> {
     if !files::is_there(path) {
         return Ok(false);
@@ -71,7 +72,9 @@ fn change(path: &Path, readers: Readers, edit: impl FnOnce(&mut DocumentMut)) ->
     })?;
     edit(&mut document);
     let new = document.to_string();
-    if new != text {
+    if old.is_some() && new.trim().is_empty() && new != text {
+        target.remove().map_err(failed)?;
+    } else if new != text {
         target
             .replace(old.as_ref(), &new, readers)
             .map_err(failed)?;
@@ -148,6 +151,11 @@ impl Target {
         let mut old = file::open(path).map_err(failed)?;
         let text = file::text(&mut old).map_err(failed)?;
         Ok((Some(old), text))
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        self.folder.remove(&self.name)?;
+        self.folder.sync()
     }
 
     fn replace(&self, old: Option<&File>, text: &str, readers: Readers) -> io::Result<()> {

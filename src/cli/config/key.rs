@@ -24,6 +24,8 @@ pub enum Key {
     Wide,
 }
 
+const COLORS: [&str; 3] = ["auto", "always", "never"];
+
 struct Entry {
     key: Key,
     name: &'static str,
@@ -117,6 +119,15 @@ impl Key {
             .map(|entry| entry.key)
     }
 
+    /// Returns the values to choose from. None if others are possible and these are no help.
+    pub fn choices(self) -> &'static [&'static str] {
+        match (self, self.entry().kind) {
+            (Self::Color, _) => &COLORS,
+            (_, Kind::Flag | Kind::FlagOrText) => &["true", "false"],
+            _ => &[],
+        }
+    }
+
     /// Reads a value of a file.
     pub fn read(self, value: &toml::de::DeValue) -> Result<Value, String> {
         let value = self.entry().kind.read(value)?;
@@ -176,7 +187,7 @@ fn color(value: &Value) -> Result<(), String> {
     if Color::from_str(when, false).is_ok() {
         return Ok(());
     }
-    Err(choice("value", when, ["auto", "always", "never"]))
+    Err(choice("value", when, COLORS))
 }
 
 fn pager(value: &Value) -> Result<(), String> {
@@ -223,6 +234,16 @@ mod tests {
         ] {
             assert_eq!(Key::find(typed).unwrap_err(), said);
         }
+    }
+
+    #[test]
+    fn what_is_offered_is_accepted() {
+        for key in Key::all() {
+            for value in key.choices() {
+                assert_eq!(key.parse(value).unwrap().to_string(), *value);
+            }
+        }
+        assert_eq!(Key::Wide.choices(), ["true", "false"]);
     }
 
     #[test]

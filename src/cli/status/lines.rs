@@ -3,7 +3,7 @@
 use super::record::{LookAt, NearLimit, Refused, Rotation, Serve, StatusRecord, Users};
 use crate::app::status::SOON;
 use crate::cli::terminal::column::{Cell, Tone, width_of};
-use crate::model::text::{count, in_shell};
+use crate::model::text::count;
 
 /// Names and values for people.
 pub type Lines = Vec<(&'static str, Cell)>;
@@ -49,14 +49,7 @@ impl StatusRecord {
             let text = format!("{name:width$}  {}", user.expires_at);
             Cell::new(text, if soon { Tone::Warning } else { Tone::Plain })
         });
-        let mut lines = named("Expiring", cells.collect(), || Cell::new("none", Tone::Dim));
-        // Otherwise it is among what to look at.
-        if let (Some(first), 0) = (self.expiring.first(), self.counts.expiring) {
-            let name = in_shell(&first.username);
-            let command = format!("-> smtpcred user set {name} --expires-in 180d");
-            lines.push(("", Cell::new(command, Tone::Dim)));
-        }
-        lines
+        named("Expiring", cells.collect(), || Cell::new("none", Tone::Dim))
     }
 
     fn limit_cells(&self) -> Vec<Cell> {
@@ -276,6 +269,15 @@ mod tests {
         for line in text.lines().filter(|line| !line.contains("as newsletter")) {
             assert!(width_of(line) <= ROOM, "{line}");
         }
+    }
+
+    #[test]
+    fn what_needs_no_attention_has_no_command() {
+        let mut calm = worst();
+        calm.counts = StatusCounts::default();
+        let lines = StatusRecord::new(calm, Vec::new()).expiring_lines();
+        assert!(text(&lines).contains(NAME));
+        assert!(!text(&lines).contains("smtpcred "), "{}", text(&lines));
     }
 
     #[test]
