@@ -263,8 +263,8 @@ impl Record for Event {
         Column::new("ID").right().on_request(),
         Column::new("Who").rank(1).cut(5),
         Column::new("Action"),
-        Column::new("About").cut(14),
-        Column::new("Set").wrap(16).times(TimeForm::Fields),
+        Column::new("About").name_of(14),
+        Column::new("Set").wrap(12).times(TimeForm::Fields),
     ];
 
     fn cells(&self) -> Vec<Cell> {

@@ -232,6 +232,17 @@ fn doctor_breaks_no_word() {
 }
 
 #[test]
+fn a_block_of_doctor_names_each_value() {
+    let sandbox = sandbox();
+    let args = [
+        "doctor", "--server", "exim", "--config", "/nowhere", "--port", "9",
+    ];
+    let shown = without_colours(&text(&shown_at(&sandbox, &args, 40, &[])));
+    assert!(shown.starts_with("State"), "{shown}");
+    assert!(!shown.lines().any(|line| line.trim() == "FAIL"), "{shown}");
+}
+
+#[test]
 fn colour_is_never_the_only_sign() {
     let sandbox = sandbox();
     sandbox.noted(&["user", "set", "shop@example.com", "--expires-in", "9d"]);
@@ -410,6 +421,12 @@ fn long_lists_go_through_the_pager_that_is_set() {
     assert!(shown.contains("DAILY LIMIT"), "{}", &shown[..400]);
     let few = ["user", "list", "--wide", "--limit", "5"];
     assert!(!text(&paged(&sandbox, &few, &[("PATH", &path)])).contains("less with"));
+    // less would wait for a key there before it shows anything.
+    for term in ["dumb", ""] {
+        let variables = [("PATH", path.as_str()), ("PAGER", "mine"), ("TERM", term)];
+        let shown = text(&paged(&sandbox, &list, &variables));
+        assert!(!shown.contains("mine: "), "{}", &shown[..200]);
+    }
     // What fits the terminal needs no pager.
     let short = ["user", "list", "--limit", "5"];
     let shown = text(&paged(

@@ -24,6 +24,9 @@ pub enum Fit {
     /// Stays whole: names, dates, addresses and IDs are copied from the screen. In the first
     /// column, a few that are much longer than the others get a line of their own, as with df.
     Whole,
+    /// Stays whole, too, but a name that is much longer than the others is broken, and all are on a
+    /// terminal without room for them. Is at least this wide.
+    Name(usize),
     /// Ends in `…`, but is at least this wide.
     Cut(usize),
     /// Continues on the next line, and is at least this wide.
@@ -88,6 +91,14 @@ impl Column {
         }
     }
 
+    /// Keeps the names in it whole if they have a usual length, and is at least this wide.
+    pub const fn name_of(self, least: usize) -> Self {
+        Self {
+            fit: Fit::Name(least),
+            ..self
+        }
+    }
+
     /// Wraps long cells to at least this width.
     pub const fn wrap(self, least: usize) -> Self {
         Self {
@@ -142,7 +153,7 @@ impl Column {
     pub fn least(&self, natural: usize) -> usize {
         match self.fit {
             Fit::Whole => natural,
-            Fit::Cut(least) | Fit::Wrap(least) | Fit::Bar(least) => {
+            Fit::Name(least) | Fit::Cut(least) | Fit::Wrap(least) | Fit::Bar(least) => {
                 natural.min(least.max(self.title.width()))
             }
         }

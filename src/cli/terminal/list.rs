@@ -280,7 +280,12 @@ impl RecordList<'_> {
         let lines = chosen.filter_map(|&i| {
             let cell = std::mem::take(cells.get_mut(i)?);
             let is_bar = matches!(self.columns[i].fit, Fit::Bar(_));
-            (!cell.text.is_empty() && !is_bar).then_some((self.columns[i].title, cell))
+            let title = match self.columns[i].title {
+                // A heading over it would only widen a table; here it is what tells.
+                "" => "State",
+                title => title,
+            };
+            (!cell.text.is_empty() && !is_bar).then_some((title, cell))
         });
         let lines = self.out.block(lines.collect());
         lines.iter().try_for_each(|line| self.out.line(line))?;

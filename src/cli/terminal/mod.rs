@@ -24,3 +24,4 @@ pub mod times;
 pub mod tty;
 mod typed;
 pub mod watch;
+mod wrap;

@@ -8,7 +8,7 @@ use dialoguer::console::measure_text_width;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::layout::wrap_message;
+use super::wrap::wrap_message;
 use crate::error::{Error, Result};
 
 /// The size of output buffers, in bytes.
