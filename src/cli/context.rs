@@ -205,6 +205,12 @@ impl Context {
         self.out.failure_with(error, hint.as_deref())
     }
 
+    /// Prints the error after the person declined what was offered, with this hint. Returns the
+    /// exit code.
+    pub fn declined(&mut self, error: &anyhow::Error, hint: &str) -> Exit {
+        self.out.failure_with(error, Some(hint))
+    }
+
     /// Asks whether another domain was meant, if nothing was found in this one because it does
     /// not exist.
     pub fn ask_if_empty(

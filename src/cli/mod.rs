@@ -88,14 +88,13 @@ pub fn main() -> ExitCode {
         let Err(error) = ran.and_then(|()| run(cli.command, &mut context)) else {
             return Exit::Done.into();
         };
-        match pick::instead(&error, &context, &args) {
-            Ok(Some(meant)) => {
+        match pick::instead(&error, &mut context, &args) {
+            Ok(meant) => {
                 drop(context);
                 host::run_again(&meant);
                 args = meant;
             }
-            Ok(None) => return context.failure(&error).into(),
-            Err(asked) => return context.failure(&asked.into()).into(),
+            Err(exit) => return exit.into(),
         }
     }
 }

@@ -9,7 +9,7 @@ use clap::{Arg, Command, CommandFactory as _};
 use clap_complete::engine::ArgValueCompleter;
 
 use super::context::Context;
-use super::offer::{self, NameKind};
+use super::offer::{self, Answer, NameKind, Suited};
 use super::parse::{Cli, parse};
 use super::refusal;
 use super::suggest::reached;
@@ -33,6 +33,14 @@ enum Asked {
     Instead(NameKind, usize),
 }
 
+/// What became of a command line.
+enum Whole {
+    Line(Vec<OsString>),
+    /// The person declined the name that was offered.
+    Declined(NameKind),
+    Lacking,
+}
+
 /// Lets a person choose the names that this command line lacks. If something else is wrong with
 /// it, or no person is there, prints the error and returns the exit code.
 pub fn complete(error: clap::Error, args: &mut Vec<OsString>) -> std::result::Result<Cli, Exit> {
@@ -42,25 +50,47 @@ pub fn complete(error: clap::Error, args: &mut Vec<OsString>) -> std::result::Re
     let Some((asked, mut context)) = lacking(&error, &command, args) else {
         return Err(refusal::print(error, command));
     };
-    match answered(&context, &asked, args) {
-        Ok(Some(whole)) => {
+    let suited = suited(&command, args);
+    match answered(&context, &asked, suited, args) {
+        Ok(Whole::Line(whole)) => {
             *args = whole;
             let cli = parse(args).map_err(|error| refusal::print(error, command))?;
             host::run_again(args);
             Ok(cli)
         }
-        Ok(None) => Err(refusal::print(error, command)),
+        Ok(Whole::Declined(kind)) => {
+            let cause = error.source().and_then(|cause| cause.downcast_ref());
+            let Some(Error::Invalid { what, value, rule }) = cause else {
+                return Err(refusal::print(error, command));
+            };
+            let invalid = Error::Invalid {
+                what,
+                value: value.clone(),
+                rule: rule.clone(),
+            };
+            Err(context.declined(&invalid.into(), kind.list()))
+        }
+        Ok(Whole::Lacking) => Err(refusal::print(error, command)),
         Err(error) => Err(context.failure(&error.into())),
     }
 }
 
 /// Offers the name that was meant, if a command failed because there is none like it. Returns the
-/// command line with it, or `None` to print the error.
+/// command line with it, or prints the error and returns the exit code.
 pub fn instead(
     error: &anyhow::Error,
-    context: &Context,
+    context: &mut Context,
     args: &[OsString],
-) -> Result<Option<Vec<OsString>>> {
+) -> std::result::Result<Vec<OsString>, Exit> {
+    match meant(error, context, args) {
+        Ok(Whole::Line(line)) => Ok(line),
+        Ok(Whole::Declined(kind)) => Err(context.declined(error, kind.list())),
+        Ok(Whole::Lacking) => Err(context.failure(error)),
+        Err(asked) => Err(context.failure(&asked.into())),
+    }
+}
+
+fn meant(error: &anyhow::Error, context: &Context, args: &[OsString]) -> Result<Whole> {
     let (kinds, typed): (&[NameKind], &str) = match error.downcast_ref() {
         Some(Error::UserNotFound(name)) => (&[NameKind::User], name),
         Some(Error::DomainNotFound(name)) => (&[NameKind::Domain], name),
@@ -68,19 +98,27 @@ pub fn instead(
         Some(Error::Invalid { what, value, .. }) if *what == "domain" => {
             (&[NameKind::User, NameKind::Domain], value)
         }
-        _ => return Ok(None),
+        _ => return Ok(Whole::Lacking),
     };
     let typed = typed.trim_matches(['"', '\'']);
     let command = Cli::command();
     let Some(at) = position(args, typed).filter(|_| takes_a_known_name(&command, args)) else {
-        return Ok(None);
+        return Ok(Whole::Lacking);
     };
-    for kind in kinds {
-        if let Some(name) = offer::instead_of(context, *kind, typed)? {
-            return Ok(Some(replaced(args, at, name)));
+    let suited = suited(&command, args);
+    for &kind in kinds {
+        match offer::instead_of(context, kind, suited, typed)? {
+            Answer::Name(name) => return Ok(Whole::Line(replaced(args, at, name))),
+            Answer::Declined => return Ok(Whole::Declined(kind)),
+            Answer::NotAsked => {}
         }
     }
-    Ok(None)
+    Ok(Whole::Lacking)
+}
+
+/// Returns the users that the command is for.
+fn suited(command: &Command, args: &[OsString]) -> Suited {
+    Suited::to_command(reached(command, &words(args), "").get_name())
 }
 
 /// Returns what is lacking, if a person can say it, and what the rest of the command line says.
@@ -93,35 +131,56 @@ fn lacking(
         return None;
     }
     let at = reached(command, &words(args), "");
-    let asked = match error.kind() {
-        ErrorKind::MissingRequiredArgument => missing(error, at)?,
-        ErrorKind::ValueValidation => vec![misnamed(error, at, args)?],
-        _ => return None,
-    };
     let mut example = args.to_vec();
-    for one in &asked {
-        match one {
-            Asked::Name(kind) => example.push(kind.example().into()),
-            Asked::Value {
-                flag,
-                example: value,
-                ..
-            } => {
-                example.extend(flag.map(OsString::from));
-                example.push(value.into());
-            }
-            Asked::Instead(kind, at) => example = replaced(&example, *at, kind.example().into()),
+    let mut asked = wrong(error, at, &example, true)?;
+    let mut new = asked.clone();
+    let whole = loop {
+        for one in &new {
+            example = with_example(&example, *one);
         }
-    }
-    let whole = parse(&example).ok()?;
+        // What is wrong next.
+        match parse(&example) {
+            Ok(whole) => break whole,
+            Err(_) if asked.len() > args.len() => return None,
+            Err(error) => new = wrong(&error, at, &example, false)?,
+        }
+        asked.extend(&new);
+    };
     let mut context = Context::new(whole.globals);
     context.read_config_quietly().ok()?;
     offer::person_chooses(&context).then_some((asked, context))
 }
 
+/// Returns what to ask for, if a person can mend this error.
+fn wrong(
+    error: &clap::Error,
+    at: &Command,
+    args: &[OsString],
+    is_first: bool,
+) -> Option<Vec<Asked>> {
+    match error.kind() {
+        ErrorKind::MissingRequiredArgument => missing(error, at, is_first),
+        ErrorKind::ValueValidation => Some(vec![misnamed(error, at, args)?]),
+        _ => None,
+    }
+}
+
+fn with_example(args: &[OsString], one: Asked) -> Vec<OsString> {
+    let mut args = args.to_vec();
+    match one {
+        Asked::Name(kind) => args.push(kind.example().into()),
+        Asked::Value { flag, example, .. } => {
+            args.extend(flag.map(OsString::from));
+            args.push(example.into());
+        }
+        Asked::Instead(kind, at) => args = replaced(&args, at, kind.example().into()),
+    }
+    args
+}
+
 /// Returns what is missing, if that includes the name of a user or domain that exists, and the rest
-/// can be typed on one line.
-fn missing(error: &clap::Error, at: &Command) -> Option<Vec<Asked>> {
+/// can be typed on one line. The name may already be known to be asked for.
+fn missing(error: &clap::Error, at: &Command, needs_name: bool) -> Option<Vec<Asked>> {
     let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else {
         return None;
     };
@@ -132,7 +191,7 @@ fn missing(error: &clap::Error, at: &Command) -> Option<Vec<Asked>> {
         .chain(rest)
         .map(|one| asked(one, at))
         .collect();
-    asked.filter(|asked| matches!(asked.first(), Some(Asked::Name(_))))
+    asked.filter(|asked| !needs_name || matches!(asked.first(), Some(Asked::Name(_))))
 }
 
 fn asked(missing: &str, at: &Command) -> Option<Asked> {
@@ -192,18 +251,19 @@ fn takes_a_known_name(command: &Command, args: &[OsString]) -> bool {
     args.any(|arg| known(arg).is_some())
 }
 
-/// Returns the arguments with what the person said. `None` if nothing could be chosen.
+/// Completes the arguments with what the person says.
 fn answered(
     context: &Context,
     asked: &[Asked],
+    suited: Suited,
     args: &[OsString],
-) -> Result<Option<Vec<OsString>>> {
+) -> Result<Whole> {
     let mut args = args.to_vec();
     for one in asked {
         match *one {
-            Asked::Name(kind) => match offer::any(context, kind)? {
+            Asked::Name(kind) => match offer::any(context, kind, suited)? {
                 Some(name) => args.push(name.into()),
-                None => return Ok(None),
+                None => return Ok(Whole::Lacking),
             },
             Asked::Value { flag, question, .. } => {
                 let value = line(question)?;
@@ -212,14 +272,15 @@ fn answered(
             }
             Asked::Instead(kind, at) => {
                 let typed = args[at].to_string_lossy().into_owned();
-                match offer::instead_of(context, kind, &typed)? {
-                    Some(name) => args = replaced(&args, at, name),
-                    None => return Ok(None),
+                match offer::instead_of(context, kind, suited, &typed)? {
+                    Answer::Name(name) => args = replaced(&args, at, name),
+                    Answer::Declined => return Ok(Whole::Declined(kind)),
+                    Answer::NotAsked => return Ok(Whole::Lacking),
                 }
             }
         }
     }
-    Ok(Some(args))
+    Ok(Whole::Line(args))
 }
 
 /// Returns where a value is, if it is clear which argument it is.

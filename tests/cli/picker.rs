@@ -143,13 +143,22 @@ fn a_part_of_a_name_offers_those_that_have_it() {
     // Exactly one, mistyped or begun: a question that Enter answers with no.
     for (typed, code) in [("wik", 2), ("wiik@example.com", 3), ("handb", 2)] {
         let show = ["user", "show", typed];
-        for (answer, shows) in [("y", true), (ENTER, false)] {
+        for (answer, shows) in [
+            ("y\r", true),
+            ("yess\x7f\r", true),
+            (ENTER, false),
+            ("n\r", false),
+        ] {
             let mut pty = Pty::run(&sandbox.command(&show));
             pty.see("did you mean wiki@example.com? [y/N]");
             pty.press(answer);
             let ended = pty.end();
             let shown = ended.screen().screen().contents();
             assert_eq!(shown.contains("Handbook"), shows, "{shown}");
+            // The question is not asked again as a hint.
+            assert_eq!(shown.matches("did you mean").count(), 1, "{shown}");
+            let lists = shown.contains("list all users with: smtpcred user list");
+            assert_eq!(lists, !shows, "{shown}");
             assert_eq!(ended.code, if shows { 0 } else { code }, "{shown}");
         }
         // A script gets the error.
@@ -169,11 +178,94 @@ fn a_part_of_a_name_offers_those_that_have_it() {
     }
     let mut pty = Pty::run(&sandbox.command(&["domain", "show", "exmaple.com"]));
     pty.see("did you mean example.com?");
-    pty.press("y");
+    pty.press("y\r");
     assert_eq!(pty.end().code, 0);
     // What is no name is an error as before.
     let ended = Pty::run(&sandbox.command(&["test", "--port", "x"])).end();
     assert_eq!(ended.code, 2);
+}
+
+#[test]
+fn only_users_that_a_command_is_for_are_offered() {
+    let sandbox = three_users();
+    let nobody = Pty::run(&sandbox.command(&["user", "resume"])).end();
+    let shown = nobody.screen().screen().contents();
+    assert_eq!(nobody.code, 2);
+    assert!(shown.contains("no user is suspended"), "{shown}");
+    sandbox.noted(&["user", "suspend", "wiki@example.com"]);
+    let reset = ["user", "reset", "shop@example.com", "--overlap", "1d"];
+    assert_eq!(sandbox.run(&reset).code, 0);
+    // The last one that is offered, which is drawn after the others.
+    for (command, offered, others, typed) in [
+        ("suspend", "shop@example.com  overlap", 1, "crm"),
+        ("resume", "wiki@example.com  suspended  Handbook", 0, "wiki"),
+        ("retire", "shop@example.com  overlap", 0, "shop"),
+    ] {
+        let mut pty = Pty::run(&sandbox.command(&["user", command]));
+        let screen = pty.see(offered);
+        assert_eq!(
+            screen.matches("@example.com").count(),
+            others + 1,
+            "{screen}"
+        );
+        pty.press(typed);
+        pty.press(ENTER);
+        let ended = pty.end();
+        let shown = ended.screen().screen().contents();
+        assert_eq!(ended.code, 0, "{shown}");
+        assert!(shown.contains(&format!("{typed}@example.com")), "{shown}");
+        if command == "suspend" {
+            sandbox.noted(&["user", "resume", "crm@example.com"]);
+        }
+    }
+}
+
+#[test]
+fn parts_of_several_names_are_asked_one_after_the_other() {
+    let sandbox = three_users();
+    let mut pty = Pty::run(&sandbox.command(&["user", "suspend", "wik", "cr"]));
+    pty.see("did you mean wiki@example.com?");
+    pty.press("y\r");
+    pty.see("did you mean crm@example.com?");
+    pty.press("y\r");
+    assert_eq!(pty.end().code, 0);
+    let suspended = sandbox.json(&["user", "list", "--status", "suspended"]);
+    assert_eq!(suspended.as_array().map(Vec::len), Some(2));
+    // A part of the old name, and no new one.
+    let mut pty = Pty::run(&sandbox.command(&["user", "rename", "wik"]));
+    pty.see("did you mean wiki@example.com?");
+    pty.press("y\r");
+    pty.see("New name: ");
+    pty.press("docs@example.com\r");
+    let ended = pty.end();
+    let shown = ended.screen().screen().contents();
+    assert!(
+        shown.contains("renamed wiki@example.com to docs@example.com"),
+        "{shown}"
+    );
+}
+
+/// The Enter behind it belongs to the answer, not to the next question.
+#[test]
+fn an_answer_ends_with_enter() {
+    let sandbox = three_users();
+    let mut pty = Pty::run(&sandbox.command(&["verify", "wik"]));
+    pty.see("did you mean wiki@example.com? [y/N]");
+    pty.press("y");
+    pty.see("[y/N] y");
+    pty.press(ENTER);
+    pty.see("Password:");
+    pty.press(ENTER);
+    let ended = pty.end();
+    let shown = ended.screen().screen().contents();
+    assert!(shown.contains("no password was typed"), "{shown}");
+    assert_eq!(ended.code, 2, "as with an empty stdin: {shown}");
+    let mut pty = Pty::run(&sandbox.command(&["user", "delete", "wik@example.com"]));
+    pty.see("[y/N]");
+    pty.press("y\r");
+    pty.see("Type wiki@example.com to continue: ");
+    pty.press("wiki@example.com\r");
+    assert_eq!(pty.end().code, 0);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::record::{InstallationRecord, PortRecord};
 use crate::cli::args::number;
 use crate::cli::context::Context;
-use crate::cli::offer::{self, NameKind};
+use crate::cli::offer::{self, NameKind, Suited};
 use crate::cli::terminal::column::{Cell, Column};
 use crate::cli::terminal::record::Record;
 use crate::cli::{complete, snippets};
@@ -107,7 +107,7 @@ impl ShowSettings {
             return snippets::list(context);
         }
         let chosen = match self.name {
-            None => offer::any(context, NameKind::User)?,
+            None => offer::any(context, NameKind::User, Suited::All)?,
             Some(_) => None,
         };
         let name = self.name.as_deref().or(chosen.as_deref());

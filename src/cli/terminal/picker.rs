@@ -127,7 +127,10 @@ impl<'a> Picker<'a> {
     fn drawn(&self, (rows, columns): (usize, usize)) -> String {
         let room = columns.saturating_sub(1);
         let question = self.question(room);
-        let lines = SHOWN.min(rows.saturating_sub(1));
+        let room_below = rows.saturating_sub(1);
+        // One line says how many more there are.
+        let is_more = self.found.len() > SHOWN.min(room_below);
+        let lines = SHOWN.min(room_below.saturating_sub(is_more.into()));
         let first = (self.at + 1).saturating_sub(lines);
         let mut picture = format!("\r\x1b[J{question}");
         let mut below = 0;
@@ -141,6 +144,13 @@ impl<'a> Picker<'a> {
             let line = truncate_str(&line, room, "…");
             // Writing to a String cannot fail.
             let _ = write!(picture, "\r\n{}", tone.paint(&line, self.colored));
+            below += 1;
+        }
+        let more = self.found.len().saturating_sub(first + lines);
+        if more > 0 && below < room_below {
+            let line = format!("  … {more} more");
+            let line = truncate_str(&line, room, "…");
+            let _ = write!(picture, "\r\n{}", Tone::Dim.paint(&line, self.colored));
             below += 1;
         }
         if below > 0 {
@@ -217,8 +227,22 @@ mod tests {
     }
 
     #[test]
+    fn a_line_says_how_many_more_there_are() {
+        let entries: Vec<_> = (0..18).map(|i| format!("u{i:02}")).collect();
+        let mut picker = picker(&entries);
+        let drawn = picker.drawn((24, 80));
+        assert!(drawn.contains("u09\r\n  … 8 more\x1b"), "{drawn:?}");
+        assert_eq!(typed(&mut picker, "u0").len(), 11, "u10 has both letters");
+        let drawn = picker.drawn((24, 80));
+        assert!(drawn.contains("… 1 more"), "{drawn:?}");
+        picker.up();
+        assert!(!picker.drawn((24, 80)).contains("more"), "it is the last");
+    }
+
+    #[test]
     fn no_line_is_wider_than_the_terminal() {
-        let entries = ["会計".repeat(50), "x".repeat(200)];
+        let mut entries = vec!["会計".repeat(50)];
+        entries.extend(vec!["x".repeat(200); 20]);
         let mut picker = picker(&entries);
         typed(&mut picker, "x");
         for columns in [1, 2, 10, 80] {

@@ -15,7 +15,7 @@ use crate::cli::args::rotation::RotationArgs;
 use crate::cli::args::tags::TagArgs;
 use crate::cli::complete;
 use crate::cli::context::Context;
-use crate::cli::offer::{self, NameKind};
+use crate::cli::offer::{self, NameKind, Suited};
 use crate::cli::reveal::{PasswordSink, RevealArgs};
 use crate::error::Error;
 use crate::model::duration::Duration;
@@ -135,7 +135,7 @@ impl CreateUser {
         let domain = match (&self.username, self.domain) {
             // With a label, only the domain is missing.
             (None, None) if label.is_some() => {
-                let chosen = offer::any(context, NameKind::Domain)?;
+                let chosen = offer::any(context, NameKind::Domain, Suited::All)?;
                 chosen.map(|name| name.parse()).transpose()?
             }
             (_, domain) => domain,
