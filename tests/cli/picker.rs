@@ -332,7 +332,7 @@ fn after_it_signals_end_the_command() {
         } else {
             let mut pty = Pty::run(command.arg(typed));
             pty.see("did you mean wiki@example.com?");
-            pty.press("y");
+            pty.press("y\r");
             ended_by(pty, &silent, leave);
         }
     }
