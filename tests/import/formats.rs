@@ -376,11 +376,11 @@ fn columns_have_to_be_known_and_there_once() {
             "twice",
         ),
         (r#"[{"username":["a",1]}]"#, "wrong type"),
-        (r#"[1,"x",null,[[]],true]"#, "no object"),
-        (r#"[{"username":"#, "no JSON"),
+        (r#"[1,"x",null,[[]],true]"#, "is not an object"),
+        (r#"[{"username":"#, "is not a JSON object"),
         (r#"{"username":"a"}"#, ""),
-        ("7", "no JSON"),
-        ("", "no JSON"),
+        ("7", "is not a JSON object"),
+        ("", "is not a JSON object"),
     ] {
         let run = import(&sandbox, text, &["--from", "json"]);
         assert!(run.stdout.contains(said), "{text}: {run:?}");

@@ -220,8 +220,14 @@ fn a_reset_counts_at_once(machine: &Machine, old: &str) -> String {
 fn timers_start_their_services(machine: &Machine) {
     machine.run(
         "smtpcred user create app@example.com --output /root/app
-         smtpcred user set app@example.com --rotate-every 1s --write-file /var/lib/smtpcred/app
-         for timer in smtpcred-rotate.timer smtpcred-maintain.timer; do
+         smtpcred user set app@example.com --rotate-every 1s --write-file /var/lib/smtpcred/app",
+    );
+    wait_for("a password to be due", || {
+        let due = machine.run("smtpcred user rotate --due --dry-run --json");
+        due.contains("app@example.com").then_some(())
+    });
+    machine.run(
+        "for timer in smtpcred-rotate.timer smtpcred-maintain.timer; do
              mkdir -p /run/systemd/system/$timer.d /var/lib/systemd/timers
              printf '[Timer]\\nRandomizedDelaySec=0\\n' > /run/systemd/system/$timer.d/now.conf
              touch -d '3 days ago' /var/lib/systemd/timers/stamp-$timer

@@ -145,7 +145,7 @@ impl Machine {
 }
 
 /// What Debian writes by itself: logs, queues, locks, what packages and users were changed.
-const ITS_OWN: [&str; 16] = [
+const ITS_OWN: [&str; 21] = [
     "/etc/group-",
     "/etc/gshadow-",
     "/etc/passwd-",
@@ -153,12 +153,17 @@ const ITS_OWN: [&str; 16] = [
     "/etc/.pwd.lock",
     "/root",
     "/tmp/",
+    "/var/backups",
     "/var/cache",
     "/var/lib/apt",
     "/var/lib/dpkg",
     "/var/lib/systemd",
     "/var/lib/fail2ban",
+    "/var/lib/logrotate",
     "/var/lib/postfix",
+    "/var/spool/postfix/active",
+    "/var/spool/postfix/defer",
+    "/var/spool/postfix/incoming",
     "/var/spool/postfix/pid",
     "/var/log",
     "/var/tmp",
