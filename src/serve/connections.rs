@@ -49,11 +49,6 @@ impl Connections {
         self.slab.len()
     }
 
-    /// Closes all connections.
-    pub fn clear(&mut self) {
-        self.slab.clear();
-    }
-
     /// Returns whether another connection would exceed the limit.
     pub fn is_full(&self) -> bool {
         self.slab.len() >= self.most

@@ -159,6 +159,11 @@ impl Network {
         all.map(|(id, connection)| (id, connection.protocol))
     }
 
+    /// Returns whether all answers have left this process.
+    pub fn all_sent(&self) -> bool {
+        self.connections.iter().all(|(_, one)| one.is_sent())
+    }
+
     pub fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
         self.connections.get_mut(id)
     }
@@ -194,11 +199,6 @@ impl Network {
     /// Returns the number of the last connection.
     pub const fn last_connection(&self) -> u64 {
         self.connections.last()
-    }
-
-    /// Closes all connections.
-    pub fn close_connections(&mut self) {
-        self.connections.clear();
     }
 
     /// Returns the sockets, still listening, for the program that replaces this one.

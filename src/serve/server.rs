@@ -164,7 +164,8 @@ impl Server {
         let mut all = self.network.connections();
         // Of those that were just let go of, there may be something to read.
         let read = self.again.is_empty();
-        let answered = self.sign_ins.is_empty() && self.decisions.is_empty();
+        let answered =
+            self.sign_ins.is_empty() && self.decisions.is_empty() && self.network.all_sent();
         read && answered
             && !self.relay.is_renewing()
             && (now >= stopping.handshakes || all.all(is_idle))
@@ -411,7 +412,9 @@ impl Server {
                 connection.ended && decisions.is_drained(id) && !connection.finished
             }
         };
-        let waits = connection.let_go && self.state(id, protocol) == ClientState::Busy;
+        let is_sent = connection.is_sent();
+        let waits =
+            connection.let_go && (!is_sent || self.state(id, protocol) == ClientState::Busy);
         if received == Received::Broken {
             self.inputs.truncate(before);
             self.broken(id);
@@ -446,6 +449,8 @@ impl Server {
         {
             match connection.finish(has_counted) {
                 Ok(true) => {}
+                // It is closed once all is sent, or when we end.
+                Ok(false) if connection.let_go && !connection.is_sent() => {}
                 Ok(false) => self.close(id),
                 Err(_) => self.broken(id),
             }
@@ -649,7 +654,7 @@ impl Server {
             }
             match connection.let_go() {
                 Ok(true) => self.again.push((id, true)),
-                Ok(false) if state == ClientState::Busy => {}
+                Ok(false) if state == ClientState::Busy || !connection.is_sent() => {}
                 Ok(false) => self.close(id),
                 Err(_) => self.broken(id),
             }
@@ -658,8 +663,12 @@ impl Server {
 
     /// Writes everything that can be written, and ends.
     pub fn stop(mut self, outcome: Result<()>) -> Result<End> {
+        // Before the last write: what did not arrive is not counted.
+        let all: Vec<_> = self.network.connections().collect();
+        for (id, _) in all {
+            self.close(id);
+        }
         self.write(false);
-        self.network.close_connections();
         self.hash_workers.stop();
         let unwritten = self.writer.stop();
         self.log.say(Level::Info, "stopped".into());

@@ -17,6 +17,7 @@ mod sessions;
 mod several;
 mod several_outage;
 mod sign_in;
+mod slow_reader;
 #[path = "../support/mod.rs"]
 mod support;
 mod upgraded;
