@@ -10,14 +10,13 @@
 //! started, and the previous program did not carry it over.
 
 use std::collections::HashSet;
-use std::hash::BuildHasher as _;
 use std::io;
 use std::net::IpAddr;
 
 use zeroize::Zeroizing;
 
 use super::carry_over::format::{CarryOverReader, CarryOverWriter};
-use super::sign_in::KeyedHashes;
+use super::sign_in::{KeyedHashes, octets};
 use super::two_generation_cache::TwoGenerationCache;
 use crate::model::name::Username;
 use crate::model::password::PasswordId;
@@ -122,12 +121,21 @@ impl Sessions {
 
     /// Returns the hash that stands for a password of a user.
     pub fn password(&self, username: &Username, password_id: &PasswordId) -> u64 {
-        self.names
-            .hash_one((username.as_str(), password_id.as_str()))
+        self.names.of(
+            b'p',
+            &[
+                username.as_str().as_bytes(),
+                password_id.as_str().as_bytes(),
+            ],
+        )
     }
 
     fn address(&self, address: IpAddr) -> u64 {
-        self.names.hash_one(address.to_canonical())
+        self.names.of(b'a', &[&octets(Some(address))])
+    }
+
+    fn user(&self, username: &Username) -> u64 {
+        self.names.of(b'u', &[username.as_str().as_bytes()])
     }
 
     /// Records that a client of this process signed in on this connection to the socket for
@@ -141,7 +149,7 @@ impl Sessions {
     ) {
         let begun = SignedIn {
             connection,
-            user: self.names.hash_one(username.as_str()),
+            user: self.user(username),
             password: self.password(username, password_id),
             address: from.map(|address| self.address(address)),
         };
@@ -174,7 +182,7 @@ impl Sessions {
 
     /// Returns the hashes of the passwords that the session may have signed in with.
     pub fn of(&mut self, process: u32, username: &Username, address: Option<IpAddr>) -> Vec<u64> {
-        let user = self.names.hash_one(username.as_str());
+        let user = self.user(username);
         let address = address.map(|address| self.address(address));
         let Some(served) = self.processes.get_mut(&process) else {
             return Vec::new();

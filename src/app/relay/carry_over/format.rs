@@ -6,8 +6,9 @@ use std::io::{self, Read, Write};
 
 use zeroize::{Zeroize as _, Zeroizing};
 
-/// Changes whenever the format changes; see [`super::CarriedOver`].
-pub const FORMAT: u32 = 1;
+/// Changes whenever the format changes, and with every change of how its digests are computed; see
+/// [`super::CarriedOver`].
+pub const FORMAT: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"smtpcred";
 const BUFFER: usize = 64 * 1024;

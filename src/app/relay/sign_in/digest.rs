@@ -1,6 +1,7 @@
 //! Keyed hashes: what is remembered and compared instead of names and passwords.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
 
 use zeroize::Zeroizing;
 
@@ -41,9 +42,6 @@ pub fn keyed(secret: &Digest, purpose: u8, parts: &[&[u8]]) -> Digest {
 #[derive(Clone)]
 pub struct KeyedHashes(Zeroizing<Digest>);
 
-/// Hashes one name or address.
-pub struct KeyedHasher(blake3::Hasher);
-
 impl KeyedHashes {
     /// Returns a new key.
     pub fn random() -> Self {
@@ -62,25 +60,27 @@ impl KeyedHashes {
     pub fn key(&self) -> &Digest {
         &self.0
     }
-}
 
-impl BuildHasher for KeyedHashes {
-    type Hasher = KeyedHasher;
-
-    fn build_hasher(&self) -> KeyedHasher {
-        KeyedHasher(blake3::Hasher::new_keyed(&self.0))
+    /// Hashes these parts, of which `kind` says what they are. Their bytes decide alone: what is
+    /// carried over may come from another compiler, and `Hash` may differ there.
+    pub fn of(&self, kind: u8, parts: &[&[u8]]) -> u64 {
+        let digest = keyed(&self.0, kind, parts);
+        u64::from_le_bytes(std::array::from_fn(|i| digest[i]))
     }
 }
 
-impl Hasher for KeyedHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+/// Returns the bytes that stand for an address, in whatever form it is written.
+pub fn octets(address: Option<IpAddr>) -> [u8; 17] {
+    let mut octets = [0; 17];
+    let address = address.map(|address| match address.to_canonical() {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    });
+    if let Some(address) = address {
+        octets[0] = 1;
+        octets[1..].copy_from_slice(&address.octets());
     }
-
-    fn finish(&self) -> u64 {
-        let digest = self.0.finalize();
-        u64::from_le_bytes(std::array::from_fn(|i| digest.as_bytes()[i]))
-    }
+    octets
 }
 
 /// What a right password is remembered as.
@@ -99,7 +99,23 @@ fn half(digest: &Digest) -> HalfDigest {
 
 #[cfg(test)]
 mod tests {
-    use super::keyed;
+    use zeroize::Zeroizing;
+
+    use super::{KeyedHashes, keyed, octets};
+
+    /// A change here is a change of the format in which sessions are carried over.
+    #[test]
+    fn what_is_carried_over_is_the_same_in_every_build() {
+        let hashes = KeyedHashes::with_key(Zeroizing::new([7; 32]));
+        let v4 = octets(Some("192.0.2.1".parse().unwrap()));
+        assert_eq!(v4, octets(Some("::ffff:192.0.2.1".parse().unwrap())));
+        assert_ne!(octets(None), octets(Some("::".parse().unwrap())));
+        let found = [
+            hashes.of(b'u', &[b"shop@example.com"]),
+            hashes.of(b'a', &[&v4]),
+        ];
+        assert_eq!(found, [588_691_760_916_121_567, 7_884_803_333_555_303_186]);
+    }
 
     #[test]
     fn both_ways_of_hashing_agree_and_lists_differ() {

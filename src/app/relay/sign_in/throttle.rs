@@ -2,14 +2,13 @@
 //! password is answered, and how many more are hashed. Users are never locked out.
 //! A third of this file is its tests.
 
-use std::hash::{BuildHasher as _, Hash};
 use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use super::digest::KeyedHashes;
+use super::digest::{KeyedHashes, octets};
 use crate::app::relay::carry_over::format::{CarryOverReader, CarryOverWriter};
 use crate::app::relay::two_generation_cache::TwoGenerationCache;
 
@@ -232,7 +231,10 @@ impl Throttle {
         let of_network = (self.network_at_once, OF_NETWORK.1);
         let network = allowance(self.key(party.network()), of_network);
         let user = party.user;
-        let share = |new: bool| self.keys.hash_one((user, new));
+        let share = |new: bool| {
+            self.keys
+                .of(b's', &[user.to_le_bytes().as_slice(), &[new.into()]])
+        };
         match standing {
             Standing::Named => [None, None],
             Standing::Trusted => [Some(network), None],
@@ -255,12 +257,12 @@ impl Throttle {
     }
 
     pub fn trust(&mut self, party: Party) {
-        let pair = self.keys.hash_one((party.user, party.address));
+        let pair = self.key(Guesser::Pair(party));
         self.trusted.insert(pair, ());
     }
 
     fn is_trusted(&mut self, party: Party) -> bool {
-        let pair = self.keys.hash_one((party.user, party.address));
+        let pair = self.key(Guesser::Pair(party));
         self.trusted.get_mut(&pair).is_some()
     }
 
@@ -322,7 +324,14 @@ impl Throttle {
     }
 
     fn key(&self, who: Guesser) -> u64 {
-        self.keys.hash_one(who)
+        match who {
+            Guesser::Network(address) => self.keys.of(b'n', &[&octets(address)]),
+            Guesser::User(user) => self.keys.of(b'u', &[&user.to_le_bytes()]),
+            Guesser::Pair(Party { user, address }) => {
+                let parts: [&[u8]; 2] = [&user.to_le_bytes(), &octets(address)];
+                self.keys.of(b'p', &parts)
+            }
+        }
     }
 }
 
@@ -360,7 +369,7 @@ impl Party {
     #[cfg(test)]
     pub fn network_key(self) -> u64 {
         let mut hasher = std::hash::DefaultHasher::new();
-        self.network().hash(&mut hasher);
+        std::hash::Hash::hash(&self.network(), &mut hasher);
         std::hash::Hasher::finish(&hasher)
     }
 }
