@@ -79,6 +79,13 @@ fn tags(store: &mut Store) {
         let found = found(store, tags, None);
         names(&found).join(" ")
     };
+    let some = store.some_tags(100).unwrap();
+    let count = |tag: &str| some.iter().filter(|one| *one == tag).count();
+    assert_eq!(
+        ["stage=prod", "stage=test", "team=web two"].map(count),
+        [1; 3]
+    );
+    assert_eq!(store.some_tags(1).unwrap().len(), 1);
     assert_eq!(named(store, &["stage=prod"]), "tag-a@old.example");
     assert_eq!(
         named(store, &["stage"]),
