@@ -626,6 +626,28 @@ const LEAD: &[(&str, &str)] = &[
         "user suspend shop@example.com",
     ),
     (
+        "user set shop@example.com --status Suspended",
+        "user suspend shop@example.com",
+    ),
+    (
+        "user set shop@example.com --status disabled",
+        "user suspend shop@example.com",
+    ),
+    (
+        "user set shop@example.com --active False",
+        "user suspend shop@example.com",
+    ),
+    (
+        "user set shop@example.com --enabled=NO",
+        "user suspend shop@example.com",
+    ),
+    ("user show-password shop@example.com", "shown once"),
+    ("get-password shop@example.com", "shown once"),
+    (
+        "user delete-user shop@example.com",
+        "user delete shop@example.com",
+    ),
+    (
         "user set shop@example.com --active 1",
         "user resume shop@example.com",
     ),
@@ -851,6 +873,30 @@ fn the_first_guess_works_or_is_answered_with_the_command() {
     );
 }
 
+/// A suggestion that would do the opposite, or destroy something, is worse than none.
+#[test]
+fn what_may_do_harm_is_not_suggested() {
+    let furnished = furnished();
+    for line in [
+        "user set shop@example.com --disable no",
+        "user set shop@example.com --suspend=False",
+        "user set shop@example.com --status expired",
+        "user list --active no",
+        "user show-password shop@example.com",
+        "user get-password shop@example.com",
+        "user delete-password shop@example.com",
+        "user drop-password shop@example.com",
+        "user reset-usage shop@example.com",
+        "user remove-sender shop@example.com a@example.com",
+        "user suspend-rotation shop@example.com",
+        "domain delete-user shop@example.com",
+    ] {
+        let run = guess(&furnished, line);
+        assert_eq!(run.code, 2, "{line}: {run:?}");
+        assert!(!run.stderr.contains("did you mean"), "{line}: {run:?}");
+    }
+}
+
 /// Puts values in the place of their names.
 fn completed(line: &str) -> String {
     let values = [
@@ -933,6 +979,12 @@ fn p1_a_password_typed_as_an_argument_is_not_repeated() {
         "show-settings shop@example.com secret-Of-mine-42",
         "user set-password shop@example.com secret-Of-mine-42",
         "auth shop@example.com secret-Of-mine-42",
+        "domain set example.com secret-Of-mine-42",
+        "domain check example.com secret-Of-mine-42",
+        "user create new@example.com --pass:secret-Of-mine-42",
+        "user create new@example.com --pw-secret-Of-mine-42",
+        "user set shop@example.com --passwordsecret-Of-mine-42",
+        "user list --secret-Of-mine-42",
     ] {
         for more in ["", " --json"] {
             let run = sandbox.run(&shlex::split(&format!("{line}{more}")).unwrap());

@@ -2,9 +2,11 @@
 
 use clap::{Arg, Command};
 
-use super::flag_words::{FLAGS, FORMATS, GENERATED, NAMES, PASSWORDS, STATUSES, VERBOSE};
-use super::operands::{is_domain, is_username, one_at_a_time};
-use super::{Meant, password};
+use super::flag_words::{
+    FLAGS, FORMATS, GENERATED, NAMES, NO, OFF, ON, PASSWORDS, STATUSES, VERBOSE,
+};
+use super::operands::{is_domain, is_username};
+use super::{Meant, extra_word, password};
 use crate::model::text::in_shell;
 
 /// What to say about an unknown flag or a word too many.
@@ -47,7 +49,7 @@ pub fn meant(
 ) -> Option<Answer> {
     let words = password::words(root, args);
     let Some(flag) = unknown.strip_prefix('-') else {
-        return word_too_many(command, path, unknown, &words);
+        return extra_word::meant(command, path, unknown, &words);
     };
     let flag = flag.trim_start_matches('-');
     let (flag, given) = match flag.split_once('=') {
@@ -70,6 +72,12 @@ pub fn meant(
     if PASSWORDS.contains(&flag) && (typed.has("password-stdin") || password::may_follow(path)) {
         return Some(Answer {
             message: Some(format!("there is no flag {}", name_of(unknown))),
+            hint: password::hint(command, path).to_owned(),
+        });
+    }
+    if password::may_hold(flag, command) {
+        return Some(Answer {
+            message: Some(password::UNKNOWN_FLAG.to_owned()),
             hint: password::hint(command, path).to_owned(),
         });
     }
@@ -141,17 +149,25 @@ impl Typed<'_> {
 
     /// `user list --expired`, `user set NAME --disable`, `user set NAME --active no`
     fn status(&self) -> Option<String> {
+        let value = self.value.to_lowercase();
+        let no = NO.contains(&value.as_str());
         if self.has("status") {
+            if no {
+                return None;
+            }
             let (_, ours) = STATUSES.iter().find(|(theirs, _)| *theirs == self.flag)?;
             return Some(format!("did you mean --status {ours}?"));
         }
         if self.path != "user set" {
             return None;
         }
-        let off = ["0", "false", "inactive", "n", "no", "off"].contains(&self.value);
         let verb = match self.flag {
-            "active" | "enabled" | "status" if off => "suspend",
-            "active" | "enabled" | "status" => "resume",
+            "active" | "enabled" | "status" if no || OFF.contains(&value.as_str()) => "suspend",
+            "active" | "enabled" => "resume",
+            "status" if ON.contains(&value.as_str()) => "resume",
+            "status" => return None,
+            // `--disable no` means the opposite.
+            _ if no => return None,
             other => other,
         };
         let user = self.root.find_subcommand("user")?;
@@ -316,83 +332,12 @@ impl Typed<'_> {
     }
 }
 
-/// `user list example.com`, `user create NAME PASSWORD`
-fn word_too_many(command: &Command, path: &str, word: &str, words: &[&str]) -> Option<Answer> {
-    if let Some((said, hint)) = one_at_a_time(path, word) {
-        let message = Some(said.to_owned());
-        return Some(Answer { message, hint });
-    }
-    if has(command, "password-stdin") || password::may_follow(path) {
-        let at = words.iter().position(|typed| *typed == word);
-        let flag = flag_for(command, path, word, words);
-        return Some(Answer {
-            message: Some(password::too_many(at.unwrap_or(usize::MAX))),
-            hint: flag.unwrap_or_else(|| password::hint(command, path).to_owned()),
-        });
-    }
-    if path == "usage" && (is_username(word) || is_domain(word)) {
-        let user = if is_username(word) {
-            "user show"
-        } else {
-            "usage --by domain"
-        };
-        let name = if is_username(word) {
-            format!(" {}", in_shell(word))
-        } else {
-            String::new()
-        };
-        return Some(format!("did you mean: smtpcred {user}{name}").into());
-    }
-    let of = |user: bool| match path {
-        "doctor" if user => Some("why"),
-        "doctor" => Some("domain check"),
-        "status" | "report" | "user list" | "domain list" if user => Some("user show"),
-        "status" | "report" | "domain list" => Some("domain show"),
-        _ => None,
-    };
-    let (user, domain) = (is_username(word), is_domain(word));
-    if let Some(ours) = of(user).filter(|_| user || domain) {
-        return Some(format!("did you mean: smtpcred {ours} {}", in_shell(word)).into());
-    }
-    if path == "user export" && !domain {
-        return Some(format!("did you mean: smtpcred {path} --output FILE").into());
-    }
-    let flag = ["user", "domain"].into_iter().zip([user, domain]);
-    let mut flag = flag.filter(|(long, fits)| *fits && has(command, long));
-    let (long, _) = flag.next()?;
-    Some(format!("did you mean: smtpcred {path} --{long} {}", in_shell(word)).into())
-}
-
 fn name_of(typed: &str) -> &str {
     typed.split('=').next().unwrap_or(typed)
 }
 
-fn has(command: &Command, long: &str) -> bool {
+pub(super) fn has(command: &Command, long: &str) -> bool {
     let shown = |arg: &&Arg| !arg.is_hide_set();
     let mut shown = command.get_arguments().filter(shown);
     shown.any(|arg| arg.get_long() == Some(long))
-}
-
-/// `test NAME ADDRESS`, `show-settings NAME CLIENT`
-fn flag_for(command: &Command, path: &str, word: &str, words: &[&str]) -> Option<String> {
-    let name = words.first().filter(|name| is_username(name))?;
-    let rest = match path {
-        // An address may be a password with an @ in it.
-        "test" if is_username(word) => "--to ADDRESS".to_owned(),
-        "user create" if is_username(word) => {
-            return Some("several users come from a file: smtpcred user create --file FILE".into());
-        }
-        "show-settings" => {
-            let mut all = command.get_arguments();
-            let clients = all.find(|arg| arg.get_long() == Some("for"))?;
-            let clients = clients.get_possible_values();
-            let known = clients.iter().any(|client| client.matches(word, false));
-            known.then(|| format!("--for {word}"))?
-        }
-        _ => return None,
-    };
-    Some(format!(
-        "did you mean: smtpcred {path} {} {rest}",
-        in_shell(name)
-    ))
 }

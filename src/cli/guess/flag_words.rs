@@ -137,6 +137,13 @@ pub const PASSWORDS: [&str; 7] = [
     "new-password",
 ];
 
+/// Values that negate a flag, in lower case.
+pub const NO: [&str; 5] = ["0", "false", "n", "no", "off"];
+
+/// Values of a flag for a user that may not sign in, and of one that may.
+pub const OFF: [&str; 5] = ["blocked", "disabled", "inactive", "locked", "suspended"];
+pub const ON: [&str; 7] = ["1", "active", "enabled", "on", "true", "y", "yes"];
+
 /// Flags for a name.
 pub const NAMES: [&str; 10] = [
     "user", "username", "name", "email", "mail", "address", "login", "account", "u", "id",

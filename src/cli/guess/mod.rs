@@ -1,6 +1,7 @@
 //! Guesses the intended command from one that does not exist: words of other programs, a noun
 //! and a verb in reverse order, typing errors.
 
+mod extra_word;
 pub mod flag;
 mod flag_words;
 mod operands;
@@ -9,6 +10,7 @@ mod words;
 
 use clap::Command;
 
+use self::flag_words::PASSWORDS;
 use self::operands::{is_domain, is_username, line};
 use self::words::{
     BACKUP, ELSEWHERE, JOINED, NOUNS, OVERVIEWS, PASSWORD, PHRASES, RESTORE, SERVICE, SERVICES,
@@ -150,10 +152,25 @@ fn own_verb(command: &Command, noun: &Command, verb: &str, operands: &[&str]) ->
         .or_else(|| synonym(command, noun, verb, operands))
 }
 
-/// `user set-note NAME`, `user reset-pw NAME`: what it is about says more than the verb.
+/// `user set-note NAME`, `user reset-pw NAME`: what it is about says more than the verb. What does
+/// something else to it, such as `reset-usage`, must not lead to a command that changes the user.
 fn in_two(command: &Command, noun: &Command, verb: &str, operands: &[&str]) -> Option<String> {
+    const NOT_SET: [&str; 12] = [
+        "clear", "del", "delete", "drop", "get", "no", "print", "remove", "rm", "show", "unset",
+        "view",
+    ];
     let (first, second) = verb.split_once('-')?;
-    synonym(command, noun, second, operands).or_else(|| own_verb(command, noun, first, operands))
+    if second == noun.get_name() {
+        return own_verb(command, noun, first, operands);
+    }
+    if NOT_SET.contains(&first) {
+        return None;
+    }
+    let only_of_passwords = ["reset", "suspend"].contains(&first);
+    synonym(command, noun, second, operands).or_else(|| {
+        let fits = !only_of_passwords || PASSWORDS.contains(&second);
+        own_verb(command, noun, first, operands).filter(|_| fits)
+    })
 }
 
 /// `domain suspend DOMAIN`: only users have this verb, and some of theirs take a domain.

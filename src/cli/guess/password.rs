@@ -2,7 +2,9 @@
 
 use clap::{Arg, Command};
 
+use super::flag_words::PASSWORDS;
 use super::operands::is_username;
+use crate::model::near::nearest;
 
 /// How passwords get into the program.
 const HINT: &str = "never pass a password as an argument: other users of this machine can read it; \
@@ -36,6 +38,22 @@ pub fn may_follow(path: &str) -> bool {
     ];
     let of_user = path.strip_prefix("user ");
     WHOLE.contains(&path) || of_user.is_some_and(|verb| OF_USER.contains(&verb))
+}
+
+/// What to say about a flag that does not exist and may contain a password.
+pub const UNKNOWN_FLAG: &str = "there is no such flag; it is not repeated, because it may contain \
+    a password";
+
+/// Returns whether an unknown flag may contain a password, as `--pass:PASSWORD` does: it begins
+/// with a word for one, goes on, and is not one of the command's flags with a typing error.
+pub fn may_hold(flag: &str, command: &Command) -> bool {
+    let begins = PASSWORDS
+        .iter()
+        .any(|word| word.len() > 1 && flag.len() > word.len() && flag.starts_with(word));
+    begins && !PASSWORDS.contains(&flag) && {
+        let own = command.get_arguments().filter_map(Arg::get_long);
+        nearest(flag, own).is_none()
+    }
 }
 
 /// Returns what to say about a word too many.

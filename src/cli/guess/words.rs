@@ -399,6 +399,18 @@ pub const PHRASES: &[(&[&str], &str)] = &[
 /// Words for what no command of ours does, and how it is done. Anything may follow those with `…`.
 pub const ELSEWHERE: &[(&[&str], &str)] = &[
     (
+        &[
+            "get-password …",
+            "show-password …",
+            "user get-password …",
+            "user print-password …",
+            "user show-password …",
+            "user view-password …",
+        ],
+        "a password is shown once, when it is created; to replace it by a new one: smtpcred user \
+            reset NAME",
+    ),
+    (
         &["start", "server start", "service start", "daemon start"],
         "to start the service: systemctl start smtpcred-auth.socket smtpcred-policy.socket",
     ),
