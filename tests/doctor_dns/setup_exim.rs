@@ -131,10 +131,7 @@ printf 'acl_own:\\n  accept\\n' > /etc/exim4/conf.d/acl/50_own",
                 script: "echo 'acl_smtp_auth = acl_closed' > /etc/exim4/conf.d/main/60_own
 printf 'acl_closed:\\n  deny\\n' > /etc/exim4/conf.d/acl/50_own",
                 code: 1,
-                says: &[
-                    "signing in at port 587 does not work",
-                    "all changes were undone",
-                ],
+                says: &["signing in on port 587 failed", "all changes were undone"],
             },
             "",
         ),

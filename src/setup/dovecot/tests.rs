@@ -251,7 +251,7 @@ fn a_passdb_made_by_hand_is_refused() {
         "{OLD}passdb {{\n  args = /etc/dovecot/smtpcred.conf.ext\n  driver = sql\n}}\n"
     ));
     let file = "/etc/dovecot/smtpcred.conf.ext".to_owned();
-    assert_eq!(query_files(&old.config), [file.clone()]);
+    assert_eq!(query_files(&old.config), std::slice::from_ref(&file));
     let query = "password_query = SELECT password FROM dovecot_users WHERE username = '%u'\n";
     old.queries = vec![(file, query.into())];
     assert!(refusal(&old).contains("reads a store of smtpcred"));
