@@ -213,16 +213,17 @@ impl Machine {
         {
             return Err(refused(
                 format!(
-                    "{SERVICE} uses the store {used}, and this command would use {}",
+                    "{SERVICE} uses the store {used}, but this command would use {}",
                     self.store
                 ),
-                format!("name the store of the service: --store {used}"),
+                format!("specify the store of the service: --store {used}"),
             ));
         }
         if self.service_store.is_none() && self.store != format!("{STORE_FOLDER}/smtpcred.db") {
             return Err(refused(
                 format!(
-                    "{SERVICE} is not installed, and uses {STORE_FOLDER}/smtpcred.db unless it is told otherwise"
+                    "{SERVICE} is not installed, and would use {STORE_FOLDER}/smtpcred.db, not {}",
+                    self.store
                 ),
                 "install the units and set SMTPCRED_STORE in a drop-in: systemctl edit smtpcred.service",
             ));
@@ -264,7 +265,9 @@ impl Machine {
         let hidden = ["/home/", "/root/", "/tmp/", "/run/", "/var/tmp/"];
         if hidden.iter().any(|at| program.starts_with(at)) {
             return Err(refused(
-                format!("the service could not run {program}"),
+                format!(
+                    "the service cannot run {program}, because systemd hides that folder from it"
+                ),
                 format!("install it first: install -m 755 {program} /usr/local/bin/"),
             ));
         }
@@ -333,7 +336,7 @@ fn drop_in_text(place: &SocketPlace, name: &str) -> String {
         format!("ListenStream={}\n", path.display())
     };
     format!(
-        "# By `smtpcred setup`.\n[Socket]\n{listen}SocketGroup={}\n",
+        "# Written by `smtpcred setup`.\n[Socket]\n{listen}SocketGroup={}\n",
         place.group
     )
 }
@@ -357,7 +360,7 @@ fn socket_use(path: &Path) -> SocketUse {
         Ok(()) => SocketUse::Ours,
         Err(SocketError::Other(why)) if why == "nothing listens" => SocketUse::Free,
         Err(SocketError::Other(_)) => {
-            SocketUse::Other(format!("another program listens at {}", path.display()))
+            SocketUse::Other(format!("another program listens on {}", path.display()))
         }
         Err(SocketError::Forbidden | SocketError::Removed(_)) => SocketUse::Free,
     }

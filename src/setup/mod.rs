@@ -1,4 +1,4 @@
-//! Sets a mail server up so that it uses smtpcred, and takes that back.
+//! Sets up a mail server so that it uses smtpcred, and undoes that.
 //!
 //! Three parts: what is found on this machine; a plan that is computed from it, without
 //! touching anything; and a run that makes the changes. Changes of a server's configuration

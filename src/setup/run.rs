@@ -1,4 +1,4 @@
-//! Makes the changes of a plan, proves them, and brings everything back if anything fails.
+//! Makes the changes of a plan, proves them, and undoes everything if anything fails.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ pub struct RunWith<'a> {
     pub open_existing: &'a dyn Fn() -> Result<Option<App>>,
     /// Random numbers, for the password of the proof.
     pub random: Random,
-    /// Set by a signal: the run is brought back.
+    /// Set by a signal: the changes are undone.
     pub stop: &'a AtomicBool,
     /// Is told what was done.
     pub note: &'a dyn Fn(&str),
@@ -54,7 +54,7 @@ impl RunWith<'_> {
     }
 }
 
-/// Makes the changes. If that fails, brings everything back first.
+/// Makes the changes. If that fails, undoes them first.
 pub fn make(plan: &Plan, journal: &mut Journal, with: &RunWith<'_>) -> Result<Vec<Proof>> {
     with.go_on()?;
     let effects = Effects {

@@ -222,7 +222,7 @@ fn setup_adds_ours_and_takes_it_back() {
         (whole.replace("plain login", "login"), "lacks plain"),
         (whole.replace("!include_try", "#"), "does not include"),
         (whole.clone() + "auth_cache_size = 10M\n", "auth_cache_size"),
-        (whole.clone() + "nonsense\n", "has a problem already"),
+        (whole.clone() + "nonsense\n", "already has a problem"),
     ] {
         fs::write(&dovecot.config, text).unwrap();
         let before = files(&dovecot);

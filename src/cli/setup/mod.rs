@@ -32,8 +32,8 @@ const HELP: &str = include_str!("help.txt");
 
 /// Set up the mail server on this machine
 ///
-/// Does what `show-server-config` describes: shows the changes, asks, makes them, and proves them
-/// with a sign-in. Needs root.
+/// Makes the changes that `show-server-config` describes: shows them, asks, makes them, and proves
+/// them with a sign-in. Needs root.
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
 pub struct SetUp {
@@ -49,11 +49,11 @@ pub struct SetUp {
     #[arg(long)]
     dry_run: bool,
 
-    /// Bring everything back as it was before the setup
+    /// Undo the setup; the system user, the folders and the store stay
     #[arg(long)]
     undo: bool,
 
-    /// Replace another sign-in at ports 587 and 465: its users can no longer sign in
+    /// Replace another sign-in on ports 587 and 465: its users can no longer sign in
     #[arg(long, conflicts_with = "undo")]
     replace: bool,
 
@@ -106,7 +106,7 @@ impl SetUp {
         ask(
             context,
             &plan.steps(),
-            "these changes set the mail server up",
+            "these changes set up the mail server",
         )?;
         let Some(mut journal) = journal else {
             return Ok(());
@@ -226,7 +226,7 @@ impl SetUp {
             context.out.note(if is_undo {
                 "an interrupted undo would be finished first"
             } else {
-                "an interrupted setup would be brought back first"
+                "the changes of an interrupted setup would be undone first"
             });
             return Err(Error::Answered(Exit::WouldChange).into());
         }
@@ -240,7 +240,7 @@ impl SetUp {
         context.out.note(if is_undo {
             "finished an interrupted undo"
         } else {
-            "brought back what an interrupted setup had changed"
+            "undid the changes of an interrupted setup"
         });
         if stop.load(Ordering::Relaxed) {
             return Err(Error::Interrupted.into());
@@ -276,15 +276,15 @@ impl SetUp {
             context.out.result(&shown)?;
             return Err(Error::Answered(Exit::WouldChange).into());
         }
-        ask(context, &steps, "these changes bring the mail server back")?;
+        ask(context, &steps, "these changes undo the setup")?;
         with(context, stop, |with| {
             setup::undo(&undo, &mut journal, commands, with)
         })?;
         shown.state = "undone";
         context.out.note(if stay.is_empty() {
-            "brought everything back"
+            "undid the setup"
         } else {
-            "brought back everything else"
+            "undid everything else"
         });
         let printed = context.out.result(&shown);
         Ok(context.out.recorded(printed)?)
@@ -352,9 +352,9 @@ fn show_serve(context: &mut Context, plan: &Plan, shown: &mut SetupRecord) -> Re
         return Ok(false);
     };
     let command = serve_line(words);
-    context
-        .out
-        .warn("there is no systemd: run this command as a service, or no application can sign in");
+    context.out.warn(
+        "there is no systemd: until this command runs as a service, applications cannot sign in",
+    );
     if context.out.format() == OutputFormat::Table {
         context.out.text(&command)?;
     }

@@ -239,7 +239,7 @@ impl Server {
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn broken(error: Error) -> Error {
     refused(
-        format!("Dovecot's configuration has a problem already: {error}"),
+        format!("Dovecot's configuration already has a problem: {error}"),
         "fix it until `doveconf -n` succeeds, then try again",
     )
 }

@@ -179,7 +179,7 @@ fn generated(draft: &DraftFolder, name: &str, layout: &Layout) -> Result<PathBuf
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn broken(error: Error) -> Error {
     refused(
-        format!("Exim's configuration has a problem already: {error}"),
+        format!("Exim's configuration already has a problem: {error}"),
         format!("fix it until `{GENERATOR} --check` succeeds, then try again"),
     )
 }

@@ -129,8 +129,8 @@ fn usable(config: Option<&Path>, commands: &ServerCommands) -> Result<PathBuf> {
     works(&commands.check).map_err(broken)?;
     if works(&commands.running).is_err() {
         return Err(refused(
-            "Postfix does not run, so no sign-in could prove the setup",
-            "start it first: postfix start, or systemctl start postfix",
+            "Postfix is not running, so no sign-in could prove the setup",
+            "start it first: systemctl start postfix, or postfix start",
         ));
     }
     Ok(folder)
@@ -139,7 +139,7 @@ fn usable(config: Option<&Path>, commands: &ServerCommands) -> Result<PathBuf> {
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn broken(error: Error) -> Error {
     refused(
-        format!("Postfix's configuration has a problem already: {error}"),
+        format!("Postfix's configuration already has a problem: {error}"),
         "fix it until `postfix check` succeeds, then try again",
     )
 }
