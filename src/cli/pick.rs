@@ -33,7 +33,7 @@ enum Asked {
     Instead(NameKind, usize),
 }
 
-/// What became of a command line.
+/// A command line, completed or not.
 enum Whole {
     Line(Vec<OsString>),
     /// The person declined the name that was offered.
@@ -151,7 +151,7 @@ fn lacking(
     offer::person_chooses(&context).then_some((asked, context))
 }
 
-/// Returns what to ask for, if a person can mend this error.
+/// Returns what to ask for, if a person can correct this error.
 fn wrong(
     error: &clap::Error,
     at: &Command,

@@ -3,13 +3,14 @@
 use std::error::Error as _;
 use std::ffi::OsStr;
 
-use clap::Command;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, CommandFactory as _};
 use clap_complete::engine::ArgValueCompleter;
 
 use super::context::configured_color;
 use super::guess::{self, Meant, flag, password};
+use super::parse::Cli;
 use super::suggest::{self, reached};
 use super::terminal::command_line::{self, Refusal};
 use super::terminal::output::OutputFormat;
@@ -47,7 +48,7 @@ fn help_of_noun(error: &clap::Error, args: &[String]) -> Option<StyledStr> {
     if error.kind() != ErrorKind::MissingSubcommand || is_json {
         return None;
     }
-    let whole = help::arrange(super::command());
+    let whole = help::arrange(Cli::command());
     let noun = reached(&whole, args, "");
     (noun.get_name() != whole.get_name()).then(|| noun.clone().render_help())
 }

@@ -2,7 +2,7 @@
 
 use clap::Command;
 
-use super::flag::{Answer, has};
+use super::answer::{Answer, has};
 use super::operands::{is_domain, is_username, one_at_a_time};
 use super::password;
 use crate::model::text::in_shell;

@@ -2,28 +2,13 @@
 
 use clap::{Arg, Command};
 
+use super::answer::{Answer, has};
 use super::flag_words::{
     FLAGS, FORMATS, GENERATED, NAMES, NO, OFF, ON, PASSWORDS, STATUSES, VERBOSE,
 };
 use super::operands::{is_domain, is_username};
 use super::{Meant, extra_word, password};
 use crate::model::text::in_shell;
-
-/// What to say about an unknown flag or a word too many.
-pub struct Answer {
-    /// Says what is wrong, if clap's message would repeat a password.
-    pub message: Option<String>,
-    pub hint: String,
-}
-
-impl From<String> for Answer {
-    fn from(hint: String) -> Self {
-        Self {
-            message: None,
-            hint,
-        }
-    }
-}
 
 /// A command line with a flag or a word that its command does not have.
 struct Typed<'a> {
@@ -334,10 +319,4 @@ impl Typed<'_> {
 
 fn name_of(typed: &str) -> &str {
     typed.split('=').next().unwrap_or(typed)
-}
-
-pub(super) fn has(command: &Command, long: &str) -> bool {
-    let shown = |arg: &&Arg| !arg.is_hide_set();
-    let mut shown = command.get_arguments().filter(shown);
-    shown.any(|arg| arg.get_long() == Some(long))
 }

@@ -1,6 +1,7 @@
 //! Guesses the intended command from one that does not exist: words of other programs, a noun
 //! and a verb in reverse order, typing errors.
 
+mod answer;
 mod extra_word;
 pub mod flag;
 mod flag_words;
