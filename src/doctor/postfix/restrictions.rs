@@ -2,11 +2,20 @@
 
 /// Splits a list into words; braces hold one word together.
 pub fn words(list: &str) -> Vec<&str> {
+    split(list, |c| c == ',' || c.is_ascii_whitespace())
+}
+
+/// Splits a line of master.cf into words; commas do not end them.
+pub fn words_of_line(line: &str) -> Vec<&str> {
+    split(line, |c| c.is_ascii_whitespace())
+}
+
+fn split(list: &str, is_end: impl Fn(char) -> bool) -> Vec<&str> {
     let mut words = Vec::new();
     let mut begun = None;
     let mut depth = 0_u32;
     for (at, c) in list.char_indices() {
-        let ends = depth == 0 && (c == ',' || c.is_ascii_whitespace());
+        let ends = depth == 0 && is_end(c);
         match c {
             '{' => depth += 1,
             '}' => depth = depth.saturating_sub(1),

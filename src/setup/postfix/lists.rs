@@ -1,7 +1,7 @@
 //! Lists of restrictions as a service of master.cf has them: with our policy service first,
 //! and with users permitted before others are rejected. Macros stay as they are. Pure.
 
-use crate::doctor::postfix::restrictions::{plain, words};
+use crate::doctor::postfix::restrictions::{plain, words, words_of_line};
 
 /// Returns the restriction that asks our policy service.
 pub fn ask(policy: &str) -> String {
@@ -112,31 +112,6 @@ pub fn option(name: &str, value: &str) -> String {
     } else {
         format!("{name}={value}")
     }
-}
-
-/// Splits a line of master.cf; braces hold one argument together. Commas do not split it.
-fn words_of_line(line: &str) -> Vec<&str> {
-    let mut all = Vec::new();
-    let mut begun = None;
-    let mut depth = 0_u32;
-    for (at, c) in line.char_indices() {
-        let ends = depth == 0 && c.is_ascii_whitespace();
-        match c {
-            '{' => depth += 1,
-            '}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        match begun {
-            Some(from) if ends => {
-                all.push(&line[from..at]);
-                begun = None;
-            }
-            None if !ends => begun = Some(at),
-            _ => {}
-        }
-    }
-    all.extend(begun.map(|from| &line[from..]));
-    all
 }
 
 #[cfg(test)]
