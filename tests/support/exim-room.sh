@@ -4,30 +4,20 @@
 # of Exim, unpacked. CASES has a file NAME.sh for each case, which changes the configuration
 # before Exim starts, and may define `after`, which runs when setup is done.
 #
-# Prints for each case: NAME, the exit code, whether --undo brought the files back, and what
+# Prints for each case: NAME, the exit code, whether --undo restored the files, and what
 # setup said; and what `after` and the checks here complain about, in one line each. Nothing
 # of it stays.
 set -eu
 program=$1 exim=$2 cases=$3
 
-mount --make-rprivate /
-work=$(mktemp -d)
-mount -t tmpfs none "$work"
-for place in etc var usr root; do
-    mkdir -p "$work/$place/changed" "$work/$place/work"
-    mount -t overlay -o "lowerdir=/$place,upperdir=$work/$place/changed,workdir=$work/$place/work" overlay "/$place"
-done
+# shellcheck source=tests/support/new-machine.sh
+. "$(dirname "$0")/new-machine.sh" usr
 install -m 755 "$program" /usr/local/bin/smtpcred
-mount -t tmpfs none /run
-ip link set lo up
 umask 022
 export HOME=/root
 unset SMTPCRED_STORE
 cd /
 
-# As on a machine that has never seen smtpcred.
-rm -rf /etc/sysusers.d /etc/tmpfiles.d /var/lib/smtpcred*
-sed -i '/^smtpcred:/d' /etc/passwd /etc/group /etc/shadow /etc/gshadow
 for place in usr etc; do cp -a "$exim/$place/." "/$place/"; done
 # As the package has it: to listen anew at a low port, it becomes root again.
 chmod u+s /usr/sbin/exim4

@@ -12,24 +12,14 @@
 set -eu
 program=$1 cases=$2
 
-mount --make-rprivate /
-work=$(mktemp -d)
-mount -t tmpfs none "$work"
-for place in etc var usr/local root; do
-    mkdir -p "$work/$place/changed" "$work/$place/work"
-    mount -t overlay -o "lowerdir=/$place,upperdir=$work/$place/changed,workdir=$work/$place/work" overlay "/$place"
-done
+# shellcheck source=tests/support/new-machine.sh
+. "$(dirname "$0")/new-machine.sh" usr/local
 install -m 755 "$program" /usr/local/bin/smtpcred
-mount -t tmpfs none /run
-ip link set lo up
 umask 022
 export HOME=/root
 unset SMTPCRED_STORE
 cd /
 
-# As on a machine that has never seen smtpcred.
-rm -rf /etc/sysusers.d /etc/tmpfiles.d /var/lib/smtpcred*
-sed -i '/^smtpcred:/d' /etc/passwd /etc/group /etc/shadow /etc/gshadow
 mkdir -p /root/base
 cp /usr/share/postfix/main.cf.debian /root/base/main.cf
 cp /usr/share/postfix/master.cf.dist /root/base/master.cf

@@ -5,19 +5,8 @@
 set -eu
 source=$1 program=$2 commands=$3
 
-mount --make-rprivate /
-work=$(mktemp -d)
-mount -t tmpfs none "$work"
-for place in etc var usr/local root; do
-    mkdir -p "$work/$place/changed" "$work/$place/work"
-    mount -t overlay -o "lowerdir=/$place,upperdir=$work/$place/changed,workdir=$work/$place/work" overlay "/$place"
-done
-mount -t tmpfs none /run
-ip link set lo up
-
-# As on Debian 12 and 13 before anything else was installed there.
-rm -rf /etc/sysusers.d /etc/tmpfiles.d
-sed -i '/^smtpcred:/d' /etc/passwd /etc/group /etc/shadow /etc/gshadow
+# shellcheck source=tests/support/new-machine.sh
+. "$(dirname "$0")/new-machine.sh" usr/local
 
 # What is built is here already; and of systemd there is no manager here.
 mkdir -p "$work/bin" "$work/src/target/release"
