@@ -1,3 +1,5 @@
+//! A long file: it lists every error with its code and exit code.
+
 use super::*;
 
 fn file() -> Place {

@@ -186,7 +186,7 @@ impl Journal {
     /// Restores the files of an unfinished change and returns its other effects, which the
     /// caller undoes before [`Journal::forget`]. What was edited meanwhile stays. Restores the
     /// others even if one fails, and returns the first failure.
-    pub fn bring_back(&self) -> (Result<()>, Effects) {
+    pub fn roll_back(&self) -> (Result<()>, Effects) {
         let Some(underway) = &self.manifest.underway else {
             return (Ok(()), Effects::default());
         };

@@ -4,8 +4,8 @@
 //! touching anything; and a run that makes the changes. Changes of a server's configuration
 //! are first made on a copy by the server's own tools, so the plan shows exactly what will be
 //! in the files. The run records everything in [`journal`] before it happens. Whatever fails,
-//! the files and services are brought back before the failure is reported; a run that was
-//! killed is brought back by the next one, which also finishes an undo that was killed.
+//! the changes are undone before the failure is reported; the next run undoes those of a run
+//! that was killed, and finishes an undo that was killed.
 
 pub mod content;
 pub mod diff;
@@ -30,10 +30,11 @@ pub use self::content::FileChange;
 pub use self::journal::Journal;
 pub use self::kept::{HostChange, Undo};
 pub use self::prove::Proof;
-pub use self::run::{RunWith, bring_back, finish_undo, make, plan_undo, undo};
+pub use self::run::{RunWith, finish_undo, make, plan_undo, roll_back, undo};
 
 use self::refusal::refused;
 use crate::error::Result;
+use crate::files;
 use crate::model::name::HostName;
 use crate::model::settings::Port;
 use machine::{MachinePlan, NewFolder};
@@ -64,7 +65,7 @@ pub struct ServerCommands {
 
 /// A port to sign in at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Door {
+pub struct SignInPort {
     /// The port.
     pub port: Port,
     /// Where it is reached on this machine.
@@ -83,7 +84,7 @@ pub struct Plan {
     /// The files of the mail server.
     pub config: Vec<FileChange>,
     /// Where a sign-in has to work.
-    pub doors: Vec<Door>,
+    pub sign_in_ports: Vec<SignInPort>,
     /// The server's own auth socket, if a sign-in has to work there.
     pub auth: Option<PathBuf>,
     /// The mail server's own commands.
@@ -106,32 +107,53 @@ pub struct Step {
 impl Plan {
     /// Returns whether everything is as it should be.
     pub fn is_empty(&self) -> bool {
-        self.steps().is_empty()
+        self.changes().is_empty()
     }
 
-    /// Returns the changes in the order in which they are made.
+    /// Returns what is done, in this order: the changes and, if there are any, their proof.
     pub fn steps(&self) -> Vec<Step> {
-        let plain = |what: String| Step {
-            what,
-            file: None,
-            diff: Vec::new(),
+        let mut steps = self.changes();
+        if steps.is_empty() {
+            return steps;
+        }
+        steps.push(Step::plain(
+            "check the configuration, and make the mail server read it".into(),
+        ));
+        let ports = self
+            .sign_in_ports
+            .iter()
+            .map(|at| at.port.number.to_string());
+        let mut ports: Vec<_> = ports.collect();
+        ports.dedup();
+        let place = match &self.auth {
+            Some(socket) => format!("at {}", socket.display()),
+            None => format!("on port {}", ports.join(" and ")),
         };
+        steps.push(Step::plain(format!("sign in {place} as a temporary user")));
+        steps
+    }
+
+    fn changes(&self) -> Vec<Step> {
         let mut steps = Vec::new();
         if self.machine.user {
-            steps.push(plain("create the system user smtpcred".into()));
+            steps.push(Step::plain("create the system user smtpcred".into()));
         }
-        let folder =
-            |folder: &NewFolder| plain(format!("create the folder {}", folder.path.display()));
+        let folder = |folder: &NewFolder| {
+            Step::plain(format!("create the folder {}", folder.path.display()))
+        };
         steps.extend(self.machine.folders.iter().map(folder));
         steps.extend(self.machine.units.iter().map(Step::of_file));
         if !self.machine.enable.is_empty() {
             let units = self.machine.enable.iter().map(|unit| unit.name.as_str());
             let units: Vec<_> = units.collect();
-            steps.push(plain(format!("enable and start {}", units.join(" "))));
+            steps.push(Step::plain(format!("enable and start {}", units.join(" "))));
         }
         if let Some(host) = &self.host {
             let from = host.before.as_deref().unwrap_or("none");
-            steps.push(plain(format!("set the host: {from} -> {}", host.after)));
+            steps.push(Step::plain(format!(
+                "set the host: {from} -> {}",
+                host.after
+            )));
         }
         steps.extend(self.config.iter().map(Step::of_file));
         steps
@@ -147,11 +169,6 @@ impl Plan {
 impl Undo {
     /// Returns the changes in the order in which they are made.
     pub fn steps(&self) -> Vec<Step> {
-        let plain = |what: String| Step {
-            what,
-            file: None,
-            diff: Vec::new(),
-        };
         let files = self.files.iter();
         let changes = files.filter(|file| file.before != file.after);
         let mut steps: Vec<_> = changes.map(Step::of_file).collect();
@@ -160,13 +177,13 @@ impl Undo {
         for (verb, units) in [("stop", enabled), ("stop and disable", others)] {
             let names: Vec<_> = units.iter().map(|unit| unit.name.as_str()).collect();
             if !names.is_empty() {
-                steps.push(plain(format!("{verb} {}", names.join(" "))));
+                steps.push(Step::plain(format!("{verb} {}", names.join(" "))));
             }
         }
         if let Some(host) = &self.effects.host {
             let before = host.before.as_deref().unwrap_or("none");
-            steps.push(plain(format!(
-                "set the host back: {} -> {before}",
+            steps.push(Step::plain(format!(
+                "set the host: {} -> {before}",
                 host.after
             )));
         }
@@ -175,6 +192,14 @@ impl Undo {
 }
 
 impl Step {
+    fn plain(what: String) -> Self {
+        Self {
+            what,
+            file: None,
+            diff: Vec::new(),
+        }
+    }
+
     /// Describes the change of a file.
     pub fn of_file(change: &FileChange) -> Self {
         let verb = match (&change.before, &change.after) {
@@ -190,6 +215,17 @@ impl Step {
     }
 }
 
+impl ServerCommands {
+    /// Returns how to start a server: by the service manager if it manages this one. Started by
+    /// this process, it would belong to the session of the admin.
+    fn start(service: &str, config: Option<&Path>, by_hand: Vec<String>) -> Vec<String> {
+        if config.is_none() && files::is_there(Path::new("/run/systemd/system")) {
+            return ["systemctl", "restart", service].map(str::to_owned).into();
+        }
+        by_hand
+    }
+}
+
 /// Returns the name of the record of a server with this configuration: another one than the
 /// usual has a record of its own.
 fn record(server: &str, usual: &str, config: Option<&Path>) -> String {
@@ -198,7 +234,7 @@ fn record(server: &str, usual: &str, config: Option<&Path>) -> String {
         Some(path) => {
             let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
             let text = path.display().to_string();
-            format!("{server}-{}", text.trim_matches('/').replace('/', "-"))
+            format!("{server}-{}", text.replace('%', "%25").replace('/', "%2F"))
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use super::Door;
+use super::SignInPort;
 use crate::app::App;
 use crate::app::credential::{CreateRequest, Credential, Handover, Name, Pending};
 use crate::app::users::UserRequest;
@@ -33,7 +33,7 @@ const DOMAIN: &str = "smtpcred-setup.invalid";
 #[derive(Clone, Copy, Debug)]
 pub struct Proof {
     /// Where.
-    pub door: Door,
+    pub at: SignInPort,
 }
 
 /// A user for the proof. Dropped users stay until [`remove`].
@@ -93,10 +93,15 @@ pub fn remove(app: &mut App) -> Result<()> {
 }
 
 /// Signs the user in at a port, and waits while the server begins to listen.
-pub fn sign_in(user: &ProofUser, host: &HostName, door: Door, stop: &AtomicBool) -> Result<Proof> {
+pub fn sign_in(
+    user: &ProofUser,
+    host: &HostName,
+    at: SignInPort,
+    stop: &AtomicBool,
+) -> Result<Proof> {
     let server = HostPort {
         host: host.clone(),
-        port: door.port,
+        port: at.port,
     };
     let deadline = Instant::now() + PATIENCE;
     let mut refusals = 0;
@@ -106,7 +111,7 @@ pub fn sign_in(user: &ProofUser, host: &HostName, door: Door, stop: &AtomicBool)
         }
         let visit = Visit {
             server: &server,
-            address: Some(door.address),
+            address: Some(at.address),
             patience: STEP,
             // The certificate is another matter, which doctor reports.
             any_certificate: true,
@@ -117,13 +122,13 @@ pub fn sign_in(user: &ProofUser, host: &HostName, door: Door, stop: &AtomicBool)
         };
         let session = smtp::visit(&visit, &mut |_| Ok(()))?;
         let Some(fault) = session.fault else {
-            return Ok(Proof { door });
+            return Ok(Proof { at });
         };
         refusals += u32::from(matches!(fault, Fault::Reply(..)));
         if refusals >= MOST_REFUSALS || Instant::now() >= deadline {
             return Err(Error::System(format!(
                 "signing in on port {} failed: {fault}",
-                door.port.number
+                at.port.number
             )));
         }
         thread::sleep(PAUSE);

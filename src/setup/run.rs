@@ -95,8 +95,8 @@ fn change(plan: &Plan, with: &RunWith<'_>) -> Result<Vec<Proof>> {
     answers(&machine.sockets, &machine.connects, with)?;
     with.go_on()?;
     plan.config.iter().try_for_each(put)?;
-    ask(&plan.commands.check)?;
-    ask(&plan.commands.reload)?;
+    run_command(&plan.commands.check)?;
+    run_command(&plan.commands.reload)?;
     with.go_on()?;
     let proofs = proven(plan, &mut app, with);
     drop(serve);
@@ -110,7 +110,7 @@ fn proven(plan: &Plan, app: &mut App, with: &RunWith<'_>) -> Result<Vec<Proof>> 
     let proofs = proofs?;
     removed?;
     // The server may have ended after it had answered.
-    ask(&plan.commands.running)
+    run_command(&plan.commands.running)
         .map_err(|error| Error::System(format!("the mail server has ended: {error}")))?;
     Ok(proofs)
 }
@@ -119,16 +119,16 @@ fn signed_in(plan: &Plan, user: &ProofUser, with: &RunWith<'_>) -> Result<Vec<Pr
     if let Some(socket) = &plan.auth {
         prove::accepted(user, socket, with.stop)?;
     }
-    let doors = plan.name.iter().flat_map(|name| {
-        let doors = plan.doors.iter();
-        doors.map(move |door| (name, *door))
+    let sign_in_ports = plan.name.iter().flat_map(|name| {
+        let sign_in_ports = plan.sign_in_ports.iter();
+        sign_in_ports.map(move |at| (name, *at))
     });
-    doors
-        .map(|(name, door)| prove::sign_in(user, name, door, with.stop))
+    sign_in_ports
+        .map(|(name, at)| prove::sign_in(user, name, at, with.stop))
         .collect()
 }
 
-/// Brings everything back after a failure, and returns it with what could not be brought back.
+/// Undoes everything after a failure, and returns it with what could not be undone.
 fn undone(
     error: Error,
     journal: &mut Journal,
@@ -146,8 +146,8 @@ fn undone(
     }
 }
 
-/// Brings back what a run that was killed has changed, and makes the server read the old files.
-pub fn bring_back(
+/// Undoes what a run that was killed has changed, and makes the server read the old files.
+pub fn roll_back(
     journal: &mut Journal,
     commands: &ServerCommands,
     with: &RunWith<'_>,
@@ -161,7 +161,7 @@ pub fn bring_back(
 
 /// Restores the files and the rest of a change that failed. Does all of it that it can.
 fn restore(journal: &Journal, commands: &ServerCommands, with: &RunWith<'_>) -> Result<()> {
-    let (files, effects) = journal.bring_back();
+    let (files, effects) = journal.roll_back();
     if journal.is_undo_underway() {
         // The restored files of the server use the sockets.
         let units = enable_again(&effects);
@@ -181,11 +181,11 @@ fn enable_again(effects: &Effects) -> Result<()> {
 
 /// Makes a server read its files, and starts it if it has ended.
 fn start_again(journal: &Journal, commands: &ServerCommands) -> Result<()> {
-    if ask(&commands.running).is_ok() {
-        return ask(&commands.reload);
+    if run_command(&commands.running).is_ok() {
+        return run_command(&commands.reload);
     }
     if journal.ran() {
-        ask(&commands.start)
+        run_command(&commands.start)
     } else {
         Ok(())
     }
@@ -241,14 +241,14 @@ pub fn plan_undo(journal: &Journal) -> Result<Undo> {
     })
 }
 
-/// Takes a setup back. If that fails, the setup is as before.
+/// Undoes a setup. If that fails, the setup is as before.
 pub fn undo(
     undo: &Undo,
     journal: &mut Journal,
     commands: &ServerCommands,
     with: &RunWith<'_>,
 ) -> Result<()> {
-    let runs = ask(&commands.running).is_ok();
+    let runs = run_command(&commands.running).is_ok();
     journal.begin_undo(undo, runs)?;
     match undo_server(undo, commands, runs).and_then(|()| undo_units(undo)) {
         Ok(()) => end_undo(undo, journal, with),
@@ -263,10 +263,10 @@ pub fn finish_undo(
     with: &RunWith<'_>,
 ) -> Result<()> {
     let rest = journal.rest_of_undo()?;
-    let runs = ask(&commands.running).is_ok();
+    let runs = run_command(&commands.running).is_ok();
     undo_server(&rest, commands, runs)?;
     if !runs && journal.ran() {
-        ask(&commands.start)?;
+        run_command(&commands.start)?;
     }
     undo_units(&rest)?;
     end_undo(&rest, journal, with)
@@ -278,8 +278,8 @@ fn undo_server(undo: &Undo, commands: &ServerCommands, runs: bool) -> Result<()>
     let config = undo.files.iter().filter(|file| !is_unit(&file.path));
     config.into_iter().try_for_each(put)?;
     if runs {
-        ask(&commands.check)?;
-        ask(&commands.reload)?;
+        run_command(&commands.check)?;
+        run_command(&commands.reload)?;
     }
     Ok(())
 }
@@ -303,7 +303,7 @@ fn end_undo(undo: &Undo, journal: &mut Journal, with: &RunWith<'_>) -> Result<()
 }
 
 /// Runs a command, the first word of which is the program.
-fn ask(words: &[String]) -> Result<()> {
+fn run_command(words: &[String]) -> Result<()> {
     let Some((program, args)) = words.split_first() else {
         return Ok(());
     };

@@ -1,5 +1,5 @@
 //! `setup exim` on Debian's configuration of a real Exim, whole and odd: it sets it up, which a
-//! sign-in proves, and `--undo` brings each byte back; or it changes nothing, and says why.
+//! sign-in proves, and `--undo` restores each byte; or it changes nothing, and says why.
 
 use std::fs;
 use std::process::Command;
@@ -125,7 +125,7 @@ printf 'acl_own:\\n  accept\\n' > /etc/exim4/conf.d/acl/50_own",
             "",
         ),
         with(
-            // A sign-in does not work, and everything is brought back.
+            // A sign-in does not work, and everything is undone.
             Case {
                 name: "no-plaintext",
                 script: "echo 'acl_smtp_auth = acl_closed' > /etc/exim4/conf.d/main/60_own

@@ -160,7 +160,7 @@ impl SetUp {
         shown: &mut SetupRecord,
     ) -> Result<()> {
         for proof in proofs {
-            let port = proof.door.port;
+            let port = proof.at.port;
             let how = port.encryption.name();
             context
                 .out
@@ -183,10 +183,10 @@ impl SetUp {
                 auth: None,
                 policy: None,
                 address: plan
-                    .doors
+                    .sign_in_ports
                     .first()
-                    .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |door| door.address),
-                ports: plan.doors.iter().map(|door| door.port).collect(),
+                    .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |at| at.address),
+                ports: plan.sign_in_ports.iter().map(|at| at.port).collect(),
                 full: false,
             },
         );
@@ -213,7 +213,7 @@ impl SetUp {
         Ok(())
     }
 
-    /// Brings back what a setup that was killed has changed, or finishes an undo.
+    /// Undoes what a setup that was killed has changed, or finishes an undo.
     fn end_interrupted(
         &self,
         context: &Context,
@@ -234,7 +234,7 @@ impl SetUp {
             if is_undo {
                 setup::finish_undo(journal, commands, with)
             } else {
-                setup::bring_back(journal, commands, with)
+                setup::roll_back(journal, commands, with)
             }
         })?;
         context.out.note(if is_undo {

@@ -81,9 +81,9 @@ impl SetupRecord {
 impl PortRecord {
     pub fn new(proof: &Proof) -> Self {
         Self {
-            port: proof.door.port.number,
-            encryption: proof.door.port.encryption.name(),
-            address: proof.door.address,
+            port: proof.at.port.number,
+            encryption: proof.at.port.encryption.name(),
+            address: proof.at.address,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `smtpcred user import`
+//! `smtpcred user import`. A long file: a third is its help, which describes each format.
 
 use std::collections::BTreeMap;
 use std::io::BufRead;

@@ -36,20 +36,11 @@ pub fn commands(config: Option<&Path>) -> ServerCommands {
         all.extend(words.iter().map(|word| (*word).to_owned()));
         all
     };
-    // Started by this process, it would belong to the session of the admin.
-    let managed = file.is_none() && crate::files::is_there(Path::new("/run/systemd/system"));
-    let start = if managed {
-        ["systemctl", "restart", "dovecot"]
-            .map(str::to_owned)
-            .into()
-    } else {
-        command("dovecot", &[])
-    };
     ServerCommands {
         check: command("doveconf", &["-n"]),
         reload: command("doveadm", &["reload"]),
         running: command("doveadm", &["process", "status"]),
-        start,
+        start: ServerCommands::start("dovecot", config, command("dovecot", &[])),
     }
 }
 
@@ -86,7 +77,7 @@ pub fn plan(
         host: host.transpose()?.and_then(|(_, change)| change),
         name: None,
         config,
-        doors: Vec::new(),
+        sign_in_ports: Vec::new(),
         auth: Some(auth),
         commands,
         warnings,

@@ -1,4 +1,5 @@
-//! What to add to a Dovecot, computed from what `doveconf` prints.
+//! What to add to a Dovecot, computed from what `doveconf` prints. A long file: 2.3 and 2.4 have
+//! different syntaxes, and each refusal has its reason here.
 
 use std::path::{Path, PathBuf};
 

@@ -22,7 +22,7 @@ use super::draft::DraftFolder;
 use super::machine::{Machine, SocketPlace};
 use super::ports::is_taken;
 use super::refusal::refused;
-use super::{Door, Plan, ServerCommands, SetupOptions, host};
+use super::{Plan, ServerCommands, SetupOptions, SignInPort, host};
 use crate::doctor::exim::{Exim, option};
 use crate::doctor::tool;
 use crate::error::{Error, Result};
@@ -96,7 +96,7 @@ pub fn plan(
         name: Some(name),
         auth: None,
         config: layout.changes(&planned),
-        doors: DOORS.map(|port| Door { port, address }).into(),
+        sign_in_ports: DOORS.map(|port| SignInPort { port, address }).into(),
         commands,
         warnings,
     })

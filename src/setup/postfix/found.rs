@@ -2,7 +2,7 @@
 
 use crate::doctor::postfix::{Postfix, Service};
 use crate::model::settings::{PORTS, Port};
-use crate::setup::Door;
+use crate::setup::SignInPort;
 use crate::setup::ports::CertificateFiles;
 
 /// The sockets by the names that Postfix has for them: relative to its queue directory, so
@@ -58,7 +58,7 @@ pub enum Edit {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Edits {
     pub list: Vec<Edit>,
-    pub doors: Vec<Door>,
+    pub sign_in_ports: Vec<SignInPort>,
     /// What is left for an admin.
     pub warnings: Vec<String>,
 }

@@ -43,17 +43,8 @@ pub fn commands(config: Option<&Path>) -> ServerCommands {
         words.push(verb.to_owned());
         words
     };
-    // Started by this process, it would belong to the session of the admin.
-    let managed = config.is_none() && crate::files::is_there(Path::new("/run/systemd/system"));
-    let start = if managed {
-        ["systemctl", "restart", "postfix"]
-            .map(str::to_owned)
-            .into()
-    } else {
-        command("start")
-    };
     ServerCommands {
-        start,
+        start: ServerCommands::start("postfix", config, command("start")),
         check: command("check"),
         reload: command("reload"),
         running: command("status"),
@@ -75,12 +66,15 @@ pub fn plan(
     let (name, host) = host(options.host.as_ref(), set_host, &main("myhostname"))?;
     let Edits {
         list,
-        doors,
+        sign_in_ports,
         warnings,
     } = plan::plan(&found, options.replace)?;
     let draft = Draft::new(&folder, random)?;
     draft.edit(&list)?;
-    plan::verify(&Postfix::read(Some(draft.folder.path()))?, doors.len())?;
+    plan::verify(
+        &Postfix::read(Some(draft.folder.path()))?,
+        sign_in_ports.len(),
+    )?;
     let config = draft.changes()?;
     let place = SocketPlace {
         folder: Path::new(&main("queue_directory")).join("smtpcred"),
@@ -93,7 +87,7 @@ pub fn plan(
         host,
         name: Some(name),
         config,
-        doors,
+        sign_in_ports,
         auth: None,
         commands,
         warnings,

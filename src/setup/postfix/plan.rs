@@ -11,7 +11,7 @@ use crate::doctor::postfix::Postfix;
 use crate::doctor::postfix::restrictions::{ends_for_users, words};
 use crate::error::Result;
 use crate::model::settings::{Encryption, Port};
-use crate::setup::Door;
+use crate::setup::SignInPort;
 use crate::setup::refusal::refused;
 
 /// Returns what to change. Fails with the reason if there is something that is not understood,
@@ -43,7 +43,7 @@ pub fn plan(found: &Found, replace: bool) -> Result<Edits> {
 }
 
 /// Checks the configuration that the changes lead to. Returns what is wrong with it.
-pub fn verify(after: &Postfix, doors: usize) -> Result<()> {
+pub fn verify(after: &Postfix, sign_in_ports: usize) -> Result<()> {
     let sockets = crate::doctor::Sockets {
         auth: AUTH.into(),
         policy: format!("unix:{POLICY}"),
@@ -75,7 +75,7 @@ pub fn verify(after: &Postfix, doors: usize) -> Result<()> {
             }
         }
     }
-    if ours < doors {
+    if ours < sign_in_ports {
         return Err(refused(
             "master.cf would have no port that signs users in",
             by_hand(),
@@ -152,7 +152,7 @@ impl Found {
             service: format!("{name}/inet"),
             line,
         });
-        edits.doors.push(self.door(role.port, None));
+        edits.sign_in_ports.push(self.sign_in_port(role.port, None));
         Ok(())
     }
 
@@ -208,7 +208,7 @@ impl Found {
     }
 
     /// Returns where a service is reached on this machine.
-    pub fn door(&self, port: Port, address: Option<&str>) -> Door {
+    pub fn sign_in_port(&self, port: Port, address: Option<&str>) -> SignInPort {
         let listens = self.expanded.main("inet_interfaces");
         let listens: Vec<_> = words(listens)
             .into_iter()
@@ -228,7 +228,7 @@ impl Found {
         let elsewhere = !listens.iter().any(|one| local.contains(one));
         let first = listens.iter().find_map(|one| one.parse().ok());
         let address = own.or_else(|| first.filter(|_| elsewhere));
-        Door {
+        SignInPort {
             port,
             address: address
                 .filter(|address| !address.is_unspecified())

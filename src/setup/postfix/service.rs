@@ -32,7 +32,9 @@ impl Found {
         self.encryption(role, &service, &mut set);
         self.sasl(&service, &mut set);
         self.restrictions(&service, &mut set, edits)?;
-        edits.doors.push(self.door(role.port, line.address));
+        edits
+            .sign_in_ports
+            .push(self.sign_in_port(role.port, line.address));
         let short: Option<Vec<_>> = options
             .iter()
             .map(|(name, value)| Some((name.clone(), lists::tight(value)?)))

@@ -1,4 +1,5 @@
-//! Plans for configurations as `postconf` of Postfix 3.7 has printed them.
+//! Plans for configurations as `postconf` of Postfix 3.7 has printed them. A long file: it is
+//! one configuration after the other.
 
 use super::found::{Edit, Found};
 use super::plan::plan;
@@ -393,10 +394,10 @@ fn each_address_is_a_door() {
     ] {
         let line = SUBMISSION.replace("submission", service);
         let found = found(&[("inet_interfaces", interfaces)], &line, "");
-        let doors = plan(&found, false).unwrap().doors;
-        assert_eq!(doors.len(), 2);
+        let sign_in_ports = plan(&found, false).unwrap().sign_in_ports;
+        assert_eq!(sign_in_ports.len(), 2);
         assert_eq!(
-            doors[0].address.to_string(),
+            sign_in_ports[0].address.to_string(),
             address,
             "{interfaces} {service}"
         );
