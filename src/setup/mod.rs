@@ -127,7 +127,8 @@ impl Plan {
         ports.dedup();
         let place = match &self.auth {
             Some(socket) => format!("at {}", socket.display()),
-            None => format!("on port {}", ports.join(" and ")),
+            None if ports.len() == 1 => format!("on port {}", ports[0]),
+            None => format!("on ports {}", ports.join(" and ")),
         };
         steps.push(Step::plain(format!("sign in {place} as a temporary user")));
         steps
