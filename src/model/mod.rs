@@ -2,6 +2,7 @@
 //! disk, no terminal.
 
 pub mod actor;
+pub mod alert;
 pub mod cache_status;
 pub mod day;
 pub mod delivery;
@@ -18,6 +19,7 @@ pub mod local_time;
 pub mod mailbox;
 pub mod name;
 pub mod near;
+pub mod network;
 pub mod note;
 pub mod old_name;
 pub mod password;

@@ -68,7 +68,7 @@ impl CopiedTable {
     );
 
     /// Tables that others refer to come first. Derived tables are not copied.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 23] = [
         Self::DOMAINS,
         Self::USERS,
         table!(
@@ -81,9 +81,9 @@ impl CopiedTable {
         ),
         table!(
             "last_connections",
-            "ttit",
-            "username, password_id, seen_at, address",
-            "$1, $2, $3, $4",
+            "ttitiii",
+            "username, password_id, seen_at, address, sent_at, messages, recipients",
+            "$1, $2, $3, $4, $5, $6, $7",
             "username, password_id"
         ),
         table!(
@@ -159,6 +159,49 @@ impl CopiedTable {
                 write_env, env_name",
             "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10",
             "username"
+        ),
+        table!(
+            "address_rules",
+            "tttii",
+            "owner, addresses, unknown_address, learn, learning_since",
+            "$1, $2, $3, $4, $5",
+            "owner"
+        ),
+        table!(
+            "allowed_addresses",
+            "ttii",
+            "owner, network, learned, added_at",
+            "$1, $2, $3, $4",
+            "owner, network"
+        ),
+        table!(
+            "seen_addresses",
+            "ttttiii",
+            "username, password_id, network, address, first_at, last_at, sign_ins",
+            "$1, $2, $3, $4, $5, $6, $7",
+            "username, network, password_id"
+        ),
+        table!(
+            "alerts",
+            "iiitttttttiit",
+            "id, at, last_at, kind, domain, username, address, matter, text, next, more, acked_at,
+                acked_by",
+            "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13",
+            "id"
+        ),
+        table!(
+            "alert_deliveries",
+            "itiiit",
+            "alert, way, tries, next_at, sent_at, reason",
+            "$1, $2, $3, $4, $5, $6",
+            "alert, way"
+        ),
+        table!(
+            "session_ends",
+            "iittt",
+            "id, at, username, password_id, network",
+            "$1, $2, $3, $4, $5",
+            "id"
         ),
     ];
 }

@@ -347,7 +347,7 @@ pub trait Engine: Send {
     /// Gives a database user the rights of a role, and revokes all others.
     fn grant(&mut self, role: Role, to: &str) -> Result<()>;
 
-    /// Continues the numbering of events after rows that came with their numbers.
+    /// Continues the numbering of events, alerts and ends of sessions after rows that came with their numbers.
     fn number_on(&mut self) -> Result<()>;
 
     /// Runs a statement and returns how many rows it changed.

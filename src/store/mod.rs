@@ -2,6 +2,7 @@
 //! anything, and writes an event with each change.
 
 mod access;
+mod alerts;
 mod before_changes;
 mod copy;
 mod counts;

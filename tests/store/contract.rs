@@ -2,6 +2,7 @@
 //! method, written once. (Long because it is one story.)
 
 mod ahead;
+mod alerts;
 mod copying;
 mod examine;
 mod generated;
@@ -159,6 +160,7 @@ fn story(open: &dyn Fn() -> Store) {
     history::story(&mut store);
     renamed::story(&mut store);
     status::story(&mut store);
+    alerts::story(&mut store);
 }
 
 fn domains(store: &mut Store) {

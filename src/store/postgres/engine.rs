@@ -223,7 +223,11 @@ impl Engine for Postgres {
 
     fn number_on(&mut self) -> Result<()> {
         const SQL: &str = "SELECT setval(pg_get_serial_sequence('smtpcred.events', 'id'),
-            GREATEST(max(id), 1)) FROM smtpcred.events";
+            GREATEST(max(id), 1)) FROM smtpcred.events;
+            SELECT setval(pg_get_serial_sequence('smtpcred.alerts', 'id'),
+            GREATEST(max(id), 1)) FROM smtpcred.alerts;
+            SELECT setval(pg_get_serial_sequence('smtpcred.session_ends', 'id'),
+            GREATEST(max(id), 1)) FROM smtpcred.session_ends";
         self.ask(|connection| connection.simple(SQL)).map(|_| ())
     }
 

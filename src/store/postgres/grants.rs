@@ -14,7 +14,9 @@ const SIGNIN: &str = "
     GRANT INSERT ON smtpcred.events TO {to};
     GRANT INSERT, UPDATE, DELETE ON smtpcred.last_connections, smtpcred.counts,
         smtpcred.recipients, smtpcred.usage, smtpcred.usage_by_domain, smtpcred.summing,
-        smtpcred.failures, smtpcred.limits_near TO {to};
+        smtpcred.failures, smtpcred.limits_near, smtpcred.allowed_addresses,
+        smtpcred.seen_addresses, smtpcred.alerts, smtpcred.alert_deliveries,
+        smtpcred.session_reports, smtpcred.sessions TO {to};
     GRANT UPDATE (hash, retires_at, retiring_since, retire_latest) ON smtpcred.passwords TO {to};
     GRANT UPDATE (expiry_told, suspended_at) ON smtpcred.users TO {to};
     GRANT UPDATE (settles_at, began_at) ON smtpcred.rotations TO {to};";

@@ -11,7 +11,7 @@ use crate::store::engine::{Engine as _, Integrity, Right};
 
 /// Each one migrates a store from one version to the next. After a release they are
 /// never changed, only added to.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     include_str!("0001.sql"),
     include_str!("0002.sql"),
     include_str!("0003.sql"),
@@ -21,12 +21,13 @@ const MIGRATIONS: [&str; 9] = [
     include_str!("0007.sql"),
     include_str!("0008.sql"),
     include_str!("0009.sql"),
+    include_str!("0010.sql"),
 ];
 /// The version of the schema that this program knows.
 #[allow(clippy::cast_possible_wrap, reason = "a handful")]
 pub const KNOWN: i64 = MIGRATIONS.len() as i64;
 
-const TABLES: [&str; 18] = [
+const TABLES: [&str; 27] = [
     "domains",
     "users",
     "passwords",
@@ -45,6 +46,15 @@ const TABLES: [&str; 18] = [
     "failures",
     "rotation_rules",
     "rotations",
+    "address_rules",
+    "allowed_addresses",
+    "seen_addresses",
+    "alerts",
+    "alert_deliveries",
+    "session_ends",
+    "session_requests",
+    "session_reports",
+    "sessions",
 ];
 
 impl Postgres {
