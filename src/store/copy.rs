@@ -198,9 +198,9 @@ impl CopiedTable {
         ),
         table!(
             "session_ends",
-            "iittt",
-            "id, at, username, password_id, network",
-            "$1, $2, $3, $4, $5",
+            "iitttt",
+            "id, at, domain, username, password_id, network",
+            "$1, $2, $3, $4, $5, $6",
             "id"
         ),
     ];

@@ -72,6 +72,7 @@ CREATE INDEX alert_deliveries_due ON alert_deliveries (next_at) WHERE next_at IS
 CREATE TABLE session_ends (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     at INTEGER NOT NULL,
+    domain TEXT,
     username TEXT,
     password_id TEXT,
     network TEXT
