@@ -58,6 +58,19 @@ pub enum Retire {
     },
 }
 
+impl fmt::Display for Retire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtOnce => f.write_str("the old password no longer works"),
+            Self::After(time) => write!(f, "the old password works for {time} more"),
+            Self::WhenUnused { unused, most } => write!(
+                f,
+                "the old password works until it is unused for {unused}, {most} at most"
+            ),
+        }
+    }
+}
+
 /// How far a rotation came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RotationStage {

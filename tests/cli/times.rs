@@ -109,7 +109,7 @@ fn people_see_when_a_user_last_connected() {
     let sandbox = with_an_expiry();
     let (at, text) = ("strftime('%s', 'now') - 7200", "2 hours ago, ");
     sandbox.sql(&format!(
-        "INSERT INTO last_connections SELECT username, password_id, {at}, '192.0.2.7' FROM passwords"
+        "INSERT INTO last_connections (username, password_id, seen_at, address) SELECT username, password_id, {at}, '192.0.2.7' FROM passwords"
     ));
     for command in [["user", "show"], ["why", ""]] {
         let words = command.iter().copied().filter(|word| !word.is_empty());

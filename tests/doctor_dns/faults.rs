@@ -209,7 +209,7 @@ fn rotation_and_users() {
         ground.complains("nobody uses it", &["warn users never used"]);
         sql(
             sandbox,
-            "INSERT INTO last_connections SELECT username, password_id, unixepoch(), '192.0.2.7'
+            "INSERT INTO last_connections (username, password_id, seen_at, address) SELECT username, password_id, unixepoch(), '192.0.2.7'
              FROM passwords WHERE hash IS NOT NULL",
         );
         ground.is_sound();
@@ -218,7 +218,7 @@ fn rotation_and_users() {
         sandbox.noted(&["user", "reset", USER, "--output", "newer"]);
         sql(
             sandbox,
-            "INSERT INTO last_connections SELECT username, password_id, unixepoch(), NULL
+            "INSERT INTO last_connections (username, password_id, seen_at, address) SELECT username, password_id, unixepoch(), NULL
              FROM passwords WHERE hash IS NOT NULL",
         );
         sandbox.noted(&["user", "set", USER, "--expires-in", "5d"]);

@@ -287,6 +287,7 @@ impl RotatePasswords {
         let mut reporter = RotationPrinter {
             out: &context.out,
             progress: None,
+            retire: options.retire,
             users: Vec::new(),
         };
         let summary = app.rotate(

@@ -8,11 +8,13 @@ use crate::cli::terminal::output::{Output, OutputFormat};
 use crate::cli::terminal::progress::Progress;
 use crate::cli::terminal::record::Record;
 use crate::model::name::Username;
+use crate::model::rotation::Retire;
 
 /// Prints the progress on stderr and keeps the outcomes.
 pub struct RotationPrinter<'a> {
     pub out: &'a Output,
     pub progress: Option<Progress>,
+    pub retire: Retire,
     pub users: Vec<UserOutcome>,
 }
 
@@ -48,7 +50,10 @@ impl RotationReporter for RotationPrinter<'_> {
                 "finished {username}: the new password (password ID {password_id}) of an earlier run has arrived"
             )),
             RotationOutcome::Rotated { password_id, .. } => {
-                out.note(&format!("rotated {username} (password ID {password_id})"));
+                out.note(&format!(
+                    "rotated {username} (password ID {password_id}); {}",
+                    self.retire
+                ));
             }
             RotationOutcome::Failed(reason) => {
                 out.warn(&format!("{username} was not rotated: {reason}"));
