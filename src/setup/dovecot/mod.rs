@@ -1,8 +1,10 @@
 //! Dovecot. Setup adds files of its own, and changes none of the package's or an admin's.
 
+mod blocks;
 mod plan;
 #[cfg(test)]
 mod tests;
+mod views;
 
 use std::path::{Path, PathBuf};
 
@@ -170,6 +172,7 @@ impl Server {
         Ok(Found {
             version: version.trim().to_owned(),
             text: String::from_utf8_lossy(&text).into_owned(),
+            own: crate::files::is_there(&plan::own_file(&main)),
             main,
             config: self.config.clone(),
             queries: plan::query_files(&self.config)

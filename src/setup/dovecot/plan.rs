@@ -1,8 +1,9 @@
-//! What to add to a Dovecot, computed from what `doveconf` prints. A long file: 2.3 and 2.4 have
-//! different syntaxes, and each refusal has its reason here.
+//! What to add to a Dovecot, computed from what `doveconf` prints.
 
 use std::path::{Path, PathBuf};
 
+use super::blocks::{Block, blocks};
+use super::views::{ByHand, PASSDBS, names_a_view, query};
 use crate::error::Result;
 use crate::setup::refusal::refused;
 
@@ -10,11 +11,6 @@ use crate::setup::refusal::refused;
 pub const BY_HAND: &str = "set it by hand: smtpcred show-server-config dovecot";
 /// Dovecot's default of `auth_username_chars`.
 const USUAL_CHARS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567890.-_@";
-/// The passdbs by the names that 2.4 gives them, each with its view.
-const PASSDBS: [(&str, &str); 2] = [
-    ("smtpcred", "dovecot_users"),
-    ("smtpcred_overlap", "dovecot_overlap"),
-];
 /// Formats of names that keep the domain.
 const WHOLE_NAMES: [&str; 6] = [
     "",
@@ -37,6 +33,8 @@ pub struct Found {
     pub config: String,
     /// The files with queries that 2.3 has, each with its text.
     pub queries: Vec<(String, String)>,
+    /// The file of an earlier setup is there.
+    pub own: bool,
     /// `auth_mechanisms`
     pub mechanisms: String,
     /// `auth_username_format`
@@ -58,60 +56,6 @@ pub struct Drafted {
     pub files: Vec<(PathBuf, String)>,
     /// What an admin should know.
     pub warnings: Vec<String>,
-}
-
-/// A `name { … }` of a configuration.
-#[derive(Debug, Default)]
-struct Block<'a> {
-    /// `passdb`, `passdb pam`
-    head: &'a str,
-    /// The heads of those around it, the outermost first.
-    around: Vec<&'a str>,
-    settings: Vec<(&'a str, &'a str)>,
-}
-
-impl<'a> Block<'a> {
-    fn value(&self, name: &str) -> Option<&'a str> {
-        let mut all = self.settings.iter();
-        all.find(|(own, _)| *own == name).map(|(_, value)| *value)
-    }
-
-    /// Returns the name after `passdb`, which 2.4 demands.
-    fn name(&self) -> &'a str {
-        self.head.split_once(' ').map_or("", |(_, name)| name)
-    }
-
-    fn is_passdb(&self) -> bool {
-        self.head.split(' ').next() == Some("passdb")
-    }
-
-    /// Returns the driver; 2.4 takes the name for it.
-    fn driver(&self) -> &'a str {
-        self.value("driver").unwrap_or_else(|| self.name())
-    }
-}
-
-/// Returns all blocks of a configuration; the first is the configuration itself.
-fn blocks(config: &str) -> Vec<Block<'_>> {
-    let mut all = vec![Block::default()];
-    let mut open = vec![0];
-    for line in config.lines().map(str::trim) {
-        let innermost = open.last().copied().unwrap_or_default();
-        if let Some((name, value)) = line.split_once(" =") {
-            all[innermost].settings.push((name, value.trim()));
-        } else if let Some(head) = line.strip_suffix(" {") {
-            let around = open[1..].iter().map(|at| all[*at].head).collect();
-            open.push(all.len());
-            all.push(Block {
-                head,
-                around,
-                settings: Vec::new(),
-            });
-        } else if line == "}" && open.len() > 1 {
-            open.pop();
-        }
-    }
-    all
 }
 
 /// Returns the files with queries that a configuration of 2.3 names.
@@ -137,16 +81,14 @@ pub fn plan(found: &Found) -> Result<Drafted> {
         }
     };
     let blocks = blocks(&found.config);
-    let paths = Paths::new(found)?;
+    let paths = Paths::new(&found.main);
     let passdbs = Passdbs::read(&blocks, found, &paths)?;
-    if passdbs.by_hand {
-        return Err(refused(
-            "Dovecot has a passdb already that reads a store of smtpcred",
-            "check it: smtpcred show-server-config dovecot --check; or remove it and try again",
-        ));
-    }
     settings_are_fit(found, &blocks[0])?;
     store_is_readable(found)?;
+    if !passdbs.by_hand.is_empty() {
+        return passdbs.left_as_made();
+    }
+    folder_is_read(found)?;
     let chars = passdbs.chars();
     let own = blocks[0].value("auth_username_chars");
     let sets_chars = own.is_none_or(|own| own == chars);
@@ -174,6 +116,12 @@ pub fn plan(found: &Found) -> Result<Drafted> {
     Ok(drafted)
 }
 
+/// Returns the file that setup adds to a Dovecot with this main file.
+pub fn own_file(main: &Path) -> PathBuf {
+    let folder = main.parent().unwrap_or_else(|| Path::new("/"));
+    folder.join("conf.d/00-smtpcred.conf")
+}
+
 /// Where our files are.
 struct Paths {
     config: PathBuf,
@@ -182,41 +130,42 @@ struct Paths {
 }
 
 impl Paths {
-    /// Fails if Dovecot would not read them.
-    fn new(found: &Found) -> Result<Self> {
-        let includes = |line: &str| {
-            let mut words = line.split_whitespace();
-            matches!(words.next(), Some("!include" | "!include_try"))
-                && words.next() == Some("conf.d/*.conf")
-        };
-        if !found.text.lines().any(includes) {
-            return Err(refused(
-                format!("{} does not include conf.d/*.conf", found.main.display()),
-                "add the line `!include_try conf.d/*.conf` to it, and try again",
-            ));
-        }
-        let folder = found.main.parent().unwrap_or_else(|| Path::new("/"));
+    fn new(main: &Path) -> Self {
+        let folder = main.parent().unwrap_or_else(|| Path::new("/"));
         let query = |name: &str| {
-            format!(
-                "{}",
-                folder
-                    .join(format!("dovecot-sql-{name}.conf.ext"))
-                    .display()
-            )
+            let file = folder.join(format!("dovecot-sql-{name}.conf.ext"));
+            file.display().to_string()
         };
-        Ok(Self {
+        Self {
             // Before other passdbs: PAM would write down, and delay, each sign-in of our users.
-            config: folder.join("conf.d/00-smtpcred.conf"),
+            config: own_file(main),
             queries: ["smtpcred", "smtpcred-overlap"].map(query),
-        })
+        }
     }
+}
+
+/// Fails if Dovecot would not read our file.
+fn folder_is_read(found: &Found) -> Result<()> {
+    let includes = |line: &str| {
+        let mut words = line.split_whitespace();
+        matches!(words.next(), Some("!include" | "!include_try"))
+            && words.next() == Some("conf.d/*.conf")
+    };
+    if found.text.lines().any(includes) {
+        return Ok(());
+    }
+    Err(refused(
+        format!("{} does not include conf.d/*.conf", found.main.display()),
+        "add the line `!include_try conf.d/*.conf` to it, and try again",
+    ))
 }
 
 /// The passdbs that are there.
 #[derive(Default)]
 struct Passdbs {
-    /// One that an admin has made for us.
-    by_hand: bool,
+    /// The views of this store that passdbs made by an admin read; `None` for one that is not as
+    /// show-server-config prints it.
+    by_hand: Vec<Option<&'static str>>,
     /// The drivers of all others.
     others: Vec<String>,
 }
@@ -229,7 +178,7 @@ impl Passdbs {
             let args = block.value("args").unwrap_or_default();
             let is_ours = paths.queries.iter().any(|path| path == args)
                 || PASSDBS.iter().any(|(name, _)| *name == block.name());
-            if is_ours {
+            if is_ours && found.own {
                 continue;
             }
             let refuse = |what: &str| Err(refused(format!("a passdb {what}"), BY_HAND));
@@ -251,14 +200,27 @@ impl Passdbs {
                 return refuse("accepts any password");
             }
             let query = found.queries.iter().find(|(path, _)| path == args);
-            let texts = values().chain(query.map(|(_, text)| text.as_str()));
-            if texts.into_iter().any(reads_a_view) {
-                read.by_hand = true;
+            let query = query.map_or("", |(_, text)| text.as_str());
+            if values().chain([query]).any(names_a_view) {
+                let by_hand = ByHand::new(block, &blocks[0], query);
+                read.by_hand.push(by_hand.view(&found.store));
             } else {
                 read.others.push(block.driver().to_owned());
             }
         }
         Ok(read)
+    }
+
+    /// Returns a plan that changes nothing, if what an admin has made is right.
+    fn left_as_made(&self) -> Result<Drafted> {
+        let is_read = |(_, view): &(_, &'static str)| self.by_hand.contains(&Some(view));
+        if !self.by_hand.contains(&None) && PASSDBS.iter().all(is_read) {
+            return Ok(Drafted::default());
+        }
+        Err(refused(
+            "Dovecot has a passdb already that reads a store of smtpcred, but not all of this one",
+            "check it: smtpcred show-server-config dovecot --check; or remove it and try again",
+        ))
     }
 
     fn warning(&self) -> Option<String> {
@@ -279,11 +241,6 @@ impl Passdbs {
             format!("{USUAL_CHARS}+")
         }
     }
-}
-
-fn reads_a_view(text: &str) -> bool {
-    let mut words = text.split_whitespace();
-    words.any(|word| PASSDBS.iter().any(|(_, view)| *view == word))
 }
 
 /// Returns whether it is a listener at which a mail server can ask.
@@ -366,20 +323,13 @@ fn store_is_readable(found: &Found) -> Result<()> {
 
 /// Returns the file with the query of 2.3.
 fn query_file(store: &str, view: &str) -> String {
-    let query = query(view, "%u", "%s");
+    let query = query(true, view);
     format!(
         "# By `smtpcred setup dovecot`.\n\
          driver = sqlite\n\
          connect = {store}\n\
          # For mail servers alone: these passwords open no mailbox.\n\
          password_query = {query}\n"
-    )
-}
-
-fn query(view: &str, user: &str, service: &str) -> String {
-    format!(
-        "SELECT username AS user, password FROM {view} \
-         WHERE username = '{user}' AND '{service}' = 'smtp'"
     )
 }
 
@@ -410,7 +360,7 @@ fn config_file(is_old: bool, found: &Found, paths: &Paths, chars: Option<&str>) 
                 "passdb {name} {{\n  driver = sql\n  sql_driver = sqlite\n  sqlite_path = {}\n  \
                  sql_query = {}\n}}\n",
                 found.store,
-                query(view, "%{user}", "%{protocol}")
+                query(false, view)
             )
         };
         text.push_str(&passdb);

@@ -53,6 +53,7 @@ fn found(config: &str) -> Found {
         text: "# a note\n!include conf.d/*.conf\n!include_try local.conf\n".into(),
         config: config.into(),
         queries: Vec::new(),
+        own: false,
         mechanisms: "plain".into(),
         username_format: "%Lu".into(),
         worker: String::new(),
@@ -147,6 +148,7 @@ fn a_second_plan_is_the_same() {
     for base in [OLD, NEW, &OLD.replace(PAM, "")] {
         let mut found = found(base);
         let first = planned(&found);
+        found.own = true;
         let config = text(&first, "00-smtpcred.conf").to_owned();
         found.config.push_str(&config);
         let texts = first.files.iter();
@@ -244,19 +246,74 @@ fn what_does_not_fit_is_refused() {
     }
 }
 
-/// What show-server-config prints may be there already.
+/// As show-server-config prints it for 2.3.
+fn old_by_hand() -> Found {
+    let mut found = found(OLD);
+    for view in ["users", "overlap"] {
+        let file = format!("/etc/dovecot/{view}.conf.ext");
+        let passdb = format!("passdb {{\n  args = {file}\n  driver = sql\n}}\n");
+        found.config.push_str(&passdb);
+        let query = format!(
+            "driver = sqlite\nconnect = {}\npassword_query = SELECT username AS user, password \
+             FROM dovecot_{view} WHERE username = '%u'\n",
+            found.store
+        );
+        found.queries.push((file, query));
+    }
+    found
+}
+
+/// The same for 2.4.
+fn new_by_hand() -> Found {
+    let mut found = found(NEW);
+    found.config.push_str("sql_driver = sqlite\n");
+    let store = format!("sqlite_path = {}\n", found.store);
+    found.config.push_str(&store);
+    for (name, view) in [("smtpcred", "users"), ("smtpcred_overlap", "overlap")] {
+        let passdb = format!(
+            "passdb {name} {{\n  driver = sql\n  sql_query = SELECT username AS user, password \
+             FROM dovecot_{view} WHERE username = '%{{user}}'\n}}\n"
+        );
+        found.config.push_str(&passdb);
+    }
+    found
+}
+
 #[test]
-fn a_passdb_made_by_hand_is_refused() {
-    let mut old = found(&format!(
-        "{OLD}passdb {{\n  args = /etc/dovecot/smtpcred.conf.ext\n  driver = sql\n}}\n"
-    ));
-    let file = "/etc/dovecot/smtpcred.conf.ext".to_owned();
-    assert_eq!(query_files(&old.config), std::slice::from_ref(&file));
-    let query = "password_query = SELECT password FROM dovecot_users WHERE username = '%u'\n";
-    old.queries = vec![(file, query.into())];
-    assert!(refusal(&old).contains("reads a store of smtpcred"));
-    let new = found(&format!(
-        "{NEW}passdb own {{\n  driver = sql\n  sql_query = SELECT password FROM dovecot_users\n}}\n"
-    ));
-    assert!(refusal(&new).contains("reads a store of smtpcred"));
+fn right_passdbs_made_by_hand_stay() {
+    for mut found in [old_by_hand(), new_by_hand()] {
+        // They may be in any file.
+        found.text.clear();
+        assert_eq!(planned(&found), Drafted::default(), "{}", found.config);
+        found.config.push_str("auth_cache_size = 10 M\n");
+        assert!(refusal(&found).contains("auth_cache_size = 10 M"));
+    }
+    let found = old_by_hand();
+    assert_eq!(query_files(&found.config).len(), 2);
+}
+
+#[test]
+fn other_passdbs_made_by_hand_are_refused() {
+    let changed = |change: &dyn Fn(&str) -> String| {
+        for mut found in [old_by_hand(), new_by_hand()] {
+            found.config = change(&found.config);
+            for (_, text) in &mut found.queries {
+                *text = change(text);
+            }
+            let said = refusal(&found);
+            assert!(said.contains("reads a store of smtpcred"), "{said}");
+        }
+    };
+    let replaced = |from: &'static str, to: &'static str| {
+        changed(&move |text| text.replace(from, to));
+    };
+    replaced("/var/lib/smtpcred/smtpcred.db", "/srv/old.db");
+    // One view twice, the other not at all.
+    replaced("dovecot_overlap", "dovecot_users");
+    replaced("WHERE username", "WHERE user");
+    replaced("SELECT username AS user, password", "SELECT password");
+    replaced(
+        "  driver = sql\n",
+        "  driver = sql\n  skip = authenticated\n",
+    );
 }
