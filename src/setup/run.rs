@@ -29,6 +29,8 @@ use crate::store::SettingsChange;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long `serve` may take to answer.
 const START: Duration = Duration::from_secs(15);
+/// How long programs of a killed run may go on.
+const ORPHANS: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// What a run needs from its caller.
@@ -152,11 +154,24 @@ pub fn roll_back(
     commands: &ServerCommands,
     with: &RunWith<'_>,
 ) -> Result<()> {
-    restore(journal, commands, with)?;
+    patiently(|| restore(journal, commands, with))?;
     if let Some(mut app) = (with.open_existing)()? {
         prove::remove(&mut app)?;
     }
     journal.forget()
+}
+
+/// Tries again for a while: a program that the killed run has started may still run, and be in the
+/// way of another one of its kind.
+fn patiently<T>(mut try_once: impl FnMut() -> Result<T>) -> Result<T> {
+    let deadline = Instant::now() + ORPHANS;
+    loop {
+        let tried = try_once();
+        if tried.is_ok() || Instant::now() >= deadline {
+            return tried;
+        }
+        thread::sleep(PAUSE);
+    }
 }
 
 /// Restores the files and the rest of a change that failed. Does all of it that it can.
@@ -262,9 +277,12 @@ pub fn finish_undo(
     commands: &ServerCommands,
     with: &RunWith<'_>,
 ) -> Result<()> {
-    let rest = journal.rest_of_undo()?;
     let runs = run_command(&commands.running).is_ok();
-    undo_server(&rest, commands, runs)?;
+    let rest = patiently(|| {
+        let rest = journal.rest_of_undo()?;
+        undo_server(&rest, commands, runs)?;
+        Ok(rest)
+    })?;
     if !runs && journal.ran() {
         run_command(&commands.start)?;
     }

@@ -6,7 +6,7 @@ use nix::unistd::{Group, User};
 
 use super::kept::UnitBefore;
 use super::machine::NewFolder;
-use super::names::{STORE_FOLDER, USER};
+use super::names::{SERVICE, SOCKETS, STORE_FOLDER, USER};
 use crate::doctor::tool;
 use crate::error::{Error, Result};
 use crate::files;
@@ -58,7 +58,11 @@ pub fn create_folder(folder: &NewFolder) -> Result<()> {
 pub fn enable(units: &[&str]) -> Result<()> {
     systemctl(&["daemon-reload"], &[])?;
     systemctl(&["enable"], units)?;
-    systemctl(&["restart"], units)
+    // Of several at once, systemctl does not say which one failed.
+    units.iter().try_for_each(|unit| {
+        let started = systemctl(&["restart"], &[unit]);
+        started.map_err(|error| Error::System(format!("{unit} does not start: {error}")))
+    })
 }
 
 /// Stops units, and disables those that were not enabled before.
@@ -72,7 +76,16 @@ pub fn stop(units: &[UnitBefore]) -> Result<()> {
             systemctl(verb, &names(&units))?;
         }
     }
+    forget_failures();
     Ok(())
+}
+
+/// What could not start would be listed as failed, and its attempts would count for the next
+/// setup. That a unit is not loaded any more is no fault.
+fn forget_failures() {
+    for unit in SOCKETS.iter().chain([&SERVICE]) {
+        let _ = tool::run("systemctl", &["reset-failed", unit]);
+    }
 }
 
 /// Makes the service manager read the files of its units, and starts those that were active
