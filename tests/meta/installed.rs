@@ -4,22 +4,19 @@
 //! They are here and not beside the tests of the relay because those measure time.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use tempfile::TempDir;
-
+use crate::package::{USER, apt, booted, packages, sends, swaks, with_postfix};
 use crate::readme::{SET_UP, for_a_relay, prints};
 use crate::support::booted::{Machine, say};
-use crate::support::mail::smtp::Smtp;
+use crate::support::mail::smtp::{Reply, Smtp};
 use crate::support::mail::tls::Certificate;
-use crate::support::{self, finished, is_long, wait_for};
+use crate::support::{finished, is_long, wait_for};
 
-const USER: &str = "shop@example.com";
 /// Applications that send while the package is upgraded.
 const CLIENTS: usize = 10;
 
@@ -36,20 +33,11 @@ fn debian_13_is_served_from_install_to_purge() {
 }
 
 fn from_install_to_purge(release: &str) {
-    let skipped = |reason: &str| {
-        say(&format!(
-            "SKIPPED: the package on Debian {release}: {reason}"
-        ));
-    };
-    if is_built_for_later(release) {
-        return skipped("the program was built on a later release, whose glibc it needs");
-    }
-    let mut machine = match Machine::boot(release) {
-        Ok(machine) => machine,
-        Err(reason) => return skipped(&reason),
+    let Some(mut machine) = booted(release, "the package") else {
+        return;
     };
     let began = Instant::now();
-    let certificate = prepare(&machine);
+    let certificate = with_postfix(&machine);
     let before = machine.files();
 
     let install = Instant::now();
@@ -73,52 +61,6 @@ fn from_install_to_purge(release: &str) {
         first.as_secs_f32(),
         began.elapsed().as_secs()
     ));
-}
-
-/// Whether this machine's Debian is a later one.
-fn is_built_for_later(release: &str) -> bool {
-    let number = if release == "bookworm" { 12 } else { 13 };
-    let system = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let ours = system
-        .lines()
-        .find_map(|line| line.strip_prefix("VERSION_ID="))
-        .and_then(|version| version.trim_matches('"').parse::<u32>().ok());
-    system.contains("ID=debian") && ours.is_some_and(|ours| ours > number)
-}
-
-/// Two versions of the package with the program under test: the same program gives the
-/// same package.
-fn packages() -> &'static [PathBuf; 2] {
-    static PACKAGES: OnceLock<(TempDir, [PathBuf; 2])> = OnceLock::new();
-    let built = PACKAGES.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let [old, again, new] =
-            [("old", "1.0"), ("again", "1.0"), ("new", "1.1")].map(|(name, version)| {
-                let out = folder.path().join(name);
-                let run =
-                    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("dist/package/build"))
-                        .args([
-                            "deb",
-                            "--fast",
-                            "--program",
-                            support::PROGRAM,
-                            "--version",
-                            version,
-                            "--out",
-                        ])
-                        .arg(&out)
-                        .output();
-                let run = finished(run.expect("a script"));
-                assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-                let mut packages = fs::read_dir(&out).unwrap().map(|file| file.unwrap().path());
-                packages
-                    .find(|file| file.extension().is_some_and(|end| end == "deb"))
-                    .expect("a package")
-            });
-        assert_eq!(fs::read(&old).unwrap(), fs::read(again).unwrap());
-        (folder, [old, new])
-    });
-    &built.1
 }
 
 #[test]
@@ -154,30 +96,6 @@ fn files_of_a_release_have_the_version_in_their_names() {
     }
 }
 
-/// A relay as it was before: Postfix with a certificate, and what it sends goes nowhere.
-fn prepare(machine: &Machine) -> Certificate {
-    let folder = tempfile::tempdir().unwrap();
-    let certificate = Certificate::new(folder.path());
-    machine.put(&certificate.file, "/etc/ssl/certs/relay.pem");
-    machine.put(&certificate.key, "/etc/ssl/private/relay.key");
-    let [old, new] = packages();
-    machine.put(old, "/tmp/old.deb");
-    machine.put(new, "/tmp/new.deb");
-    machine.run(
-        "chmod 600 /etc/ssl/private/relay.key
-         postconf -e default_transport=discard: maillog_file=/var/log/postfix.log \
-             'smtpd_tls_chain_files=/etc/ssl/private/relay.key /etc/ssl/certs/relay.pem'
-         systemctl restart postfix",
-    );
-    certificate
-}
-
-fn apt(machine: &Machine, what: &str) {
-    machine.run(&format!(
-        "DEBIAN_FRONTEND=noninteractive apt-get -y -qq --allow-downgrades {what} 2>&1"
-    ));
-}
-
 /// The second of the two commands, as in the README; it signs a user in at both ports.
 fn set_up(machine: &Machine) {
     let commands = for_a_relay();
@@ -185,23 +103,6 @@ fn set_up(machine: &Machine) {
     // There, it asks.
     let output = machine.run(&format!("{SET_UP} --yes 2>&1"));
     prints(shown.expect("the set-up"), &output);
-}
-
-fn swaks(password: &str, port: u16) -> String {
-    let tls = if port == 465 {
-        "--tls-on-connect"
-    } else {
-        "--tls"
-    };
-    format!(
-        "swaks --server 127.0.0.1:{port} {tls} --auth PLAIN --auth-user {USER} \
-         --auth-password {password} --from {USER} --to you@example.org 2>&1"
-    )
-}
-
-fn sends(machine: &Machine, password: &str, port: u16) {
-    let said = machine.run(&swaks(password, port));
-    assert!(said.contains("queued as"), "{said}");
 }
 
 fn a_reset_counts_at_once(machine: &Machine, old: &str) -> String {
@@ -250,15 +151,17 @@ fn timers_start_their_services(machine: &Machine) {
     machine.run("smtpcred verify app@example.com < /var/lib/smtpcred/app");
 }
 
-/// Clients sign in and send all the time; none of them notices an upgrade.
+/// Clients sign in and send all the time; none of them notices an upgrade, and no last
+/// connection is lost.
 fn upgrades_defer_nothing(machine: &Machine, certificate: &Certificate) {
     let passwords: Vec<String> = (0..CLIENTS)
         .map(|i| machine.run(&format!("smtpcred user create client{i}@example.com")))
         .collect();
+    let once = users_of_one_sign_in(machine);
     let process = machine.run("systemctl show -P MainPID smtpcred");
     let process = process.trim();
     let (done, sent) = (AtomicBool::new(false), AtomicU32::new(0));
-    let refused = thread::scope(|scope| {
+    let (refused, signed_in) = thread::scope(|scope| {
         let clients: Vec<_> = (0..)
             .zip(&passwords)
             .map(|(i, password)| {
@@ -267,14 +170,8 @@ fn upgrades_defer_nothing(machine: &Machine, certificate: &Certificate) {
                     machine.enter_network();
                     let user = format!("client{i}@example.com");
                     while !done.load(Ordering::Relaxed) {
-                        let mut smtp = Smtp::submission(587, certificate);
-                        let right = smtp.auth_plain(&user, password.trim_end(), true);
-                        if right.code != 235 {
-                            return Some(right);
-                        }
-                        let taken = smtp.send_message(&user, "you@example.org");
-                        if taken.code != 250 {
-                            return Some(taken);
+                        if let Some(refused) = sends_one(certificate, &user, password) {
+                            return Some(refused);
                         }
                         sent.fetch_add(1, Ordering::Relaxed);
                     }
@@ -282,6 +179,20 @@ fn upgrades_defer_nothing(machine: &Machine, certificate: &Certificate) {
                 })
             })
             .collect();
+        // Each of them signs in once: nothing later makes up for what was lost.
+        let one_by_one = scope.spawn(|| {
+            machine.enter_network();
+            let mut signed_in = Vec::new();
+            for (user, password) in &once {
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+                let refused = sends_one(certificate, user, password);
+                assert!(refused.is_none(), "{refused:?}");
+                signed_in.push(user.as_str());
+            }
+            signed_in
+        });
         let some_are_sent = || {
             let enough = sent.load(Ordering::Relaxed) + 10;
             wait_for("messages", || {
@@ -306,16 +217,52 @@ fn upgrades_defer_nothing(machine: &Machine, certificate: &Certificate) {
         let ended = clients
             .into_iter()
             .map(|client| client.join().expect("an answer"));
-        ended.flatten().collect::<Vec<_>>()
+        let refused = ended.flatten().collect::<Vec<_>>();
+        (refused, one_by_one.join().expect("users"))
     });
     let journal = machine.run("journalctl --no-pager --lines 80; tail -n 80 /var/log/postfix.log");
     assert!(refused.is_empty(), "{refused:?}\n{journal}");
     let now = machine.run("systemctl show -P MainPID smtpcred");
     assert_eq!(now.trim(), process);
+    wait_for("all last connections", || {
+        let never = machine.run("smtpcred user list --never-used --format csv");
+        let is_lost = |user: &&str| never.contains(&format!("\n{user},"));
+        let lost = signed_in.iter().any(is_lost);
+        (!lost).then_some(())
+    });
     say(&format!(
-        "{} messages while it was upgraded",
-        sent.into_inner()
+        "{} messages while it was upgraded, and {} users who sent only one",
+        sent.into_inner(),
+        signed_in.len()
     ));
+}
+
+/// Signs in and sends a message; returns an answer that was no success.
+fn sends_one(certificate: &Certificate, user: &str, password: &str) -> Option<Reply> {
+    let mut smtp = Smtp::submission(587, certificate);
+    let right = smtp.auth_plain(user, password.trim_end(), true);
+    if right.code != 235 {
+        return Some(right);
+    }
+    let taken = smtp.send_message(user, "you@example.org");
+    (taken.code != 250).then_some(taken)
+}
+
+/// Names and passwords of many users.
+fn users_of_one_sign_in(machine: &Machine) -> Vec<(String, String)> {
+    let many = if is_long() { 600 } else { 100 };
+    let made = machine.run(&format!(
+        "(echo username; seq -f 'once%g@example.com' {many}) > /tmp/once.csv
+         smtpcred user create --file /tmp/once.csv --reveal csv --quiet"
+    ));
+    let users = made.lines().skip(1).map(|row| {
+        let mut fields = row.split(',').map(str::to_owned);
+        fields
+            .next()
+            .zip(fields.next())
+            .expect("a name and a password")
+    });
+    users.collect()
 }
 
 /// With the jail and the filter as they are shipped, sooner.

@@ -7,7 +7,9 @@ mod dist;
 mod fuzz_corpus;
 mod generated;
 mod installed;
+mod installed_servers;
 mod layers;
+mod package;
 mod readme;
 #[path = "../support/mod.rs"]
 mod support;

@@ -14,7 +14,13 @@ use super::{Run, finished, wait_for};
 
 /// What a relay has before anything of ours: with what the tests speak to it.
 const PACKAGES: &str = "fail2ban,iproute2,libio-socket-ssl-perl,libnet-ssleay-perl,nftables,\
-     postfix,python3-systemd,ssl-cert,swaks,systemd-sysv";
+     postfix,procps,python3-systemd,ssl-cert,strace,swaks,systemd-sysv";
+/// Packages of other mail servers, each with what it needs, in folders of the tree: a machine
+/// has no network.
+const ARCHIVES: [(&str, &str); 2] = [
+    ("/opt/exim", "exim4-daemon-heavy"),
+    ("/opt/dovecot", "dovecot-core dovecot-sqlite"),
+];
 
 /// A program that cannot do it ends so.
 const IMPOSSIBLE: i32 = 9;
@@ -197,12 +203,22 @@ fn first_process(nspawn: &str) -> Option<u32> {
     })
 }
 
+/// The option that puts packages into a folder of a new tree.
+fn downloaded((folder, packages): (&str, &str)) -> String {
+    format!(
+        "--customize-hook=mkdir -p \"$1\"{folder}/partial && APT_CONFIG=$MMDEBSTRAP_APT_CONFIG \
+         apt-get -qq --yes --download-only --no-install-recommends -o APT::Sandbox::User=root \
+         -o Dir::Cache::archives=\"$1\"{folder} install {packages}"
+    )
+}
+
 /// A tree of this release, from Debian's mirror at the first time.
 fn tree(release: &str) -> Result<PathBuf, String> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("trees");
     let tree = folder.join(release);
     let [new, made_of] = ["new", "packages"].map(|end| folder.join(format!("{release}.{end}")));
-    if fs::read_to_string(&made_of).is_ok_and(|packages| packages == PACKAGES) {
+    let contents = format!("{PACKAGES} {ARCHIVES:?}");
+    if fs::read_to_string(&made_of).is_ok_and(|made_of| made_of == contents) {
         return Ok(tree);
     }
     fs::create_dir_all(&folder).expect("our folder");
@@ -213,6 +229,7 @@ fn tree(release: &str) -> Result<PathBuf, String> {
     let made = Command::new("mmdebstrap")
         .args(["--quiet", "--variant=minbase", "--dpkgopt=force-unsafe-io"])
         .arg(format!("--include={PACKAGES}"))
+        .args(ARCHIVES.map(downloaded))
         .args([Path::new(release), &new])
         .output();
     let made = finished(made.map_err(|error| format!("mmdebstrap: {error}"))?);
@@ -220,7 +237,7 @@ fn tree(release: &str) -> Result<PathBuf, String> {
         return Err(format!("mmdebstrap cannot make it: {}", made.stderr));
     }
     fs::rename(&new, &tree).expect("our folder");
-    fs::write(&made_of, PACKAGES).expect("our folder");
+    fs::write(&made_of, contents).expect("our folder");
     say(&format!(
         "made a tree of Debian {release} in {} s",
         began.elapsed().as_secs()
