@@ -3,6 +3,7 @@
 use super::apply::{FieldChange, settings_changes};
 use super::{App, need_domain};
 use crate::error::Result;
+use crate::model::alert_rules::AlertRules;
 use crate::model::name::{DomainName, HostName};
 use crate::model::rotation::RotationRules;
 use crate::model::settings::{Ports, Settings};
@@ -43,6 +44,11 @@ impl App {
     /// Returns the rules of rotations that the installation sets.
     pub fn installation_rotation(&mut self) -> Result<RotationRules> {
         self.store.own_rotation_rules(Scope::INSTALLATION)
+    }
+
+    /// Returns which alerts are raised, and where they are sent.
+    pub fn alert_rules(&mut self) -> Result<AlertRules> {
+        self.store.alert_rules()
     }
 
     /// Returns where the users of a domain connect, or users in general. Fails if the

@@ -63,7 +63,8 @@ JSON:
   The actions are domain.add, domain.set, domain.remove, domain.verify, user.create, user.import,
   user.set, user.reset, user.rotate, user.retire, user.suspend, user.resume, user.rename,
   user.delete, user.expired, rotation.begin, rotation.withdraw, rotation.unfinished, password.rehash,
-  settings.set, store.copy, store.grant, limit.near and limit.reached.";
+  settings.set, store.copy, store.grant, limit.near, limit.reached and
+  alert.ack.";
 
 /// List events
 #[derive(Debug, Args)]

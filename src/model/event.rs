@@ -57,11 +57,13 @@ pub enum Action {
     LimitNear,
     /// A limit was reached.
     LimitReached,
+    /// Alerts were acknowledged.
+    AlertAck,
 }
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::DomainAdd,
         Self::DomainSet,
         Self::DomainRemove,
@@ -86,6 +88,7 @@ impl Action {
         Self::StoreGrant,
         Self::LimitNear,
         Self::LimitReached,
+        Self::AlertAck,
     ];
 
     /// Returns the name in the store and in output.
@@ -115,6 +118,7 @@ impl Action {
             Self::StoreGrant => "store.grant",
             Self::LimitNear => "limit.near",
             Self::LimitReached => "limit.reached",
+            Self::AlertAck => "alert.ack",
         }
     }
 }

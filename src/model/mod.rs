@@ -3,6 +3,7 @@
 
 pub mod actor;
 pub mod alert;
+pub mod alert_rules;
 pub mod cache_status;
 pub mod day;
 pub mod delivery;

@@ -2,6 +2,8 @@
 //! anything, and writes an event with each change.
 
 mod access;
+mod alert_outbox;
+mod alert_rules;
 mod alerts;
 mod before_changes;
 mod copy;
@@ -51,6 +53,7 @@ use engine::Engine;
 use event_mark::EventMark;
 
 pub use access::Access;
+pub use alert_outbox::{AlertClaim, AlertDelivery, AlertPace, SUMMED_UP};
 pub use copy::CopiedTable;
 pub use domains::DomainChange;
 pub use engine::{Integrity, OwnedArg, Replica, Space};

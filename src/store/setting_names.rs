@@ -8,5 +8,9 @@ pub(super) const ALLOW_INSECURE: &str = "allow_insecure";
 pub(super) const REQUIRE_VERIFIED: &str = "require_verified_domains";
 pub(super) const DAY: &str = "day";
 pub(super) const ON_LIMIT: &str = "on_limit";
+pub(super) const ALERT_EXEC: &str = "alert_exec";
+pub(super) const ALERT_MAIL: &str = "alert_mail";
+/// Before the name of a kind.
+pub(super) const ALERT: &str = "alert.";
 /// The value of a setting that is on.
 pub(super) const YES: &str = "yes";

@@ -5,6 +5,7 @@ use super::setting_names::{
 };
 use super::{Scope, SendingChange, Store, Tx};
 use crate::error::Result;
+use crate::model::alert_rules::AlertChange;
 use crate::model::day::Day;
 use crate::model::event::{Action, Fields};
 use crate::model::hash::{AcceptedSchemes, Cost};
@@ -34,6 +35,8 @@ pub struct SettingsChange {
     pub sending: SendingChange,
     /// The rotation rules of the installation.
     pub rotation: RulesChange,
+    /// What is told, and where.
+    pub alerts: AlertChange,
 }
 
 impl Store {
@@ -97,6 +100,7 @@ impl Tx<'_> {
         let fields = self.change_sending(owner, &change.sending, fields)?;
         let rules = self.store.own_rotation_rules(owner)?;
         let fields = self.change_rotation_rules(owner, rules, &change.rotation, fields)?;
+        let fields = self.change_alert_rules(&change.alerts, fields)?;
         self.event(Action::SettingsSet, None, None, &fields)
     }
 

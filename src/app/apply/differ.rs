@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::difference::FieldChange;
 use crate::error::Result;
+use crate::model::alert_rules::{AlertChange, AlertRules};
 use crate::model::delivery::VariableName;
 use crate::model::duration::Duration;
 use crate::model::limits::{LimitSetting, Limits, OnLimit};
@@ -13,7 +14,6 @@ use crate::model::plan::{Common, DomainPlan, SettingsPlan, UserPlan};
 use crate::model::rotation::{RotationRules, RulesChange};
 use crate::model::sender::Sender;
 use crate::model::setting::{LimitValue, Setting};
-use crate::model::settings::Settings;
 use crate::model::tag::{TagChange, Tags};
 use crate::model::time::Time;
 use crate::store::{
@@ -65,6 +65,13 @@ fn texts<T: ToString>(value: &T) -> Value {
 
 fn text<T: ToString>(value: Option<&T>) -> Value {
     value.map_or(Value::Null, texts)
+}
+
+fn every<T: ToString>(all: &[T]) -> Value {
+    if all.is_empty() {
+        return Value::Null;
+    }
+    all.iter().map(texts).collect()
 }
 
 fn of_setting<T>(setting: &Setting<T>, value: impl Fn(&T) -> Value) -> Value {
@@ -167,6 +174,28 @@ impl Differ {
         }
     }
 
+    fn alerts(&mut self, wanted: &AlertChange, has: &AlertRules) -> AlertChange {
+        let rules = wanted.rules.iter().filter_map(|setting| {
+            let name = format!("alert.{}", setting.kind.name());
+            let from = texts(&has.rule(setting.kind));
+            self.plain(&name, Some(setting), from, |setting| texts(&setting.rule))
+        });
+        AlertChange {
+            rules: rules.collect(),
+            commands: self.all("alert_exec", wanted.commands.as_ref(), &has.commands),
+            addresses: self.all("alert_mail", wanted.addresses.as_ref(), &has.addresses),
+        }
+    }
+
+    fn all<T: Clone + ToString>(
+        &mut self,
+        name: &str,
+        wanted: Option<&Vec<T>>,
+        has: &[T],
+    ) -> Option<Vec<T>> {
+        self.plain(name, wanted, every(has), |all| every(all))
+    }
+
     fn rotation(&mut self, wanted: &RulesChange, has: &RotationRules) -> RulesChange {
         let to = &has.delivery;
         let every = has.every.as_ref().map_or(Value::Null, span);
@@ -196,12 +225,13 @@ pub fn settings(
     let Some(wanted) = wanted else {
         return Ok((Vec::new(), SettingsChange::default()));
     };
-    let (has, rules) = match store {
+    let (has, rules, alerts) = match store {
         Some(store) => (
             store.settings()?,
             store.own_rotation_rules(Scope::INSTALLATION)?,
+            store.alert_rules()?,
         ),
-        None => (Settings::default(), RotationRules::default()),
+        None => Default::default(),
     };
     let mut differ = Differ::default();
     let host = text(has.host.as_ref());
@@ -230,6 +260,7 @@ pub fn settings(
         day: differ.plain("day", wanted.day.as_ref(), texts(&has.day), texts),
         sending: differ.sending(&wanted.common, &has.limits, has.on_limit),
         rotation: differ.rotation(&wanted.common.rotation, &rules),
+        alerts: differ.alerts(&wanted.alerts, &alerts),
     };
     Ok((differ.0, change))
 }

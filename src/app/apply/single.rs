@@ -70,6 +70,7 @@ pub fn settings_changes(store: &mut Store, change: &SettingsChange) -> Result<Ve
         day,
         sending,
         rotation,
+        alerts,
     } = change;
     let wanted = SettingsPlan {
         line: 0,
@@ -80,6 +81,7 @@ pub fn settings_changes(store: &mut Store, change: &SettingsChange) -> Result<Ve
         day: day.clone(),
         allow_insecure: *allow_insecure,
         require_verified_domains: *require_verified_domains,
+        alerts: alerts.clone(),
         common: common(sending, rotation),
     };
     Ok(settings(Some(store), Some(&wanted))?.0)

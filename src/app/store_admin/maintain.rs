@@ -20,6 +20,8 @@ use crate::store::{Space, Store, Tx};
 const USAGE_KEPT: u16 = 400;
 const REFUSALS_KEPT: u16 = 30;
 const MOST_REFUSALS: u32 = 10_000;
+const ALERTS_KEPT: u16 = 90;
+const MOST_ALERTS: u32 = 100_000;
 /// Longer than a clock runs ahead, so that a wrong clock erases no password.
 const RETIRED_KEPT: u16 = 30;
 /// How many rows share a transaction, which takes some milliseconds.
@@ -38,6 +40,8 @@ pub enum MaintenanceTask {
     Usage,
     /// Old refused sign-ins are deleted.
     Failures,
+    /// Old alerts are deleted.
+    Alerts,
     /// Counts that no limit needs are deleted.
     Counts,
     /// Hashes of passwords that retired long ago are erased.
@@ -54,7 +58,7 @@ pub enum MaintenanceTask {
 
 impl MaintenanceTask {
     /// Tasks that a running relay does as well.
-    const FORGOTTEN: [Self; 3] = [Self::Usage, Self::Failures, Self::Counts];
+    const FORGOTTEN: [Self; 4] = [Self::Usage, Self::Failures, Self::Alerts, Self::Counts];
 
     /// Returns the name in JSON and tables.
     pub const fn name(self) -> &'static str {
@@ -62,6 +66,7 @@ impl MaintenanceTask {
             Self::Ahead => "ahead",
             Self::Usage => "usage",
             Self::Failures => "failures",
+            Self::Alerts => "alerts",
             Self::Counts => "counts",
             Self::Hashes => "hashes",
             Self::Sums => "sums",
@@ -100,6 +105,7 @@ struct Cutoffs {
     day: Day,
     usage: i64,
     refusals: Time,
+    alerts: Time,
     hashes: Time,
 }
 
@@ -112,6 +118,7 @@ impl Cutoffs {
             usage: Usage::day_of(now, &day) - i64::from(USAGE_KEPT),
             day,
             refusals: ago(REFUSALS_KEPT),
+            alerts: ago(ALERTS_KEPT),
             hashes: ago(RETIRED_KEPT),
         })
     }
@@ -120,6 +127,7 @@ impl Cutoffs {
         match task {
             MaintenanceTask::Usage => store.old_usage(self.usage),
             MaintenanceTask::Failures => store.old_refusals(self.refusals, MOST_REFUSALS),
+            MaintenanceTask::Alerts => store.old_alerts(self.alerts, MOST_ALERTS),
             MaintenanceTask::Counts => store.old_counts(self.now, &self.day),
             MaintenanceTask::Hashes => store.old_hashes(self.hashes),
             MaintenanceTask::Ahead
@@ -136,6 +144,7 @@ impl Cutoffs {
             MaintenanceTask::Failures => {
                 tx.forget_old_refusals(self.refusals, MOST_REFUSALS, PIECE)
             }
+            MaintenanceTask::Alerts => tx.forget_old_alerts(self.alerts, MOST_ALERTS, PIECE),
             MaintenanceTask::Counts => tx.forget_old_counts(self.now, &self.day, PIECE),
             MaintenanceTask::Ahead
             | MaintenanceTask::Hashes
@@ -187,6 +196,7 @@ impl App {
         for task in [
             MaintenanceTask::Usage,
             MaintenanceTask::Failures,
+            MaintenanceTask::Alerts,
             MaintenanceTask::Counts,
             MaintenanceTask::Hashes,
         ] {
@@ -400,6 +410,9 @@ fn described(task: MaintenanceTask) -> String {
         MaintenanceTask::Usage => format!("usage from more than {USAGE_KEPT} days ago"),
         MaintenanceTask::Failures => {
             format!("refused sign-ins from more than {REFUSALS_KEPT} days ago, or too many")
+        }
+        MaintenanceTask::Alerts => {
+            format!("alerts from more than {ALERTS_KEPT} days ago, or too many")
         }
         MaintenanceTask::Counts => "counts that no limit needs any more".into(),
         MaintenanceTask::Hashes => {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::cli::args::alerts::AlertRulesRecord;
 use crate::cli::args::rotation::RulesRecord;
+use crate::model::alert_rules::AlertRules;
 use crate::model::limits::Limits;
 use crate::model::rotation::RotationRules;
 use crate::model::settings::{Port, Ports, Settings};
@@ -21,10 +23,12 @@ pub struct InstallationRecord {
     pub on_limit: &'static str,
     #[serde(flatten)]
     pub rotation: RulesRecord,
+    #[serde(flatten)]
+    pub alerts: AlertRulesRecord,
 }
 
 impl InstallationRecord {
-    pub fn new(settings: &Settings, rotation: &RotationRules) -> Self {
+    pub fn new(settings: &Settings, rotation: &RotationRules, alerts: &AlertRules) -> Self {
         Self {
             argon2: settings.argon2.to_string(),
             accept_hash: settings.accept_hash.to_string(),
@@ -34,6 +38,7 @@ impl InstallationRecord {
             limits: named(&settings.limits),
             on_limit: settings.on_limit.unwrap_or_default().name(),
             rotation: RulesRecord::new(rotation),
+            alerts: AlertRulesRecord::new(alerts),
         }
     }
 

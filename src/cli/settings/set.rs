@@ -5,12 +5,14 @@ use clap::Args;
 use serde::Serialize;
 
 use super::record::{InstallationRecord, limits_in_a_row};
+use crate::cli::args::alerts::AlertArgs;
 use crate::cli::args::limits::LimitArgs;
 use crate::cli::args::rotation::RotationArgs;
 use crate::cli::changes;
 use crate::cli::context::Context;
 use crate::cli::terminal::record::Record;
 use crate::error::Error;
+use crate::model::alert_rules::AlertRules;
 use crate::model::day::Day;
 use crate::model::hash::{AcceptedSchemes, Cost};
 use crate::model::limit_kind::LimitKind;
@@ -30,11 +32,13 @@ Examples:
   smtpcred set-settings --accept-hash argon2,bcrypt,sha512-crypt
   smtpcred set-settings --limit messages/hour=5000 --day Europe/Berlin
   smtpcred set-settings --rotate-every 180d
+  smtpcred set-settings --alert-mail you@example.org --alert limit=90% --no-alert guesses
 
 JSON:
   {host, ports, argon2, accept_hash, day, allow_insecure, require_verified_domains,
   limits: {KIND: N}, on_limit, rotate_every_seconds,
-  delivery: {command, write_file, write_env, env_name, timeout_seconds}}.
+  delivery: {command, write_file, write_env, env_name, timeout_seconds}, alerts: {KIND: VALUE},
+  alert_exec: [[WORD]], alert_mail: [ADDRESS]}.
 
 Argon2id:
   The minimum is OWASP's: m=47104,t=1 or m=19456,t=2 or m=12288,t=3 or m=9216,t=4 or m=7168,t=5. The
@@ -89,6 +93,9 @@ pub struct SetSettings {
 
     #[command(flatten)]
     rotation: RotationArgs,
+
+    #[command(flatten)]
+    alerts: AlertArgs,
 }
 
 fn yes_or_no(text: &str) -> Result<bool, &'static str> {
@@ -107,6 +114,7 @@ impl SetSettings {
             sending.limits.push(LimitSetting { kind, most });
         }
         let rotation = self.rotation.change_for_many()?;
+        let alerts = self.alerts.change()?;
         let nothing = self.host.is_none()
             && self.ports.is_none()
             && self.argon2.is_none()
@@ -115,9 +123,10 @@ impl SetSettings {
             && self.allow_insecure.is_none()
             && self.require_verified_domains.is_none()
             && rotation.is_empty()
+            && alerts.is_empty()
             && sending.is_empty();
         if nothing {
-            let give = "nothing to set: specify --host, --ports, --argon2, --accept-hash, --day, --allow-insecure, --require-verified-domains, --daily-limit, --limit, --on-limit, --rotate-every or --deliver";
+            let give = "nothing to set: specify --host, --ports, --argon2, --accept-hash, --day, --allow-insecure, --require-verified-domains, --daily-limit, --limit, --on-limit, --rotate-every, --deliver, --alert, --no-alert, --alert-exec or --alert-mail";
             return Err(Error::Usage(give.into()).into());
         }
         let mut app = context.app(Access::Create)?;
@@ -131,9 +140,11 @@ impl SetSettings {
             day: self.day,
             sending,
             rotation,
+            alerts,
         };
         let (settings, fields) = app.set_settings(&change)?;
         let rotation = app.installation_rotation()?;
+        let alerts = app.alert_rules()?;
         changes::tell(&context.out, "the settings", &fields);
         if self.require_verified_domains == Some(true) {
             let unverified = app.unverified_domains()?;
@@ -146,7 +157,7 @@ impl SetSettings {
         }
         Ok(context
             .out
-            .result(&ChangedSettingsRecord::new(&settings, &rotation))?)
+            .result(&ChangedSettingsRecord::new(&settings, &rotation, &alerts))?)
     }
 }
 
@@ -159,11 +170,11 @@ struct ChangedSettingsRecord {
 }
 
 impl ChangedSettingsRecord {
-    fn new(settings: &Settings, rotation: &RotationRules) -> Self {
+    fn new(settings: &Settings, rotation: &RotationRules, alerts: &AlertRules) -> Self {
         Self {
             host: settings.host.as_ref().map(ToString::to_string),
             ports: settings.ports.offered().map(|port| port.number).collect(),
-            installation: InstallationRecord::new(settings, rotation),
+            installation: InstallationRecord::new(settings, rotation, alerts),
         }
     }
 }

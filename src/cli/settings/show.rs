@@ -32,7 +32,7 @@ Pasted text:
 JSON:
   {username, host, ports: [{port, encryption, recommended}], auth}; encryption is starttls or tls.
   Of the installation also argon2, accept_hash, day, allow_insecure, require_verified_domains,
-  limits: {KIND: N}, on_limit, rotate_every_seconds and delivery. With --for: {client, title, file,
+  limits: {KIND: N}, on_limit, rotate_every_seconds, delivery, alerts, alert_exec and alert_mail. With --for: {client, title, file,
   username, host, port, encryption, text}; with --for list: a list of {client, title, file}. file is
   null if you choose it yourself.";
 
@@ -71,6 +71,7 @@ impl ShowSettings {
                 installation = Some(InstallationRecord::new(
                     &app.settings()?,
                     &app.installation_rotation()?,
+                    &app.alert_rules()?,
                 ));
                 app.server(None)?
             }
@@ -155,6 +156,7 @@ impl Record for SettingsRecord {
         Column::new("Over a limit"),
         Column::new("Rotation"),
         Column::new("Verified domains"),
+        Column::new("Alerts"),
     ];
 
     fn cells(&self) -> Vec<Cell> {
@@ -184,6 +186,7 @@ impl Record for SettingsRecord {
                 } else {
                     "not required".to_owned()
                 },
+                installation.alerts.text().to_owned(),
             ]
         });
         let cells = cells.into_iter().chain(more.into_iter().flatten());

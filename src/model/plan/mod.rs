@@ -14,7 +14,8 @@ use toml::de::DeTable;
 
 pub use self::problem::PlanProblem;
 use self::table::{PlanReader, PlanTable};
-use self::values::{boolean, limits, list, number, path, senders, tags, text, time};
+use self::values::{alerts, all, boolean, limits, list, number, path, senders, tags, text, time};
+use super::alert_rules::AlertChange;
 use super::day::Day;
 use super::hash::{AcceptedSchemes, Cost};
 use super::label::Label;
@@ -67,6 +68,8 @@ pub struct SettingsPlan {
     pub allow_insecure: Option<bool>,
     /// Whether users of domains that are not verified cannot send.
     pub require_verified_domains: Option<bool>,
+    /// What is told, and where.
+    pub alerts: AlertChange,
     /// What domains and users have, too.
     pub common: Common,
 }
@@ -246,6 +249,11 @@ impl SettingsPlan {
             day: table.take("day", reader, text),
             allow_insecure: table.take("allow_insecure", reader, boolean),
             require_verified_domains: table.take("require_verified_domains", reader, boolean),
+            alerts: AlertChange {
+                rules: table.take("alerts", reader, alerts).unwrap_or_default(),
+                commands: table.take("alert_exec", reader, all),
+                addresses: table.take("alert_mail", reader, all),
+            },
             common,
         };
         table.end(reader);

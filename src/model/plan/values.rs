@@ -6,6 +6,8 @@ use std::str::FromStr;
 use toml::de::{DeInteger, DeValue};
 
 use super::problem::kind_of;
+use crate::model::alert::AlertKind;
+use crate::model::alert_rules::{AlertRule, AlertSetting};
 use crate::model::delivery::PathTemplate;
 use crate::model::limits::LimitSetting;
 use crate::model::sender::Sender;
@@ -114,6 +116,44 @@ pub fn limits(value: &DeValue) -> Read<Vec<LimitSetting>> {
         Ok(limits)
     } else {
         Err(wrong.join("; "))
+    }
+}
+
+/// Reads the rules of alerts by their kinds, in the order of kinds.
+pub fn alerts(value: &DeValue) -> Read<Vec<AlertSetting>> {
+    let DeValue::Table(table) = value else {
+        let wanted = "a table such as { limit = \"90%\", guesses = \"off\" }";
+        return Err(other(value, wanted));
+    };
+    let mut rules = Vec::new();
+    let mut wrong = Vec::new();
+    for (kind, rule) in table {
+        let name = kind.get_ref();
+        let read = parsed::<AlertKind>(name).and_then(|kind| match rule.get_ref() {
+            DeValue::String(text) => AlertRule::stored(kind, text)
+                .map(|rule| AlertSetting { kind, rule })
+                .ok_or_else(|| format!("must be \"off\" or such as \"{}\"", kind.default_on())),
+            value => Err(other(value, "a string in quotes")),
+        });
+        match read {
+            Ok(rule) => rules.push(rule),
+            Err(reason) => wrong.push(format!("{}: {reason}", quoted(name))),
+        }
+    }
+    rules.sort_by_key(|rule| rule.kind);
+    if wrong.is_empty() {
+        Ok(rules)
+    } else {
+        Err(wrong.join("; "))
+    }
+}
+
+/// Reads everything that a repeatable flag takes.
+pub fn all<T: FromStr<Err: Display>>(value: &DeValue) -> Read<Vec<T>> {
+    match value {
+        DeValue::String(text) if text == "none" => Ok(Vec::new()),
+        DeValue::Array(items) => items.iter().map(|item| text(item.get_ref())).collect(),
+        value => Err(other(value, "a list of strings, or \"none\"")),
     }
 }
 

@@ -66,6 +66,7 @@ CREATE TABLE smtpcred.alert_deliveries (
 );
 
 CREATE INDEX alert_deliveries_due ON smtpcred.alert_deliveries (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX alert_deliveries_sent ON smtpcred.alert_deliveries (sent_at) WHERE sent_at IS NOT NULL;
 
 -- Sessions that an admin ended: those that began before, by number and not by a clock.
 CREATE TABLE smtpcred.session_ends (

@@ -67,6 +67,7 @@ CREATE TABLE alert_deliveries (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX alert_deliveries_due ON alert_deliveries (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX alert_deliveries_sent ON alert_deliveries (sent_at) WHERE sent_at IS NOT NULL;
 
 -- Sessions that an admin ended: those that began before, by number and not by a clock.
 CREATE TABLE session_ends (
