@@ -24,6 +24,7 @@ pub mod network;
 pub mod note;
 pub mod old_name;
 pub mod password;
+pub mod password_search;
 pub mod path;
 pub mod plan;
 pub mod refused_sign_ins;

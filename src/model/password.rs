@@ -6,6 +6,7 @@
 //! and no shell, URL or configuration file needs it quoted.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use zeroize::{Zeroize, Zeroizing};
 
@@ -162,6 +163,51 @@ impl PasswordId {
 impl fmt::Display for PasswordId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// A generated password of the full form that lies somewhere. Wiped when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FoundPassword(Zeroizing<[u8; PREFIX.len() + BODY + CHECKSUM]>);
+
+impl FoundPassword {
+    /// What it begins with.
+    pub const PREFIX: &str = PREFIX;
+    /// How much follows, in characters.
+    pub const REST: usize = BODY + CHECKSUM;
+
+    /// Reads what follows the prefix. Returns `None` if the checksum is wrong, or if too
+    /// little follows.
+    pub fn after_prefix(mut rest: impl Iterator<Item = u8>) -> Option<Self> {
+        let mut text = Zeroizing::new([0; PREFIX.len() + BODY + CHECKSUM]);
+        text[..PREFIX.len()].copy_from_slice(PREFIX.as_bytes());
+        for byte in &mut text[PREFIX.len()..] {
+            *byte = rest.next().filter(|next| BASE57.contains(next))?;
+        }
+        let found = classify(&*text);
+        matches!(found, PasswordKind::Generated(_)).then_some(Self(text))
+    }
+
+    /// Returns its ID.
+    pub fn password_id(&self) -> PasswordId {
+        PasswordId::of_generated(&*self.0)
+    }
+
+    /// Returns the password in clear.
+    pub fn expose(&self) -> &[u8] {
+        &*self.0
+    }
+}
+
+impl Hash for FoundPassword {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0[..].hash(state);
+    }
+}
+
+impl fmt::Debug for FoundPassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FoundPassword(…)")
     }
 }
 
