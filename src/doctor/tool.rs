@@ -1,18 +1,16 @@
 //! Runs the tools of mail servers, with a time limit. What they print is untrusted text.
 
-use std::env::{join_paths, split_paths, var_os};
+use std::env::join_paths;
 use std::io::Read;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::unistd::{AccessFlags, access};
-
 use super::files::MOST;
 use crate::error::{Error, Result};
+use crate::files::programs::{find_program, program_folders};
 
 /// What a program printed.
 pub struct ToolOutput {
@@ -90,8 +88,8 @@ fn answered(
     with: impl FnOnce(&mut Command) -> &mut Command,
 ) -> Result<(bool, ToolOutput)> {
     let failed = |what: &str| Error::System(format!("{program} {what}"));
-    let folders = folders();
-    let file = find(program, &folders).ok_or_else(|| failed("is not installed"))?;
+    let folders = program_folders();
+    let file = find_program(program, &folders).ok_or_else(|| failed("is not installed"))?;
     // The programs that it runs are searched in the same folders.
     let path = join_paths(&folders).map_err(|_| failed("cannot be run: PATH"))?;
     let mut command = Command::new(file);
@@ -153,28 +151,5 @@ fn ended(child: &mut Child, deadline: Instant) -> Option<bool> {
 
 /// Returns whether a program is installed.
 pub fn is_there(program: &str) -> bool {
-    find(program, &folders()).is_some()
-}
-
-/// Returns the folders of PATH and those that systems usually have. Leaves out relative
-/// ones: anyone who can write to the current folder could have root run a program.
-fn folders() -> Vec<PathBuf> {
-    const USUAL: [&str; 6] = [
-        "/usr/local/sbin",
-        "/usr/local/bin",
-        "/usr/sbin",
-        "/usr/bin",
-        "/sbin",
-        "/bin",
-    ];
-    let path = var_os("PATH").unwrap_or_default();
-    let usual = USUAL.map(PathBuf::from);
-    let all = split_paths(&path).filter(|folder| folder.is_absolute());
-    all.chain(usual).collect()
-}
-
-fn find(program: &str, folders: &[PathBuf]) -> Option<PathBuf> {
-    let runs = |file: &Path| file.is_file() && access(file, AccessFlags::X_OK).is_ok();
-    let mut files = folders.iter().map(|folder| folder.join(program));
-    files.find(|file| runs(file))
+    find_program(program, &program_folders()).is_some()
 }

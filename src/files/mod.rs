@@ -11,8 +11,11 @@
 //! `tests/meta/layers.rs` lists the exceptions and their reasons.
 
 mod descriptor;
+pub mod holes;
 pub mod listeners;
+pub mod programs;
 mod rights;
+pub mod tree;
 mod walk;
 
 use std::ffi::{OsStr, OsString};
