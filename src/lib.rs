@@ -4,11 +4,12 @@
 //! name `model` and `error`, which name no other.
 //!
 //! ```text
-//! cli     -> setup, serve, deliver, doctor, smtp, dns, app, store, files, host
+//! cli     -> setup, serve, scan, deliver, doctor, smtp, dns, app, store, files, host
 //! setup   -> doctor, app, smtp, store, files
 //! doctor  -> app, smtp, protocol, store, files
 //! deliver -> app, smtp, files
 //! serve   -> app, protocol, files
+//! scan    -> files
 //! app     -> store, formats
 //! store   -> files, tls
 //! smtp    -> tls
@@ -16,6 +17,7 @@
 //!
 //! - `cli`: the terminal: arguments, output, prompts, the clipboard
 //! - `serve`: sockets and threads around the protocols and `app`
+//! - `scan`: searches files, archives and Git repositories for passwords
 //! - `deliver`: runs commands and writes files that get new passwords
 //! - `setup`: changes the configuration of mail servers on this machine
 //! - `doctor`: checks what is set up on this machine
@@ -54,6 +56,7 @@ pub mod formats;
 pub mod host;
 pub mod model;
 pub mod protocol;
+pub mod scan;
 pub mod serve;
 pub mod setup;
 pub mod smtp;

@@ -7,17 +7,19 @@ use crate::support::source::{NamedPath, Source, resolved};
 
 /// From top to bottom, each with those it may name beside itself. `model` and
 /// `error` are named by everybody; `error` names nobody.
-const LAYERS: [(&str, &[&str]); 15] = [
+const LAYERS: [(&str, &[&str]); 16] = [
     (
         "cli",
         &[
-            "setup", "serve", "deliver", "doctor", "smtp", "dns", "app", "store", "files", "host",
+            "setup", "serve", "scan", "deliver", "doctor", "smtp", "dns", "app", "store", "files",
+            "host",
         ],
     ),
     ("setup", &["doctor", "app", "smtp", "store", "files"]),
     ("doctor", &["app", "smtp", "protocol", "store", "files"]),
     ("deliver", &["app", "smtp", "files"]),
     ("serve", &["app", "protocol", "files"]),
+    ("scan", &["files"]),
     ("app", &["store", "formats"]),
     ("store", &["files", "tls"]),
     ("formats", &[]),
