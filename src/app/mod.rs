@@ -19,6 +19,7 @@ pub mod relay;
 pub mod rename;
 pub mod report;
 pub mod rotation;
+pub mod scan;
 pub mod settings;
 pub mod status;
 pub mod store_admin;

@@ -1,7 +1,9 @@
 //! Passwords: their hashes, and since when and until when they work.
 
+use std::collections::HashSet;
+
 use super::engine::Right;
-use super::{Store, Tx};
+use super::{Store, Tx, UserScan};
 use crate::error::{Error, Result};
 use crate::model::event::{Action, Fields};
 use crate::model::hash::Hash;
@@ -98,6 +100,29 @@ impl Store {
             });
             Ok(())
         })?;
+        Ok(found)
+    }
+
+    /// Returns who has or had passwords of these IDs. Reads all users, range by range, because
+    /// no index helps; leaked passwords are rare.
+    pub fn holders_of(
+        &mut self,
+        wanted: &HashSet<PasswordId>,
+    ) -> Result<Vec<(PasswordId, Username)>> {
+        const SQL: &str = "SELECT password_id, username FROM passwords
+            WHERE username > $1 AND username <= $2 ORDER BY username, password_id";
+        let mut found = Vec::new();
+        let mut scan = UserScan::all();
+        while let Some((after, last)) = self.next_range(&mut scan)? {
+            let args = [after.as_str().into(), last.as_str().into()];
+            self.engine.query(SQL, &args, &mut |row| {
+                let password_id = PasswordId::stored(row.text(0)?.to_owned());
+                if wanted.contains(&password_id) {
+                    found.push((password_id, row.parsed(1)?));
+                }
+                Ok(())
+            })?;
+        }
         Ok(found)
     }
 
