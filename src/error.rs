@@ -142,6 +142,8 @@ pub enum Error {
         /// The ID that was given.
         password_id: String,
     },
+    /// Something could not be searched, and nothing was found in the rest; with its number.
+    NotSearched(u64),
     /// Rotations failed; with their number.
     RotationsFailed(u64),
     /// No server name is set, and this needs one.

@@ -177,6 +177,13 @@ impl Context {
         }
     }
 
+    /// Returns whether anything names the store, so that it has to be there.
+    pub fn names_store(&self) -> bool {
+        let named = self.globals.store.as_ref();
+        named.is_some_and(|path| !path.as_os_str().is_empty())
+            || self.settings.in_files(Key::Store).is_some()
+    }
+
     /// Opens and locks the folder for new passwords.
     pub fn password_folder(&self, path: &Path) -> Result<PasswordFolder> {
         PasswordFolder::open(path, &self.store_id()?)

@@ -25,6 +25,7 @@ mod pick;
 mod refusal;
 mod report;
 mod reveal;
+mod scan;
 mod serve;
 mod server_config;
 mod settings;
@@ -130,6 +131,7 @@ fn run(command: Command, context: &mut Context) -> Result<()> {
         Command::Status(status) => status.0.run(context)?,
         Command::Usage(usage) => usage.0.run(context)?,
         Command::Report(report) => report.0.run(context)?,
+        Command::Scan(scan) => scan.0.run(context)?,
         Command::Doctor(doctor) => doctor.0.run(context)?,
         Command::Serve(serve) => serve.0.run(context)?,
         Command::Audit(command) => command.0.run(context)?,

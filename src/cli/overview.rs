@@ -23,7 +23,9 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ),
     (
         "Inspect",
-        &["status", "report", "why", "usage", "audit", "doctor"],
+        &[
+            "status", "report", "why", "usage", "audit", "scan", "doctor",
+        ],
     ),
     (
         "Server",

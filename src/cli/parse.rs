@@ -13,8 +13,8 @@ use super::lazy::{self, Lazy};
 use super::terminal::clipboard::owner::ClipboardOwner;
 use super::terminal::color::{self, Color};
 use super::{
-    apply, audit, completion, config, doctor, domain, generate, help, report, serve, server_config,
-    settings, setup, status, store, test, usage, user, verify, why,
+    apply, audit, completion, config, doctor, domain, generate, help, report, scan, serve,
+    server_config, settings, setup, status, store, test, usage, user, verify, why,
 };
 use crate::deliver::owner;
 
@@ -113,6 +113,7 @@ pub enum Command {
     Status(Lazy<status::ShowStatus>),
     Usage(Lazy<usage::ShowUsage>),
     Report(Lazy<report::Report>),
+    Scan(Lazy<scan::Scan>),
     Doctor(Lazy<doctor::Doctor>),
     Serve(Lazy<serve::Serve>),
     #[command(subcommand)]

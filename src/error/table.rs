@@ -250,6 +250,16 @@ impl Error {
                 "list them with: smtpcred user show {}",
                 in_shell(username)
             )),
+            Self::NotSearched(1) => entry(
+                "not_searched",
+                Exit::Failed,
+                "1 path could not be searched; in the rest, no password was found".to_owned(),
+            ),
+            Self::NotSearched(n) => entry(
+                "not_searched",
+                Exit::Failed,
+                format!("{n} paths could not be searched; in the rest, no password was found"),
+            ),
             Self::RotationsFailed(1) => entry(
                 "rotations_failed",
                 Exit::Failed,

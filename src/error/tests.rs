@@ -138,6 +138,7 @@ fn codes_and_exit_codes_do_not_change() {
             "password_id_not_found",
             3,
         ),
+        (Error::NotSearched(1), "not_searched", 1),
         (Error::RotationsFailed(1), "rotations_failed", 1),
         (Error::HostNotSet("this"), "host_not_set", 4),
         (

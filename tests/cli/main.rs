@@ -17,6 +17,8 @@ mod panel;
 mod picker;
 mod prompts;
 mod report;
+mod scan;
+mod scanners;
 mod several;
 mod snippets;
 mod status;

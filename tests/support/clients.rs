@@ -13,7 +13,7 @@ use crate::support::world::{USER, World, tool};
 use crate::support::{PROGRAM, Run, finished};
 
 /// Those of `tests/support/fetch-clients`.
-const FETCHED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/clients");
+pub const FETCHED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/clients");
 
 const MAIL: &str = "Subject: A test mail\n\nIt works.\n";
 

@@ -244,6 +244,23 @@ pub const TOPICS: &[Topic] = &[
         &["user list --overlap"],
     ),
     topic(&["server", "service"], &["status"]),
+    topic(
+        &[
+            "detect-secrets",
+            "find-leaks",
+            "find-password",
+            "find-passwords",
+            "gitleaks",
+            "leak",
+            "leaked",
+            "leaks",
+            "scan-git",
+            "scanner",
+            "secrets",
+            "trufflehog",
+        ],
+        &["scan PATH"],
+    ),
     topic(&["undo", "uninstall"], &["setup postfix --undo"]),
     topic(
         &[
@@ -393,6 +410,18 @@ pub const PHRASES: &[(&[&str], &str)] = &[
             "test-config",
         ],
         "doctor",
+    ),
+    (
+        &[
+            "find leak …",
+            "find leaks …",
+            "find password …",
+            "find passwords …",
+            "find secrets …",
+            "search password …",
+            "search passwords …",
+        ],
+        "scan PATH",
     ),
 ];
 

@@ -16,7 +16,7 @@ mod rename;
 mod reset;
 mod retire;
 mod rotate;
-mod rotated;
+pub mod rotated;
 mod row_record;
 mod several;
 
