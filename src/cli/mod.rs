@@ -27,6 +27,7 @@ mod report;
 mod reveal;
 mod scan;
 mod serve;
+mod serve_check;
 mod server_config;
 mod settings;
 mod setup;

@@ -11,6 +11,7 @@ use nix::unistd::Uid;
 
 use super::args::number;
 use super::context::Context;
+use super::serve_check;
 use crate::app::relay::Opener;
 use crate::error::Error;
 use crate::model::size::MemorySize;
@@ -25,6 +26,7 @@ Examples:
   smtpcred serve --auth /var/spool/postfix/smtpcred/auth,group=postfix \\
                  --policy /var/spool/postfix/smtpcred/policy,group=postfix
   smtpcred serve --auth /run/smtpcred/auth,mode=0666 --listen 127.0.0.1:10040
+  smtpcred serve --check                                 exits with 0 if a running serve answers
 
 Sockets:
   serve creates them anew, with the mode 0660 unless you specify another one. Sockets from systemd's
@@ -109,7 +111,11 @@ Senders:
 Temporary failures:
   If the store is locked, missing or damaged, or if there is too much to do, serve closes the
   connection, and the mail server defers its client (454 or 435 for a sign-in, 451 for a message).
-  It never answers \"wrong\" then.";
+  It never answers \"wrong\" then.
+
+JSON:
+  --check prints a list of {name: auth | policy, path, answers, found}; found says why it does not
+  answer, or is null.";
 
 /// Sign users in, for Postfix, Exim and others
 ///
@@ -145,6 +151,14 @@ pub struct Serve {
     #[arg(long)]
     allow_root: bool,
 
+    /// Only check whether a running `serve` answers at these sockets: for health checks
+    ///
+    /// Without sockets, asks those in /var/spool/postfix/smtpcred and /run/smtpcred. Exits with 0 if
+    /// all answer and the store can be read, with 1 if one does not answer or there is none, and with
+    /// 75 while the store is busy or unreachable.
+    #[arg(long, conflicts_with_all = ["workers", "remember", "allow_root"])]
+    check: bool,
+
     /// Only check whether all of this can start: a running `serve` asks this of the program that
     /// is about to replace it
     #[arg(long, hide = true)]
@@ -158,6 +172,11 @@ fn address(text: &str) -> Result<SocketAddr, Error> {
 
 impl Serve {
     pub fn run(self, context: &mut Context) -> Result<()> {
+        if self.check {
+            let [auth, policy] =
+                [&self.auth, &self.policy].map(|all| all.iter().map(|one| one.path.as_path()));
+            return serve_check::run(context, auth, policy, &self.listen);
+        }
         if Uid::effective().is_root() && !self.allow_root {
             return Err(Error::RunsAsRoot.into());
         }

@@ -25,7 +25,7 @@ mod wal;
 
 pub use self::findings::{CheckState, Compared, Finding};
 pub use self::options::{DoctorOptions, MailServer};
-pub use self::serve_state::{ServeSocket, SocketState, serve_sockets};
+pub use self::serve_state::{ServeSocket, SocketState, named_sockets, serve_sockets};
 pub use self::sockets::Sockets;
 
 use self::depth::Depth;

@@ -1,13 +1,16 @@
-//! Does `smtpcred serve` answer? Asked as a mail server does, with less patience: `status`
-//! waits for it.
+//! Does `smtpcred serve` answer? Asked as a mail server does; `status`, which waits for it, has less
+//! patience.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::sockets::{self, Endpoint, FOLDERS, SocketError, greeting_within, ruling_within};
+use super::sockets::{
+    self, Endpoint, FOLDERS, PATIENCE, SocketError, greeting_within, ruling_within,
+};
 
 /// serve answers within milliseconds, unless it hangs.
-const PATIENCE: Duration = Duration::from_millis(500);
+const SHORT: Duration = Duration::from_millis(500);
 
 /// A socket of serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,10 +47,28 @@ pub fn serve_sockets(auth: Option<&Path>, policy: Option<&Path>) -> Vec<ServeSoc
         found.extend(known.into_iter().map(|endpoint| ServeSocket {
             name,
             path: endpoint.to_string(),
-            state: ask(name, &endpoint),
+            state: ask(name, &endpoint, SHORT),
         }));
     }
     found
+}
+
+/// Asks these sockets of serve, with a mail server's patience.
+pub fn named_sockets<'a>(
+    auth: impl Iterator<Item = &'a Path>,
+    policy: impl Iterator<Item = &'a Path>,
+    listen: &[SocketAddr],
+) -> Vec<ServeSocket> {
+    let auth = auth.map(|path| ("auth", Endpoint::unix(path)));
+    let policy = policy.map(|path| ("policy", Endpoint::unix(path)));
+    let listen = listen.iter();
+    let listen = listen.map(|address| ("policy", Endpoint::Inet(address.to_string())));
+    let asked = |(name, endpoint): (&'static str, Endpoint)| ServeSocket {
+        name,
+        path: endpoint.to_string(),
+        state: ask(name, &endpoint, PATIENCE),
+    };
+    auth.chain(policy).chain(listen).map(asked).collect()
 }
 
 fn known(name: &str, given: Option<&Path>) -> Vec<Endpoint> {
@@ -66,10 +87,10 @@ fn known(name: &str, given: Option<&Path>) -> Vec<Endpoint> {
     expected.map(|(_, endpoint)| endpoint).collect()
 }
 
-fn ask(name: &str, endpoint: &Endpoint) -> SocketState {
+fn ask(name: &str, endpoint: &Endpoint, patience: Duration) -> SocketState {
     let answered = match name {
-        "auth" => greeting_within(endpoint, PATIENCE).map(|_| ()),
-        _ => ruling_within(endpoint, PATIENCE),
+        "auth" => greeting_within(endpoint, patience).map(|_| ()),
+        _ => ruling_within(endpoint, patience),
     };
     match answered {
         Ok(()) => SocketState::Answers,

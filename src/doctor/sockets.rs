@@ -49,7 +49,7 @@ pub struct KnownSockets {
 }
 
 /// For an answer that needs no hash. Mail servers give up after 10 s.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub const PATIENCE: Duration = Duration::from_secs(5);
 /// Where serve listens by default: Postfix's folder is its root.
 pub const FOLDERS: [&str; 2] = ["/var/spool/postfix/smtpcred", "/run/smtpcred"];
 /// The maximum length of an answer, in bytes.

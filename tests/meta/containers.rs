@@ -128,6 +128,12 @@ impl Bundle {
         });
         let [archive, again] = &archives;
         assert_eq!(fs::read(archive).unwrap(), fs::read(again).unwrap());
+        // As Docker's older image store reads it.
+        tool(
+            Command::new("skopeo")
+                .arg("inspect")
+                .arg(format!("docker-archive:{}", archive.display())),
+        );
         let layout = folder.path().join("layout");
         let tagged = format!("{}:{version}", layout.display());
         tool(Command::new("skopeo").args(["copy", "--quiet"]).args([
@@ -230,8 +236,10 @@ fn the_image_serves_without_rights() {
         let mut auth = Auth::connect(&socket).unwrap();
         assert_eq!(auth.plain("192.0.2.1", user, said).unwrap(), Some(right));
     }
-    assert_eq!(bundle.run(&["store", "status"]).code, 0);
+    assert_eq!(bundle.run(&["serve", "--check"]).code, 0);
     drop(serving);
+    let gone = bundle.run(&["serve", "--check"]);
+    assert_eq!((gone.code, gone.stdout.matches("FAIL").count()), (1, 2));
     let store = fs::metadata(bundle.path("store/smtpcred.db")).unwrap();
     assert_eq!(store.permissions().mode() & 0o777, 0o600);
 }

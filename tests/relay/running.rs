@@ -49,6 +49,33 @@ fn sigterm_answers_who_has_asked() {
 }
 
 #[test]
+fn a_health_check_asks_the_sockets_and_reads_the_store() {
+    let sandbox = Sandbox::new();
+    let relay = relay::start(&sandbox, &[], &[]);
+    let [auth, policy] = [auth_socket(&sandbox), policy_socket(&sandbox)];
+    // With what serve was started with.
+    let auth = format!("{},mode=0666", auth.display());
+    let args = ["serve", "--check", "--auth", &auth, "--policy"];
+    let check = || sandbox.run(&[&args[..], &[policy.to_str().unwrap()]].concat());
+    let healthy = check();
+    assert_eq!((healthy.code, healthy.stderr.as_str()), (0, ""));
+    assert_eq!(healthy.stdout.matches("answers").count(), 2);
+
+    let data = sandbox.store().parent().unwrap().to_owned();
+    fs::rename(&data, data.with_extension("away")).unwrap();
+    let unread = check();
+    assert_eq!(unread.stdout, healthy.stdout);
+    assert!(unread.code != 0 && !unread.stderr.is_empty(), "{unread:?}");
+    fs::rename(data.with_extension("away"), &data).unwrap();
+    assert_eq!(check().code, 0);
+
+    relay.signal(Signal::SIGTERM);
+    relay.ended();
+    let gone = check();
+    assert_eq!((gone.code, gone.stdout.matches("FAIL").count()), (1, 2));
+}
+
+#[test]
 fn sigusr2_starts_it_anew_and_nobody_is_refused() {
     let sandbox = Sandbox::new();
     let password = sandbox.create(SHOP);
