@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use smtpcred::error::{Error, Result};
 use smtpcred::model::actor::Actor;
+use smtpcred::model::address_rules::AddressChange;
 use smtpcred::model::event::EventStamp;
 use smtpcred::model::hash::{Cost, Hasher};
 use smtpcred::model::name::Username;
@@ -264,6 +265,7 @@ fn ours(store: PathBuf, name: &str) -> Result<()> {
         daily_limit: None,
         expires_at: None,
         sending: &SendingChange::default(),
+        addresses: &AddressChange::default(),
         rotation: &RulesChange::default(),
     };
     tx.add_user(&user, &password)?;

@@ -80,6 +80,13 @@ pub enum Error {
         /// The most users it may have.
         limit: u32,
     },
+    /// A list of allowed addresses is as long as it may be.
+    TooManyAddresses {
+        /// Whose list it is.
+        owner: String,
+        /// The most networks it may have.
+        most: usize,
+    },
     /// A domain with users cannot be removed.
     DomainNotEmpty {
         /// Its name.

@@ -4,6 +4,7 @@ use super::credential::{CreateRequest, Name};
 use super::users::UserRequest;
 use super::{App, not_found};
 use crate::error::Result;
+use crate::model::address_rules::{AddressChange, AddressRules};
 use crate::model::delivery::Destination;
 use crate::model::label::Label;
 use crate::model::name::Username;
@@ -22,8 +23,8 @@ pub struct CopyRequest {
 }
 
 impl App {
-    /// Returns the request for a user like `from`: with its tags, limits, senders and rules of
-    /// rotation, and without its note, expiry and suspension. Without a label, it gets one
+    /// Returns the request for a user like `from`: with its tags, limits, senders, rules of
+    /// rotation and rules about addresses, and without its note, expiry and suspension. Without a label, it gets one
     /// that is made of the other's.
     pub fn copy_of(
         &mut self,
@@ -53,6 +54,7 @@ impl App {
             expires: None,
             sending: sending(&rules, from, to)?,
             rotation,
+            addresses: addresses(&rules.addresses),
         };
         let create = CreateRequest {
             name: Name::Chosen(to.clone()),
@@ -93,6 +95,17 @@ fn sending(rules: &UserRules, from: &Username, to: &Username) -> Result<SendingC
         limits: limits.collect::<Result<_>>()?,
         on_limit: rules.on_limit.map(Setting::Some),
     })
+}
+
+/// Returns the rules about addresses for the copy, which learns its own.
+fn addresses(rules: &AddressRules) -> AddressChange {
+    AddressChange {
+        mode: rules.mode.map(Setting::Some),
+        unknown: rules.unknown.map(Setting::Some),
+        learn: rules.learn.map(Setting::Some),
+        allow: rules.given().collect(),
+        disallow: Vec::new(),
+    }
 }
 
 /// Returns the rules of rotation for the copy. Two users cannot have their passwords in the

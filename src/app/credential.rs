@@ -161,6 +161,7 @@ impl App {
                 expires_at,
                 sending: &request.sending,
                 rotation: &request.rotation,
+                addresses: &request.addresses,
             };
             need_free_name(tx.store(), username, handed.now)?;
             let mut capacity = DomainCapacity::default();

@@ -1,6 +1,7 @@
 //! What smtpcred does: the rules, in terms of the model and the store. No
 //! terminal, no SQL, no socket.
 
+pub mod addresses;
 pub mod apply;
 pub mod audit;
 pub mod bulk;

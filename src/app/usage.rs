@@ -2,10 +2,12 @@
 
 use super::{App, need_domain, need_user, not_found};
 use crate::error::Result;
+use crate::model::address_rules::{AddressPolicy, AddressRules};
 use crate::model::domain::Domain;
 use crate::model::duration::Duration;
 use crate::model::limits::{Limits, OnLimit};
 use crate::model::name::{DomainName, Username};
+use crate::model::network::Network;
 use crate::model::old_name::OldName;
 use crate::model::refused_sign_ins::RefusedSignIns;
 use crate::model::rotation::{RotationRules, Unfinished};
@@ -26,6 +28,10 @@ pub struct Detail {
     pub refusals: Vec<RefusedSignIns>,
     /// Its old names.
     pub old_names: Vec<OldName>,
+    /// What holds for its addresses.
+    pub addresses: AddressPolicy,
+    /// The networks that are listed for it, on all levels.
+    pub allowed: Vec<Network>,
     /// The rules of its rotation, from all levels.
     pub rotation: RotationRules,
     /// Its rotation that did not finish, if any.
@@ -42,6 +48,8 @@ pub struct DomainDetail {
     pub limits: Limits,
     /// What happens at a limit; `None` if the installation decides.
     pub on_limit: Option<OnLimit>,
+    /// The domain's own rules about addresses.
+    pub addresses: AddressRules,
     /// The domain's own rules of rotation.
     pub rotation: RotationRules,
     /// Its users cannot send until it is verified.
@@ -58,7 +66,10 @@ impl App {
             // It was deleted between the two statements.
             return Err(not_found(&mut self.store, username, now));
         };
+        let addresses = self.store.address_rules(username)?;
         Ok(Detail {
+            addresses: AddressPolicy::nearest(&addresses, user.created_at),
+            allowed: AddressRules::listed(&addresses),
             user,
             rules,
             refusals: self.refusals(username)?,
@@ -85,6 +96,7 @@ impl App {
             users: self.store.user_count(name)?,
             limits: self.store.limits(Scope::domain(name))?,
             on_limit: self.store.domain_on_limit(name)?,
+            addresses: self.domain_addresses(name)?,
             rotation: self.store.own_rotation_rules(Scope::domain(name))?,
             must_be_verified: self.store.settings()?.require_verified_domains,
             domain,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::apply::{FieldChange, user_changes};
 use super::{App, need_domain, need_user, not_found};
 use crate::error::{Error, Result};
+use crate::model::address_rules::AddressChange;
 use crate::model::domain::Domain;
 use crate::model::duration::Duration;
 use crate::model::label::Label;
@@ -36,6 +37,8 @@ pub struct UserRequest {
     pub sending: SendingChange,
     /// How its password is rotated.
     pub rotation: RulesChange,
+    /// From where it may sign in.
+    pub addresses: AddressChange,
 }
 
 /// The values to set; absent ones stay as they are.
@@ -55,6 +58,8 @@ pub struct UserUpdate {
     pub sending: SendingChange,
     /// How its password is rotated.
     pub rotation: RulesChange,
+    /// From where it may sign in.
+    pub addresses: AddressChange,
 }
 
 /// When a user stops signing in.
@@ -238,6 +243,7 @@ impl App {
             expires_at,
             sending: update.sending,
             rotation: update.rotation,
+            addresses: update.addresses,
         };
         let mut tx = self.begin()?;
         let found = tx.store().rules_of_users(&[username])?.pop().flatten();

@@ -149,6 +149,12 @@ impl Error {
             .hint(format!(
                 "delete a user, or raise the limit: smtpcred domain set {domain} --max-users N"
             )),
+            Self::TooManyAddresses { owner, most } => entry(
+                "too_many_addresses",
+                Exit::Refused,
+                format!("{owner} can have {most} allowed networks and single addresses"),
+            )
+            .hint("allow a wider network in place of single addresses"),
             Self::DomainNotEmpty { domain, users: n } => entry(
                 "domain_not_empty",
                 Exit::Refused,

@@ -41,6 +41,14 @@ fn codes_and_exit_codes_do_not_change() {
             4,
         ),
         (
+            Error::TooManyAddresses {
+                owner: text(),
+                most: 1,
+            },
+            "too_many_addresses",
+            4,
+        ),
+        (
             Error::DomainNotEmpty {
                 domain: text(),
                 users: 2,

@@ -25,6 +25,8 @@ impl Duration {
     pub const FIVE_SECONDS: Self = Self(5);
     /// One minute.
     pub const MINUTE: Self = Self(60);
+    /// One hour.
+    pub const HOUR: Self = Self(3_600);
 
     /// Returns a duration in days of 24 hours.
     pub const fn days(days: u16) -> Self {

@@ -2,6 +2,7 @@
 //! disk, no terminal.
 
 pub mod actor;
+pub mod address_rules;
 pub mod alert;
 pub mod alert_rules;
 pub mod cache_status;

@@ -54,6 +54,35 @@ impl Network {
     }
 }
 
+/// Networks among which an address is found quickly, however many there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Networks(Box<[IpNet]>);
+
+impl Networks {
+    /// Returns whether an address is in one of them.
+    pub fn contain(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        // None of them overlap.
+        let next = self.0.partition_point(|net| net.network() <= address);
+        let before = next.checked_sub(1).and_then(|last| self.0.get(last));
+        before.is_some_and(|net| net.contains(&address))
+    }
+
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<Network> for Networks {
+    fn from_iter<T: IntoIterator<Item = Network>>(networks: T) -> Self {
+        let all: Vec<_> = networks.into_iter().map(|network| network.0).collect();
+        let mut all = IpNet::aggregate(&all);
+        all.sort_unstable_by_key(IpNet::network);
+        Self(all.into())
+    }
+}
+
 impl FromStr for Network {
     type Err = Error;
 
@@ -137,6 +166,44 @@ mod tests {
         }
         let error = "192.0.2.7/24".parse::<Network>().unwrap_err().to_string();
         assert!(error.contains("192.0.2.0/24, or 192.0.2.7"), "{error}");
+    }
+
+    #[test]
+    fn an_address_is_found_among_many_networks() {
+        let texts = [
+            "192.0.2.0/24",
+            "192.0.2.128/25",
+            "192.0.3.7",
+            "10.0.0.0/8",
+            "10.1.0.0/16",
+            "2001:db8::/64",
+            "198.51.100.0/24",
+        ];
+        let networks: Networks = texts.iter().map(|text| network(text)).collect();
+        for (address, is_in) in [
+            ("192.0.2.1", true),
+            ("192.0.2.200", true),
+            ("::ffff:192.0.2.1", true),
+            ("192.0.3.7", true),
+            ("192.0.3.8", false),
+            ("192.0.1.255", false),
+            ("10.200.0.1", true),
+            ("9.255.255.255", false),
+            ("255.255.255.255", false),
+            ("2001:db8::ffff", true),
+            ("2001:db8:0:1::", false),
+            ("::", false),
+        ] {
+            assert_eq!(
+                networks.contain(address.parse().unwrap()),
+                is_in,
+                "{address}"
+            );
+        }
+        assert!(!Networks::default().contain("10.0.0.1".parse().unwrap()));
+        let everything: Networks = [network("::/0")].into_iter().collect();
+        assert!(everything.contain("2001:db8::1".parse().unwrap()));
+        assert!(!everything.contain("192.0.2.1".parse().unwrap()));
     }
 
     #[test]

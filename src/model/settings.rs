@@ -8,6 +8,7 @@ use super::day::Day;
 use super::hash::{AcceptedSchemes, Cost};
 use super::limits::{Limits, OnLimit};
 use super::name::HostName;
+use super::network::Network;
 use super::text::invalid;
 use crate::error::{Error, Result};
 
@@ -32,6 +33,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What happens at a limit; `None` is the default.
     pub on_limit: Option<OnLimit>,
+    /// Networks that say nothing about a client: of proxies, for example.
+    pub ignore_addresses: Vec<Network>,
 }
 
 /// How a connection is encrypted: at once (RFC 8314 §3.3), or after STARTTLS

@@ -3,6 +3,7 @@
 use super::engine::Row;
 use super::{Page, Scope, SendingChange, Store, Tx};
 use crate::error::{Error, Result};
+use crate::model::address_rules::{AddressChange, AddressRules};
 use crate::model::domain::Domain;
 use crate::model::event::{Action, Fields};
 use crate::model::limit_kind::LimitKind;
@@ -23,6 +24,8 @@ pub struct DomainChange {
     pub sending: SendingChange,
     /// Its rotation rules.
     pub rotation: RulesChange,
+    /// From where its users may sign in.
+    pub addresses: AddressChange,
 }
 
 impl Store {
@@ -131,14 +134,16 @@ impl Tx<'_> {
         let exists = Error::DomainExists(name.to_string());
         self.change_later(SQL, &[name.as_str().into(), at.into()], exists)?;
         // An earlier domain of the same name left no rules.
-        let fields = self.update_domain(name, change, RotationRules::default())?;
+        let (rules, addresses) = (RotationRules::default(), AddressRules::default());
+        let fields = self.update_domain(name, change, rules, addresses)?;
         self.event(Action::DomainAdd, Some(name), None, &fields)
     }
 
     /// Changes a domain.
     pub fn set_domain(&mut self, name: &DomainName, change: &DomainChange) -> Result<()> {
         let rules = self.store.own_rotation_rules(Scope::domain(name))?;
-        let fields = self.update_domain(name, change, rules)?;
+        let addresses = self.store.own_address_rules(Scope::domain(name))?;
+        let fields = self.update_domain(name, change, rules, addresses)?;
         self.event(Action::DomainSet, Some(name), None, &fields)
     }
 
@@ -148,6 +153,7 @@ impl Tx<'_> {
         self.later(SQL, &[name.as_str().into()])?;
         self.delete_limits(Scope::domain(name))?;
         self.forget_rotation_rules(Scope::domain(name))?;
+        self.forget_addresses(Scope::domain(name))?;
         self.stop_old_names_in(name)?;
         self.event(Action::DomainRemove, Some(name), None, &Fields::default())
     }
@@ -182,6 +188,7 @@ impl Tx<'_> {
         domain: &DomainName,
         change: &DomainChange,
         rules: RotationRules,
+        addresses: AddressRules,
     ) -> Result<Fields> {
         const HOST: &str = "UPDATE domains SET host = $2 WHERE name = $1";
         const MAX_USERS: &str = "UPDATE domains SET max_users = $2 WHERE name = $1";
@@ -208,7 +215,8 @@ impl Tx<'_> {
             self.look_at_limit(owner, LimitKind::MESSAGES_A_DAY, limit)?;
         }
         let fields = self.change_sending(owner, &change.sending, change.fields())?;
-        self.change_rotation_rules(owner, rules, &change.rotation, fields)
+        let fields = self.change_rotation_rules(owner, rules, &change.rotation, fields)?;
+        self.change_addresses(owner, addresses, &change.addresses, fields)
     }
 }
 
@@ -222,7 +230,10 @@ impl SendingChange {
 impl DomainChange {
     /// Returns whether it changes nothing.
     pub fn is_empty(&self) -> bool {
-        self.fields().is_empty() && self.sending.is_empty() && self.rotation.is_empty()
+        self.fields().is_empty()
+            && self.sending.is_empty()
+            && self.rotation.is_empty()
+            && self.addresses.is_empty()
     }
 
     fn fields(&self) -> Fields {

@@ -2,6 +2,7 @@
 //! anything, and writes an event with each change.
 
 mod access;
+mod address_rules;
 mod alert_outbox;
 mod alert_rules;
 mod alerts;
@@ -31,6 +32,7 @@ mod rotation_candidates;
 mod rotation_rules;
 mod rotations;
 mod scope;
+mod seen_addresses;
 mod sending;
 mod setting_names;
 mod settings;
@@ -67,6 +69,7 @@ pub use passwords::{NewPassword, OldPasswords, StoredHash};
 pub use report::{ReportFilter, ReportRow};
 pub use rotation_candidates::Candidate;
 pub use scope::Scope;
+pub use seen_addresses::NetworkUse;
 pub use sending::{SendingChange, SendingRules};
 pub use settings::SettingsChange;
 pub use sign_ins::{RefusalKey, Seen, SignInRow};

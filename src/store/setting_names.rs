@@ -12,5 +12,6 @@ pub(super) const ALERT_EXEC: &str = "alert_exec";
 pub(super) const ALERT_MAIL: &str = "alert_mail";
 /// Before the name of a kind.
 pub(super) const ALERT: &str = "alert.";
+pub(super) const IGNORE_ADDRESSES: &str = "ignore_addresses";
 /// The value of a setting that is on.
 pub(super) const YES: &str = "yes";

@@ -1,15 +1,19 @@
 //! The installation's settings: one row for each that differs from its default.
 
+use super::engine::Row;
 use super::setting_names::{
-    ACCEPT_HASH, ALLOW_INSECURE, ARGON2, DAY, HOST, ON_LIMIT, PORTS, REQUIRE_VERIFIED, YES,
+    ACCEPT_HASH, ALLOW_INSECURE, ARGON2, DAY, HOST, IGNORE_ADDRESSES, ON_LIMIT, PORTS,
+    REQUIRE_VERIFIED, YES,
 };
 use super::{Scope, SendingChange, Store, Tx};
 use crate::error::Result;
+use crate::model::address_rules::AddressChange;
 use crate::model::alert_rules::AlertChange;
 use crate::model::day::Day;
 use crate::model::event::{Action, Fields};
 use crate::model::hash::{AcceptedSchemes, Cost};
 use crate::model::name::HostName;
+use crate::model::network::Network;
 use crate::model::rotation::RulesChange;
 use crate::model::setting::Setting;
 use crate::model::settings::{Ports, Settings};
@@ -37,6 +41,10 @@ pub struct SettingsChange {
     pub rotation: RulesChange,
     /// What is told, and where.
     pub alerts: AlertChange,
+    /// From where all users may sign in.
+    pub addresses: AddressChange,
+    /// Networks that say nothing about a client; empty for none.
+    pub ignore_addresses: Option<Vec<Network>>,
 }
 
 impl Store {
@@ -56,6 +64,7 @@ impl Store {
                 // the last 24 hours are never less strict.
                 DAY => settings.day = row.parsed(1).unwrap_or_default(),
                 ON_LIMIT => settings.on_limit = Some(row.parsed(1)?),
+                IGNORE_ADDRESSES => settings.ignore_addresses = networks(row)?,
                 // Of a later version that kept the schema.
                 _ => {}
             }
@@ -64,6 +73,21 @@ impl Store {
         settings.limits = self.limits(Scope::INSTALLATION)?;
         Ok(settings)
     }
+}
+
+/// Reads networks with spaces between.
+fn networks(row: &dyn Row) -> Result<Vec<Network>> {
+    let text = row.text(1)?;
+    let networks = text.split(' ').map(str::parse::<Network>);
+    networks
+        .collect::<Result<_>>()
+        .map_err(|_| row.not_valid(text))
+}
+
+/// Returns networks as the store has them; `None` for none of them.
+fn ignored(networks: &[Network]) -> Option<String> {
+    let texts: Vec<_> = networks.iter().map(Network::to_string).collect();
+    (!texts.is_empty()).then(|| texts.join(" "))
 }
 
 impl Tx<'_> {
@@ -88,6 +112,10 @@ impl Tx<'_> {
             (ALLOW_INSECURE, yes(change.allow_insecure)),
             (REQUIRE_VERIFIED, yes(change.require_verified_domains)),
             (DAY, change.day.as_ref().map(|day| Some(day.to_string()))),
+            (
+                IGNORE_ADDRESSES,
+                change.ignore_addresses.as_deref().map(ignored),
+            ),
         ];
         let mut fields = Fields::default();
         for (name, value) in rows {
@@ -101,6 +129,8 @@ impl Tx<'_> {
         let rules = self.store.own_rotation_rules(owner)?;
         let fields = self.change_rotation_rules(owner, rules, &change.rotation, fields)?;
         let fields = self.change_alert_rules(&change.alerts, fields)?;
+        let rules = self.store.own_address_rules(owner)?;
+        let fields = self.change_addresses(owner, rules, &change.addresses, fields)?;
         self.event(Action::SettingsSet, None, None, &fields)
     }
 

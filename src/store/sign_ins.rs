@@ -21,8 +21,30 @@ pub struct SignInRow {
     pub expires_at: Option<Time>,
     /// When it was suspended.
     pub suspended_at: Option<Time>,
+    /// When it was created.
+    pub created_at: Time,
+    /// The user, its domain or the installation has a rule or a list for addresses.
+    pub has_address_rules: bool,
     /// The newest first, including retired ones that are not erased yet.
     pub hashes: Vec<StoredHash>,
+}
+
+macro_rules! sign_in_columns {
+    ($more:literal, $rest:literal) => {
+        concat!(
+            "SELECT u.expires_at, u.suspended_at, p.password_id, p.hash, p.retires_at,
+                p.created_at, p.generated, u.created_at,
+                (SELECT CAST(1 AS BIGINT)
+                    WHERE EXISTS (SELECT 1 FROM address_rules
+                        WHERE owner IN (u.username, u.domain, ''))
+                    OR EXISTS (SELECT 1 FROM allowed_addresses
+                        WHERE owner IN (u.username, u.domain, '')))",
+            $more,
+            " FROM users u
+            LEFT JOIN passwords p ON p.username = u.username AND p.hash IS NOT NULL ",
+            $rest
+        )
+    };
 }
 
 /// A sign-in with a right password.
@@ -39,12 +61,7 @@ impl Store {
     /// consistent while others change it.
     pub fn sign_in_row(&mut self, username: &Username) -> Result<Option<SignInRow>> {
         // Sorted here: for one or two rows, a sort by the database takes longer.
-        const SQL: &str =
-            "SELECT u.expires_at, u.suspended_at, p.password_id, p.hash, p.retires_at,
-                p.created_at, p.generated
-            FROM users u
-            LEFT JOIN passwords p ON p.username = u.username AND p.hash IS NOT NULL
-            WHERE u.username = $1";
+        const SQL: &str = sign_in_columns!("", "WHERE u.username = $1");
         let mut found: Option<SignInRow> = None;
         let mut hashes = Vec::with_capacity(1);
         self.engine
@@ -72,23 +89,21 @@ impl Store {
         scan: &mut UserScan,
         each: &mut dyn FnMut(Username, SignInRow) -> ControlFlow<()>,
     ) -> Result<()> {
-        const SQL: &str =
-            "SELECT u.expires_at, u.suspended_at, p.password_id, p.hash, p.retires_at,
-                p.created_at, p.generated, u.username
-            FROM users u
-            LEFT JOIN passwords p ON p.username = u.username AND p.hash IS NOT NULL
-            WHERE u.username > $1 AND u.username <= $2
-            ORDER BY u.username, p.created_at DESC, p.password_id";
+        const SQL: &str = sign_in_columns!(
+            ", u.username",
+            "WHERE u.username > $1 AND u.username <= $2
+            ORDER BY u.username, p.created_at DESC, p.password_id"
+        );
         while let Some((after, last)) = self.next_range(scan)? {
             let mut found: Vec<(Username, SignInRow)> = Vec::new();
             let args = [after.as_str().into(), last.as_str().into()];
             self.engine.query(SQL, &args, &mut |row| {
-                let name = row.text(7)?;
+                let name = row.text(9)?;
                 if found
                     .last()
                     .is_none_or(|(before, _)| before.as_str() != name)
                 {
-                    found.push((row.parsed(7)?, read_times(row)?));
+                    found.push((row.parsed(9)?, read_times(row)?));
                 }
                 if let (Some((_, found)), Some((_, hash))) = (found.last_mut(), read_hash(row)?) {
                     found.hashes.push(hash);
@@ -181,6 +196,8 @@ fn read_times(row: &dyn Row) -> Result<SignInRow> {
     Ok(SignInRow {
         expires_at: row.opt_time(0)?,
         suspended_at: row.opt_time(1)?,
+        created_at: row.time(7)?,
+        has_address_rules: row.opt_int(8)?.is_some(),
         hashes: Vec::new(),
     })
 }

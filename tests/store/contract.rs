@@ -1,6 +1,7 @@
 //! What every engine behind the store has to do: one story that calls every
 //! method, written once. (Long because it is one story.)
 
+mod addresses;
 mod ahead;
 mod alerts;
 mod copying;
@@ -23,6 +24,7 @@ use std::path::Path;
 
 use smtpcred::error::{Error, Result};
 use smtpcred::model::actor::Actor;
+use smtpcred::model::address_rules::AddressChange;
 use smtpcred::model::event::{Event, EventStamp};
 use smtpcred::model::hash::{Cost, Hash};
 use smtpcred::model::name::{DomainName, Username};
@@ -84,6 +86,14 @@ static NO_RULES: RulesChange = RulesChange {
     timeout: None,
 };
 
+static NO_ADDRESSES: AddressChange = AddressChange {
+    mode: None,
+    unknown: None,
+    learn: None,
+    allow: Vec::new(),
+    disallow: Vec::new(),
+};
+
 fn new_user(username: &Username) -> NewUser<'_> {
     NewUser {
         username,
@@ -95,6 +105,7 @@ fn new_user(username: &Username) -> NewUser<'_> {
         expires_at: None,
         sending: &NO_CHANGE,
         rotation: &NO_RULES,
+        addresses: &NO_ADDRESSES,
     }
 }
 
@@ -161,6 +172,7 @@ fn story(open: &dyn Fn() -> Store) {
     renamed::story(&mut store);
     status::story(&mut store);
     alerts::story(&mut store);
+    addresses::story(&mut store);
 }
 
 fn domains(store: &mut Store) {

@@ -270,6 +270,7 @@ fn add_planned(
         expires_at: change.user.expires_at.and_then(Setting::value),
         sending: &change.user.sending,
         rotation: &change.user.rotation,
+        addresses: &change.user.addresses,
     };
     tx.add_user(&user, password)?;
     if change.suspend == Some(true) {

@@ -4,16 +4,15 @@
 use serde_json::Value;
 
 use super::difference::FieldChange;
+use super::values::{every, name, number, of_setting, senders, span, text, texts};
 use crate::error::Result;
+use crate::model::address_rules::{AddressChange, AddressRules};
 use crate::model::alert_rules::{AlertChange, AlertRules};
-use crate::model::delivery::VariableName;
-use crate::model::duration::Duration;
 use crate::model::limits::{LimitSetting, Limits, OnLimit};
 use crate::model::name::DomainName;
 use crate::model::plan::{Common, DomainPlan, SettingsPlan, UserPlan};
 use crate::model::rotation::{RotationRules, RulesChange};
-use crate::model::sender::Sender;
-use crate::model::setting::{LimitValue, Setting};
+use crate::model::setting::Setting;
 use crate::model::tag::{TagChange, Tags};
 use crate::model::time::Time;
 use crate::store::{
@@ -56,53 +55,8 @@ impl UserDifference {
             && user.expires_at.is_none()
             && user.sending.is_empty()
             && user.rotation.is_empty()
+            && user.addresses.is_empty()
     }
-}
-
-fn texts<T: ToString>(value: &T) -> Value {
-    Value::String(value.to_string())
-}
-
-fn text<T: ToString>(value: Option<&T>) -> Value {
-    value.map_or(Value::Null, texts)
-}
-
-fn every<T: ToString>(all: &[T]) -> Value {
-    if all.is_empty() {
-        return Value::Null;
-    }
-    all.iter().map(texts).collect()
-}
-
-fn of_setting<T>(setting: &Setting<T>, value: impl Fn(&T) -> Value) -> Value {
-    setting.as_ref().value().map_or(Value::Null, value)
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "as all values are passed"
-)]
-fn number(limit: &LimitValue) -> Value {
-    limit.get().into()
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "as all values are passed"
-)]
-fn span(duration: &Duration) -> Value {
-    duration.exact().into()
-}
-
-fn name(variable: &VariableName) -> Value {
-    variable.as_str().into()
-}
-
-fn senders(all: &[Sender]) -> Value {
-    if all.is_empty() {
-        return Value::Null;
-    }
-    all.iter().map(Sender::as_str).collect()
 }
 
 impl Differ {
@@ -217,6 +171,49 @@ impl Differ {
     }
 }
 
+impl Differ {
+    fn addresses(&mut self, wanted: &Common, has: &AddressRules) -> AddressChange {
+        let rules = &wanted.addresses;
+        let mode = has.mode.map_or(Value::Null, |mode| mode.name().into());
+        let unknown = has
+            .unknown
+            .map_or(Value::Null, |action| action.name().into());
+        let learn = has.learn.as_ref().map_or(Value::Null, span);
+        let mode = self.setting("addresses", rules.mode.as_ref(), mode, |mode| {
+            mode.name().into()
+        });
+        let unknown = self.setting(
+            "unknown_address",
+            rules.unknown.as_ref(),
+            unknown,
+            |action| action.name().into(),
+        );
+        let learn = self.setting("learn", rules.learn.as_ref(), learn, span);
+        let given: Vec<_> = has.given().collect();
+        let (allow, disallow) = match &wanted.allowed {
+            Some(all) => {
+                let gone = given.into_iter().filter(|network| !all.contains(network));
+                (has.not_given(all), gone.collect())
+            }
+            None => (has.not_given(&rules.allow), has.within(&rules.disallow)),
+        };
+        if !(allow.is_empty() && disallow.is_empty()) {
+            self.0.push(FieldChange {
+                name: "allowed_addresses".to_owned(),
+                from: every(&disallow),
+                to: every(&allow),
+            });
+        }
+        AddressChange {
+            mode,
+            unknown,
+            learn,
+            allow,
+            disallow,
+        }
+    }
+}
+
 /// Compares the settings. Without a store, everything is at its default.
 pub fn settings(
     store: Option<&mut Store>,
@@ -225,11 +222,12 @@ pub fn settings(
     let Some(wanted) = wanted else {
         return Ok((Vec::new(), SettingsChange::default()));
     };
-    let (has, rules, alerts) = match store {
+    let (has, rules, alerts, addresses) = match store {
         Some(store) => (
             store.settings()?,
             store.own_rotation_rules(Scope::INSTALLATION)?,
             store.alert_rules()?,
+            store.own_address_rules(Scope::INSTALLATION)?,
         ),
         None => Default::default(),
     };
@@ -261,6 +259,13 @@ pub fn settings(
         sending: differ.sending(&wanted.common, &has.limits, has.on_limit),
         rotation: differ.rotation(&wanted.common.rotation, &rules),
         alerts: differ.alerts(&wanted.alerts, &alerts),
+        addresses: differ.addresses(&wanted.common, &addresses),
+        ignore_addresses: differ.plain(
+            "ignore_addresses",
+            wanted.ignore_addresses.as_ref(),
+            every(&has.ignore_addresses),
+            |all| every(all),
+        ),
     };
     Ok((differ.0, change))
 }
@@ -273,12 +278,14 @@ pub fn domain(
     let mut has = None;
     let (mut limits, mut on_limit) = (Limits::default(), None);
     let mut rules = RotationRules::default();
+    let mut addresses = AddressRules::default();
     if let Some(store) = store {
         let owner = Scope::domain(name);
         has = store.domain(name)?;
         limits = store.limits(owner)?;
         on_limit = store.domain_on_limit(name)?;
         rules = store.own_rotation_rules(owner)?;
+        addresses = store.own_address_rules(owner)?;
     }
     let host = has.as_ref().and_then(|d| d.host.clone());
     let max_users = has.as_ref().and_then(|d| d.max_users);
@@ -300,6 +307,7 @@ pub fn domain(
         ),
         sending: differ.sending(&wanted.common, &limits, on_limit),
         rotation: differ.rotation(&wanted.common.rotation, &rules),
+        addresses: differ.addresses(&wanted.common, &addresses),
     };
     Ok(ObjectComparison {
         exists: has.is_some(),
@@ -314,6 +322,8 @@ pub fn user(has: Option<&UserRules>, wanted: &UserPlan) -> ObjectComparison<User
     let is = has.map(|has| &has.user);
     let no_rules = RotationRules::default();
     let rules = has.map_or(&no_rules, |has| &has.rotation);
+    let no_addresses = AddressRules::default();
+    let addresses = has.map_or(&no_addresses, |has| &has.addresses);
     let limits = has.map(|has| has.limits).unwrap_or_default();
     let on_limit = has.and_then(|has| has.on_limit);
     let has_senders = has.map_or(&[][..], |has| &has.senders);
@@ -362,6 +372,7 @@ pub fn user(has: Option<&UserRules>, wanted: &UserPlan) -> ObjectComparison<User
             ..differ.sending(&wanted.common, &limits, on_limit)
         },
         rotation: differ.rotation(&wanted.common.rotation, rules),
+        addresses: differ.addresses(&wanted.common, addresses),
     };
     ObjectComparison {
         exists: is.is_some(),

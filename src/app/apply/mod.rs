@@ -12,6 +12,7 @@ mod room;
 mod rules;
 mod run;
 mod single;
+mod values;
 
 use std::time::Instant;
 

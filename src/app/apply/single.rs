@@ -3,6 +3,7 @@
 use super::differ::{domain, settings, user};
 use super::difference::FieldChange;
 use crate::error::Result;
+use crate::model::address_rules::AddressChange;
 use crate::model::limits::LimitSetting;
 use crate::model::name::DomainName;
 use crate::model::plan::{Common, DomainPlan, SettingsPlan, UserPlan};
@@ -20,6 +21,7 @@ pub fn user_changes(has: &UserRules, change: &UserChange) -> Vec<FieldChange> {
         rotation,
         note,
         tags,
+        addresses,
     } = change;
     let wanted = UserPlan {
         line: 0,
@@ -30,7 +32,7 @@ pub fn user_changes(has: &UserRules, change: &UserChange) -> Vec<FieldChange> {
         expires_at: expires_at.clone(),
         suspended: None,
         senders: sending.senders.as_deref().map(sorted),
-        common: common(sending, rotation),
+        common: common(sending, rotation, addresses),
     };
     user(Some(has), &wanted).fields
 }
@@ -47,13 +49,14 @@ pub fn domain_changes(
         daily_limit,
         sending,
         rotation,
+        addresses,
     } = change;
     let wanted = DomainPlan {
         line: 0,
         host: host.clone(),
         max_users: max_users.clone(),
         daily_limit: daily_limit.clone(),
-        common: common(sending, rotation),
+        common: common(sending, rotation, addresses),
     };
     Ok(domain(Some(store), name, &wanted)?.fields)
 }
@@ -71,6 +74,8 @@ pub fn settings_changes(store: &mut Store, change: &SettingsChange) -> Result<Ve
         sending,
         rotation,
         alerts,
+        addresses,
+        ignore_addresses,
     } = change;
     let wanted = SettingsPlan {
         line: 0,
@@ -82,16 +87,19 @@ pub fn settings_changes(store: &mut Store, change: &SettingsChange) -> Result<Ve
         allow_insecure: *allow_insecure,
         require_verified_domains: *require_verified_domains,
         alerts: alerts.clone(),
-        common: common(sending, rotation),
+        ignore_addresses: ignore_addresses.clone(),
+        common: common(sending, rotation, addresses),
     };
     Ok(settings(Some(store), Some(&wanted))?.0)
 }
 
-fn common(sending: &SendingChange, rotation: &RulesChange) -> Common {
+fn common(sending: &SendingChange, rotation: &RulesChange, addresses: &AddressChange) -> Common {
     Common {
         limits: last_of_each(&sending.limits),
         on_limit: sending.on_limit.clone(),
         rotation: rotation.clone(),
+        addresses: addresses.clone(),
+        allowed: None,
     }
 }
 

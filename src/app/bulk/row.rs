@@ -127,6 +127,7 @@ impl RowFields<'_> {
                 on_limit: on_limit.or_else(|| or.sending.on_limit.clone()),
             },
             rotation: or.rotation.clone(),
+            addresses: or.addresses.clone(),
         }
     }
 }

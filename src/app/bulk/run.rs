@@ -223,6 +223,7 @@ impl BulkCreator<'_> {
                     expires_at: credential.expires_at,
                     sending: &planned.user.sending,
                     rotation: &planned.user.rotation,
+                    addresses: &planned.user.addresses,
                 };
                 add_user(tx, &mut capacity, planned.new_domain, &user, password)?;
             }

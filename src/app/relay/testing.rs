@@ -10,6 +10,7 @@ use super::writer::StoreWriter;
 use super::{Attempt, LATEST, Opener, Relay};
 use crate::app::{App, World};
 use crate::model::actor::{Actor, Traces};
+use crate::model::address_rules::AddressChange;
 use crate::model::hash::{Cost, Hasher};
 use crate::model::name::Username;
 use crate::model::password::PasswordId;
@@ -71,6 +72,7 @@ impl TestStore {
             expires_at: None,
             sending: &SendingChange::default(),
             rotation: &RulesChange::default(),
+            addresses: &AddressChange::default(),
         };
         self.change(|tx| tx.add_user(&user, &password).unwrap());
     }

@@ -1,5 +1,6 @@
 //! Flags and values that several commands share.
 
+pub mod addresses;
 pub mod alerts;
 pub mod limits;
 pub mod number;

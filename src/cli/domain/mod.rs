@@ -1,5 +1,6 @@
 //! `smtpcred domain …`
 
+mod addresses;
 mod check;
 mod record;
 mod remove;
@@ -13,6 +14,7 @@ use super::complete;
 use super::context::Context;
 use super::lazy::Lazy;
 use crate::app::dns::{Subject, records};
+use crate::cli::args::addresses::AddressArgs;
 use crate::cli::args::limits::LimitArgs;
 use crate::cli::args::paging::PageArgs;
 use crate::cli::args::rotation::RotationArgs;
@@ -45,6 +47,8 @@ pub enum DomainCommand {
     Set(Lazy<SetDomain>),
     #[command(aliases = ["rm", "delete", "del"])]
     Remove(Lazy<remove::RemoveDomains>),
+    Allow(Lazy<addresses::AllowAddresses>),
+    Disallow(Lazy<addresses::DisallowAddresses>),
     Check(Lazy<check::CheckDomain>),
     Verify(Lazy<verify::VerifyDomain>),
 }
@@ -108,8 +112,8 @@ Examples:
 
 JSON:
   {domain, users, max_users, daily_limit, host, created_at, verified_at, limits: {KIND: N},
-  on_limit, rotate_every_seconds, delivery: {command, write_file, write_env, env_name,
-  timeout_seconds}}; a missing value is null.";
+  on_limit, addresses, unknown_address, learn_seconds, allowed_addresses, rotate_every_seconds,
+  delivery: {command, write_file, write_env, env_name, timeout_seconds}}; a missing value is null.";
 
 /// Show a domain
 #[derive(Debug, Args)]
@@ -130,7 +134,7 @@ Examples:
 JSON:
   The domain, as in `domain list`.";
 
-/// Change a domain's limits, server or rotation
+/// Change a domain's limits, server, addresses or rotation
 #[derive(Debug, Args)]
 #[command(after_long_help = SET_HELP)]
 pub struct SetDomain {
@@ -155,6 +159,9 @@ struct DomainFlags {
     host: Option<Setting<HostName>>,
 
     #[command(flatten)]
+    addresses: AddressArgs,
+
+    #[command(flatten)]
     rotation: RotationArgs,
 }
 
@@ -169,6 +176,7 @@ impl TryFrom<DomainFlags> for DomainChange {
             daily_limit,
             sending,
             rotation: change.rotation.change_for_many()?,
+            addresses: change.addresses.change(),
         })
     }
 }
@@ -181,6 +189,8 @@ impl DomainCommand {
             Self::Show(show) => show.0.run(context),
             Self::Set(set) => set.0.run(context),
             Self::Remove(remove) => remove.0.run(context),
+            Self::Allow(allow) => allow.0.run(context),
+            Self::Disallow(disallow) => disallow.0.run(context),
             Self::Check(check) => check.0.run(context),
             Self::Verify(verify) => verify.0.run(context),
         }
@@ -252,7 +262,7 @@ impl SetDomain {
     fn run(self, context: &mut Context) -> Result<()> {
         let change = DomainChange::try_from(self.change)?;
         if change.is_empty() {
-            let flags = "nothing to set: specify --max-users, --host, --daily-limit, --limit, --on-limit, --rotate-every or --deliver";
+            let flags = "nothing to set: specify --max-users, --host, --daily-limit, --limit, --on-limit, --addresses, --unknown-address, --learn, --rotate-every or --deliver";
             return Err(Error::Usage(flags.into()).into());
         }
         let mut app = context.app(Access::Existing)?;

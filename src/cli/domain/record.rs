@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::app::usage::DomainDetail;
+use crate::cli::args::addresses::AddressRulesRecord;
 use crate::cli::args::rotation::RulesRecord;
 use crate::cli::settings::record::named;
 use crate::cli::terminal::column::{Cell, Column, TimeForm};
@@ -57,6 +58,8 @@ pub struct DomainDetailRecord {
     limits: BTreeMap<String, u32>,
     on_limit: Option<&'static str>,
     #[serde(flatten)]
+    addresses: AddressRulesRecord,
+    #[serde(flatten)]
     rotation: RulesRecord,
     #[serde(skip)]
     must_be_verified: bool,
@@ -68,6 +71,7 @@ impl DomainDetailRecord {
             domain: DomainRecord::new(detail.domain, detail.users),
             limits: named(&detail.limits),
             on_limit: detail.on_limit.map(OnLimit::name),
+            addresses: AddressRulesRecord::new(&detail.addresses),
             rotation: RulesRecord::new(&detail.rotation),
             must_be_verified: detail.must_be_verified,
         }
@@ -101,6 +105,8 @@ impl Record for DomainDetailRecord {
             "Over a limit",
             Cell::or(self.on_limit, "the installation's setting"),
         ));
+        let addresses = self.addresses.text();
+        lines.extend(addresses.map(|text| ("Addresses", text.into())));
         lines.push(("Rotation", self.rotation.text().into()));
         let verified = match self.domain.verified_at {
             Some(at) => at.to_string(),

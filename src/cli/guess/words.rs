@@ -25,7 +25,6 @@ pub const VERBS: &[(&[&str], &[&str])] = &[
     (
         &[
             "activate",
-            "allow",
             "on",
             "reactivate",
             "restore",
@@ -59,6 +58,18 @@ pub const VERBS: &[(&[&str], &[&str])] = &[
     (
         &["limit", "limits", "quota", "ratelimit"],
         &["user set --daily-limit N", "domain set --daily-limit N"],
+    ),
+    (
+        &["allow", "allow-ip", "allowlist", "permit", "whitelist"],
+        &["user allow", "domain allow", "set-settings --allow CIDR"],
+    ),
+    (
+        &["deny", "deny-ip", "disallow", "forbid", "unlist"],
+        &["user disallow", "domain disallow"],
+    ),
+    (
+        &["addresses", "ip", "ips", "networks", "seen"],
+        &["user addresses"],
     ),
     (&["expire"], &["user set --expires-in 30d"]),
     (
@@ -145,10 +156,8 @@ pub const VERBS: &[(&[&str], &[&str])] = &[
     ),
     (
         &[
-            "addresses",
             "apikey",
             "connections",
-            "ips",
             "key",
             "keys",
             "passwords",

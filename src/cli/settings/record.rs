@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::cli::args::addresses::AddressRulesRecord;
 use crate::cli::args::alerts::AlertRulesRecord;
 use crate::cli::args::rotation::RulesRecord;
+use crate::model::address_rules::AddressRules;
 use crate::model::alert_rules::AlertRules;
 use crate::model::limits::Limits;
+use crate::model::network::Network;
 use crate::model::rotation::RotationRules;
 use crate::model::settings::{Port, Ports, Settings};
 
@@ -22,13 +25,21 @@ pub struct InstallationRecord {
     pub limits: BTreeMap<String, u32>,
     pub on_limit: &'static str,
     #[serde(flatten)]
+    pub addresses: AddressRulesRecord,
+    pub ignore_addresses: Vec<String>,
+    #[serde(flatten)]
     pub rotation: RulesRecord,
     #[serde(flatten)]
     pub alerts: AlertRulesRecord,
 }
 
 impl InstallationRecord {
-    pub fn new(settings: &Settings, rotation: &RotationRules, alerts: &AlertRules) -> Self {
+    pub fn new(
+        settings: &Settings,
+        addresses: &AddressRules,
+        rotation: &RotationRules,
+        alerts: &AlertRules,
+    ) -> Self {
         Self {
             argon2: settings.argon2.to_string(),
             accept_hash: settings.accept_hash.to_string(),
@@ -37,9 +48,23 @@ impl InstallationRecord {
             require_verified_domains: settings.require_verified_domains,
             limits: named(&settings.limits),
             on_limit: settings.on_limit.unwrap_or_default().name(),
+            addresses: AddressRulesRecord::new(addresses),
+            ignore_addresses: settings
+                .ignore_addresses
+                .iter()
+                .map(Network::to_string)
+                .collect(),
             rotation: RulesRecord::new(rotation),
             alerts: AlertRulesRecord::new(alerts),
         }
+    }
+
+    /// Returns the rules about addresses for people; `None` if there are none.
+    pub fn addresses_text(&self) -> Option<String> {
+        let ignored = &self.ignore_addresses;
+        let ignored = (!ignored.is_empty()).then(|| format!("ignored: {}", ignored.join(", ")));
+        let lines: Vec<_> = self.addresses.text().into_iter().chain(ignored).collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
     }
 
     /// Returns the limits for people.

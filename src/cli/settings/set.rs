@@ -5,6 +5,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::record::{InstallationRecord, limits_in_a_row};
+use crate::cli::args::addresses::{AddressArgs, confirm_everything};
 use crate::cli::args::alerts::AlertArgs;
 use crate::cli::args::limits::LimitArgs;
 use crate::cli::args::rotation::RotationArgs;
@@ -12,12 +13,14 @@ use crate::cli::changes;
 use crate::cli::context::Context;
 use crate::cli::terminal::record::Record;
 use crate::error::Error;
+use crate::model::address_rules::{AddressChange, AddressRules};
 use crate::model::alert_rules::AlertRules;
 use crate::model::day::Day;
 use crate::model::hash::{AcceptedSchemes, Cost};
 use crate::model::limit_kind::LimitKind;
 use crate::model::limits::LimitSetting;
 use crate::model::name::HostName;
+use crate::model::network::Network;
 use crate::model::rotation::RotationRules;
 use crate::model::setting::Setting;
 use crate::model::settings::{Ports, Settings};
@@ -32,11 +35,13 @@ Examples:
   smtpcred set-settings --accept-hash argon2,bcrypt,sha512-crypt
   smtpcred set-settings --limit messages/hour=5000 --day Europe/Berlin
   smtpcred set-settings --rotate-every 180d
+  smtpcred set-settings --allow 10.0.0.0/8 --ignore-address 192.0.2.1
   smtpcred set-settings --alert-mail you@example.org --alert limit=90% --no-alert guesses
 
 JSON:
   {host, ports, argon2, accept_hash, day, allow_insecure, require_verified_domains,
-  limits: {KIND: N}, on_limit, rotate_every_seconds,
+  limits: {KIND: N}, on_limit, addresses, unknown_address, learn_seconds, allowed_addresses,
+  ignore_addresses, rotate_every_seconds,
   delivery: {command, write_file, write_env, env_name, timeout_seconds}, alerts: {KIND: VALUE},
   alert_exec: [[WORD]], alert_mail: [ADDRESS]}.
 
@@ -92,6 +97,27 @@ pub struct SetSettings {
     limits: LimitArgs,
 
     #[command(flatten)]
+    addresses: AddressArgs,
+
+    /// Add this address or network to the list from which all users may sign in; repeatable
+    #[arg(long, value_name = "CIDR", help_heading = "Addresses")]
+    allow: Vec<Network>,
+
+    /// Take this address or network off the list, with all entries within it; repeatable
+    #[arg(long, value_name = "CIDR", help_heading = "Addresses")]
+    disallow: Vec<Network>,
+
+    /// Ignore this address or network, because it says nothing about a client; repeatable, or none
+    ///
+    /// Give the addresses of proxies, load balancers and NAT behind which all clients look the same.
+    /// Sign-ins from them are never learned, refused for their address, counted by `user addresses`
+    /// or alerted about. It is better to let the mail server know the clients: with
+    /// `smtpd_upstream_proxy_protocol` in Postfix, or `hosts_proxy` in Exim. The given list replaces
+    /// the former one.
+    #[arg(long, value_name = "CIDR", help_heading = "Addresses")]
+    ignore_address: Vec<Setting<Network>>,
+
+    #[command(flatten)]
     rotation: RotationArgs,
 
     #[command(flatten)]
@@ -106,6 +132,24 @@ fn yes_or_no(text: &str) -> Result<bool, &'static str> {
     }
 }
 
+/// Returns the networks to ignore, or `None` if the flag is missing and they stay as they are.
+fn ignored(given: Vec<Setting<Network>>) -> Result<Option<Vec<Network>>, Error> {
+    if given.is_empty() {
+        return Ok(None);
+    }
+    if given == [Setting::None] {
+        return Ok(Some(Vec::new()));
+    }
+    let networks: Option<Vec<_>> = given.into_iter().map(Setting::value).collect();
+    let Some(mut networks) = networks else {
+        let both = "--ignore-address none cannot be combined with addresses";
+        return Err(Error::Usage(both.into()));
+    };
+    networks.sort_unstable();
+    networks.dedup();
+    Ok(Some(networks))
+}
+
 impl SetSettings {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let (daily_limit, mut sending) = self.limits.split();
@@ -115,6 +159,13 @@ impl SetSettings {
         }
         let rotation = self.rotation.change_for_many()?;
         let alerts = self.alerts.change()?;
+        let ignore_addresses = ignored(self.ignore_address)?;
+        confirm_everything(context, &self.allow, "all users")?;
+        let addresses = AddressChange {
+            allow: self.allow,
+            disallow: self.disallow,
+            ..self.addresses.change()
+        };
         let nothing = self.host.is_none()
             && self.ports.is_none()
             && self.argon2.is_none()
@@ -124,9 +175,11 @@ impl SetSettings {
             && self.require_verified_domains.is_none()
             && rotation.is_empty()
             && alerts.is_empty()
-            && sending.is_empty();
+            && sending.is_empty()
+            && addresses.is_empty()
+            && ignore_addresses.is_none();
         if nothing {
-            let give = "nothing to set: specify --host, --ports, --argon2, --accept-hash, --day, --allow-insecure, --require-verified-domains, --daily-limit, --limit, --on-limit, --rotate-every, --deliver, --alert, --no-alert, --alert-exec or --alert-mail";
+            let give = "nothing to set: specify --host, --ports, --argon2, --accept-hash, --day, --allow-insecure, --require-verified-domains, --daily-limit, --limit, --on-limit, --addresses, --unknown-address, --learn, --allow, --disallow, --ignore-address, --rotate-every, --deliver, --alert, --no-alert, --alert-exec or --alert-mail";
             return Err(Error::Usage(give.into()).into());
         }
         let mut app = context.app(Access::Create)?;
@@ -140,10 +193,13 @@ impl SetSettings {
             day: self.day,
             sending,
             rotation,
+            addresses,
+            ignore_addresses,
             alerts,
         };
         let (settings, fields) = app.set_settings(&change)?;
         let rotation = app.installation_rotation()?;
+        let addresses = app.installation_addresses()?;
         let alerts = app.alert_rules()?;
         changes::tell(&context.out, "the settings", &fields);
         if self.require_verified_domains == Some(true) {
@@ -155,9 +211,9 @@ impl SetSettings {
                 ));
             }
         }
-        Ok(context
-            .out
-            .result(&ChangedSettingsRecord::new(&settings, &rotation, &alerts))?)
+        Ok(context.out.result(&ChangedSettingsRecord::new(
+            &settings, &addresses, &rotation, &alerts,
+        ))?)
     }
 }
 
@@ -170,11 +226,16 @@ struct ChangedSettingsRecord {
 }
 
 impl ChangedSettingsRecord {
-    fn new(settings: &Settings, rotation: &RotationRules, alerts: &AlertRules) -> Self {
+    fn new(
+        settings: &Settings,
+        addresses: &AddressRules,
+        rotation: &RotationRules,
+        alerts: &AlertRules,
+    ) -> Self {
         Self {
             host: settings.host.as_ref().map(ToString::to_string),
             ports: settings.ports.offered().map(|port| port.number).collect(),
-            installation: InstallationRecord::new(settings, rotation, alerts),
+            installation: InstallationRecord::new(settings, addresses, rotation, alerts),
         }
     }
 }

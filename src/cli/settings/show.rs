@@ -32,9 +32,10 @@ Pasted text:
 JSON:
   {username, host, ports: [{port, encryption, recommended}], auth}; encryption is starttls or tls.
   Of the installation also argon2, accept_hash, day, allow_insecure, require_verified_domains,
-  limits: {KIND: N}, on_limit, rotate_every_seconds, delivery, alerts, alert_exec and alert_mail. With --for: {client, title, file,
-  username, host, port, encryption, text}; with --for list: a list of {client, title, file}. file is
-  null if you choose it yourself.";
+  limits: {KIND: N}, on_limit, addresses, unknown_address, learn_seconds, allowed_addresses,
+  ignore_addresses, rotate_every_seconds, delivery, alerts, alert_exec and alert_mail. With --for:
+  {client, title, file, username, host, port, encryption, text}; with --for list: a list of {client,
+  title, file}. file is null if you choose it yourself.";
 
 /// Show the settings that an application needs
 ///
@@ -70,6 +71,7 @@ impl ShowSettings {
             None => {
                 installation = Some(InstallationRecord::new(
                     &app.settings()?,
+                    &app.installation_addresses()?,
                     &app.installation_rotation()?,
                     &app.alert_rules()?,
                 ));
@@ -191,6 +193,15 @@ impl Record for SettingsRecord {
         });
         let cells = cells.into_iter().chain(more.into_iter().flatten());
         cells.map(Cell::from).collect()
+    }
+
+    fn lines(&self) -> Vec<(&'static str, Cell)> {
+        let titles = Self::COLUMNS.iter().map(|column| column.title);
+        let mut lines: Vec<_> = titles.zip(self.cells()).collect();
+        let installation = self.installation.as_ref();
+        let addresses = installation.and_then(InstallationRecord::addresses_text);
+        lines.extend(addresses.map(|text| ("Addresses", text.into())));
+        lines
     }
 
     const FIELDS: &'static [&'static str] =

@@ -3,9 +3,11 @@
 use anyhow::Result;
 use clap::Args;
 
+use super::addresses::warn_of_empty_list;
 use super::record::UserRecord;
 use super::several::{UserNames, UsersOrDomain};
 use crate::app::users::{Expiry, UserUpdate};
+use crate::cli::args::addresses::AddressArgs;
 use crate::cli::args::limits::{LimitArgs, SenderArgs};
 use crate::cli::args::rotation::RotationArgs;
 use crate::cli::args::tags::TagArgs;
@@ -30,6 +32,7 @@ Examples:
   smtpcred user set shop@example.com --expires-in none
   smtpcred user set shop@example.com --expires-at 2027-06-30
   smtpcred user set shop@example.com --sender shop.example --limit messages/hour=100
+  smtpcred user set shop@example.com --addresses learn --learn 14d
   smtpcred user set shop@example.com --rotate-every 90d --deliver 'ssh web1 put-smtp-password'
 
 Limits:
@@ -41,7 +44,7 @@ Limits:
 JSON:
   The user, as in `user list`.";
 
-/// Change a user's label, note, tags, senders, limits, expiry or rotation
+/// Change a user's label, note, tags, senders, limits, expiry, addresses or rotation
 #[derive(Debug, Args)]
 #[command(after_long_help = SET_HELP)]
 pub struct SetUser {
@@ -73,6 +76,9 @@ pub struct SetUser {
     /// Let the user expire at this time, such as 2027-06-30 or 2027-06-30T18:00:00Z
     #[arg(long, value_name = "TIME", conflicts_with = "expires_in")]
     expires_at: Option<Time>,
+
+    #[command(flatten)]
+    addresses: AddressArgs,
 
     #[command(flatten)]
     rotation: RotationArgs,
@@ -140,6 +146,8 @@ impl SetUser {
         let (daily_limit, mut sending) = self.limits.split();
         sending.senders = self.senders.senders()?;
         let rotation = self.rotation.change()?;
+        let addresses = self.addresses.change();
+        let bounds = addresses.sets_rules();
         let note = self.tags.note.take();
         let tags = self.tags.changes(self.remove_tag)?;
         let nothing = self.label.is_none()
@@ -149,9 +157,10 @@ impl SetUser {
             && self.expires_at.is_none()
             && rotation.is_empty()
             && daily_limit.is_none()
-            && sending.is_empty();
+            && sending.is_empty()
+            && addresses.is_empty();
         if nothing {
-            let give = "nothing to set: specify --label, --note, --tag, --remove-tag, --expires-in, --sender, --daily-limit, --limit, --on-limit, --rotate-every or --deliver";
+            let give = "nothing to set: specify --label, --note, --tag, --remove-tag, --expires-in, --sender, --daily-limit, --limit, --on-limit, --addresses, --unknown-address, --learn, --rotate-every or --deliver";
             return Err(Error::Usage(give.into()).into());
         }
         let at = self.expires_at.map(|at| Setting::Some(Expiry::At(at)));
@@ -168,9 +177,13 @@ impl SetUser {
             expires: expires.or(at),
             sending,
             rotation,
+            addresses,
         };
         let (user, fields) = app.set_user(&self.username, update)?;
         changes::tell(&context.out, user.username.as_str(), &fields);
+        if bounds {
+            warn_of_empty_list(&mut app, context, &user.username)?;
+        }
         Ok(context.out.result(&UserRecord::new(&user, app.now()))?)
     }
 }

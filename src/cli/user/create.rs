@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::app::bulk::BulkRequest;
 use crate::app::credential::{CreateRequest, Name};
 use crate::app::users::{Expiry, UserRequest};
+use crate::cli::args::addresses::AddressArgs;
 use crate::cli::args::limits::{LimitArgs, SenderArgs};
 use crate::cli::args::password::PasswordArgs;
 use crate::cli::args::rotation::RotationArgs;
@@ -123,6 +124,9 @@ pub struct CreateUser {
     reveal: RevealArgs,
 
     #[command(flatten)]
+    addresses: AddressArgs,
+
+    #[command(flatten)]
     rotation: RotationArgs,
 }
 
@@ -172,6 +176,7 @@ impl CreateUser {
                 expires: (self.expires_in.map(Expiry::In)).or(self.expires_at.map(Expiry::At)),
                 sending,
                 rotation: self.rotation.change()?,
+                addresses: self.addresses.change(),
             },
         };
         let leaves_stdout = self.reveal.leaves_stdout(chosen);
@@ -202,6 +207,7 @@ impl CreateUser {
                 expires: (self.expires_in.map(Expiry::In)).or(self.expires_at.map(Expiry::At)),
                 sending,
                 rotation: self.rotation.change_for_many()?,
+                addresses: self.addresses.change(),
             },
         };
         self.many.run(&request, &self.reveal, context)

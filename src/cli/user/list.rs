@@ -132,10 +132,12 @@ Examples:
 JSON:
   As in `user list`, and old_passwords (those that no longer work), senders, limits: {KIND: N},
   on_limit, refused_sign_ins: [{username, address, reason, count, first_at, last_at}],
-  rotate_every_seconds, delivery: {command, write_file, write_env, env_name, timeout_seconds},
+  addresses, unknown_address, learning_until, allowed_addresses, rotate_every_seconds,
+  delivery: {command, write_file, write_env, env_name, timeout_seconds},
   unfinished_rotation: {password_id, reason, began_at, ways_out: {arrived, not_arrived, reset}},
-  old_names: [{username, renamed_at, until}]. The ways out are commands. The rules of rotation are
-  the user's own, its domain's or the installation's.";
+  old_names: [{username, renamed_at, until}]. The ways out are commands. The rules of rotation
+  and of addresses are the user's own, its domain's or the installation's; allowed_addresses are the
+  lists of all three.";
 
 /// Show a user
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! `smtpcred user …`
 
+mod addresses;
 mod bulk;
 mod change;
 mod copy;
@@ -50,6 +51,9 @@ pub enum UserCommand {
     Show(Lazy<list::ShowUser>),
     #[command(aliases = ["edit", "update", "modify"])]
     Set(Lazy<Box<change::SetUser>>),
+    Allow(Lazy<addresses::AllowAddresses>),
+    Disallow(Lazy<addresses::DisallowAddresses>),
+    Addresses(Lazy<addresses::ListAddresses>),
     #[command(alias = "mv")]
     Rename(Lazy<rename::RenameUser>),
     #[command(aliases = ["disable", "lock"])]
@@ -73,6 +77,9 @@ impl UserCommand {
             Self::List(list) => list.0.run(context),
             Self::Show(show) => show.0.run(context),
             Self::Set(set) => set.0.run(context),
+            Self::Allow(allow) => allow.0.run(context),
+            Self::Disallow(disallow) => disallow.0.run(context),
+            Self::Addresses(addresses) => addresses.0.run(context),
             Self::Rename(rename) => rename.0.run(context),
             Self::Suspend(suspend) => suspend.0.run(context),
             Self::Resume(resume) => resume.0.run(context),

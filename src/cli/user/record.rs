@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::refusal::RefusalRecord;
 use crate::app::usage::Detail;
 use crate::app::users::Trouble;
+use crate::cli::args::addresses::AddressPolicyRecord;
 use crate::cli::args::rotation::{RulesRecord, UnfinishedRecord};
 use crate::cli::settings::record::named;
 use crate::cli::terminal::column::{Cell, Column, TimeForm, Tone};
@@ -263,6 +264,9 @@ pub struct UserDetail<'a> {
     refused_sign_ins: Vec<RefusalRecord<'a>>,
     /// Its own, its domain's or the installation's.
     #[serde(flatten)]
+    addresses: AddressPolicyRecord,
+    /// Its own, its domain's or the installation's.
+    #[serde(flatten)]
     rotation: RulesRecord,
     unfinished_rotation: Option<UnfinishedRecord>,
     old_names: Vec<OldNameRecord<'a>>,
@@ -314,6 +318,7 @@ impl<'a> UserDetail<'a> {
             limit_words: own.iter().map(|(kind, most)| kind.words(most)).collect(),
             on_limit: detail.rules.on_limit().name(),
             refused_sign_ins: detail.refusals.iter().map(RefusalRecord::new).collect(),
+            addresses: AddressPolicyRecord::new(&detail.addresses, &detail.allowed, now),
             rotation: RulesRecord::new(&detail.rotation),
             unfinished_rotation: detail
                 .unfinished
@@ -430,6 +435,8 @@ impl Record for UserDetail<'_> {
             ("Expires", expires),
             ("Created", user.created_at.to_string().into()),
         ]);
+        let addresses = self.addresses.text();
+        lines.extend(addresses.map(|text| ("Addresses", text.into())));
         let rotation = Some(self.rotation_text()).filter(|text| text != "none");
         lines.push(("Rotation", Cell::or(rotation, "none")));
         lines.extend(self.sending_lines());

@@ -14,7 +14,10 @@ use toml::de::DeTable;
 
 pub use self::problem::PlanProblem;
 use self::table::{PlanReader, PlanTable};
-use self::values::{alerts, all, boolean, limits, list, number, path, senders, tags, text, time};
+use self::values::{
+    alerts, all, boolean, limits, list, networks, number, path, senders, tags, text, time,
+};
+use super::address_rules::AddressChange;
 use super::alert_rules::AlertChange;
 use super::day::Day;
 use super::hash::{AcceptedSchemes, Cost};
@@ -22,6 +25,7 @@ use super::label::Label;
 use super::limit_kind::LimitKind;
 use super::limits::{LimitSetting, OnLimit};
 use super::name::{DomainName, HostName, Username};
+use super::network::Network;
 use super::note::Note;
 use super::rotation::{RotationRules, RulesChange};
 use super::sender::Sender;
@@ -70,6 +74,8 @@ pub struct SettingsPlan {
     pub require_verified_domains: Option<bool>,
     /// What is told, and where.
     pub alerts: AlertChange,
+    /// Networks that say nothing about a client.
+    pub ignore_addresses: Option<Vec<Network>>,
     /// What domains and users have, too.
     pub common: Common,
 }
@@ -121,6 +127,10 @@ pub struct Common {
     pub on_limit: Option<Setting<OnLimit>>,
     /// How passwords are rotated.
     pub rotation: RulesChange,
+    /// From where users may sign in.
+    pub addresses: AddressChange,
+    /// The whole list of allowed networks, apart from learned ones.
+    pub allowed: Option<Vec<Network>>,
 }
 
 impl Plan {
@@ -254,6 +264,7 @@ impl SettingsPlan {
                 commands: table.take("alert_exec", reader, all),
                 addresses: table.take("alert_mail", reader, all),
             },
+            ignore_addresses: table.take("ignore_addresses", reader, networks),
             common,
         };
         table.end(reader);
@@ -344,6 +355,13 @@ impl Common {
             limits,
             on_limit: table.take("on_limit", reader, text),
             rotation,
+            addresses: AddressChange {
+                mode: table.take("addresses", reader, text),
+                unknown: table.take("unknown_address", reader, text),
+                learn: table.take("learn", reader, text),
+                ..AddressChange::default()
+            },
+            allowed: table.take("allowed_addresses", reader, networks),
         };
         (daily, common)
     }

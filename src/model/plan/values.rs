@@ -10,6 +10,7 @@ use crate::model::alert::AlertKind;
 use crate::model::alert_rules::{AlertRule, AlertSetting};
 use crate::model::delivery::PathTemplate;
 use crate::model::limits::LimitSetting;
+use crate::model::network::Network;
 use crate::model::sender::Sender;
 use crate::model::setting::Setting;
 use crate::model::tag::TagChange;
@@ -80,18 +81,27 @@ pub fn list<T: FromStr<Err: Display>>(value: &DeValue) -> Read<T> {
 }
 
 pub fn senders(value: &DeValue) -> Read<Vec<Sender>> {
+    sorted(value)
+}
+
+pub fn networks(value: &DeValue) -> Read<Vec<Network>> {
+    sorted(value)
+}
+
+/// Reads a list, sorted and each once.
+fn sorted<T: FromStr<Err: Display> + Ord>(value: &DeValue) -> Read<Vec<T>> {
     let items = match value {
         DeValue::String(text) if text == "none" => return Ok(Vec::new()),
         DeValue::Array(items) => items,
         value => return Err(other(value, "a list of strings, or \"none\"")),
     };
-    let mut senders = items
+    let mut all = items
         .iter()
-        .map(|item| text::<Sender>(item.get_ref()))
+        .map(|item| text::<T>(item.get_ref()))
         .collect::<Result<Vec<_>, _>>()?;
-    senders.sort();
-    senders.dedup();
-    Ok(senders)
+    all.sort();
+    all.dedup();
+    Ok(all)
 }
 
 /// Reads limits by the names of their kinds, in the order of kinds.

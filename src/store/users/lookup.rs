@@ -3,6 +3,7 @@
 
 use super::list::{self, read_password, read_user, select_users};
 use crate::error::Result;
+use crate::model::address_rules::AddressRules;
 use crate::model::limits::{Limits, OnLimit};
 use crate::model::name::Username;
 use crate::model::rotation::RotationRules;
@@ -24,6 +25,8 @@ pub struct UserRules {
     pub on_limit: Option<OnLimit>,
     /// Its own rotation rules.
     pub rotation: RotationRules,
+    /// Its own rules about addresses.
+    pub addresses: AddressRules,
 }
 
 impl Store {
@@ -51,16 +54,18 @@ impl Store {
         let users = self.users_named(names)?;
         let owners: Vec<_> = names.iter().map(|name| Scope::user(name)).collect();
         let rotation = self.own_rotation_rules_of(&owners)?;
+        let addresses = self.own_address_rules_of(&owners)?;
         let mut found: Vec<_> = users
             .into_iter()
-            .zip(rotation)
-            .map(|(user, rotation)| {
+            .zip(rotation.into_iter().zip(addresses))
+            .map(|(user, (rotation, addresses))| {
                 user.map(|user| UserRules {
                     user,
                     senders: Vec::new(),
                     limits: Limits::default(),
                     on_limit: None,
                     rotation,
+                    addresses,
                 })
             })
             .collect();

@@ -18,6 +18,7 @@ pub use self::scan::UserScan;
 use super::engine::Right;
 use super::{NewPassword, Scope, SendingChange, Store, Tx};
 use crate::error::{Error, Result};
+use crate::model::address_rules::{AddressChange, AddressRules};
 use crate::model::event::{Action, Fields};
 use crate::model::label::Label;
 use crate::model::limit_kind::LimitKind;
@@ -50,6 +51,8 @@ pub struct NewUser<'a> {
     pub sending: &'a SendingChange,
     /// Its rotation rules.
     pub rotation: &'a RulesChange,
+    /// From where it may sign in.
+    pub addresses: &'a AddressChange,
 }
 
 /// A change of a user; absent fields stay.
@@ -69,6 +72,8 @@ pub struct UserChange {
     pub sending: SendingChange,
     /// Its rotation rules.
     pub rotation: RulesChange,
+    /// From where it may sign in.
+    pub addresses: AddressChange,
 }
 
 impl Store {
@@ -174,6 +179,8 @@ impl Tx<'_> {
         // An earlier user of the same name left no rules.
         let no_rules = RotationRules::default();
         let fields = self.change_rotation_rules(owner, no_rules, user.rotation, fields)?;
+        let no_rules = AddressRules::default();
+        let fields = self.change_addresses(owner, no_rules, user.addresses, fields)?;
         self.event(
             Action::UserCreate,
             Some(&domain),
@@ -184,13 +191,16 @@ impl Tx<'_> {
 
     /// Changes a user.
     pub fn set_user(&mut self, username: &Username, change: &UserChange) -> Result<()> {
-        let rules = self.store.own_rotation_rules(Scope::user(username))?;
-        self.update_user(username, change, rules)
+        let owner = Scope::user(username);
+        let rules = self.store.own_rotation_rules(owner)?;
+        let addresses = self.store.own_address_rules(owner)?;
+        self.update_user(username, change, rules, addresses)
     }
 
     /// Does the same for a user that was read in this change.
     pub fn set_read_user(&mut self, read: &UserRules, change: &UserChange) -> Result<()> {
-        self.update_user(&read.user.username, change, read.rotation.clone())
+        let (rotation, addresses) = (read.rotation.clone(), read.addresses.clone());
+        self.update_user(&read.user.username, change, rotation, addresses)
     }
 
     fn update_user(
@@ -198,6 +208,7 @@ impl Tx<'_> {
         username: &Username,
         change: &UserChange,
         rules: RotationRules,
+        addresses: AddressRules,
     ) -> Result<()> {
         const LABEL: &str = "UPDATE users SET label = $2 WHERE username = $1";
         const NOTE: &str = "UPDATE users SET note = $2 WHERE username = $1";
@@ -231,6 +242,7 @@ impl Tx<'_> {
         let owner = Scope::user(username);
         let fields = self.change_sending(owner, &change.sending, fields)?;
         let fields = self.change_rotation_rules(owner, rules, &change.rotation, fields)?;
+        let fields = self.change_addresses(owner, addresses, &change.addresses, fields)?;
         self.event(
             Action::UserSet,
             Some(&username.domain()),
@@ -278,6 +290,7 @@ impl Tx<'_> {
         self.later(SQL, &[username.as_str().into()])?;
         self.delete_limits(Scope::user(username))?;
         self.forget_rotation_rules(Scope::user(username))?;
+        self.forget_addresses(Scope::user(username))?;
         self.scrub = true;
         self.event(
             Action::UserDelete,
