@@ -1,11 +1,15 @@
 //! Why a user cannot currently sign in or send.
 
+use std::net::IpAddr;
+
 use super::{App, need_user};
 use crate::error::{Error, Result};
+use crate::model::address_rules::{AddressPolicy, AddressRules, AddressVerdict};
 use crate::model::limit_kind::{LimitKind, LimitUnit};
 use crate::model::limits::LimitExceeded;
 use crate::model::name::Username;
-use crate::model::refused_sign_ins::RefusedSignIns;
+use crate::model::network::Network;
+use crate::model::refused_sign_ins::{RefusalReason, RefusedSignIns};
 use crate::model::rotation::Unfinished;
 use crate::model::sender::Sender;
 use crate::model::setting::LimitValue;
@@ -37,6 +41,14 @@ pub struct Diagnosis {
     pub unfinished: Option<Unfinished>,
     /// A rule says where its new passwords are delivered.
     pub delivers: bool,
+    /// From where it may sign in.
+    pub addresses: AddressPolicy,
+    /// The networks in its list, its domain's and the installation's.
+    pub allowed: Vec<Network>,
+    /// Networks that say nothing about a client.
+    pub ignored: Vec<Network>,
+    /// The address that is asked about, if there is one.
+    pub from: Option<IpAddr>,
 }
 
 /// A limit and how much of it is used.
@@ -57,11 +69,17 @@ pub struct LimitStatus {
 impl App {
     /// Diagnoses a user. Fails if it does not exist.
     pub fn why(&mut self, username: &Username) -> Result<Diagnosis> {
+        self.why_from(username, None)
+    }
+
+    /// Does the same for a client with this address.
+    pub fn why_from(&mut self, username: &Username, from: Option<IpAddr>) -> Result<Diagnosis> {
         let now = self.now().plausible()?;
         let user = need_user(&mut self.store, username, now)?;
         let gone = || username.not_found();
         let rules = self.store.sending_rules(username)?.ok_or_else(gone)?;
-        let day = self.store.settings()?.day;
+        let settings = self.store.settings()?;
+        let day = settings.day;
         let mut limits = Vec::new();
         for (owner, set) in Scope::all(username).into_iter().zip(&rules.limits) {
             if set.is_empty() {
@@ -79,6 +97,7 @@ impl App {
             }
         }
         let refusals = self.refusals(username)?;
+        let addresses = self.store.address_rules(username)?;
         Ok(Diagnosis {
             now,
             status: user.status(now),
@@ -88,6 +107,10 @@ impl App {
             limits,
             refusals,
             unfinished: self.store.unfinished(username)?,
+            addresses: AddressPolicy::nearest(&addresses, user.created_at),
+            allowed: AddressRules::listed(&addresses),
+            ignored: settings.ignore_addresses,
+            from,
             delivers: !self.store.rotation_rules(username)?.delivery.is_empty(),
             user,
         })
@@ -121,8 +144,52 @@ impl Diagnosis {
                 let at = self.user.expires_at.map(|at| format!(" at {at}"));
                 Some(format!("it expired{}", at.unwrap_or_default()))
             }
-            Status::Active | Status::Overlap => None,
+            Status::Active | Status::Overlap => self.refused_address(),
         }
+    }
+
+    /// Returns why the address that is asked about is refused, or all of them, if so.
+    fn refused_address(&self) -> Option<String> {
+        match self.from {
+            Some(from) if self.refuses(Some(from)) => Some(format!(
+                "{from} is not in the list of its allowed addresses"
+            )),
+            None if self.addresses.refuses(self.now) && self.allowed.is_empty() => {
+                Some("the list of its allowed addresses is empty".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    fn refuses(&self, address: Option<IpAddr>) -> bool {
+        let verdict = self.addresses.judge(address, &self.ignored, self.now);
+        verdict == AddressVerdict::Refuse
+    }
+
+    /// Returns the last refusal of a right password because of its address, if that address is
+    /// still refused.
+    pub fn last_refused_address(&self) -> Option<&RefusedSignIns> {
+        let mut refusals = self.refusals.iter();
+        let last = refusals.find(|one| one.reason == RefusalReason::AddressNotAllowed)?;
+        self.refuses(last.address.parse().ok()).then_some(last)
+    }
+
+    /// Returns the command that allows the address in question.
+    fn allow(&self) -> Option<String> {
+        let name = self.user.username.in_shell();
+        let refused = self.last_refused_address();
+        let address = match (
+            self.from,
+            refused.map(|last| last.address.parse::<IpAddr>()),
+        ) {
+            (Some(from), _) => self.refuses(Some(from)).then(|| from.to_string())?,
+            (None, Some(Ok(address))) => address.to_string(),
+            (None, Some(Err(_))) => {
+                return Some(format!("smtpcred user set {name} --unknown-address alert"));
+            }
+            (None, None) => self.refused_address().map(|_| "CIDR".to_owned())?,
+        };
+        Some(format!("smtpcred user allow {name} {address}"))
     }
 
     /// Returns why the user cannot send at all, if so.
@@ -161,7 +228,7 @@ impl Diagnosis {
                 "smtpcred user set {} --expires-in 180d",
                 name.in_shell()
             )),
-            Status::Active | Status::Overlap => {}
+            Status::Active | Status::Overlap => next.extend(self.allow()),
         }
         if self.unfinished.is_some() {
             // Without a rule, the command line said where it went.

@@ -22,7 +22,9 @@ use crate::error::{Error, Exit};
 use crate::host;
 use crate::model::event::Event;
 use crate::model::name::{DomainName, Username};
+use crate::model::refused_sign_ins::RefusalReason;
 use crate::model::since::Since;
+use crate::model::text::in_shell;
 use crate::store::{Access, EventFilter, RefusalKey};
 
 const HELP: &str = "\
@@ -251,10 +253,22 @@ impl ListFailures {
         let mut app = context.app(Access::Existing)?;
         let mut list = self.view.apply(context.out.list::<RefusalRecord>())?;
         let (user, most) = (self.user.as_ref(), self.page.limit);
+        let mut refused_address = None;
         app.list_refusals(user, self.since, self.after, most, &mut |refusals| {
+            if refusals.reason == RefusalReason::AddressNotAllowed {
+                refused_address.get_or_insert_with(|| refusals.clone());
+            }
             list.push(&RefusalRecord::new(&refusals))
         })?;
-        Ok(list.end("no refused sign-ins found")?)
+        list.end("no refused sign-ins found")?;
+        if let Some(first) = refused_address {
+            context.out.note(&format!(
+                "address-not-allowed: the password was right; to allow an address: smtpcred user allow {} {}",
+                in_shell(first.username.as_str()),
+                first.address
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -38,7 +38,7 @@ Log:
   A name that may be or contain a password is hidden, see `smtpcred audit failures`.
   The reasons: unknown-user, wrong-password, mistyped (looks like a generated password, but a
   character is wrong or missing), old-password (was replaced by a newer one), suspended, expired,
-  no-tls, malformed. The client learns none of them.
+  address-not-allowed (the password is right), no-tls, malformed. The client learns none of them.
 
 Open sessions:
   A session ends with its password: after a reset, the end of an overlap, suspension, expiry or

@@ -1,9 +1,12 @@
 //! `smtpcred why`
 
+use std::net::IpAddr;
+
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
+use super::args::addresses::AddressPolicyRecord;
 use super::args::rotation::UnfinishedRecord;
 use super::complete;
 use super::context::Context;
@@ -23,12 +26,13 @@ use crate::store::Access;
 const HELP: &str = "\
 Examples:
   smtpcred why shop@example.com
+  smtpcred why shop@example.com --from 203.0.113.9       is this address allowed?
   smtpcred why shop@example.com --json | jq -r '.next[]'
 
 JSON:
   {username, status, can_sign_in, can_send, reasons, passwords: [{id, created_at, retires_at,
   last_used_at}], last_sign_in: {at, address, password_id}, last_refusal: {at, username, address,
-  reason, count}, senders, limits: [{owner, limit, most, used, used_up, frees_at}],
+  reason, count}, senders, addresses, unknown_address, learning_until, allowed_addresses, limits: [{owner, limit, most, used, used_up, frees_at}],
   unfinished_rotation: {password_id, reason, began_at, ways_out: {arrived, not_arrived, reset}},
   expires_at, next}; a missing value is null. used may include up to 64 messages that `serve` has
   reserved for each busy user.";
@@ -42,12 +46,16 @@ pub struct ExplainUser {
     /// The user
     #[arg(value_name = "NAME", add = complete::usernames())]
     name: Username,
+
+    /// Also explain whether the user may sign in from this address
+    #[arg(long, value_name = "ADDRESS")]
+    from: Option<IpAddr>,
 }
 
 impl ExplainUser {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let mut app = context.app(Access::Existing)?;
-        let answer = app.why(&self.name)?;
+        let answer = app.why_from(&self.name, self.from)?;
         let record = WhyRecord::new(&answer);
         let works = record.can_sign_in && record.can_send;
         context.out.one(&record)?;
@@ -71,6 +79,8 @@ struct WhyRecord<'a> {
     last_refusal: Option<LastRefusalRecord<'a>>,
     /// Empty: every address of its domain.
     senders: Vec<&'a str>,
+    #[serde(flatten)]
+    addresses: AddressPolicyRecord,
     limits: Vec<LimitRecord<'a>>,
     unfinished_rotation: Option<UnfinishedRecord>,
     expires_at: Option<Time>,
@@ -152,6 +162,7 @@ impl<'a> WhyRecord<'a> {
             }),
             last_refusal: answer.refusals.first().map(LastRefusalRecord::new),
             senders: answer.senders.iter().map(Sender::as_str).collect(),
+            addresses: AddressPolicyRecord::new(&answer.addresses, &answer.allowed, answer.now),
             limits: answer.limits.iter().map(LimitRecord::new).collect(),
             unfinished_rotation: answer
                 .unfinished
@@ -292,6 +303,16 @@ impl Record for WhyRecord<'_> {
                 ),
             ),
         ]
+    }
+
+    fn lines(&self) -> Vec<(&'static str, Cell)> {
+        let titles = Self::COLUMNS.iter().map(|column| column.title);
+        let mut lines: Vec<_> = titles.zip(self.cells()).collect();
+        if let Some(text) = self.addresses.text() {
+            // Before what to do.
+            lines.insert(lines.len().saturating_sub(1), ("Addresses", text.into()));
+        }
+        lines
     }
 
     const FIELDS: &'static [&'static str] = &[

@@ -22,6 +22,8 @@ pub enum RefusalReason {
     Suspended,
     /// The user has expired.
     Expired,
+    /// The password is right, and the address of the client is not allowed.
+    AddressNotAllowed,
     /// In clear, over a connection that is not encrypted.
     NoTls,
     /// The response is not valid SASL.
@@ -30,13 +32,14 @@ pub enum RefusalReason {
 
 impl RefusalReason {
     /// All reasons.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::UnknownUser,
         Self::WrongPassword,
         Self::Mistyped,
         Self::OldPassword,
         Self::Suspended,
         Self::Expired,
+        Self::AddressNotAllowed,
         Self::NoTls,
         Self::Malformed,
     ];
@@ -50,6 +53,7 @@ impl RefusalReason {
             Self::OldPassword => "old-password",
             Self::Suspended => "suspended",
             Self::Expired => "expired",
+            Self::AddressNotAllowed => "address-not-allowed",
             Self::NoTls => "no-tls",
             Self::Malformed => "malformed",
         }

@@ -262,6 +262,7 @@ mod tests {
                 cost: Cost::default(),
                 may_match: true,
                 named: false,
+                may_enter: true,
                 user_exists: false,
                 generation: 1,
             });
@@ -295,6 +296,7 @@ mod tests {
             cost: Cost::default(),
             may_match: false,
             named: false,
+            may_enter: true,
             user_exists: false,
             generation: 1,
         };

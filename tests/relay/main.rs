@@ -1,5 +1,6 @@
 //! `serve`: sign-ins and limits, by its sockets and through real mail servers.
 
+mod addresses;
 mod dialogs;
 mod dovecot;
 mod failover;

@@ -43,7 +43,7 @@ fn p3_what_one_changes_all_refuse_at_the_next_sign_in() {
     let all = |password: &str| places.each_ref().map(|place| right(place, password));
 
     let mut password = sandbox.create(USER);
-    for change in ["reset", "suspend", "expire", "delete"] {
+    for change in ["reset", "disallow", "suspend", "expire", "delete"] {
         // Known to each of them, and in its memory.
         for _ in 0..2 {
             assert_eq!(all(&password), [true; 3], "before: {change}");
@@ -55,6 +55,10 @@ fn p3_what_one_changes_all_refuse_at_the_next_sign_in() {
                 let said = sandbox.ok(&["user", "reset", USER, "--quiet"]);
                 next = Some(said.trim_end().to_owned());
             }
+            "disallow" => {
+                _ = sandbox.noted(&["user", "allow", USER, "203.0.113.1"]);
+                sandbox.ok(&["user", "set", USER, "--addresses", "listed", "--quiet"]);
+            }
             "suspend" => _ = sandbox.noted(&["user", "suspend", USER]),
             "expire" => sql(
                 &sandbox,
@@ -65,6 +69,7 @@ fn p3_what_one_changes_all_refuse_at_the_next_sign_in() {
         assert_eq!(all(&password), [false; 3], "after: {change}");
         assert_eq!(postfix.client().auth_plain(USER, &password, true).code, 535);
         match change {
+            "disallow" => _ = sandbox.noted(&["user", "set", USER, "--addresses", "any"]),
             "suspend" => _ = sandbox.noted(&["user", "resume", USER]),
             "expire" => sql(&sandbox, "UPDATE users SET expires_at = NULL"),
             _ => {}

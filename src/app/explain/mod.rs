@@ -68,6 +68,11 @@ impl App {
         reset: String,
     ) -> Explanation {
         let name = at.username;
+        if matches!(verdict, PasswordVerdict::Right { status, .. } if status.can_sign_in())
+            && let Some(explained) = self.refused_address(name)
+        {
+            return explained;
+        }
         match verdict {
             PasswordVerdict::Right { status, .. } if !status.can_sign_in() => self.cannot_sign_in(at),
             PasswordVerdict::Right { password_id, .. } => Explanation::new(
@@ -104,6 +109,27 @@ impl App {
             .next(format!("smtpcred why {}", name.in_shell()))
             .next(reset),
         }
+    }
+
+    /// Explains the refusal of a right password by the address that the server sees, if the user
+    /// may not sign in from everywhere.
+    fn refused_address(&mut self, name: &Username) -> Option<Explanation> {
+        let why = self.why(name).ok()?;
+        if !why.addresses.refuses(why.now) {
+            return None;
+        }
+        let seen = match why.last_refused_address() {
+            Some(last) => format!("the server sees this machine as {}", last.address),
+            None => "the address of this machine may not be among them".to_owned(),
+        };
+        let cause = format!(
+            "the password is right, but {name} may sign in only from its allowed addresses, and {seen}"
+        );
+        let explained = Explanation {
+            next: why.next(),
+            ..Explanation::new("address_not_allowed", Exit::Refused, cause)
+        };
+        Some(explained.next(format!("smtpcred user addresses {}", name.in_shell())))
     }
 
     /// Describes the live password, if there is one.

@@ -28,7 +28,8 @@ impl Relay {
             RefusalReason::WrongPassword
             | RefusalReason::OldPassword
             | RefusalReason::Suspended
-            | RefusalReason::Expired => Some(true),
+            | RefusalReason::Expired
+            | RefusalReason::AddressNotAllowed => Some(true),
             _ => None,
         };
         self.written(&attempt.username, &attempt.password, is_user)

@@ -2,22 +2,23 @@
 //! usage, counts.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 
+use crate::model::address_rules::{AddressVerdict, MOST_SEEN};
 use crate::model::name::Username;
+use crate::model::network::Network;
 use crate::model::password::PasswordId;
 use crate::model::refused_sign_ins::{RefusalReason, RefusedSignIns};
 use crate::model::stranger::WrittenName;
 use crate::model::time::Time;
 use crate::model::usage_window::Count;
-use crate::store::DailyUsage;
+use crate::store::{DailyUsage, NetworkUse};
 
 /// What is still to be written to the store.
 #[derive(Default)]
 pub struct PendingWrites {
     /// By user: when and from where each of its passwords was last used.
-    pub seen: HashMap<Username, Vec<(PasswordId, Time, Option<IpAddr>)>>,
+    pub seen: HashMap<Username, Vec<SeenPassword>>,
     /// Refused sign-ins, by name, address and reason.
     pub refused: HashMap<(WrittenName, String, RefusalReason), RefusedSignIns>,
     /// What users sent, to add to their usage, by day.
@@ -26,8 +27,57 @@ pub struct PendingWrites {
     pub uncounted: HashMap<(Username, Time), Count>,
     /// Counts and leases to release.
     pub releases: Vec<Release>,
+    /// Right passwords that were refused because of their address, by user and network.
+    pub refused_addresses: HashMap<(Username, Option<Network>), RefusedAddress>,
     /// Refusals that were too many to keep apart.
     pub lost: u64,
+}
+
+/// The good sign-ins with one password.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SeenPassword {
+    /// The password.
+    pub id: PasswordId,
+    /// The last sign-in.
+    pub at: Time,
+    /// The last address, if it is known.
+    pub address: Option<IpAddr>,
+    /// The networks they came from.
+    pub networks: Vec<SeenNetwork>,
+}
+
+/// Good sign-ins from one network.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SeenNetwork {
+    /// What is counted.
+    pub used: NetworkUse,
+    /// It is to be added to the user's list.
+    pub learn: bool,
+    /// The admin is told if it is new.
+    pub tell: bool,
+}
+
+/// One good sign-in.
+pub struct SignIn {
+    /// When it was.
+    pub at: Time,
+    /// From where, if that is known.
+    pub address: Option<IpAddr>,
+    /// What follows from that.
+    pub verdict: AddressVerdict,
+}
+
+/// Right passwords from an address that is not allowed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RefusedAddress {
+    /// The last address, if it is known.
+    pub address: Option<IpAddr>,
+    /// When the first was refused.
+    pub first_at: Time,
+    /// When the last was refused.
+    pub last_at: Time,
+    /// How many were refused.
+    pub count: i64,
 }
 
 /// A lease that has ended, or the charge of an answer that did not arrive.
@@ -53,37 +103,60 @@ const COARSER: [i64; 2] = [3_600, 86_400];
 /// How many kinds of refusals are kept apart until they are written, which is
 /// every second.
 const MOST_REFUSED: usize = 1000;
+/// How many networks are kept apart for a password until they are written.
+const MOST_NETWORKS: usize = MOST_SEEN as usize;
 
 impl PendingWrites {
     /// Returns whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.seen.is_empty()
             && self.refused.is_empty()
+            && self.refused_addresses.is_empty()
             && self.sent.is_empty()
             && self.uncounted.is_empty()
             && self.releases.is_empty()
     }
 
     /// Records that a user signed in with this password.
-    pub fn signed_in(
-        &mut self,
-        username: Username,
-        password_id: PasswordId,
-        address: Option<IpAddr>,
-        at: Time,
-    ) {
-        match self.seen.entry(username) {
-            // Room for one: few users sign in with two passwords within a second.
-            Entry::Vacant(entry) => {
-                entry.insert(vec![(password_id, at, address)]);
-            }
-            Entry::Occupied(mut entry) => {
-                let seen = entry.get_mut();
-                match seen.iter_mut().find(|(id, ..)| *id == password_id) {
-                    Some(known) => (known.1, known.2) = (at, address),
-                    None => seen.push((password_id, at, address)),
-                }
-            }
+    pub fn signed_in(&mut self, username: Username, id: PasswordId, one: &SignIn) {
+        // Room for one: few users sign in with two passwords within a second.
+        let seen = self
+            .seen
+            .entry(username)
+            .or_insert_with(|| Vec::with_capacity(1));
+        let known = seen.iter().position(|known| known.id == id);
+        let known = known.unwrap_or_else(|| {
+            seen.push(SeenPassword {
+                id,
+                at: one.at,
+                address: one.address,
+                networks: Vec::new(),
+            });
+            seen.len() - 1
+        });
+        if let Some(password) = seen.get_mut(known) {
+            password.add(one);
+        }
+    }
+
+    /// Records the right password of a user from an address that is not allowed.
+    pub fn refused_address(&mut self, username: Username, address: Option<IpAddr>, at: Time) {
+        let key = (username, address.map(Network::group));
+        let one = RefusedAddress {
+            address,
+            first_at: at,
+            last_at: at,
+            count: 1,
+        };
+        self.merge_refused_address(key, one);
+    }
+
+    fn merge_refused_address(&mut self, key: (Username, Option<Network>), newer: RefusedAddress) {
+        if let Some(known) = self.refused_addresses.get_mut(&key) {
+            known.count = known.count.saturating_add(newer.count);
+            (known.last_at, known.address) = (newer.last_at, newer.address);
+        } else if self.refused_addresses.len() < MOST_REFUSED {
+            self.refused_addresses.insert(key, newer);
         }
     }
 
@@ -129,6 +202,7 @@ impl PendingWrites {
     pub fn things(&self) -> usize {
         self.seen.len()
             + self.refused.len()
+            + self.refused_addresses.len()
             + self.sent.len()
             + self.uncounted.len()
             + self.releases.len()
@@ -144,6 +218,9 @@ impl PendingWrites {
         }
         for (key, refusals) in self.refused {
             halves[next()].refused.insert(key, refusals);
+        }
+        for (key, refused) in self.refused_addresses {
+            halves[next()].refused_addresses.insert(key, refused);
         }
         for (key, sent) in self.sent {
             halves[next()].sent.insert(key, sent);
@@ -161,6 +238,9 @@ impl PendingWrites {
     pub fn what(&self) -> String {
         if let Some(username) = self.seen.keys().next() {
             return format!("the last sign-in of {username}");
+        }
+        if let Some((username, _)) = self.refused_addresses.keys().next() {
+            return format!("the refused address of {username}");
         }
         if let Some((username, _)) = self.sent.keys().next() {
             return format!("the usage of {username}");
@@ -181,8 +261,15 @@ impl PendingWrites {
         }
         for (username, seen) in newer.seen {
             let known = self.seen.entry(username).or_default();
-            known.retain(|(id, ..)| !seen.iter().any(|(newer, ..)| newer == id));
-            known.extend(seen);
+            for newer in seen {
+                match known.iter_mut().find(|known| known.id == newer.id) {
+                    Some(known) => known.merge(newer),
+                    None => known.push(newer),
+                }
+            }
+        }
+        for (key, refused) in newer.refused_addresses {
+            self.merge_refused_address(key, refused);
         }
         for (key, refusals) in newer.refused {
             if let Some(known) = self.refused.get_mut(&key) {
@@ -210,6 +297,58 @@ impl PendingWrites {
             }
         }
         self.releases.extend(newer.releases);
+    }
+}
+
+impl SeenPassword {
+    fn add(&mut self, one: &SignIn) {
+        (self.at, self.address) = (one.at, one.address);
+        let Some(address) = one.address else { return };
+        let (learn, tell) = match one.verdict {
+            AddressVerdict::Learn { tell } => (true, tell),
+            verdict => (false, verdict == AddressVerdict::AcceptAndTell),
+        };
+        if let Some(last) = self.networks.last_mut()
+            && last.used.address == address
+        {
+            // The usual case: nothing to look up.
+            last.used.last_at = one.at;
+            last.used.sign_ins = last.used.sign_ins.saturating_add(1);
+            last.learn |= learn;
+            last.tell |= tell;
+            return;
+        }
+        self.add_network(SeenNetwork {
+            used: NetworkUse {
+                network: Network::group(address),
+                address,
+                first_at: one.at,
+                last_at: one.at,
+                sign_ins: 1,
+            },
+            learn,
+            tell,
+        });
+    }
+
+    fn add_network(&mut self, newer: SeenNetwork) {
+        let mut known = self.networks.iter_mut();
+        if let Some(known) = known.find(|known| known.used.network == newer.used.network) {
+            let (used, found) = (&mut known.used, newer.used);
+            (used.address, used.last_at) = (found.address, found.last_at);
+            used.sign_ins = used.sign_ins.saturating_add(found.sign_ins);
+            known.learn |= newer.learn;
+            known.tell |= newer.tell;
+        } else if self.networks.len() < MOST_NETWORKS {
+            self.networks.push(newer);
+        }
+    }
+
+    fn merge(&mut self, newer: Self) {
+        (self.at, self.address) = (newer.at, newer.address);
+        for network in newer.networks {
+            self.add_network(network);
+        }
     }
 }
 

@@ -46,9 +46,9 @@ JSON:
   milliseconds, said}], tls: {version, certificate: {names, issuer, not_before, not_after}}, fault:
   {code, said, cause, next}, warnings, note}]}. said is the server's reply. ok is null if the
   sign-in was not repeated after a refusal. A code is one of
-  wrong_password, mistyped_password, old_password, suspended, expired, server_asks_elsewhere,
-  sign_in_refused, cannot_check, mechanism_refused, encryption_required, auth_in_clear,
-  sign_in_required, sender_not_owned, sender_refused, domain_not_verified, relay_denied,
+  wrong_password, mistyped_password, old_password, suspended, expired, address_not_allowed,
+  server_asks_elsewhere, sign_in_refused, cannot_check, mechanism_refused, encryption_required,
+  auth_in_clear, sign_in_required, sender_not_owned, sender_refused, domain_not_verified, relay_denied,
   recipient_refused, limit_reached, try_later, server_trouble, server_closing, too_large,
   message_refused, refused, no_auth, no_starttls, wants_tls, wants_starttls, certificate_unknown,
   certificate_expired, certificate_not_yet_valid, certificate_other_name, certificate_refused,

@@ -2,8 +2,10 @@ use std::sync::Arc;
 
 use super::*;
 use crate::app::relay::login::Login;
+use crate::app::relay::pending_writes::SignIn;
 use crate::app::relay::testing::{NOW, TestStore, attempt, messages};
 use crate::app::relay::{Attempt, Envelope, PolicyStage, Release, Requester, SignInDecision};
+use crate::model::address_rules::AddressVerdict;
 use crate::model::hash::Hasher;
 use crate::model::name::Username;
 use crate::model::refused_sign_ins::RefusalReason;
@@ -138,7 +140,16 @@ fn what_the_store_could_not_take_is_written_by_the_next_program() {
     let at = Time::from_epoch(NOW);
     let mut unwritten = PendingWrites::default();
     let id = crate::model::password::PasswordId::stored("AAAAAAAA".into());
-    unwritten.signed_in(user.clone(), id, HOME.parse().ok(), at);
+    let one = |address: &str| SignIn {
+        at,
+        address: address.parse().ok(),
+        verdict: AddressVerdict::Learn { tell: true },
+    };
+    unwritten.signed_in(user.clone(), id.clone(), &one(HOME));
+    unwritten.signed_in(user.clone(), id.clone(), &one(HOME));
+    unwritten.signed_in(user.clone(), id, &one("2001:db8::1"));
+    unwritten.refused_address(user.clone(), HOME.parse().ok(), at);
+    unwritten.refused_address(user.clone(), None, at);
     let sent = DailyUsage {
         amount: messages(2),
         bytes: 7,
@@ -160,6 +171,7 @@ fn what_the_store_could_not_take_is_written_by_the_next_program() {
     relay.take_over(read(&bytes).unwrap());
     let found = relay.take_pending();
     assert_eq!(found.seen, unwritten.seen);
+    assert_eq!(found.refused_addresses, unwritten.refused_addresses);
     assert_eq!(found.sent, unwritten.sent);
     assert_eq!(found.uncounted, unwritten.uncounted);
     assert_eq!(found.refused, unwritten.refused);

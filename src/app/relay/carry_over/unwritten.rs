@@ -5,32 +5,34 @@ use std::io;
 use std::net::IpAddr;
 
 use super::format::{CarryOverReader, CarryOverWriter, damaged};
+use crate::app::relay::pending_writes::{RefusedAddress, SeenNetwork, SeenPassword};
 use crate::app::relay::{PendingWrites, Release};
 use crate::model::name::Username;
+use crate::model::network::Network;
 use crate::model::password::PasswordId;
 use crate::model::refused_sign_ins::RefusedSignIns;
 use crate::model::stranger::WrittenName;
 use crate::model::time::Time;
 use crate::model::usage_window::Count;
-use crate::store::DailyUsage;
+use crate::store::{DailyUsage, NetworkUse};
 
 /// What one finding takes at most, in bytes, apart from new recipients.
 const LARGEST: usize = 1024;
 
 pub fn write(unwritten: &PendingWrites, to: &mut CarryOverWriter<'_>) -> io::Result<()> {
     for (username, seen) in &unwritten.seen {
-        for (password_id, at, address) in seen {
-            if !more(to, 1)? {
+        for password in seen {
+            if !more(to, 1 + password.networks.len())? {
                 break;
             }
             to.text(username.as_str())?;
-            to.text(password_id.as_str())?;
-            to.i64(at.epoch())?;
-            to.text(
-                &address
-                    .map(|address| address.to_string())
-                    .unwrap_or_default(),
-            )?;
+            to.text(password.id.as_str())?;
+            to.i64(password.at.epoch())?;
+            write_address(to, password.address)?;
+            to.u64(password.networks.len() as u64)?;
+            for network in &password.networks {
+                write_network(to, network)?;
+            }
         }
     }
     to.u8(0)?;
@@ -79,6 +81,17 @@ pub fn write(unwritten: &PendingWrites, to: &mut CarryOverWriter<'_>) -> io::Res
         to.i64(refused.last_at.epoch())?;
         to.i64(refused.count)?;
     }
+    to.u8(0)?;
+    for ((username, _), refused) in &unwritten.refused_addresses {
+        if !more(to, 1)? {
+            break;
+        }
+        to.text(username.as_str())?;
+        write_address(to, refused.address)?;
+        to.i64(refused.first_at.epoch())?;
+        to.i64(refused.last_at.epoch())?;
+        to.i64(refused.count)?;
+    }
     to.u8(0)
 }
 
@@ -95,13 +108,22 @@ pub fn read(from: &mut CarryOverReader<'_>) -> io::Result<PendingWrites> {
     let mut unwritten = PendingWrites::default();
     while follows(from)? {
         let username = username(from)?;
-        let password_id = PasswordId::stored(from.text()?);
+        let id = PasswordId::stored(from.text()?);
         let at = Time::from_epoch(from.i64()?);
-        let address = match from.text()?.as_str() {
-            "" => None,
-            address => Some(address.parse::<IpAddr>().map_err(|_| bad())?),
-        };
-        unwritten.signed_in(username, password_id, address, at);
+        let address = read_address(from)?;
+        let networks = 0..from.u64()?;
+        let networks = networks.map(|_| read_network(from));
+        let networks = networks.collect::<io::Result<_>>()?;
+        unwritten
+            .seen
+            .entry(username)
+            .or_default()
+            .push(SeenPassword {
+                id,
+                at,
+                address,
+                networks,
+            });
     }
     while follows(from)? {
         let key = (username(from)?, from.i64()?);
@@ -148,6 +170,18 @@ pub fn read(from: &mut CarryOverReader<'_>) -> io::Result<PendingWrites> {
         );
         unwritten.refused.insert(key, refused);
     }
+    while follows(from)? {
+        let username = username(from)?;
+        let address = read_address(from)?;
+        let refused = RefusedAddress {
+            address,
+            first_at: Time::from_epoch(from.i64()?),
+            last_at: Time::from_epoch(from.i64()?),
+            count: from.i64()?,
+        };
+        let key = (username, address.map(Network::group));
+        unwritten.refused_addresses.insert(key, refused);
+    }
     Ok(unwritten)
 }
 
@@ -157,6 +191,42 @@ fn follows(from: &mut CarryOverReader<'_>) -> io::Result<bool> {
 
 fn username(from: &mut CarryOverReader<'_>) -> io::Result<Username> {
     from.text()?.parse().map_err(|_| bad())
+}
+
+fn write_address(to: &mut CarryOverWriter<'_>, address: Option<IpAddr>) -> io::Result<()> {
+    to.text(&address.map(|it| it.to_string()).unwrap_or_default())
+}
+
+fn read_address(from: &mut CarryOverReader<'_>) -> io::Result<Option<IpAddr>> {
+    match from.text()?.as_str() {
+        "" => Ok(None),
+        address => address.parse().map(Some).map_err(|_| bad()),
+    }
+}
+
+fn write_network(to: &mut CarryOverWriter<'_>, network: &SeenNetwork) -> io::Result<()> {
+    let used = &network.used;
+    write_address(to, Some(used.address))?;
+    to.i64(used.first_at.epoch())?;
+    to.i64(used.last_at.epoch())?;
+    to.i64(used.sign_ins)?;
+    to.u8(network.learn.into())?;
+    to.u8(network.tell.into())
+}
+
+fn read_network(from: &mut CarryOverReader<'_>) -> io::Result<SeenNetwork> {
+    let address = read_address(from)?.ok_or_else(bad)?;
+    Ok(SeenNetwork {
+        used: NetworkUse {
+            network: Network::group(address),
+            address,
+            first_at: Time::from_epoch(from.i64()?),
+            last_at: Time::from_epoch(from.i64()?),
+            sign_ins: from.i64()?,
+        },
+        learn: from.u8()? != 0,
+        tell: from.u8()? != 0,
+    })
 }
 
 fn write_count(to: &mut CarryOverWriter<'_>, count: Count) -> io::Result<()> {

@@ -9,6 +9,7 @@ use super::digest::{Digest, HalfDigest, digest_of, keyed};
 use super::remembered::Remembered;
 use crate::app::relay::carry_over::format::{CarryOverReader, CarryOverWriter, damaged};
 use crate::app::relay::two_generation_cache::TwoGenerationCache;
+use crate::model::address_rules::AddressPolicy;
 use crate::model::password::PasswordId;
 use crate::model::refused_sign_ins::RefusalReason;
 use crate::model::size::MemorySize;
@@ -30,6 +31,8 @@ pub struct CachedUser {
     pub generation: u64,
     pub expires_at: Option<Time>,
     pub suspended: bool,
+    /// From where it may sign in; `None` without any rule.
+    pub addresses: Option<Box<AddressPolicy>>,
     /// The earlier addresses of this user were read from the store.
     pub addresses_loaded: bool,
     pub passwords: Box<[CachedPassword]>,
@@ -92,7 +95,12 @@ impl SignInCache {
 }
 
 impl CachedUser {
-    pub fn new(row: &SignInRow, generation: u64, addresses_loaded: bool) -> Self {
+    pub fn new(
+        row: &SignInRow,
+        addresses: Option<AddressPolicy>,
+        generation: u64,
+        addresses_loaded: bool,
+    ) -> Self {
         let passwords = row.hashes.iter().map(|stored| CachedPassword {
             id: stored.password_id.clone(),
             digest: digest_of(&stored.hash),
@@ -102,6 +110,7 @@ impl CachedUser {
             generation,
             expires_at: row.expires_at,
             suspended: row.suspended_at.is_some(),
+            addresses: addresses.map(Box::new),
             addresses_loaded,
             passwords: passwords.collect(),
         }

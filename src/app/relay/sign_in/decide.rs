@@ -9,11 +9,11 @@ use std::time::Instant;
 use super::attempt::Attempt;
 use super::digest::{Digest, keyed};
 use super::hash_job::{HashJob, HashOutcome};
-use super::look_up::Recognised;
 use super::throttle::Party;
 use super::upgrade::Upgrade;
 use crate::app::relay::Relay;
 use crate::error::{Error, Result};
+use crate::model::address_rules::AddressVerdict;
 use crate::model::name::Username;
 use crate::model::password::{PasswordId, PasswordKind, classify};
 use crate::model::refused_sign_ins::RefusalReason;
@@ -29,6 +29,9 @@ pub enum SignInDecision {
     Hash(Box<HashJob>),
 }
 
+/// What follows from the address of a right password, or why it is refused.
+type Judgement = std::result::Result<AddressVerdict, RefusalReason>;
+
 /// A successful sign-in.
 pub struct Accepted {
     /// The user that signed in.
@@ -38,6 +41,8 @@ pub struct Accepted {
     pub name: Username,
     /// The password it signed in with.
     pub password_id: PasswordId,
+    /// What follows from its address.
+    pub verdict: AddressVerdict,
     /// The password is to be hashed again, at a higher cost.
     pub upgrade: Option<Upgrade>,
 }
@@ -61,17 +66,24 @@ impl Relay {
         let name = attempt.username.parse::<Username>().ok();
         let (username, user) = self.find(name, outcome, now)?;
         let (digest, named) = match &username {
-            Some(username) if user.exists => match self.recognise(username, attempt, now) {
-                Recognised::Right(id) => return self.right(username, id, attempt, now, at),
-                Recognised::Unknown { digest, named } => {
-                    self.load_addresses(username)?;
-                    (digest, named)
+            Some(username) if user.exists => {
+                if let Some(id) = self.recognise(username, attempt, now) {
+                    match self.judge(username, attempt.address, now)? {
+                        Ok(verdict) => return Ok(accept(username, attempt, id, verdict, None)),
+                        // Nothing may tell it from a wrong one, also not how soon it is
+                        // answered among others: it is hashed.
+                        Err(RefusalReason::AddressNotAllowed) => {}
+                        Err(reason) => return Ok(self.refuse(attempt, reason, at)),
+                    }
                 }
-            },
+                self.load_addresses(username)?;
+                self.digest_of_known(username, attempt, now)
+            }
             _ => (self.digest_of_unknown(username.as_ref(), attempt), false),
         };
-        if let Some(reason) = self.sign_ins.wrong.get_mut(&digest) {
-            let reason = *reason;
+        if let Some(reason) = self.sign_ins.wrong.get_mut(&digest).copied()
+            && self.still_holds(reason, username.as_ref(), attempt, now)?
+        {
             return Ok(self.refuse(attempt, reason, at));
         }
         if let Some(outcome) = outcome.filter(|outcome| outcome.digest == digest) {
@@ -94,36 +106,60 @@ impl Relay {
             return self.wrong(username, attempt, outcome, at);
         };
         let upgrade = self.remember(username, password, attempt)?;
-        if let Some(reason) = self.refusal(username, now)? {
-            return Ok(self.refuse_in_turn(attempt, reason, at));
-        }
+        let verdict = match self.judge(username, attempt.address, now)? {
+            Ok(verdict) => verdict,
+            Err(RefusalReason::AddressNotAllowed) => {
+                // Delays its party as a wrong one would; right passwords are never delayed.
+                let reason = RefusalReason::AddressNotAllowed;
+                self.sign_ins.wrong.insert(outcome.digest, reason);
+                let party = self.party(attempt);
+                self.hash_queue.throttle.guessed(party, at);
+                return Ok(self.refuse_in_turn(attempt, reason, at));
+            }
+            Err(reason) => return Ok(self.refuse_in_turn(attempt, reason, at)),
+        };
         self.trust(username, attempt.address);
         let id = password.id.clone();
-        Ok(SignInDecision::Accept(accepted(
-            username, attempt, id, upgrade,
-        )))
+        Ok(accept(username, attempt, id, verdict, upgrade))
     }
 
-    fn right(
+    /// Decides about the right password of a user that was looked up, from this address.
+    pub(super) fn judge(
         &mut self,
         username: &Username,
-        password_id: PasswordId,
-        attempt: &Attempt,
+        address: Option<IpAddr>,
         now: Time,
-        at: Instant,
-    ) -> Result<SignInDecision> {
-        Ok(match self.refusal(username, now)? {
-            Some(reason) => self.refuse(attempt, reason, at),
-            None => SignInDecision::Accept(accepted(username, attempt, password_id, None)),
+    ) -> Result<Judgement> {
+        let Some(user) = self.sign_ins.users.get_mut(username.as_str()) else {
+            return Err(Error::System("the user is lost".into()));
+        };
+        if let Some(reason) = user.refusal(now) {
+            return Ok(Err(reason));
+        }
+        let Some(policy) = &user.addresses else {
+            return Ok(Ok(AddressVerdict::AcceptAndTell));
+        };
+        let ignored = &self.reader.settings()?.ignore_addresses;
+        Ok(match policy.judge(address, ignored, now) {
+            AddressVerdict::Refuse => Err(RefusalReason::AddressNotAllowed),
+            verdict => Ok(verdict),
         })
     }
 
-    /// Returns why the right password of a user that was looked up is refused, or `None` if
-    /// it is not.
-    fn refusal(&mut self, username: &Username, now: Time) -> Result<Option<RefusalReason>> {
-        match self.sign_ins.users.get_mut(username.as_str()) {
-            Some(user) => Ok(user.refusal(now)),
-            None => Err(Error::System("the user is lost".into())),
+    /// Returns whether a remembered reason holds for this attempt, too: one may come from
+    /// another address.
+    fn still_holds(
+        &mut self,
+        reason: RefusalReason,
+        username: Option<&Username>,
+        attempt: &Attempt,
+        now: Time,
+    ) -> Result<bool> {
+        match username {
+            Some(username) if reason == RefusalReason::AddressNotAllowed => {
+                Ok(self.judge(username, attempt.address, now)?.is_err())
+            }
+            _ => Ok(true),
         }
     }
 
@@ -214,20 +250,24 @@ impl Relay {
     }
 }
 
-fn accepted(
+fn accept(
     username: &Username,
     attempt: &Attempt,
     password_id: PasswordId,
+    verdict: AddressVerdict,
     upgrade: Option<Upgrade>,
-) -> Accepted {
+) -> SignInDecision {
     let name = attempt.username.parse();
-    Accepted {
+    SignInDecision::Accept(Accepted {
         username: username.clone(),
         name: name.unwrap_or_else(|_| username.clone()),
         password_id,
+        verdict,
         upgrade,
-    }
+    })
 }
 
+#[cfg(test)]
+mod addresses_tests;
 #[cfg(test)]
 mod tests;

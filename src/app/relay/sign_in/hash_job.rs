@@ -19,9 +19,14 @@ use crate::error::Result;
 use crate::model::hash::{Cost, Hash, Hasher};
 use crate::model::name::Username;
 use crate::model::password::{PasswordId, PasswordKind, classify};
+use crate::model::refused_sign_ins::RefusalReason;
 use crate::model::time::Time;
 
 /// A password to be compared with the stored hashes of its user.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are independent facts about one attempt"
+)]
 pub struct HashJob {
     /// Identifies the user, its stored hashes and the password tried.
     pub digest: Digest,
@@ -35,6 +40,8 @@ pub struct HashJob {
     pub may_match: bool,
     /// The password contains the ID of a live password of its user.
     pub named: bool,
+    /// False if the address is not allowed: then a right password counts as a wrong one.
+    pub may_enter: bool,
     /// There is such a user.
     pub user_exists: bool,
     /// The generation of the store in which the user was read.
@@ -76,7 +83,10 @@ impl Relay {
     ) -> Result<HashJob> {
         let kind = classify(&attempt.password);
         let mut hashes = Vec::new();
+        let mut may_enter = true;
         if let Some(username) = username.filter(|_| user.exists) {
+            let judged = self.judge(username, attempt.address, now)?;
+            may_enter = !matches!(judged, Err(RefusalReason::AddressNotAllowed));
             let stored = match user.hashes {
                 Some(stored) => stored,
                 None => read(self.store()?, username)?.map_or(Vec::new(), |row| row.hashes),
@@ -101,6 +111,7 @@ impl Relay {
             hashes,
             cost: self.settings()?.argon2,
             named,
+            may_enter,
             user_exists: user.exists,
             generation: self.reader.generation(),
         })
@@ -150,7 +161,7 @@ impl Relay {
         at: Instant,
     ) {
         let verdict = match outcome {
-            Ok(outcome) if outcome.matched.is_some() => HashVerdict::Right,
+            Ok(outcome) if outcome.matched.is_some() && job.may_enter => HashVerdict::Right,
             Ok(_) => HashVerdict::Wrong,
             Err(_) => HashVerdict::Failed,
         };

@@ -7,21 +7,11 @@ use super::hash_job::HashOutcome;
 use crate::app::relay::Relay;
 use crate::app::verify::read;
 use crate::error::Result;
+use crate::model::address_rules::AddressPolicy;
 use crate::model::name::Username;
 use crate::model::password::{PasswordId, PasswordKind, classify};
 use crate::model::time::Time;
 use crate::store::StoredHash;
-
-/// What memory knows about a password.
-pub enum Recognised {
-    /// It is remembered.
-    Right(PasswordId),
-    Unknown {
-        digest: Digest,
-        /// It contains the ID of a live password of its user.
-        named: bool,
-    },
-}
 
 impl Relay {
     /// Looks up a user; `outcome` saves a second look for one that does not exist.
@@ -96,18 +86,23 @@ impl Relay {
             return Ok(None);
         };
         let addresses_loaded = before.is_some_and(|user| user.addresses_loaded);
-        let user = CachedUser::new(&row, generation, addresses_loaded);
+        let mut addresses = None;
+        if row.has_address_rules {
+            let rules = self.store()?.address_rules(username)?;
+            addresses = Some(AddressPolicy::nearest(&rules, row.created_at));
+        }
+        let user = CachedUser::new(&row, addresses, generation, addresses_loaded);
         self.sign_ins.users.insert(username.as_str().into(), user);
         Ok(Some(row.hashes))
     }
 
-    /// Returns whether the password is remembered as a live one of its user.
+    /// Returns the live password of a user that this one is remembered as.
     pub(super) fn recognise(
         &mut self,
         username: &Username,
         attempt: &Attempt,
         now: Time,
-    ) -> Recognised {
+    ) -> Option<PasswordId> {
         let SignInCache {
             users,
             right,
@@ -116,12 +111,25 @@ impl Relay {
         } = &mut self.sign_ins;
         let name = username.as_str();
         let password = attempt.password.as_slice();
+        let mut live = users.get_mut(name)?.live(now);
+        let known = live.find(|own| right.knows(proof(secret, name, &own.digest, password)));
+        known.map(|own| own.id.clone())
+    }
+
+    /// Returns what identifies a user, its live passwords and the password tried, and whether
+    /// that one contains the ID of a live one.
+    pub(super) fn digest_of_known(
+        &mut self,
+        username: &Username,
+        attempt: &Attempt,
+        now: Time,
+    ) -> (Digest, bool) {
+        let SignInCache { users, secret, .. } = &mut self.sign_ins;
+        let name = username.as_str();
+        let password = attempt.password.as_slice();
         let mut parts = vec![name.as_bytes(), password];
         let user = users.get_mut(name).map(|user| &*user);
         for own in user.into_iter().flat_map(|user| user.live(now)) {
-            if right.knows(proof(secret, name, &own.digest, password)) {
-                return Recognised::Right(own.id.clone());
-            }
             parts.push(&own.digest);
         }
         let named = match (classify(password), user) {
@@ -130,10 +138,7 @@ impl Relay {
             }
             _ => false,
         };
-        Recognised::Unknown {
-            digest: keyed(secret, b'a', &parts),
-            named,
-        }
+        (keyed(secret, b'a', &parts), named)
     }
 
     /// Trusts the addresses that the store keeps of a user, once for each start.

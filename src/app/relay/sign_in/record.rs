@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::attempt::Attempt;
 use super::decide::Accepted;
+use crate::app::relay::pending_writes::SignIn;
 use crate::app::relay::{PendingWrites, Relay, address_name};
 use crate::model::refused_sign_ins::RefusalReason;
 
@@ -21,6 +22,7 @@ impl Relay {
             username,
             name,
             password_id,
+            verdict,
             ..
         } = accepted;
         if let Some(process) = process {
@@ -28,7 +30,12 @@ impl Relay {
             self.sessions.begin(process, connection, login, address);
         }
         let at = (self.world.now)();
-        self.pending.signed_in(username, password_id, address, at);
+        let one = SignIn {
+            at,
+            address,
+            verdict,
+        };
+        self.pending.signed_in(username, password_id, &one);
     }
 
     /// Records a refused sign-in. Returns its line for the log.
@@ -36,6 +43,12 @@ impl Relay {
         let at = (self.world.now)();
         let username = self.written_attempt(attempt, reason);
         self.pending.refused(&username, attempt.address, reason, at);
+        if reason == RefusalReason::AddressNotAllowed
+            && let Ok(name) = attempt.username.parse()
+        {
+            let user = self.known_user(name);
+            self.pending.refused_address(user, attempt.address, at);
+        }
         // The address before the name: a name cannot pass for an address.
         format!(
             "sign-in refused: address={} reason={} user={username}",
@@ -49,8 +62,8 @@ impl Relay {
     pub fn take_pending(&mut self) -> PendingWrites {
         let pending = std::mem::take(&mut self.pending);
         for (username, seen) in &pending.seen {
-            for (_, _, address) in seen {
-                self.trust(username, *address);
+            for password in seen {
+                self.trust(username, password.address);
             }
         }
         pending

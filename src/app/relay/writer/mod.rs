@@ -1,6 +1,7 @@
 //! The writing side of a running relay: counts messages in transactions, and writes what the
 //! relay found out.
 
+mod networks;
 mod quota_ledger;
 mod renamed_users;
 
@@ -331,14 +332,15 @@ fn write_down(tx: &mut Tx, pending: &PendingWrites, now: Time) -> Result<()> {
     seen.sort_unstable_by_key(|(username, _)| *username);
     for (username, passwords) in seen {
         let username = names.now(username);
-        for (password_id, at, address) in passwords {
+        for password in passwords {
             let seen = Seen {
-                at: *at,
-                address: address.map(|address| address.to_string()),
+                at: password.at,
+                address: password.address.map(|address| address.to_string()),
             };
-            tx.set_last_connection(username, password_id, &seen)?;
+            tx.set_last_connection(username, &password.id, &seen)?;
         }
     }
+    networks::write(tx, pending, &names, now)?;
     for refusals in pending.refused.values() {
         tx.add_refusals(refusals)?;
     }

@@ -22,6 +22,12 @@ impl RenamedUsers {
         let since = Time::from_epoch(now.epoch() - RECENTLY);
         if !pending.is_empty() && tx.store().was_any_renamed(since)? {
             names.extend(pending.seen.keys());
+            names.extend(
+                pending
+                    .refused_addresses
+                    .keys()
+                    .map(|(username, _)| username),
+            );
             names.extend(pending.sent.keys().map(|(username, _)| username));
             names.extend(pending.uncounted.keys().map(|(username, _)| username));
             names.extend(pending.releases.iter().map(|release| &release.username));

@@ -8,26 +8,26 @@ const SHOP: &str = "shop@example.com";
 const HOME: &str = "192.0.2.1";
 
 /// Returns the job of a password that must be hashed.
-fn job(relay: &mut Relay, attempt: &Arc<Attempt>) -> HashJob {
+pub(super) fn job(relay: &mut Relay, attempt: &Arc<Attempt>) -> HashJob {
     match relay.sign_in(attempt, None, attempt.since).unwrap() {
         SignInDecision::Hash(job) => *job,
         _ => panic!("{}: decided without a hash", attempt.username),
     }
 }
 
-fn hash(job: &HashJob) -> HashOutcome {
+pub(super) fn hash(job: &HashJob) -> HashOutcome {
     job.run(&mut Hasher::default()).unwrap()
 }
 
 /// Signs in completely.
-fn sign_in(relay: &mut Relay, attempt: &Arc<Attempt>) -> SignInDecision {
+pub(super) fn sign_in(relay: &mut Relay, attempt: &Arc<Attempt>) -> SignInDecision {
     let outcome = hash(&job(relay, attempt));
     relay
         .sign_in(attempt, Some(&outcome), attempt.since)
         .unwrap()
 }
 
-fn reason(decision: &SignInDecision) -> Option<RefusalReason> {
+pub(super) fn reason(decision: &SignInDecision) -> Option<RefusalReason> {
     match decision {
         SignInDecision::Refuse(reason, _) => Some(*reason),
         _ => None,
