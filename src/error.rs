@@ -82,7 +82,7 @@ pub enum Error {
     },
     /// A list of allowed addresses is as long as it may be.
     TooManyAddresses {
-        /// Whose list it is.
+        /// The owner of the list.
         owner: String,
         /// The most networks it may have.
         most: usize,

@@ -11,7 +11,7 @@ use crate::model::password::PasswordId;
 use crate::model::time::Time;
 use crate::store::{NetworkUse, Scope};
 
-/// Who has a network in its list.
+/// An owner that has a network in its list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
     /// The network as it is listed.

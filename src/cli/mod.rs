@@ -1,6 +1,7 @@
 //! The command line: arguments in, output for a person or a script out. One file for each noun,
 //! with the arguments, the help and the code that runs them side by side.
 
+mod allowing;
 mod apply;
 mod args;
 mod audit;

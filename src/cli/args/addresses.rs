@@ -4,9 +4,6 @@ use clap::Args;
 use serde::Serialize;
 
 use super::one_of;
-use crate::cli::context::Context;
-use crate::cli::terminal::prompt;
-use crate::error::Result;
 use crate::model::address_rules::{
     AddressChange, AddressMode, AddressPolicy, AddressRules, UnknownAddress,
 };
@@ -56,26 +53,6 @@ impl AddressArgs {
             ..AddressChange::default()
         }
     }
-}
-
-/// Asks before every address is allowed.
-pub fn confirm_everything(context: &Context, networks: &[Network], owner: &str) -> Result<()> {
-    let Some(all) = networks.iter().find(|network| network.is_everything()) else {
-        return Ok(());
-    };
-    let consequence = format!("{all} is every address: {owner} could then sign in from anywhere");
-    prompt::confirm(
-        context,
-        "allowing every address",
-        &consequence,
-        &all.to_string(),
-    )
-}
-
-/// Returns networks with commas between.
-pub fn listed(networks: &[Network]) -> String {
-    let networks: Vec<_> = networks.iter().map(Network::to_string).collect();
-    networks.join(", ")
 }
 
 /// The rules of one owner.

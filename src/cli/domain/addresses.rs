@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::record::DomainRecord;
-use crate::cli::args::addresses::{confirm_everything, listed};
+use crate::cli::allowing::{confirm_everything, listed};
 use crate::cli::complete;
 use crate::cli::context::Context;
 use crate::model::address_rules::AddressChange;

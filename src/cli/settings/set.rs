@@ -5,7 +5,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::record::{InstallationRecord, limits_in_a_row};
-use crate::cli::args::addresses::{AddressArgs, confirm_everything};
+use crate::cli::allowing::confirm_everything;
+use crate::cli::args::addresses::AddressArgs;
 use crate::cli::args::alerts::AlertArgs;
 use crate::cli::args::limits::LimitArgs;
 use crate::cli::args::rotation::RotationArgs;

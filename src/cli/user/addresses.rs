@@ -8,7 +8,7 @@ use super::record::UserRecord;
 use crate::app::App;
 use crate::app::addresses::UserNetwork;
 use crate::app::users::UserUpdate;
-use crate::cli::args::addresses::{confirm_everything, listed};
+use crate::cli::allowing::{confirm_everything, listed};
 use crate::cli::args::view::{COLUMNS, ViewArgs};
 use crate::cli::complete;
 use crate::cli::context::Context;

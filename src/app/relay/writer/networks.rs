@@ -16,11 +16,7 @@ use crate::model::text::times;
 use crate::model::time::Time;
 use crate::store::Tx;
 
-/// A user that signs in from more networks within [`MANY_WITHIN`] is told.
-const fn many() -> u64 {
-    5
-}
-
+/// The time within which networks are many.
 const MANY_WITHIN: Duration = Duration::HOUR;
 
 /// A network of a user, as it was found since the last time.
@@ -125,9 +121,15 @@ fn tell_of_many(tx: &mut Tx, found: &[Found], now: Time) -> Result<()> {
         .filter(|one| one.network.tell && one.before.is_none_or(|before| before < since));
     let users: BTreeSet<_> = more.map(|one| one.username).collect();
     let users: Vec<_> = users.into_iter().collect();
+    if users.is_empty() {
+        return Ok(());
+    }
+    let Some(many) = tx.store().alert_rules()?.per_hour(AlertKind::ManyAddresses) else {
+        return Ok(());
+    };
     let networks = tx.store().networks_since(&users, since)?;
     for (username, networks) in users.into_iter().zip(networks) {
-        if networks > many() {
+        if networks > u64::from(many) {
             tx.raise(&many_addresses(username, networks))?;
         }
     }
