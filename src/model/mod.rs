@@ -18,6 +18,7 @@ pub mod label;
 pub mod limit_kind;
 pub mod limits;
 pub mod local_time;
+pub mod log_time;
 pub mod mailbox;
 pub mod name;
 pub mod near;
