@@ -14,6 +14,7 @@ pub mod domains;
 pub mod explain;
 pub mod export;
 pub mod import;
+pub mod messages;
 pub mod near_names;
 mod pause;
 pub mod relay;

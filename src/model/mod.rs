@@ -12,6 +12,7 @@ pub mod dns;
 pub mod domain;
 pub mod duration;
 pub mod event;
+pub mod followed_message;
 pub mod hash;
 pub mod host_port;
 pub mod label;

@@ -7,6 +7,8 @@ mod dumps;
 mod formats;
 mod hashes;
 mod hostile;
+mod mail_logs;
+mod mail_logs_hostile;
 mod servers;
 #[path = "../support/mod.rs"]
 mod support;
