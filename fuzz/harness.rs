@@ -7,14 +7,20 @@
 use std::io::BufReader;
 use std::time::{Duration, Instant};
 
+use jiff::tz::TimeZone;
 use smtpcred::app::dns::{Subject, check};
+use smtpcred::app::messages::follower::Follower;
 use smtpcred::formats::format::ImportFormat;
+use smtpcred::formats::maillog::clock::LogClock;
+use smtpcred::formats::maillog::log_reader::LogReader;
 use smtpcred::formats::row::{Columns, ParsedRow};
 use smtpcred::model::dns::spf::{self, Spf};
 use smtpcred::model::dns::{DnsAnswer, DnsClient, DnsFailure, RecordType, RecordValue};
+use smtpcred::model::followed_message::{MessageChange, MessageState};
 use smtpcred::model::hash::{Cost, Given, Hash, given, unlocked};
 use smtpcred::model::plan::Plan;
 use smtpcred::model::text::escaped;
+use smtpcred::model::time::Time;
 use smtpcred::protocol::auth::{AuthConversation, AuthStep, MAX_LINE};
 use smtpcred::protocol::policy::{PolicyAction, PolicyReader};
 use smtpcred::protocol::sasl::{self, SaslCredentials};
@@ -366,4 +372,48 @@ pub fn hash(data: &[u8]) {
         Ok(Given::Plain(password)) => assert!(password.len() <= text.len()),
         Err(reason) => assert!(!reason.is_empty()),
     }
+}
+
+/// Logs of Postfix, in each form.
+pub fn postfix_log(data: &[u8]) {
+    log(data);
+}
+
+/// Logs of Exim.
+pub fn exim_log(data: &[u8]) {
+    log(data);
+}
+
+/// A log says the same in any pieces.
+fn log(data: &[u8]) {
+    let whole = changes(&[data]);
+    let (begin, end) = data.split_at(data.len() / 3);
+    assert_eq!(whole, changes(&[begin, end]));
+    for change in whole {
+        let MessageChange::Changed(message) = change else {
+            continue;
+        };
+        for recipient in &message.recipients {
+            let is_unknown = recipient.state == MessageState::Unknown;
+            assert_eq!(is_unknown, recipient.reason.is_some(), "{recipient:?}");
+            assert!(recipient.count == 1 || recipient.address.is_none());
+            let reply = recipient.reply.as_ref().map_or(0, String::len);
+            // Invalid bytes become longer.
+            assert!(reply <= 3 * 4100);
+        }
+    }
+}
+
+fn changes(pieces: &[&[u8]]) -> Vec<MessageChange> {
+    let newest = Time::from_epoch(1_796_083_200);
+    let mut reader = LogReader::new(LogClock::new(TimeZone::UTC, newest));
+    // So little that messages are dropped, too.
+    let mut follower = Follower::new(20_000, |_| true);
+    for piece in pieces {
+        reader.push(piece, |entry| follower.entry(entry));
+    }
+    follower.finish();
+    let mut changes = Vec::new();
+    follower.drain(|change| changes.push(change));
+    changes
 }

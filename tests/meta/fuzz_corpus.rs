@@ -84,3 +84,13 @@ fn sql() {
 fn hash() {
     each("hash", harness::hash);
 }
+
+#[test]
+fn postfix_log() {
+    each("postfix_log", harness::postfix_log);
+}
+
+#[test]
+fn exim_log() {
+    each("exim_log", harness::exim_log);
+}
