@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use nix::sys::{prctl, stat};
-use nix::unistd::{self, Uid, User};
+use nix::errno::Errno;
+use nix::sys::{prctl, signal, stat};
+use nix::unistd::{self, Pid, Uid, User};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -37,6 +38,12 @@ pub fn harden() {
 /// was run by it.
 pub fn name_process() {
     let _ = prctl::set_name(c"smtpcred");
+}
+
+/// Returns whether there is a process with this number on this machine.
+pub fn process_runs(process: u32) -> bool {
+    let process = i32::try_from(process).map(Pid::from_raw);
+    process.is_ok_and(|process| signal::kill(process, None) != Err(Errno::ESRCH))
 }
 
 /// Runs this program again in this process. Signals end it then as before anything was asked: a

@@ -22,6 +22,7 @@ pub mod rename;
 pub mod report;
 pub mod rotation;
 pub mod scan;
+pub mod sessions;
 pub mod settings;
 pub mod status;
 pub mod store_admin;

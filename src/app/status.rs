@@ -35,6 +35,8 @@ pub struct StatusReport {
     pub limits_near: Vec<LimitNear>,
     /// The rotations that did not finish, the oldest first.
     pub unfinished: Vec<UnfinishedOf>,
+    /// How many open sessions the relays last reported; `None` if none did lately.
+    pub sessions: Option<u64>,
 }
 
 /// Refused sign-ins of the last day.
@@ -98,6 +100,7 @@ impl App {
             refused,
             limits_near,
             unfinished,
+            sessions: self.store.session_count(now)?,
         })
     }
 }
@@ -311,6 +314,7 @@ mod tests {
             },
             limits_near: Vec::new(),
             unfinished: Vec::new(),
+            sessions: None,
         };
         let all = StatusCounts {
             unfinished: 1,

@@ -30,6 +30,7 @@ mod scan;
 mod serve;
 mod serve_check;
 mod server_config;
+mod session;
 mod settings;
 mod setup;
 mod snippets;
@@ -136,6 +137,7 @@ fn run(command: Command, context: &mut Context) -> Result<()> {
         Command::Scan(scan) => scan.0.run(context)?,
         Command::Doctor(doctor) => doctor.0.run(context)?,
         Command::Serve(serve) => serve.0.run(context)?,
+        Command::Session(command) => command.0.run(context)?,
         Command::Audit(command) => command.0.run(context)?,
         Command::Store(command) => command.0.run(context)?,
         Command::Config(command) => command.0.run(context)?,

@@ -14,7 +14,7 @@ use super::terminal::clipboard::owner::ClipboardOwner;
 use super::terminal::color::{self, Color};
 use super::{
     apply, audit, completion, config, doctor, domain, generate, help, report, scan, serve,
-    server_config, settings, setup, status, store, test, usage, user, verify, why,
+    server_config, session, settings, setup, status, store, test, usage, user, verify, why,
 };
 use crate::deliver::owner;
 
@@ -116,6 +116,8 @@ pub enum Command {
     Scan(Lazy<scan::Scan>),
     Doctor(Lazy<doctor::Doctor>),
     Serve(Lazy<serve::Serve>),
+    #[command(subcommand)]
+    Session(Lazy<session::SessionCommand>),
     #[command(subcommand)]
     Audit(Lazy<audit::AuditCommand>),
     #[command(subcommand)]

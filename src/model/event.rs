@@ -39,6 +39,10 @@ pub enum Action {
     UserRotate,
     /// An overlap was ended by hand: one password stopped.
     UserRetire,
+    /// Open sessions were ended by hand.
+    SessionEnd,
+    /// A stolen password was dealt with.
+    UserClose,
     /// The new password works beside the old one.
     RotationBegin,
     /// The new password did not arrive, and was stopped.
@@ -63,7 +67,7 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::DomainAdd,
         Self::DomainSet,
         Self::DomainRemove,
@@ -79,6 +83,8 @@ impl Action {
         Self::UserExpired,
         Self::UserRotate,
         Self::UserRetire,
+        Self::SessionEnd,
+        Self::UserClose,
         Self::RotationBegin,
         Self::RotationWithdraw,
         Self::RotationUnfinished,
@@ -109,6 +115,8 @@ impl Action {
             Self::UserExpired => "user.expired",
             Self::UserRotate => "user.rotate",
             Self::UserRetire => "user.retire",
+            Self::SessionEnd => "session.end",
+            Self::UserClose => "user.close",
             Self::RotationBegin => "rotation.begin",
             Self::RotationWithdraw => "rotation.withdraw",
             Self::RotationUnfinished => "rotation.unfinished",

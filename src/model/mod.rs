@@ -34,6 +34,7 @@ pub mod refused_sign_ins;
 pub mod role;
 pub mod rotation;
 pub mod sender;
+pub mod session;
 pub mod setting;
 pub mod settings;
 mod shell_words;

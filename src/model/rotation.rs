@@ -261,6 +261,7 @@ mod tests {
             retires_at: None,
             erased: false,
             last_connection: None,
+            sent: crate::model::user::SentMail::default(),
         };
         User {
             username: "o'hara@example.com".parse().unwrap(),

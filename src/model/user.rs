@@ -46,6 +46,19 @@ pub struct PasswordInfo {
     pub erased: bool,
     /// The last sign-in with it; `None` if there was none.
     pub last_connection: Option<LastConnection>,
+    /// What was sent with it.
+    pub sent: SentMail,
+}
+
+/// What was sent with a password, as far as it is known which one a session signed in with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SentMail {
+    /// When the last message was sent; `None` if there was none.
+    pub last_at: Option<Time>,
+    /// How many messages.
+    pub messages: u64,
+    /// How many recipients they had.
+    pub recipients: u64,
 }
 
 /// The last sign-in with a right password.
@@ -107,6 +120,15 @@ impl FromStr for Status {
             .into_iter()
             .find(|s| s.name() == text)
             .ok_or_else(|| invalid("status", text, "active, suspended, expired or overlap"))
+    }
+}
+
+impl SentMail {
+    /// Adds what was sent besides.
+    pub fn add(&mut self, other: &Self) {
+        self.last_at = self.last_at.max(other.last_at);
+        self.messages = self.messages.saturating_add(other.messages);
+        self.recipients = self.recipients.saturating_add(other.recipients);
     }
 }
 
@@ -217,6 +239,7 @@ mod tests {
             retires_at,
             erased,
             last_connection: None,
+            sent: SentMail::default(),
         }
     }
 

@@ -314,7 +314,7 @@ impl Decisions {
     ) {
         let code = match refusal {
             // Mail servers hang up after it.
-            Refusal::Ended => "421 4.7.0",
+            Refusal::Ended | Refusal::SessionEnded => "421 4.7.0",
             Refusal::NotOwned => "553 5.7.1",
             Refusal::Stopped | Refusal::Unverified => "554 5.7.1",
             Refusal::Limit {

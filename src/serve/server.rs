@@ -28,6 +28,7 @@ use super::writer_thread::{WriterReply, WriterThread};
 use crate::app::World;
 use crate::app::relay::{Opener, PendingWrites, Relay};
 use crate::error::Result;
+use crate::host::process_runs;
 use crate::model::text::count;
 use crate::protocol::auth::AuthStep;
 
@@ -91,6 +92,8 @@ const WRITE: Duration = Duration::from_millis(500);
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// How long answers are waited for once we were told to stop: as long as any answer takes.
 const DRAIN: Duration = Duration::from_secs(8);
+/// How often to look whether someone asks for the open sessions.
+const LOOK: Duration = Duration::from_millis(500);
 /// How often to check whether all are answered, then.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -142,6 +145,7 @@ impl Server {
         // Removes old counts and refusals now, and then at each report.
         server.write(false);
         server.report(now);
+        server.tell_sessions(now);
         Ok(server)
     }
 
@@ -339,10 +343,7 @@ impl Server {
         if self.network.is_full() {
             self.make_room();
         }
-        let peer = match protocol {
-            Protocol::Auth => None,
-            Protocol::Policy => stream.peer(),
-        };
+        let peer = stream.peer();
         let Some(id) = self.network.add(stream, protocol, now) else {
             return;
         };
@@ -353,7 +354,9 @@ impl Server {
                 let _ = (self.world.random)(&mut cookie);
                 let cookie = u128::from_le_bytes(cookie);
                 let pid = std::process::id();
-                self.sign_in(now, |one, turn| one.connected(id, pid, cookie, turn));
+                self.sign_in(now, |one, turn| {
+                    one.connected(id, (pid, cookie), peer, turn)
+                });
             }
             Protocol::Policy => self.decisions.connected(id, peer),
         }
@@ -530,6 +533,7 @@ impl Server {
                 self.write(self.stopping.is_none());
             }
             Timer::Report => self.report(now),
+            Timer::Sessions => self.tell_sessions(now),
             Timer::Accept => {
                 self.accept_due = false;
                 for i in 0..self.network.listeners() {
@@ -568,6 +572,15 @@ impl Server {
         self.rebind_removed(now);
         // Removes old counts and refusals where nothing new is written.
         self.writer.note(PendingWrites::default(), Vec::new());
+    }
+
+    /// Writes the open sessions to the store if someone asks for them.
+    fn tell_sessions(&mut self, now: Instant) {
+        self.timers.set(now + LOOK, Timer::Sessions);
+        // An error is logged where it matters more.
+        if let Ok(Some(report)) = self.relay.asked_for_sessions(process_runs) {
+            self.writer.tell_sessions(report);
+        }
     }
 
     fn rebind_removed(&mut self, now: Instant) {
@@ -669,6 +682,9 @@ impl Server {
             self.close(id);
         }
         self.write(false);
+        if self.restart.is_none() {
+            self.writer.forget_relay(self.relay.name().to_owned());
+        }
         self.hash_workers.stop();
         let unwritten = self.writer.stop();
         self.log.say(Level::Info, "stopped".into());

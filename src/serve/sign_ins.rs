@@ -11,7 +11,7 @@ use super::log::Level;
 use super::tables::{ByConnection, PendingTable};
 use super::timers::Timer;
 use crate::app::relay::{
-    Accepted, Attempt, Digest, HashJob, HashOutcome, LATEST, Relay, SignInDecision, Ticket,
+    Accepted, Attempt, Digest, HashJob, HashOutcome, LATEST, Relay, Service, SignInDecision, Ticket,
 };
 use crate::error::{Error, Result};
 use crate::model::refused_sign_ins::RefusalReason;
@@ -31,6 +31,8 @@ pub struct SignIns {
 #[derive(Default)]
 struct AuthClient {
     conversation: AuthConversation,
+    /// The process at the other end, if it is one of this machine.
+    peer: Option<u32>,
     /// How many of its sign-ins are in progress.
     pending: u32,
 }
@@ -74,15 +76,20 @@ impl SignIns {
         }
     }
 
-    /// Greets a new connection. `cookie` must be new, too.
+    /// Greets a new connection. `cookie` must be new, too; `peer` is the process at the other
+    /// end, if that is known.
     pub fn connected(
         &mut self,
         connection: ConnectionId,
-        pid: u32,
-        cookie: u128,
+        (pid, cookie): (u32, u128),
+        peer: Option<u32>,
         turn: &mut Turn<'_>,
     ) {
-        self.clients.insert(connection, AuthClient::default());
+        let client = AuthClient {
+            peer,
+            ..AuthClient::default()
+        };
+        self.clients.insert(connection, client);
         turn.reply(connection, greeting(pid, connection.serial, cookie));
     }
 
@@ -323,6 +330,11 @@ impl SignIns {
             return;
         };
         let process = client.conversation.process();
+        let service = Service {
+            process,
+            is_here: process.is_some() && process == client.peer,
+            connection: connection.serial,
+        };
         // Mail servers name the session by it, and ask about its messages under it.
         let name = accepted.name.as_str();
         if let Some(answer) = client.conversation.answer(id, Some(name)) {
@@ -331,7 +343,7 @@ impl SignIns {
                 turn.effect(Effect::Rehash(upgrade, Arc::clone(attempt)));
             }
             turn.relay
-                .record_accepted(accepted, process, connection.serial, attempt.address);
+                .record_accepted(accepted, service, attempt.address);
         }
     }
 

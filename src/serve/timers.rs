@@ -28,6 +28,8 @@ pub enum Timer {
     Write,
     /// Report to the service manager.
     Report,
+    /// Look whether someone asks for the open sessions.
+    Sessions,
     /// Accept again after there was no room.
     Accept,
 }

@@ -13,8 +13,10 @@ use crate::app::relay::{
     Opener, PendingWrites, RenewedLease, Reservation, ReservationOutcome, Ticket, Upgrade,
 };
 use crate::error::{Error, Result};
+use crate::host::process_runs;
 use crate::model::hash::Hash;
 use crate::model::name::Username;
+use crate::model::session::SessionReport;
 use crate::model::usage_window::Count;
 
 enum WriteTask {
@@ -22,6 +24,9 @@ enum WriteTask {
     /// With the busy users, whose quota leases are renewed.
     Note(PendingWrites, Vec<(Username, Count)>),
     Upgrade(Upgrade, Hash),
+    Sessions(SessionReport),
+    /// The relay stops.
+    Forget(String),
 }
 
 /// What the thread has done.
@@ -86,6 +91,16 @@ impl WriterThread {
         let _ = self.tasks.send(WriteTask::Upgrade(upgrade, hash));
     }
 
+    /// Writes the open sessions.
+    pub fn tell_sessions(&self, report: SessionReport) {
+        let _ = self.tasks.send(WriteTask::Sessions(report));
+    }
+
+    /// Removes a relay that stops from those that tell their sessions.
+    pub fn forget_relay(&self, relay: String) {
+        let _ = self.tasks.send(WriteTask::Forget(relay));
+    }
+
     /// Returns the next reply that is ready.
     pub fn reply(&self) -> Option<WriterReply> {
         self.done.try_recv().ok()
@@ -137,6 +152,14 @@ impl Worker {
                 }
                 WriteTask::Upgrade(upgrade, hash) => {
                     let outcome = self.writer.upgrade(&upgrade, &hash);
+                    self.report(&outcome);
+                }
+                WriteTask::Sessions(report) => {
+                    let outcome = self.writer.report_sessions(report, process_runs);
+                    self.report(&outcome);
+                }
+                WriteTask::Forget(relay) => {
+                    let outcome = self.writer.forget_relay(&relay);
                     self.report(&outcome);
                 }
             }

@@ -59,7 +59,7 @@ impl Store {
         Ok(blocks * BLOCK)
     }
 
-    fn number(&mut self, sql: &'static str, args: &[Arg]) -> Result<i64> {
+    pub(super) fn number(&mut self, sql: &'static str, args: &[Arg]) -> Result<i64> {
         let mut number = 0;
         self.engine.query(sql, args, &mut |row| {
             number = row.int(0)?;

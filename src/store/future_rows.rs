@@ -30,6 +30,7 @@ impl Store {
                 SELECT at FROM counts WHERE at > $1
                 UNION ALL SELECT last_at FROM failures WHERE last_at > $1
                 UNION ALL SELECT seen_at FROM last_connections WHERE seen_at > $1
+                UNION ALL SELECT sent_at FROM last_connections WHERE sent_at > $1
                 UNION ALL SELECT created_at FROM passwords
                     WHERE created_at > $1 AND hash IS NOT NULL) later";
         let mut later = None;
@@ -76,10 +77,14 @@ impl Tx<'_> {
     /// Changes the other entries, which takes a scan of the whole store.
     pub fn move_future_rows(&mut self) -> Result<u64> {
         const SEEN: &str = "UPDATE last_connections SET seen_at = $1 WHERE seen_at > $2";
+        const SENT: &str = "UPDATE last_connections SET sent_at = $1 WHERE sent_at > $2";
         const MADE: &str =
             "UPDATE passwords SET created_at = $1 WHERE created_at > $2 AND hash IS NOT NULL";
         let args = [self.stamp.at.into(), late(self.stamp.at).into()];
-        let rows = self.execute(SEEN, &args)? + self.execute(MADE, &args)?;
+        let mut rows = 0;
+        for sql in [SEEN, SENT, MADE] {
+            rows += self.execute(sql, &args)?;
+        }
         Ok(u64::try_from(rows).unwrap_or(u64::MAX))
     }
 }

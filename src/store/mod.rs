@@ -34,6 +34,7 @@ mod rotations;
 mod scope;
 mod seen_addresses;
 mod sending;
+mod sessions;
 mod setting_names;
 mod settings;
 mod sign_ins;

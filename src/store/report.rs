@@ -137,7 +137,7 @@ impl Store {
                 });
             }
             if let (Some(last), Some(password)) = (found.last_mut(), read_password(row)?) {
-                if let Some(hash) = row.opt_text(14)? {
+                if let Some(hash) = row.opt_text(17)? {
                     last.hashes.push((password.id.clone(), hash.to_owned()));
                 }
                 last.user.passwords.push(password);

@@ -13,6 +13,7 @@ use crate::model::refused_sign_ins::{RefusalReason, RefusedSignIns};
 use crate::model::stranger::WrittenName;
 use crate::model::text::invalid;
 use crate::model::time::{CLOCKS_DIFFER, Time};
+use crate::model::user::SentMail;
 
 /// Everything that decides a sign-in.
 #[derive(Debug)]
@@ -268,6 +269,13 @@ impl FromStr for RefusalKey {
     }
 }
 
+/// Prolongs a password that stays while it is used, to sign in or to send.
+const KEEP: &str = "UPDATE passwords SET retires_at = CASE
+        WHEN $3 + retire_unused < retire_latest THEN $3 + retire_unused
+        ELSE retire_latest END
+    WHERE username = $1 AND password_id = $2 AND retire_unused IS NOT NULL
+        AND hash IS NOT NULL AND retires_at > $3 AND retires_at < $3 + retire_unused";
+
 // Measured, not changed by an admin: no events.
 impl Tx<'_> {
     /// Sets the last connection of a password. Changes nothing if the password is gone or
@@ -284,17 +292,47 @@ impl Tx<'_> {
                 SET seen_at = excluded.seen_at, address = excluded.address
                 WHERE excluded.seen_at >= last_connections.seen_at
                     OR last_connections.seen_at > $5";
-        // Prolongs a password that stays while it is used.
-        const KEEP: &str = "UPDATE passwords SET retires_at = CASE
-                WHEN $3 + retire_unused < retire_latest THEN $3 + retire_unused
-                ELSE retire_latest END
-            WHERE username = $1 AND password_id = $2 AND retire_unused IS NOT NULL
-                AND hash IS NOT NULL AND retires_at > $3 AND retires_at < $3 + retire_unused";
         let args = [
             username.as_str().into(),
             password_id.as_str().into(),
             seen.at.into(),
             seen.address.as_deref().into(),
+            (self.stamp.at.epoch().saturating_add(CLOCKS_DIFFER)).into(),
+        ];
+        self.later(KEEP, &args[..3])?;
+        self.later(SQL, &args)
+    }
+
+    /// Adds to what was sent with a password. Changes nothing if the password is gone.
+    pub fn add_sent(
+        &mut self,
+        username: &Username,
+        password_id: &PasswordId,
+        sent: &SentMail,
+    ) -> Result<()> {
+        const SQL: &str = concat!(
+            "INSERT INTO last_connections
+                (username, password_id, seen_at, sent_at, messages, recipients)
+            SELECT username, password_id, $3, $3, $4, $5 FROM passwords
+                WHERE username = $1 AND password_id = $2
+            ON CONFLICT (username, password_id) DO UPDATE
+                SET sent_at = CASE WHEN last_connections.sent_at > excluded.sent_at
+                    AND last_connections.sent_at <= $6
+                    THEN last_connections.sent_at ELSE excluded.sent_at END, ",
+            add!("last_connections", "messages"),
+            ", ",
+            add!("last_connections", "recipients")
+        );
+        let Some(last_at) = sent.last_at else {
+            return Ok(());
+        };
+        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let args = [
+            username.as_str().into(),
+            password_id.as_str().into(),
+            last_at.into(),
+            number(sent.messages).into(),
+            number(sent.recipients).into(),
             (self.stamp.at.epoch().saturating_add(CLOCKS_DIFFER)).into(),
         ];
         self.later(KEEP, &args[..3])?;

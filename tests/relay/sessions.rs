@@ -275,3 +275,130 @@ fn p3_new_sessions_in_old_processes_go_on() {
         });
     }
 }
+
+/// What `session list` says of this user: address and messages of each.
+fn listed(sandbox: &Sandbox) -> Vec<(String, u64)> {
+    let listed = sandbox.json(&["session", "list", "--user", USER]);
+    let sessions = listed.as_array().expect("a list").iter();
+    let mut all: Vec<_> = sessions
+        .map(|one| {
+            assert_eq!(one["username"], USER);
+            let address = one["address"].as_str().expect("an address").to_owned();
+            (address, one["messages"].as_u64().expect("a number"))
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+/// What was sent with each live password, the oldest first.
+fn sent_with(sandbox: &Sandbox) -> Vec<u64> {
+    let user = sandbox.json(&["user", "show", USER]);
+    let passwords = user["passwords"].as_array().expect("a list").iter();
+    passwords
+        .map(|one| one["messages"].as_u64().expect("a number"))
+        .collect()
+}
+
+/// The session has ended, and the client may sign in again.
+fn was_ended(smtp: &mut Smtp, end: End) {
+    let mut reply = smtp.mail(USER);
+    if reply.code == 250 {
+        reply = smtp.rcpt(TO);
+    }
+    assert!(reply.text.contains("This session has ended"), "{reply:?}");
+    let code = if end == End::HangsUp { 421 } else { 451 };
+    assert_eq!(reply.code, code, "{reply:?}");
+}
+
+/// Open sessions are listed with what they have sent, and end when an admin says so.
+fn sessions_are_ended_by_hand(
+    (sandbox, serve): (&Sandbox, &mut Serve),
+    end: End,
+    connect: &dyn Fn() -> Smtp,
+) {
+    let old = sandbox.create(USER);
+    assert!(listed(sandbox).is_empty());
+    let open = |password: &str| signed_in(connect(), password);
+    let mut sessions = [0; 2].map(|_| open(&old));
+    goes_on(&mut sessions[0]);
+    goes_on(&mut sessions[0]);
+    goes_on(&mut sessions[1]);
+    let here = "127.0.0.1".to_owned();
+    assert_eq!(listed(sandbox), [(here.clone(), 1), (here.clone(), 2)]);
+    wait_for("what was sent", || {
+        (sent_with(sandbox) == [3]).then_some(())
+    });
+
+    // Each password by itself in an overlap, also for those who read the list.
+    let new = reset(sandbox, &["--overlap", "1h"]);
+    let mut newer = open(&new);
+    goes_on(&mut newer);
+    wait_for("what was sent", || {
+        (sent_with(sandbox) == [3, 1]).then_some(())
+    });
+    let overlap = sandbox.ok(&["user", "list", "--overlap"]);
+    assert_eq!(overlap.matches("LAST SENT").count(), 2, "{overlap}");
+
+    // Other networks and passwords are not meant; who begins later neither.
+    sandbox.noted(&["session", "end", USER, "--address", "192.0.2.0/24"]);
+    goes_on(&mut sessions[1]);
+    let ids = sandbox.json(&["user", "show", USER]);
+    let old_id = ids["passwords"][0]["id"]
+        .as_str()
+        .expect("an ID")
+        .to_owned();
+    let said = sandbox.noted(&["session", "end", "--password-id", &old_id, "--json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!(said["sessions"], 2, "{said}");
+    was_ended(&mut sessions[0], end);
+    goes_on(&mut newer);
+    let mut again = open(&old);
+    goes_on(&mut again);
+    was_ended(&mut sessions[1], end);
+
+    // An upgrade in between forgets neither the sessions nor their end.
+    serve.restart_in_place();
+    assert_eq!(listed(sandbox).len(), 2);
+    sandbox.noted(&["session", "end", USER]);
+    assert!(listed(sandbox).is_empty());
+    serve.restart_in_place();
+    was_ended(&mut newer, end);
+    was_ended(&mut again, end);
+    let mut later = open(&new);
+    goes_on(&mut later);
+    assert_eq!(listed(sandbox), [(here, 1)]);
+
+    // After a crash no one knows the sessions from before: they go on.
+    serve.kill();
+    serve.start_again();
+    assert!(listed(sandbox).is_empty());
+    sandbox.noted(&["session", "end", USER]);
+    goes_on(&mut later);
+    drop(later);
+    wait_for("the session to be gone", || {
+        listed(sandbox).is_empty().then_some(())
+    });
+}
+
+#[test]
+#[ignore = "needs root and Postfix: run tests/run"]
+fn p11_sessions_through_postfix_are_listed_and_ended() {
+    let sandbox = store();
+    let place = Place::new();
+    let mut serve = Serve::start(&sandbox, &place);
+    let postfix = postfix(&sandbox, &place);
+    let connect = || postfix.client();
+    sessions_are_ended_by_hand((&sandbox, &mut serve), End::HangsUp, &connect);
+}
+
+#[test]
+#[ignore = "needs root and Exim: run tests/run"]
+fn p11_sessions_through_exim_are_listed_and_ended() {
+    let sandbox = store();
+    let place = Place::new();
+    let mut serve = Serve::start(&sandbox, &place);
+    let exim = exim(&sandbox, &place);
+    let connect = || exim.client();
+    sessions_are_ended_by_hand((&sandbox, &mut serve), End::Defers, &connect);
+}

@@ -78,6 +78,58 @@ fn p3_what_one_changes_all_refuse_at_the_next_sign_in() {
     }
 }
 
+/// One admin sees and ends the sessions of all relays; each of them answers within a second.
+#[test]
+#[ignore = "needs root and PostgreSQL: run tests/run"]
+fn p11_sessions_of_all_relays_end_within_a_second() {
+    let server = Postgres::start();
+    let sandbox = server.sandbox();
+    own(&sandbox);
+    let password = sandbox.create(USER);
+    let places = [(); 3].map(|()| Place::new());
+    let mut serves = places.each_ref().map(|place| Serve::start(&sandbox, place));
+    let instance = |process: u32| format!("{process:x}.6b007f0a.1.0");
+    let open = || -> Vec<_> {
+        let places = (1000..).zip(&places);
+        places
+            .map(|(process, place)| {
+                let mut auth = Auth::connect_as(&place.auth(), process).expect("a greeting");
+                let said = auth.plain("127.0.0.1", USER, &password);
+                assert_eq!(said.expect("an answer"), Some(true));
+                auth
+            })
+            .collect()
+    };
+    let said_by = |place: &Place, process: u32| {
+        let mut policy = Policy::connect(&place.policy()).expect("it listens");
+        let action = policy.ask("RCPT", USER, TO, &instance(process));
+        action.expect("an answer").expect("not hung up")
+    };
+    let listed = || {
+        let listed = sandbox.json(&["session", "list"]);
+        listed.as_array().expect("a list").len()
+    };
+    let _open = open();
+    assert_eq!(listed(), 3);
+    sandbox.noted(&["session", "end", "--domain", "example.com"]);
+    for (process, place) in (1000..).zip(&places) {
+        let said = said_by(place, process);
+        assert!(said.starts_with("421 4.7.0 This session"), "{said}");
+    }
+    assert_eq!(listed(), 0);
+    let _again = open();
+    for (process, place) in (1000..).zip(&places) {
+        assert_eq!(said_by(place, process), "DUNNO");
+    }
+    // One that stops is no longer asked; one that hangs is named.
+    serves[2].stop();
+    assert_eq!(listed(), 2);
+    serves[1].signal(Signal::SIGSTOP);
+    let said = sandbox.run(&["session", "list", "--json"]);
+    serves[1].signal(Signal::SIGCONT);
+    assert!(said.stderr.contains("did not answer"), "{}", said.stderr);
+}
+
 /// What came of one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sent {

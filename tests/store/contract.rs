@@ -14,6 +14,7 @@ mod pages;
 mod relay;
 mod renamed;
 mod rotation;
+mod sessions;
 mod status;
 mod together;
 mod transfer;
@@ -173,6 +174,7 @@ fn story(open: &dyn Fn() -> Store) {
     status::story(&mut store);
     alerts::story(&mut store);
     addresses::story(&mut store);
+    sessions::story(&mut store);
 }
 
 fn domains(store: &mut Store) {

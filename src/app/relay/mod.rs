@@ -8,10 +8,12 @@
 mod carry_over;
 mod loggable_names;
 mod login;
+mod open_sessions;
 mod pending_writes;
 mod policy;
 mod reconnect;
 mod renamed;
+mod session_ends;
 mod sessions;
 mod sign_in;
 mod store_reader;
@@ -32,6 +34,7 @@ pub use policy::envelope::{Envelope, PolicyStage, Requester};
 pub use policy::refusal::Refusal;
 pub use policy::reservation::{RenewedLease, Reservation, ReservationKind, ReservationOutcome};
 pub use reconnect::Opener;
+pub use sessions::Service;
 pub use sign_in::{
     Accepted, Attempt, Digest, HashJob, HashOutcome, LATEST, SignInDecision, Ticket, Upgrade,
 };
@@ -44,6 +47,7 @@ use crate::model::settings::Settings;
 use crate::model::size::MemorySize;
 use crate::store::Store;
 use policy::PolicyState;
+use session_ends::SessionEnds;
 use sessions::Sessions;
 use sign_in::{HashQueue, SignInCache};
 use store_reader::StoreReader;
@@ -57,6 +61,7 @@ pub struct Relay {
     hash_queue: HashQueue,
     policy: PolicyState,
     sessions: Sessions,
+    ends: SessionEnds,
     /// Which domains that strangers named exist in the store, and the generation in which
     /// this was read.
     domains: TwoGenerationCache<Box<str>, (u64, bool)>,
@@ -79,6 +84,8 @@ impl Relay {
     pub fn new(open: Opener, world: World, workers: usize, remember: MemorySize) -> Result<Self> {
         let mut secret = Zeroizing::new([0; 32]);
         (world.random)(&mut *secret)?;
+        let mut name = [0; 8];
+        (world.random)(&mut name)?;
         Ok(Self {
             reader: StoreReader::new(open),
             world,
@@ -86,6 +93,7 @@ impl Relay {
             hash_queue: HashQueue::new(workers),
             policy: PolicyState::new(),
             sessions: Sessions::new(),
+            ends: SessionEnds::new(std::process::id(), u64::from_le_bytes(name)),
             domains: TwoGenerationCache::new(DOMAINS),
             old_names: TwoGenerationCache::new(OLD_NAMES),
             pending: PendingWrites::default(),
@@ -111,6 +119,11 @@ impl Relay {
             hashes: self.hash_queue.hashes,
             ..self.sign_ins.right.state()
         }
+    }
+
+    /// Returns the name of this relay in the store, which no other has.
+    pub fn name(&self) -> &str {
+        &self.ends.relay
     }
 
     /// Returns whether there is something to write, or a lease to release.

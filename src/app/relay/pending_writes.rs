@@ -12,6 +12,7 @@ use crate::model::refused_sign_ins::{RefusalReason, RefusedSignIns};
 use crate::model::stranger::WrittenName;
 use crate::model::time::Time;
 use crate::model::usage_window::Count;
+use crate::model::user::SentMail;
 use crate::store::{DailyUsage, NetworkUse};
 
 /// What is still to be written to the store.
@@ -19,6 +20,8 @@ use crate::store::{DailyUsage, NetworkUse};
 pub struct PendingWrites {
     /// By user: when and from where each of its passwords was last used.
     pub seen: HashMap<Username, Vec<SeenPassword>>,
+    /// By user: what was sent with each of its passwords.
+    pub sent_with: HashMap<Username, Vec<(PasswordId, SentMail)>>,
     /// Refused sign-ins, by name, address and reason.
     pub refused: HashMap<(WrittenName, String, RefusalReason), RefusedSignIns>,
     /// What users sent, to add to their usage, by day.
@@ -110,6 +113,7 @@ impl PendingWrites {
     /// Returns whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.seen.is_empty()
+            && self.sent_with.is_empty()
             && self.refused.is_empty()
             && self.refused_addresses.is_empty()
             && self.sent.is_empty()
@@ -160,6 +164,35 @@ impl PendingWrites {
         }
     }
 
+    /// Records that a user sent something with this password.
+    pub fn sent_with(&mut self, username: &Username, password_id: &PasswordId, sent: &SentMail) {
+        if let Some(known) = self.sent_with_password(username, password_id) {
+            known.add(sent);
+            return;
+        }
+        let known = self.sent_with.entry(username.clone()).or_default();
+        known.push((password_id.clone(), *sent));
+    }
+
+    /// Takes back what did not arrive, if it is not written yet.
+    pub fn not_sent_with(&mut self, username: &Username, password_id: &PasswordId, amount: Count) {
+        if let Some(known) = self.sent_with_password(username, password_id) {
+            known.messages = known.messages.saturating_sub(amount.messages.into());
+            known.recipients = known.recipients.saturating_sub(amount.recipients.into());
+        }
+    }
+
+    fn sent_with_password(
+        &mut self,
+        username: &Username,
+        password_id: &PasswordId,
+    ) -> Option<&mut SentMail> {
+        let mut known = self.sent_with.get_mut(username)?.iter_mut();
+        known
+            .find(|(id, _)| id == password_id)
+            .map(|(_, known)| known)
+    }
+
     /// Records a refused sign-in. Beyond a bound it is only counted as lost.
     pub fn refused(
         &mut self,
@@ -201,6 +234,7 @@ impl PendingWrites {
     /// Returns the number of facts it holds.
     pub fn things(&self) -> usize {
         self.seen.len()
+            + self.sent_with.len()
             + self.refused.len()
             + self.refused_addresses.len()
             + self.sent.len()
@@ -215,6 +249,9 @@ impl PendingWrites {
         let mut next = || turn.next().unwrap_or(0);
         for (key, seen) in self.seen {
             halves[next()].seen.insert(key, seen);
+        }
+        for (key, sent) in self.sent_with {
+            halves[next()].sent_with.insert(key, sent);
         }
         for (key, refusals) in self.refused {
             halves[next()].refused.insert(key, refusals);
@@ -241,6 +278,9 @@ impl PendingWrites {
         }
         if let Some((username, _)) = self.refused_addresses.keys().next() {
             return format!("the refused address of {username}");
+        }
+        if let Some(username) = self.sent_with.keys().next() {
+            return format!("what {username} sent with its password");
         }
         if let Some((username, _)) = self.sent.keys().next() {
             return format!("the usage of {username}");
@@ -270,6 +310,11 @@ impl PendingWrites {
         }
         for (key, refused) in newer.refused_addresses {
             self.merge_refused_address(key, refused);
+        }
+        for (username, sent) in newer.sent_with {
+            for (password_id, sent) in sent {
+                self.sent_with(&username, &password_id, &sent);
+            }
         }
         for (key, refusals) in newer.refused {
             if let Some(known) = self.refused.get_mut(&key) {

@@ -1,5 +1,5 @@
 //! Which password each open session signed in with, so that a session ends when its
-//! password does (promise 3).
+//! password does (promise 3), what it has sent, and what an admin sees of it.
 //!
 //! A process of a mail server serves one client after another. It gives its process id
 //! when it signs a client in (`CPID`) and when it asks about a message (the beginning of
@@ -13,17 +13,16 @@ use std::collections::HashSet;
 use std::io;
 use std::net::IpAddr;
 
-use zeroize::Zeroizing;
-
-use super::carry_over::format::{CarryOverReader, CarryOverWriter};
-use super::sign_in::{KeyedHashes, octets};
+use super::carry_over::format::{CarryOverReader, CarryOverWriter, damaged};
 use super::two_generation_cache::TwoGenerationCache;
 use crate::model::name::Username;
 use crate::model::password::PasswordId;
+use crate::model::session::OpenSession;
+use crate::model::time::Time;
+use crate::model::usage_window::Count;
 
 pub(super) struct Sessions {
     processes: TwoGenerationCache<u32, Served>,
-    names: KeyedHashes,
     /// The highest connection that was carried over. Connections up to it have ended, and their
     /// processes go on over new ones.
     carried: u64,
@@ -32,43 +31,67 @@ pub(super) struct Sessions {
 /// The sessions under one process id.
 #[derive(Default)]
 struct Served {
-    sessions: Vec<SignedIn>,
+    /// The latest is the last one.
+    sessions: Vec<Session>,
     /// There were too many to distinguish.
     crowded: bool,
 }
 
-/// Names are kept as hashes: there may be many, and they are only compared.
-struct SignedIn {
+/// Where in a mail server a session is served.
+#[derive(Clone, Copy, Debug)]
+pub struct Service {
+    /// The process, if it is known.
+    pub process: Option<u32>,
+    /// The process is at the other end of the connection: it is one of this machine, and serves
+    /// one session at a time.
+    pub is_here: bool,
     /// The connection to the socket for sign-ins.
-    connection: u64,
-    user: u64,
-    password: u64,
-    address: Option<u64>,
+    pub connection: u64,
 }
 
-/// How many processes are remembered.
-const PROCESSES: usize = 8_192;
+/// A session since its sign-in.
+pub(super) struct Session {
+    connection: u64,
+    is_here: bool,
+    /// What it signed in with: the name of the user, or an old one.
+    name: Username,
+    /// The password that it signed in with.
+    pub password_id: PasswordId,
+    pub address: Option<IpAddr>,
+    since: Time,
+    last: Time,
+    messages: u32,
+    recipients: u32,
+    /// The newest end of sessions when it began: only later ones can mean it.
+    pub newest_end: i64,
+}
+
+/// How many processes are remembered: at least half of it. A session takes about 200 bytes.
+const PROCESSES: usize = 20_000;
 /// Sessions of one process id: beyond this, only the latest of each connection is kept.
-const USUAL: usize = 64;
+const USUAL: usize = 8;
 /// More containers than may share one process id, or more connections of a mail server
 /// that opens a new one for each sign-in.
 const MOST: usize = 1024;
-/// Bytes of a session that is carried over.
-const WRITTEN: usize = 33;
+/// Bytes of a session that is carried over, at most.
+const WRITTEN: usize = 512;
+/// A session that says nothing for longer is not listed, in seconds: mail servers hang up
+/// on their clients much earlier.
+const SILENT: i64 = 3_600;
+/// How many sessions are listed: the latest ones.
+const LISTED: usize = 10_000;
 
 impl Sessions {
     /// Returns no sessions.
     pub fn new() -> Self {
         Self {
             processes: TwoGenerationCache::new(PROCESSES),
-            names: KeyedHashes::random(),
             carried: 0,
         }
     }
 
     /// Writes all sessions, as far as there is room.
     pub fn carry_over(&self, to: &mut CarryOverWriter<'_>) -> io::Result<()> {
-        to.bytes(self.names.key())?;
         for (process, served) in self.processes.entries() {
             if !to.has_room(1 + served.sessions.len(), WRITTEN) {
                 break;
@@ -78,11 +101,7 @@ impl Sessions {
             to.u8(served.crowded.into())?;
             to.u64(served.sessions.len() as u64)?;
             for session in &served.sessions {
-                to.u64(session.connection)?;
-                to.u64(session.user)?;
-                to.u64(session.password)?;
-                to.u8(session.address.is_some().into())?;
-                to.u64(session.address.unwrap_or_default())?;
+                session.carry_over(to)?;
             }
         }
         to.u8(0)
@@ -91,10 +110,7 @@ impl Sessions {
     /// Reads the sessions of the previous program. Its connections have lower numbers than
     /// those of this one.
     pub fn carried_over(from: &mut CarryOverReader<'_>) -> io::Result<Self> {
-        let mut read = Self {
-            names: KeyedHashes::with_key(Zeroizing::new(from.array()?)),
-            ..Self::new()
-        };
+        let mut read = Self::new();
         while from.u8()? != 0 {
             let process = from.u32()?;
             let mut served = Served {
@@ -102,16 +118,10 @@ impl Sessions {
                 sessions: Vec::new(),
             };
             for _ in 0..from.u64()? {
-                let (connection, user, password) = (from.u64()?, from.u64()?, from.u64()?);
-                let (has_address, address) = (from.u8()? != 0, from.u64()?);
-                read.carried = read.carried.max(connection);
+                let session = Session::carried_over(from)?;
+                read.carried = read.carried.max(session.connection);
                 if served.sessions.len() < MOST {
-                    served.sessions.push(SignedIn {
-                        connection,
-                        user,
-                        password,
-                        address: has_address.then_some(address),
-                    });
+                    served.sessions.push(session);
                 }
             }
             read.processes.insert(process, served);
@@ -119,49 +129,40 @@ impl Sessions {
         Ok(read)
     }
 
-    /// Returns the hash that stands for a password of a user.
-    pub fn password(&self, username: &Username, password_id: &PasswordId) -> u64 {
-        self.names.of(
-            b'p',
-            &[
-                username.as_str().as_bytes(),
-                password_id.as_str().as_bytes(),
-            ],
-        )
-    }
-
-    fn address(&self, address: IpAddr) -> u64 {
-        self.names.of(b'a', &[&octets(Some(address))])
-    }
-
-    fn user(&self, username: &Username) -> u64 {
-        self.names.of(b'u', &[username.as_str().as_bytes()])
-    }
-
-    /// Records that a client of this process signed in on this connection to the socket for
-    /// sign-ins.
+    /// Records that a client signed in.
     pub fn begin(
         &mut self,
-        process: u32,
-        connection: u64,
-        (username, password_id): (&Username, &PasswordId),
-        from: Option<IpAddr>,
+        service: Service,
+        (name, password_id): (&Username, &PasswordId),
+        address: Option<IpAddr>,
+        now: Time,
+        newest_end: i64,
     ) {
-        let begun = SignedIn {
-            connection,
-            user: self.user(username),
-            password: self.password(username, password_id),
-            address: from.map(|address| self.address(address)),
+        let Some(process) = service.process else {
+            return;
         };
         let served = self.processes.get_or_insert_default(process);
         if served.crowded {
             return;
         }
+        let connection = service.connection;
+        let begun = Session {
+            connection,
+            is_here: service.is_here,
+            name: name.clone(),
+            password_id: password_id.clone(),
+            address: address.map(|address| address.to_canonical()),
+            since: now,
+            last: now,
+            messages: 0,
+            recipients: 0,
+            newest_end,
+        };
         let sessions = &mut served.sessions;
         let carried = self.carried;
         sessions.retain(|one| {
             let goes_on = one.connection <= carried && one.address == begun.address;
-            one.user != begun.user || (one.connection != connection && !goes_on)
+            one.name != begun.name || (one.connection != connection && !goes_on)
         });
         if sessions.len() >= USUAL {
             // Only the latest session of each connection is open.
@@ -180,138 +181,140 @@ impl Sessions {
         sessions.push(begun);
     }
 
-    /// Returns the hashes of the passwords that the session may have signed in with.
-    pub fn of(&mut self, process: u32, username: &Username, address: Option<IpAddr>) -> Vec<u64> {
-        let user = self.user(username);
-        let address = address.map(|address| self.address(address));
-        let Some(served) = self.processes.get_mut(&process) else {
-            return Vec::new();
+    /// Returns the sessions that may be the one of this user in a process.
+    pub fn of(
+        &mut self,
+        process: u32,
+        name: &Username,
+        address: Option<IpAddr>,
+    ) -> impl Iterator<Item = &mut Session> {
+        let address = address.map(|address| address.to_canonical());
+        let other = move |one: &Session| one.address.zip(address).is_some_and(|(a, b)| a != b);
+        let served = self.processes.get_mut(&process);
+        let sessions = served.map(|served| served.sessions.iter_mut());
+        let sessions = sessions.into_iter().flatten();
+        sessions.filter(move |one| one.name == *name && !other(one))
+    }
+
+    /// Counts a message in its session. Returns the password that this signed in with, `None`
+    /// if it may be one of several.
+    pub fn count(
+        &mut self,
+        process: u32,
+        name: &Username,
+        address: Option<IpAddr>,
+        amount: Count,
+    ) -> Option<PasswordId> {
+        let mut sessions = self.of(process, name, address);
+        let first = sessions.next()?;
+        let Some(second) = sessions.next() else {
+            first.messages = first.messages.saturating_add(amount.messages);
+            first.recipients = first.recipients.saturating_add(amount.recipients);
+            return Some(first.password_id.clone());
         };
-        let other = |one: &SignedIn| one.address.zip(address).is_some_and(|(a, b)| a != b);
-        let sessions = served.sessions.iter();
-        sessions
-            .filter(|one| one.user == user && !other(one))
-            .map(|one| one.password)
-            .collect()
+        let is_one = first.password_id == second.password_id
+            && sessions.all(|one| one.password_id == first.password_id);
+        is_one.then(|| first.password_id.clone())
+    }
+
+    /// Returns the sessions that seem to be open, each with the newest end when it began.
+    /// `runs` is whether there is such a process on this machine.
+    pub fn open(&self, now: Time, runs: impl Fn(u32) -> bool) -> Vec<(i64, OpenSession)> {
+        let mut open: Vec<_> = self
+            .processes
+            .entries()
+            .flat_map(|(process, served)| served.open(*process, &runs))
+            .filter(|one| now.epoch() - one.last.epoch() < SILENT)
+            .map(|one| (one.newest_end, one.listed()))
+            .collect();
+        if open.len() > LISTED {
+            open.sort_by_key(|(_, one)| one.last);
+            open.drain(..open.len() - LISTED);
+        }
+        open
+    }
+
+    /// Corrects the newest ends after the store was replaced by an older one.
+    pub fn end_before(&mut self, newest_end: i64) {
+        for served in self.processes.values_mut() {
+            for session in &mut served.sessions {
+                session.newest_end = session.newest_end.min(newest_end);
+            }
+        }
+    }
+}
+
+impl Served {
+    /// Returns the latest session of each connection, unless its process has ended or
+    /// serves another one.
+    fn open<'a>(
+        &'a self,
+        process: u32,
+        runs: &'a impl Fn(u32) -> bool,
+    ) -> impl Iterator<Item = &'a Session> {
+        let mut newer = HashSet::new();
+        let mut has_newer = false;
+        self.sessions.iter().rev().filter(move |one| {
+            if one.is_here {
+                !std::mem::replace(&mut has_newer, true) && runs(process)
+            } else {
+                newer.insert(one.connection)
+            }
+        })
+    }
+}
+
+impl Session {
+    /// Records that the session still says something.
+    pub const fn is_alive(&mut self, now: Time) {
+        self.last = now;
+    }
+
+    fn listed(&self) -> OpenSession {
+        OpenSession {
+            username: self.name.clone(),
+            password_id: self.password_id.clone(),
+            address: self.address,
+            since: self.since,
+            last: self.last,
+            messages: self.messages,
+            recipients: self.recipients,
+        }
+    }
+
+    fn carry_over(&self, to: &mut CarryOverWriter<'_>) -> io::Result<()> {
+        to.u64(self.connection)?;
+        to.u8(self.is_here.into())?;
+        to.text(self.name.as_str())?;
+        to.text(self.password_id.as_str())?;
+        let address = self.address.map(|address| address.to_string());
+        to.text(&address.unwrap_or_default())?;
+        to.i64(self.since.epoch())?;
+        to.i64(self.last.epoch())?;
+        to.u32(self.messages)?;
+        to.u32(self.recipients)?;
+        to.i64(self.newest_end)
+    }
+
+    fn carried_over(from: &mut CarryOverReader<'_>) -> io::Result<Self> {
+        let bad = || damaged("a session is not valid");
+        Ok(Self {
+            connection: from.u64()?,
+            is_here: from.u8()? != 0,
+            name: from.text()?.parse().map_err(|_| bad())?,
+            password_id: PasswordId::stored(from.text()?),
+            address: match from.text()?.as_str() {
+                "" => None,
+                address => Some(address.parse().map_err(|_| bad())?),
+            },
+            since: Time::from_epoch(from.i64()?),
+            last: Time::from_epoch(from.i64()?),
+            messages: from.u32()?,
+            recipients: from.u32()?,
+            newest_end: from.i64()?,
+        })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn begin(
-        sessions: &mut Sessions,
-        process: u32,
-        connection: u64,
-        (username, password_id): (&str, &str),
-        from: Option<IpAddr>,
-    ) {
-        let username = username.parse().unwrap();
-        let password_id = PasswordId::stored(password_id.into());
-        sessions.begin(process, connection, (&username, &password_id), from);
-    }
-
-    /// The passwords that a session of this process may have.
-    fn passwords(sessions: &mut Sessions, process: u32, from: Option<&str>) -> Vec<&'static str> {
-        let user: Username = "shop@example.com".parse().unwrap();
-        let from = from.map(|from| from.parse().unwrap());
-        let found = sessions.of(process, &user, from);
-        ["AAAAAAAA", "BBBBBBBB", "CCCCCCCC"]
-            .into_iter()
-            .filter(|password_id| {
-                let password = sessions.password(&user, &PasswordId::stored((*password_id).into()));
-                found.contains(&password)
-            })
-            .collect()
-    }
-
-    #[test]
-    fn one_client_after_another() {
-        let mut sessions = Sessions::new();
-        let here = Some("192.0.2.1".parse().unwrap());
-        begin(&mut sessions, 7, 1, ("shop@example.com", "AAAAAAAA"), here);
-        assert_eq!(passwords(&mut sessions, 7, Some("192.0.2.1")), ["AAAAAAAA"]);
-        begin(&mut sessions, 7, 1, ("other@example.com", "CCCCCCCC"), here);
-        begin(&mut sessions, 7, 1, ("shop@example.com", "BBBBBBBB"), here);
-        assert_eq!(passwords(&mut sessions, 7, Some("192.0.2.1")), ["BBBBBBBB"]);
-        assert!(passwords(&mut sessions, 8, Some("192.0.2.1")).is_empty());
-        assert!(passwords(&mut sessions, 7, Some("192.0.2.2")).is_empty());
-        // The same address in another form, or no address at all.
-        assert_eq!(
-            passwords(&mut sessions, 7, Some("::ffff:192.0.2.1")),
-            ["BBBBBBBB"]
-        );
-        assert_eq!(passwords(&mut sessions, 7, None), ["BBBBBBBB"]);
-    }
-
-    #[test]
-    fn two_containers_may_have_one_process_id() {
-        let mut sessions = Sessions::new();
-        begin(&mut sessions, 7, 1, ("shop@example.com", "AAAAAAAA"), None);
-        begin(&mut sessions, 7, 2, ("shop@example.com", "BBBBBBBB"), None);
-        assert_eq!(passwords(&mut sessions, 7, None), ["AAAAAAAA", "BBBBBBBB"]);
-        begin(&mut sessions, 7, 1, ("shop@example.com", "CCCCCCCC"), None);
-        assert_eq!(passwords(&mut sessions, 7, None), ["BBBBBBBB", "CCCCCCCC"]);
-    }
-
-    #[test]
-    fn a_process_that_outlives_our_program_has_one_session() {
-        let mut before = Sessions::new();
-        let here = Some("192.0.2.1".parse().unwrap());
-        let there = Some("192.0.2.2".parse().unwrap());
-        begin(&mut before, 7, 3, ("shop@example.com", "AAAAAAAA"), here);
-        begin(&mut before, 7, 4, ("shop@example.com", "CCCCCCCC"), there);
-        let mut written = Vec::new();
-        let mut writer = CarryOverWriter::begin(&mut written, 1 << 20).unwrap();
-        before.carry_over(&mut writer).unwrap();
-        writer.end().unwrap();
-        let mut from = written.as_slice();
-        let mut reader = CarryOverReader::begin(&mut from).unwrap();
-        let mut after = Sessions::carried_over(&mut reader).unwrap();
-        assert_eq!(passwords(&mut after, 7, Some("192.0.2.1")), ["AAAAAAAA"]);
-        // Its connection is a new one.
-        begin(&mut after, 7, 5, ("shop@example.com", "BBBBBBBB"), here);
-        assert_eq!(passwords(&mut after, 7, Some("192.0.2.1")), ["BBBBBBBB"]);
-        assert_eq!(passwords(&mut after, 7, Some("192.0.2.2")), ["CCCCCCCC"]);
-        // Those of two containers stay apart.
-        begin(&mut after, 7, 6, ("shop@example.com", "AAAAAAAA"), here);
-        assert_eq!(
-            passwords(&mut after, 7, Some("192.0.2.1")),
-            ["AAAAAAAA", "BBBBBBBB"]
-        );
-    }
-
-    #[test]
-    fn the_memory_is_bounded_and_never_partial() {
-        let mut sessions = Sessions::new();
-        begin(&mut sessions, 7, 2, ("shop@example.com", "AAAAAAAA"), None);
-        for n in 0..1000 {
-            let user = format!("u{n}@example.com");
-            begin(&mut sessions, 7, 1, (&user, "AAAAAAAA"), None);
-            assert!(sessions.processes.get_mut(&7).unwrap().sessions.len() <= MOST);
-        }
-        assert_eq!(passwords(&mut sessions, 7, None), ["AAAAAAAA"]);
-        for connection in 3..100 {
-            let user = format!("u{connection}@example.com");
-            begin(&mut sessions, 7, connection, (&user, "AAAAAAAA"), None);
-        }
-        assert_eq!(passwords(&mut sessions, 7, None), ["AAAAAAAA"]);
-        for connection in 100..1100 {
-            let session = ("shop@example.com", "BBBBBBBB");
-            begin(&mut sessions, 7, connection, session, None);
-        }
-        // Too many to distinguish.
-        assert!(passwords(&mut sessions, 7, None).is_empty());
-        for process in 0..20_000 {
-            begin(
-                &mut sessions,
-                process,
-                1,
-                ("shop@example.com", "AAAAAAAA"),
-                None,
-            );
-            assert!(sessions.processes.len() <= PROCESSES);
-        }
-    }
-}
+mod tests;

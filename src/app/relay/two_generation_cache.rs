@@ -67,6 +67,11 @@ impl<K: Hash + Eq, V> TwoGenerationCache<K, V> {
         self.old.iter().chain(&self.young)
     }
 
+    /// Returns all values.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.old.values_mut().chain(self.young.values_mut())
+    }
+
     /// Removes a value and returns it.
     pub fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
     where

@@ -242,6 +242,7 @@ mod tests {
             },
             limits_near: vec![limit; 10],
             unfinished: vec![unfinished; 10],
+            sessions: None,
         }
     }
 

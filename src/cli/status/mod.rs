@@ -38,8 +38,9 @@ JSON:
   limits_near, rotations_unfinished}}. Lists have at most 10 entries; counts has the full
   numbers, for expiring those within 14d. exact is false if a part of the refused sign-ins is
   estimated because it began earlier. answers is null if serve is not set up on this machine, or
-  this user may not connect. sessions and last_backup are always null in this version. A matter is
-  serve, unfinished_rotation, limit, refused, expired or expiring.
+  this user may not connect. sessions is the number of open ones at the last report of each `serve`,
+  at most 5 minutes ago, and null if none runs. last_backup is always null in this version. A matter
+  is serve, unfinished_rotation, limit, refused, expired or expiring.
 
 Exit codes:
   0 nothing needs attention, 7 something does.";

@@ -19,8 +19,7 @@ pub struct StatusRecord {
     pub(super) refused_24h: Refused,
     pub(super) limits_near: Vec<NearLimit>,
     pub(super) rotations_unfinished: Vec<Rotation>,
-    /// Unknown: serve does not report them.
-    pub(super) sessions: Option<()>,
+    pub(super) sessions: Option<u64>,
     pub(super) serve: Serve,
     /// Unknown: backups are made elsewhere.
     pub(super) last_backup: Option<()>,
@@ -137,7 +136,7 @@ impl StatusRecord {
             expiring: report.expiring.into_iter().map(Expiring::new).collect(),
             limits_near: report.limits_near.iter().map(NearLimit::new).collect(),
             rotations_unfinished: report.unfinished.iter().map(Rotation::new).collect(),
-            sessions: None,
+            sessions: report.sessions,
             serve,
             last_backup: None,
         }

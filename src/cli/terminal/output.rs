@@ -302,6 +302,16 @@ impl Output {
         }
     }
 
+    /// Shows a person the record that a question is about.
+    pub fn show_before_question<R: Record>(&self, record: &R) {
+        let lines = self.block(record.lines()).join("\n");
+        if self.format == OutputFormat::Json {
+            self.before_question(&lines);
+        } else {
+            say(&lines);
+        }
+    }
+
     /// Prints text to paste, unchanged.
     pub fn text(&mut self, text: &str) -> Result<()> {
         match self.format {

@@ -41,9 +41,11 @@ Examples:
 
 JSON:
   A list of {username, domain, label, note, tags: {KEY: VALUE}, status, passwords: [{id, created_at,
-  retires_at, last_connection}], password_created_at, password_age_seconds, last_connection: {at,
-  address}, daily_limit, expires_at, suspended_at, created_at}. The passwords are the live ones,
-  oldest first; a missing value is null; status is active, overlap, suspended or expired.
+  retires_at, last_connection, last_sent_at, messages, recipients}], password_created_at,
+  password_age_seconds, last_connection: {at, address}, daily_limit, expires_at, suspended_at,
+  created_at}. The passwords are the live ones, oldest first; a missing value is null; status is
+  active, overlap, suspended or expired. The messages and recipients are those that were sent with
+  the password, as far as the mail server says in which session.
 
 Columns:
   For --columns: username, label, status, password-id, expires, near-limit, refused, password-age,

@@ -16,6 +16,7 @@ use crate::model::limit_kind::LimitKind;
 use crate::model::old_name::OldName;
 use crate::model::sender::Sender;
 use crate::model::tag::{self, Tags};
+use crate::model::text::count;
 use crate::model::time::Time;
 use crate::model::user::{EXPIRES_SOON, LastConnection, PasswordInfo, Status, User};
 
@@ -46,9 +47,13 @@ pub struct UserRecord<'a> {
 #[derive(Serialize)]
 pub(super) struct PasswordRecord<'a> {
     pub(super) id: &'a str,
-    created_at: Time,
+    pub(super) created_at: Time,
     pub(super) retires_at: Option<Time>,
     pub(super) last_connection: Option<ConnectionRecord<'a>>,
+    /// Its last message.
+    pub(super) last_sent_at: Option<Time>,
+    pub(super) messages: u64,
+    pub(super) recipients: u64,
 }
 
 #[derive(Clone, Copy, Serialize)]
@@ -112,13 +117,27 @@ impl<'a> UserRecord<'a> {
 }
 
 impl<'a> PasswordRecord<'a> {
-    fn new(password: &'a PasswordInfo) -> Self {
+    pub(super) fn new(password: &'a PasswordInfo) -> Self {
         Self {
             id: password.id.as_str(),
             created_at: password.created_at,
             retires_at: password.retires_at,
             last_connection: password.last_connection.as_ref().map(ConnectionRecord::new),
+            last_sent_at: password.sent.last_at,
+            messages: password.sent.messages,
+            recipients: password.sent.recipients,
         }
+    }
+
+    /// Says what was sent with it, after a comma; nothing if that is nothing.
+    fn sent_text(&self, now: Time) -> String {
+        self.last_sent_at.map_or(String::new(), |at| {
+            let ago = now.since(at);
+            format!(
+                ", sent {}, the last {ago} ago",
+                count(self.messages, "message")
+            )
+        })
     }
 }
 
@@ -127,6 +146,14 @@ impl<'a> ConnectionRecord<'a> {
         Self {
             at: connection.at,
             address: connection.address.as_deref(),
+        }
+    }
+
+    /// Returns when and from where, for a file.
+    pub(super) fn dated(self) -> String {
+        match self.address {
+            Some(address) => format!("{} from {address}", self.at),
+            None => self.at.to_string(),
         }
     }
 
@@ -194,9 +221,11 @@ impl Record for UserRecord<'_> {
         "expires_at",
         "suspended_at",
         "created_at",
+        "last_sent_at",
     ];
 
     fn fields(&self) -> Vec<String> {
+        let sent = self.passwords.iter().filter_map(|one| one.last_sent_at);
         let time = |at: Option<Time>| at.map_or(String::new(), |at| at.to_string());
         let owned = |text: Option<&str>| text.unwrap_or_default().to_owned();
         vec![
@@ -212,6 +241,7 @@ impl Record for UserRecord<'_> {
             time(self.expires_at),
             time(self.suspended_at),
             self.created_at.to_string(),
+            time(sent.max()),
         ]
     }
 }
@@ -371,7 +401,8 @@ impl<'a> UserDetail<'a> {
         let until = password
             .retires_at
             .map_or(String::new(), |at| format!(", {until} {at}"));
-        format!("{}  {age} old{until}, {last}", password.id)
+        let sent = password.sent_text(now);
+        format!("{}  {age} old{until}, {last}{sent}", password.id)
     }
 }
 

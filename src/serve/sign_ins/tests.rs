@@ -43,7 +43,7 @@ impl Machine {
             store,
         };
         for connection in [FIRST, SECOND] {
-            machine.with(|one, turn| one.connected(connection, 1, 2, turn));
+            machine.with(|one, turn| one.connected(connection, (1, 2), None, turn));
             machine.line(connection, "VERSION\t1\t2");
             machine.line(connection, "CPID\t5");
         }
@@ -330,7 +330,7 @@ fn p10_cancelled_requests_and_closed_connections_occupy_no_worker() {
         machine.line(FIRST, &format!("CANCEL\t{number}"));
         assert_eq!(machine.hash(), 0);
     }
-    let connect = |one: &mut SignIns, turn: &mut Turn<'_>| one.connected(FIRST, 1, 2, turn);
+    let connect = |one: &mut SignIns, turn: &mut Turn<'_>| one.connected(FIRST, (1, 2), None, turn);
     for _ in 0..10 {
         machine.sign_ins.disconnected(FIRST, &mut machine.relay);
         machine.with(connect);

@@ -1,10 +1,10 @@
 //! Reads all users, table by table, and merges the tables by name: a join looks up the
 //! passwords of each user, which takes three times as long.
 
-use super::list::{read_user, sort_passwords};
+use super::list::{read_sent, read_user, sort_passwords};
 use crate::error::Result;
 use crate::model::password::PasswordId;
-use crate::model::user::{LastConnection, PasswordInfo, User};
+use crate::model::user::{LastConnection, PasswordInfo, SentMail, User};
 use crate::store::Store;
 
 impl Store {
@@ -25,7 +25,8 @@ impl Store {
             FROM passwords WHERE username > $1 AND username <= $2 ORDER BY username, password_id";
         const TAGS: &str = "SELECT username, key, value FROM tags
             WHERE username > $1 AND username <= $2 ORDER BY username, key";
-        const SEEN: &str = "SELECT username, password_id, seen_at, address
+        const SEEN: &str = "SELECT username, password_id, seen_at, address,
+                sent_at, messages, recipients
             FROM last_connections WHERE username > $1 AND username <= $2
             ORDER BY username, password_id";
         let mut users = Vec::new();
@@ -48,6 +49,7 @@ impl Store {
                     retires_at: row.opt_time(3)?,
                     erased: row.int(4)? != 0,
                     last_connection: None,
+                    sent: SentMail::default(),
                 });
             }
             Ok(())
@@ -75,6 +77,7 @@ impl Store {
                     at: row.time(2)?,
                     address: row.opt_text(3)?.map(str::to_owned),
                 });
+                password.sent = read_sent(row, 4)?;
             }
             Ok(())
         })?;

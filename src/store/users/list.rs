@@ -2,12 +2,12 @@
 //! `page`.
 
 use super::tags;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::name::{DomainName, Username};
 use crate::model::password::PasswordId;
 use crate::model::tag::TagFilter;
 use crate::model::time::Time;
-use crate::model::user::{LastConnection, PasswordInfo, Status, User};
+use crate::model::user::{LastConnection, PasswordInfo, SentMail, Status, User};
 use crate::model::user_search::SearchText;
 use crate::store::Store;
 use crate::store::engine::{Arg, Row};
@@ -41,7 +41,7 @@ macro_rules! select_users {
                 u.note, ",
             $crate::store::users::tags::tags_of!("u"),
             ", p.password_id, p.created_at, p.retires_at, CASE WHEN p.hash IS NULL THEN 1 ELSE 0 END,
-                l.seen_at, l.address ",
+                l.seen_at, l.address, l.sent_at, l.messages, l.recipients ",
             $more,
             " FROM ",
             $users,
@@ -248,7 +248,18 @@ pub(in crate::store) fn read_password(row: &dyn Row) -> Result<Option<PasswordIn
         retires_at: row.opt_time(10)?,
         erased: row.int(11)? != 0,
         last_connection,
+        sent: read_sent(row, 14)?,
     }))
+}
+
+/// Reads what was sent with a password from three columns.
+pub(super) fn read_sent(row: &dyn Row, first: usize) -> Result<SentMail> {
+    let number = |column| Ok::<_, Error>(row.opt_int(column)?.unwrap_or(0).max(0).unsigned_abs());
+    Ok(SentMail {
+        last_at: row.opt_time(first)?,
+        messages: number(first + 1)?,
+        recipients: number(first + 2)?,
+    })
 }
 
 /// Sorts passwords by age. The store has them by ID; of two from the same second, the one

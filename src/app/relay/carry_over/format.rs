@@ -8,7 +8,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 /// Changes whenever the format changes, and with every change of how its digests are computed; see
 /// [`super::CarriedOver`].
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 const MAGIC: [u8; 8] = *b"smtpcred";
 const BUFFER: usize = 64 * 1024;

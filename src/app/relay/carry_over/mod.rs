@@ -23,6 +23,8 @@ pub use format::FORMAT;
 /// The memory of the previous program, read in full and found intact.
 pub struct CarriedOver {
     sign_ins: SignInCache,
+    /// The name of the relay.
+    relay: String,
     sessions: Sessions,
     throttle: Throttle,
     unwritten: PendingWrites,
@@ -43,6 +45,7 @@ impl CarriedOver {
         let now = Instant::now();
         let connections = from.u64()?;
         let secret = Zeroizing::new(from.array()?);
+        let relay = from.text()?;
         let sessions = Sessions::carried_over(&mut from)?;
         let unwritten = unwritten::read(&mut from)?;
         let throttle = Throttle::carried_over(&mut from, workers, now)?;
@@ -51,6 +54,7 @@ impl CarriedOver {
         from.end()?;
         Ok(Self {
             sign_ins,
+            relay,
             sessions,
             throttle,
             unwritten,
@@ -71,6 +75,7 @@ impl Relay {
         let mut to = CarryOverWriter::begin(to, MOST_CARRIED_OVER - ENDS)?;
         to.u64(connections)?;
         to.bytes(&*self.sign_ins.secret)?;
+        to.text(&self.ends.relay)?;
         self.sessions.carry_over(&mut to)?;
         unwritten::write(unwritten, &mut to)?;
         let throttle = &self.hash_queue.throttle;
@@ -83,6 +88,7 @@ impl Relay {
     /// Continues with the memory of the previous program.
     pub fn take_over(&mut self, memory: CarriedOver) {
         self.sign_ins = memory.sign_ins;
+        self.ends.relay = memory.relay;
         self.sessions = memory.sessions;
         self.hash_queue.throttle = memory.throttle;
         self.pending.merge(memory.unwritten);

@@ -4,13 +4,16 @@ use super::*;
 use crate::app::relay::login::Login;
 use crate::app::relay::pending_writes::SignIn;
 use crate::app::relay::testing::{NOW, TestStore, attempt, messages};
-use crate::app::relay::{Attempt, Envelope, PolicyStage, Release, Requester, SignInDecision};
+use crate::app::relay::{
+    Attempt, Envelope, PolicyStage, Release, Requester, Service, SignInDecision,
+};
 use crate::model::address_rules::AddressVerdict;
 use crate::model::hash::Hasher;
 use crate::model::name::Username;
 use crate::model::refused_sign_ins::RefusalReason;
 use crate::model::stranger::WrittenName;
 use crate::model::time::Time;
+use crate::model::user::SentMail;
 use crate::store::DailyUsage;
 
 const SHOP: &str = "shop@example.com";
@@ -72,7 +75,12 @@ fn used(store: &mut TestStore) -> Relay {
     let (SignInDecision::Accept(accepted), true) = sign_in(&mut relay, &right) else {
         panic!("not accepted");
     };
-    relay.record_accepted(accepted, Some(PROCESS), 1, right.address);
+    let service = Service {
+        process: Some(PROCESS),
+        is_here: false,
+        connection: 1,
+    };
+    relay.record_accepted(accepted, service, right.address);
     let (decision, hashed) = sign_in(&mut relay, &wrong);
     assert!(hashed && matches!(decision, SignInDecision::Refuse(..)));
     relay
@@ -147,9 +155,15 @@ fn what_the_store_could_not_take_is_written_by_the_next_program() {
     };
     unwritten.signed_in(user.clone(), id.clone(), &one(HOME));
     unwritten.signed_in(user.clone(), id.clone(), &one(HOME));
-    unwritten.signed_in(user.clone(), id, &one("2001:db8::1"));
+    unwritten.signed_in(user.clone(), id.clone(), &one("2001:db8::1"));
     unwritten.refused_address(user.clone(), HOME.parse().ok(), at);
     unwritten.refused_address(user.clone(), None, at);
+    let with_it = SentMail {
+        last_at: Some(at),
+        messages: 2,
+        recipients: 5,
+    };
+    unwritten.sent_with(&user, &id, &with_it);
     let sent = DailyUsage {
         amount: messages(2),
         bytes: 7,
@@ -172,6 +186,7 @@ fn what_the_store_could_not_take_is_written_by_the_next_program() {
     let found = relay.take_pending();
     assert_eq!(found.seen, unwritten.seen);
     assert_eq!(found.refused_addresses, unwritten.refused_addresses);
+    assert_eq!(found.sent_with, unwritten.sent_with);
     assert_eq!(found.sent, unwritten.sent);
     assert_eq!(found.uncounted, unwritten.uncounted);
     assert_eq!(found.refused, unwritten.refused);

@@ -14,6 +14,7 @@ use crate::model::refused_sign_ins::RefusedSignIns;
 use crate::model::stranger::WrittenName;
 use crate::model::time::Time;
 use crate::model::usage_window::Count;
+use crate::model::user::SentMail;
 use crate::store::{DailyUsage, NetworkUse};
 
 /// What one finding takes at most, in bytes, apart from new recipients.
@@ -33,6 +34,19 @@ pub fn write(unwritten: &PendingWrites, to: &mut CarryOverWriter<'_>) -> io::Res
             for network in &password.networks {
                 write_network(to, network)?;
             }
+        }
+    }
+    to.u8(0)?;
+    for (username, passwords) in &unwritten.sent_with {
+        for (password_id, sent) in passwords {
+            if !more(to, 1)? {
+                break;
+            }
+            to.text(username.as_str())?;
+            to.text(password_id.as_str())?;
+            to.i64(sent.last_at.map_or(0, Time::epoch))?;
+            to.u64(sent.messages)?;
+            to.u64(sent.recipients)?;
         }
     }
     to.u8(0)?;
@@ -124,6 +138,16 @@ pub fn read(from: &mut CarryOverReader<'_>) -> io::Result<PendingWrites> {
                 address,
                 networks,
             });
+    }
+    while follows(from)? {
+        let username = username(from)?;
+        let password_id = PasswordId::stored(from.text()?);
+        let sent = SentMail {
+            last_at: Some(Time::from_epoch(from.i64()?)),
+            messages: from.u64()?,
+            recipients: from.u64()?,
+        };
+        unwritten.sent_with(&username, &password_id, &sent);
     }
     while follows(from)? {
         let key = (username(from)?, from.i64()?);

@@ -9,6 +9,7 @@ use crate::app::relay::Relay;
 use crate::app::relay::pending_writes::Release;
 use crate::error::Result;
 use crate::model::name::Username;
+use crate::model::password::PasswordId;
 use crate::model::time::Time;
 use crate::model::usage_window::Count;
 
@@ -16,6 +17,8 @@ use crate::model::usage_window::Count;
 #[derive(Debug)]
 pub struct Charge {
     username: Username,
+    /// What the session signed in with, if that is known.
+    password_id: Option<PasswordId>,
     /// The message, if the mail server names it.
     name: Option<u64>,
     amount: Count,
@@ -30,7 +33,7 @@ pub struct Charge {
 impl Charge {
     /// Returns the charge of a complete message.
     pub(super) fn message(
-        username: Username,
+        (username, password_id): (Username, Option<PasswordId>),
         name: Option<u64>,
         amount: Count,
         new_recipients: Vec<u128>,
@@ -40,6 +43,7 @@ impl Charge {
     ) -> Self {
         Self {
             username,
+            password_id,
             name,
             amount: with_new(amount, &new_recipients),
             new_recipients,
@@ -59,6 +63,7 @@ impl Charge {
         (!new_recipients.is_empty()).then(|| {
             Box::new(Self {
                 username: username.clone(),
+                password_id: None,
                 name: None,
                 amount: with_new(Count::default(), &new_recipients),
                 new_recipients,
@@ -75,6 +80,7 @@ impl Relay {
     pub fn refund(&mut self, charge: Charge) {
         let Charge {
             username,
+            password_id,
             name,
             amount,
             new_recipients,
@@ -92,6 +98,9 @@ impl Relay {
         if let Some(sent) = self.pending.sent.get_mut(&(username.clone(), day)) {
             sent.amount = sent.amount.saturating_sub(amount);
             sent.bytes = sent.bytes.saturating_sub(bytes);
+        }
+        if let Some(password_id) = password_id {
+            self.pending.not_sent_with(&username, &password_id, amount);
         }
         self.pending.releases.push(Release {
             username,

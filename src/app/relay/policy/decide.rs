@@ -44,14 +44,13 @@ impl Relay {
             Some(_) => name.clone(),
             None => self.renamed(&name, now)?.unwrap_or_else(|| name.clone()),
         };
-        let ended = self.login(&name, &username, envelope, now)? == Login::Ended;
+        let ended = match self.login(&name, &username, envelope, now)? {
+            Login::Unknown | Login::Works => None,
+            Login::Ended => Some(Refusal::Ended),
+            Login::EndedByAdmin => Some(Refusal::SessionEnded),
+        };
         let Some(rules) = self.rules(&username)? else {
-            let refusal = if ended {
-                Refusal::Ended
-            } else {
-                Refusal::Stopped
-            };
-            return Ok(Decision::Refuse(refusal));
+            return Ok(Decision::Refuse(ended.unwrap_or(Refusal::Stopped)));
         };
         let names = [&username, &name];
         let refusal = sender_refusal(names, &envelope.sender, &rules, ended, now);
@@ -355,8 +354,9 @@ impl Relay {
         sent.amount = sent.amount.saturating_add(amount);
         sent.bytes = sent.bytes.saturating_add(envelope.bytes);
         self.policy.messages.set_answer(name, envelope, None);
+        let password_id = self.count_for_password(&username, envelope, amount);
         Decision::Allow(Some(Box::new(Charge::message(
-            username,
+            (username, password_id),
             name,
             amount,
             new_recipients,
@@ -407,11 +407,11 @@ fn sender_refusal(
     [username, name]: [&Username; 2],
     sender: &str,
     rules: &SendingRules,
-    ended: bool,
+    ended: Option<Refusal>,
     now: Time,
 ) -> Option<Refusal> {
-    if ended {
-        Some(Refusal::Ended)
+    if ended.is_some() {
+        ended
     } else if rules.is_stopped(now) {
         Some(Refusal::Stopped)
     } else if rules.unverified {

@@ -7,6 +7,8 @@ use crate::model::limits::{LimitExceeded, OnLimit};
 pub enum Refusal {
     /// The password that the session signed in with no longer works.
     Ended,
+    /// An admin ended the session.
+    SessionEnded,
     /// Suspended, expired or deleted since the sign-in.
     Stopped,
     /// Its domain must be verified and is not.
@@ -43,6 +45,7 @@ impl Refusal {
     pub fn text(&self) -> String {
         match self {
             Self::Ended => "The password of this session no longer works".into(),
+            Self::SessionEnded => "This session has ended: sign in again".into(),
             Self::Stopped => "This login may not send any more".into(),
             Self::Unverified => {
                 "The domain of this login is not verified: it may not send yet".into()

@@ -15,7 +15,7 @@ mod upgrade;
 
 pub use attempt::Attempt;
 pub use decide::{Accepted, SignInDecision};
-pub use digest::{Digest, KeyedHashes, keyed, octets};
+pub use digest::{Digest, keyed};
 pub use hash_job::{HashJob, HashOutcome};
 pub use hash_queue::{HashQueue, Ticket};
 pub use throttle::{LATEST, Throttle};

@@ -5,17 +5,16 @@ use std::net::IpAddr;
 use super::attempt::Attempt;
 use super::decide::Accepted;
 use crate::app::relay::pending_writes::SignIn;
+use crate::app::relay::sessions::Service;
 use crate::app::relay::{PendingWrites, Relay, address_name};
 use crate::model::refused_sign_ins::RefusalReason;
 
 impl Relay {
-    /// Records a good sign-in, on this connection to the socket for sign-ins; `process` is
-    /// the process of the mail server, if it is known.
+    /// Records a good sign-in, which this service of a mail server asked for.
     pub fn record_accepted(
         &mut self,
         accepted: Accepted,
-        process: Option<u32>,
-        connection: u64,
+        service: Service,
         address: Option<IpAddr>,
     ) {
         let Accepted {
@@ -25,11 +24,11 @@ impl Relay {
             verdict,
             ..
         } = accepted;
-        if let Some(process) = process {
-            let login = (&name, &password_id);
-            self.sessions.begin(process, connection, login, address);
-        }
         let at = (self.world.now)();
+        // If the store cannot tell, an older end may end the session too early.
+        let newest_end = self.read_session_ends().unwrap_or_default();
+        let login = (&name, &password_id);
+        self.sessions.begin(service, login, address, at, newest_end);
         let one = SignIn {
             at,
             address,

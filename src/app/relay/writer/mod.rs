@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::model::event::EventStamp;
 use crate::model::hash::Hash;
 use crate::model::name::Username;
+use crate::model::session::SessionReport;
 use crate::model::time::Time;
 use crate::model::usage_window::Count;
 use crate::store::{Scope, Seen, Store, Tx};
@@ -226,6 +227,34 @@ impl StoreWriter {
         self.pending
     }
 
+    /// Writes the open sessions of this relay. Forgets the relays of this machine that were
+    /// killed: `runs` is whether there is such a process.
+    pub fn report_sessions(
+        &mut self,
+        mut report: SessionReport,
+        runs: fn(u32) -> bool,
+    ) -> Result<()> {
+        self.connection.write(|tx, now| {
+            for relay in tx.store().relays_of(&report.host)? {
+                let process = relay.split_once('-').and_then(|(id, _)| id.parse().ok());
+                if process.is_some_and(|process| !runs(process)) {
+                    tx.forget_relay(&relay)?;
+                }
+            }
+            let names = report.sessions.iter().map(|session| &session.username);
+            let names = RenamedUsers::of(tx, names.collect(), now)?;
+            for session in &mut report.sessions {
+                session.username = names.now(&session.username).clone();
+            }
+            tx.report_sessions(&report)
+        })
+    }
+
+    /// Removes a relay that stops from those that tell their sessions.
+    pub fn forget_relay(&mut self, relay: &str) -> Result<()> {
+        self.connection.write(|tx, _| tx.forget_relay(relay))
+    }
+
     /// The same password under today's cost.
     pub fn upgrade(&mut self, upgrade: &Upgrade, hash: &Hash) -> Result<()> {
         self.connection
@@ -341,6 +370,11 @@ fn write_down(tx: &mut Tx, pending: &PendingWrites, now: Time) -> Result<()> {
         }
     }
     networks::write(tx, pending, &names, now)?;
+    for (username, passwords) in &pending.sent_with {
+        for (password_id, sent) in passwords {
+            tx.add_sent(names.now(username), password_id, sent)?;
+        }
+    }
     for refusals in pending.refused.values() {
         tx.add_refusals(refusals)?;
     }

@@ -19,18 +19,21 @@ impl RenamedUsers {
     /// Looks up the users that the pending entries are about.
     pub fn look_up(tx: &mut Tx, pending: &PendingWrites, now: Time) -> Result<Self> {
         let mut names = BTreeSet::new();
+        names.extend(pending.seen.keys());
+        names.extend(pending.sent_with.keys());
+        let refused = pending.refused_addresses.keys();
+        names.extend(refused.map(|(username, _)| username));
+        names.extend(pending.sent.keys().map(|(username, _)| username));
+        names.extend(pending.uncounted.keys().map(|(username, _)| username));
+        names.extend(pending.releases.iter().map(|release| &release.username));
+        Self::of(tx, names, now)
+    }
+
+    /// Looks up those of these users that were renamed lately.
+    pub fn of(tx: &mut Tx, names: BTreeSet<&Username>, now: Time) -> Result<Self> {
         let since = Time::from_epoch(now.epoch() - RECENTLY);
-        if !pending.is_empty() && tx.store().was_any_renamed(since)? {
-            names.extend(pending.seen.keys());
-            names.extend(
-                pending
-                    .refused_addresses
-                    .keys()
-                    .map(|(username, _)| username),
-            );
-            names.extend(pending.sent.keys().map(|(username, _)| username));
-            names.extend(pending.uncounted.keys().map(|(username, _)| username));
-            names.extend(pending.releases.iter().map(|release| &release.username));
+        if names.is_empty() || !tx.store().was_any_renamed(since)? {
+            return Ok(Self(BTreeMap::new()));
         }
         let names: Vec<_> = names.into_iter().collect();
         let found = tx.store().old_names_named(&names)?.into_iter().flatten();

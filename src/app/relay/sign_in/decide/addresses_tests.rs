@@ -2,6 +2,7 @@
 
 use super::tests::{hash, job, reason, sign_in};
 use super::*;
+use crate::app::relay::Service;
 use crate::app::relay::testing::{NOW, TestStore, attempt};
 use crate::model::address_rules::{AddressChange, AddressMode};
 use crate::model::setting::Setting;
@@ -185,7 +186,12 @@ fn what_is_learned_is_listed_afterwards() {
         panic!("not accepted");
     };
     assert_eq!(accepted.verdict, AddressVerdict::Learn { tell: true });
-    relay.record_accepted(accepted, None, 1, attempt.address);
+    let service = Service {
+        process: None,
+        is_here: false,
+        connection: 1,
+    };
+    relay.record_accepted(accepted, service, attempt.address);
     let pending = relay.take_pending();
     store.writer().note(pending, &[], &mut Vec::new()).unwrap();
     relay.refresh(Instant::now()).unwrap();
