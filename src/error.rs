@@ -151,6 +151,13 @@ pub enum Error {
     },
     /// Something could not be searched, and nothing was found in the rest; with its number.
     NotSearched(u64),
+    /// A stolen password was not replaced, and still works.
+    NotClosed {
+        /// Its user.
+        username: String,
+        /// Why the new password did not arrive.
+        reason: String,
+    },
     /// Rotations failed; with their number.
     RotationsFailed(u64),
     /// No server name is set, and this needs one.

@@ -6,6 +6,7 @@ pub mod apply;
 pub mod audit;
 pub mod bulk;
 mod capacity;
+pub mod close;
 mod columns;
 mod copy_user;
 pub mod credential;
@@ -53,6 +54,8 @@ pub struct World {
     pub random: Random,
     /// Returns the user or program that makes a change, for the events.
     pub actor: fn() -> Actor,
+    /// Returns whether there is a process with this number on this machine.
+    pub runs: fn(u32) -> bool,
 }
 
 /// The store and the rules about it.

@@ -189,6 +189,7 @@ mod tests {
             retires_at,
             erased,
             last_connection: None,
+            sent: crate::model::user::SentMail::default(),
         };
         let [past, now, later] = [10, 20, 30].map(Time::from_epoch);
         for (retires_at, erased, expected) in [

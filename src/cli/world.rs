@@ -7,4 +7,5 @@ pub const WORLD: World = World {
     now: host::now,
     random: host::random,
     actor: host::actor,
+    runs: host::process_runs,
 };

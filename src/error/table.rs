@@ -266,6 +266,15 @@ impl Error {
                 Exit::Failed,
                 format!("{n} paths could not be searched; in the rest, no password was found"),
             ),
+            Self::NotClosed { username, reason } => entry(
+                "not_closed",
+                Exit::Failed,
+                format!("the new password of {username} did not arrive: {reason}; the old one still works"),
+            )
+            .hint(format!(
+                "to stop it now, and the application with it: smtpcred user close {} --suspend",
+                in_shell(username)
+            )),
             Self::RotationsFailed(1) => entry(
                 "rotations_failed",
                 Exit::Failed,

@@ -147,6 +147,14 @@ fn codes_and_exit_codes_do_not_change() {
             3,
         ),
         (Error::NotSearched(1), "not_searched", 1),
+        (
+            Error::NotClosed {
+                username: "x@y.org".into(),
+                reason: "no".into(),
+            },
+            "not_closed",
+            1,
+        ),
         (Error::RotationsFailed(1), "rotations_failed", 1),
         (Error::HostNotSet("this"), "host_not_set", 4),
         (

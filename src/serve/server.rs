@@ -28,7 +28,6 @@ use super::writer_thread::{WriterReply, WriterThread};
 use crate::app::World;
 use crate::app::relay::{Opener, PendingWrites, Relay};
 use crate::error::Result;
-use crate::host::process_runs;
 use crate::model::text::count;
 use crate::protocol::auth::AuthStep;
 
@@ -578,7 +577,7 @@ impl Server {
     fn tell_sessions(&mut self, now: Instant) {
         self.timers.set(now + LOOK, Timer::Sessions);
         // An error is logged where it matters more.
-        if let Ok(Some(report)) = self.relay.asked_for_sessions(process_runs) {
+        if let Ok(Some(report)) = self.relay.asked_for_sessions() {
             self.writer.tell_sessions(report);
         }
     }

@@ -13,7 +13,6 @@ use crate::app::relay::{
     Opener, PendingWrites, RenewedLease, Reservation, ReservationOutcome, Ticket, Upgrade,
 };
 use crate::error::{Error, Result};
-use crate::host::process_runs;
 use crate::model::hash::Hash;
 use crate::model::name::Username;
 use crate::model::session::SessionReport;
@@ -155,7 +154,7 @@ impl Worker {
                     self.report(&outcome);
                 }
                 WriteTask::Sessions(report) => {
-                    let outcome = self.writer.report_sessions(report, process_runs);
+                    let outcome = self.writer.report_sessions(report);
                     self.report(&outcome);
                 }
                 WriteTask::Forget(relay) => {

@@ -7,6 +7,7 @@ mod alert_outbox;
 mod alert_rules;
 mod alerts;
 mod before_changes;
+mod closes;
 mod copy;
 mod counts;
 mod domains;
@@ -57,6 +58,7 @@ use event_mark::EventMark;
 
 pub use access::Access;
 pub use alert_outbox::{AlertClaim, AlertDelivery, AlertPace, SUMMED_UP};
+pub use closes::UserClose;
 pub use copy::CopiedTable;
 pub use domains::DomainChange;
 pub use engine::{Integrity, OwnedArg, Replica, Space};

@@ -296,7 +296,11 @@ impl Tx<'_> {
         Ok(stays)
     }
 
-    fn stop_password(&mut self, username: &Username, password_id: &PasswordId) -> Result<()> {
+    pub(super) fn stop_password(
+        &mut self,
+        username: &Username,
+        password_id: &PasswordId,
+    ) -> Result<()> {
         const SQL: &str = "UPDATE passwords SET hash = NULL, retires_at = $3
             WHERE username = $1 AND password_id = $2 AND hash IS NOT NULL";
         let args = [

@@ -85,7 +85,7 @@ impl Store {
         Ok(found)
     }
 
-    /// Returns the open sessions that those relays told of, whose password still works: the
+    /// Returns the open sessions in their reports whose password still works: the
     /// latest first.
     pub fn sessions(&mut self, now: Time) -> Result<Vec<OpenSession>> {
         const SQL: &str = "SELECT s.username, s.password_id, s.address, s.since, s.last_at,

@@ -26,5 +26,13 @@ pub fn store_writer(url: &str) -> StoreWriter {
         bytes.fill(7);
         Ok(())
     };
-    StoreWriter::new(Box::new(open), World { now, random, actor })
+    StoreWriter::new(
+        Box::new(open),
+        World {
+            now,
+            random,
+            actor,
+            runs: |_| true,
+        },
+    )
 }

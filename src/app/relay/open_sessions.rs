@@ -31,8 +31,8 @@ impl Relay {
     }
 
     /// Returns the open sessions if someone asked for them since the last call, or if they
-    /// were not told for a while. `runs` is whether there is such a process on this machine.
-    pub fn asked_for_sessions(&mut self, runs: fn(u32) -> bool) -> Result<Option<SessionReport>> {
+    /// were not reported for a while.
+    pub fn asked_for_sessions(&mut self) -> Result<Option<SessionReport>> {
         self.reader.check()?;
         let now = (self.world.now)();
         let generation = self.reader.generation();
@@ -49,7 +49,7 @@ impl Relay {
         }
         self.read_session_ends()?;
         let mut sessions = Vec::new();
-        for (newest_end, mut session) in self.sessions.open(now, runs) {
+        for (newest_end, mut session) in self.sessions.open(now, self.world.runs) {
             let name = session.username.clone();
             session.username = self.known_user(name.clone());
             let names = [&name, &session.username];
@@ -158,7 +158,7 @@ mod tests {
         let mut relay = store.relay();
         let told = |relay: &mut Relay| {
             relay.refresh(Instant::now()).unwrap();
-            let report = relay.asked_for_sessions(|_| true).unwrap();
+            let report = relay.asked_for_sessions().unwrap();
             report.map(|report| report.sessions.len())
         };
         assert_eq!(told(&mut relay), Some(0), "that it runs");

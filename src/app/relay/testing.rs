@@ -39,6 +39,7 @@ fn world() -> World {
             Ok(())
         },
         actor: || Actor::from_traces(Traces::default()),
+        runs: |_| true,
     }
 }
 

@@ -2,7 +2,9 @@
 
 mod addresses;
 mod bulk;
+mod case;
 mod change;
+mod close;
 mod copy;
 mod create;
 mod export;
@@ -45,6 +47,7 @@ pub enum UserCommand {
     Reset(Lazy<reset::ResetPassword>),
     Rotate(Lazy<Box<rotate::RotatePasswords>>),
     Retire(Lazy<retire::RetirePassword>),
+    Close(Lazy<Box<close::CloseUser>>),
     #[command(alias = "ls")]
     List(Lazy<list::ListUsers>),
     #[command(aliases = ["info", "get"])]
@@ -74,6 +77,7 @@ impl UserCommand {
             Self::Reset(reset) => reset.0.run(context),
             Self::Rotate(rotate) => rotate.0.run(context),
             Self::Retire(retire) => retire.0.run(context),
+            Self::Close(close) => close.0.run(context),
             Self::List(list) => list.0.run(context),
             Self::Show(show) => show.0.run(context),
             Self::Set(set) => set.0.run(context),

@@ -44,6 +44,7 @@ impl Guesser {
                 run_as: None,
                 host: "here".into(),
             },
+            runs: |_| true,
         };
         let mut relay = Relay::new(Box::new(open), world, 2, MemorySize::mib(1)).unwrap();
         let at = Instant::now();

@@ -5,7 +5,7 @@ use smtpcred::model::name::Username;
 use smtpcred::model::password::PasswordId;
 use smtpcred::model::session::{OpenSession, SessionEnd, SessionReport};
 use smtpcred::model::user::SentMail;
-use smtpcred::store::{EventFilter, Store};
+use smtpcred::store::{EventFilter, Store, UserClose};
 
 use super::{at, change, stamp};
 
@@ -25,6 +25,7 @@ pub fn story(store: &mut Store) {
     sent(store, username, &id);
     told(store, username, &id);
     ended(store, username, &id);
+    closed(store, username, &id);
 }
 
 fn sent(store: &mut Store, username: &Username, id: &PasswordId) {
@@ -155,4 +156,40 @@ fn ended(store: &mut Store, username: &Username, id: &PasswordId) {
     let left = store.session_ends_after(0).unwrap();
     assert!(left.last().unwrap().0 > second);
     assert_eq!(left.len(), 2, "the one before and the new one");
+}
+
+fn closed(store: &mut Store, username: &Username, id: &PasswordId) {
+    assert_eq!(store.new_recipients_since(username, at(NOON)).unwrap(), 0);
+    change(store, NOON, |tx| {
+        tx.add_recipient(username, 7, at(NOON)).map(|_| ())
+    });
+    assert_eq!(store.new_recipients_since(username, at(NOON)).unwrap(), 1);
+    let later = at(NOON + 1);
+    assert_eq!(store.new_recipients_since(username, later).unwrap(), 0);
+    let before = store.newest_session_end().unwrap();
+    let stolen = [id.clone()];
+    let close = |new| UserClose {
+        username,
+        stolen: &stolen,
+        new,
+        reason: None,
+        sessions: None,
+    };
+    change(store, NOON, |tx| tx.close_user(&close(None)));
+    let user = store.user(username).unwrap().unwrap();
+    assert_eq!(user.suspended_at, Some(at(NOON)));
+    assert!(
+        user.passwords
+            .iter()
+            .all(|one| one.id != *id || !one.erased)
+    );
+    let (_, end) = &store.session_ends_after(before).unwrap()[0];
+    assert_eq!(
+        (&end.username, &end.password_id),
+        (&Some(username.clone()), &Some(id.clone()))
+    );
+    let new = PasswordId::stored("other".into());
+    change(store, NOON, |tx| tx.close_user(&close(Some(&new))));
+    let user = store.user(username).unwrap().unwrap();
+    assert!(user.passwords.iter().all(|one| one.id != *id || one.erased));
 }

@@ -228,12 +228,9 @@ impl StoreWriter {
     }
 
     /// Writes the open sessions of this relay. Forgets the relays of this machine that were
-    /// killed: `runs` is whether there is such a process.
-    pub fn report_sessions(
-        &mut self,
-        mut report: SessionReport,
-        runs: fn(u32) -> bool,
-    ) -> Result<()> {
+    /// killed.
+    pub fn report_sessions(&mut self, mut report: SessionReport) -> Result<()> {
+        let runs = self.connection.world.runs;
         self.connection.write(|tx, now| {
             for relay in tx.store().relays_of(&report.host)? {
                 let process = relay.split_once('-').and_then(|(id, _)| id.parse().ok());
