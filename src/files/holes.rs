@@ -36,6 +36,11 @@ impl WithoutHoles {
             Ok(at) => at,
             // Nothing but holes follows.
             Err(Errno::NXIO) => return Ok(false),
+            // This file system does not know.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => {
+                self.data_end = u64::MAX;
+                return Ok(true);
+            }
             Err(error) => return Err(error.into()),
         };
         self.data_end = rustix::fs::seek(&self.file, SeekFrom::Hole(self.at))?;

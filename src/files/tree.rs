@@ -32,7 +32,7 @@ pub enum TreeStart {
     File(File),
     /// A pipe that this process has open, as in `<(command)`.
     Pipe(File),
-    /// A pipe, a socket or a device, which is not opened.
+    /// A pipe, a socket or a device, which is not opened, or a file system of the kernel.
     Special,
 }
 
@@ -80,8 +80,7 @@ const OF_KERNEL: [u32; 17] = [
 pub fn start(path: &Path) -> io::Result<TreeStart> {
     let (folder, name) = match Folder::of_target(path) {
         Err(error) if error.kind() == ErrorKind::IsADirectory => {
-            let folder = Folder::open(path)?.at;
-            return TreeFolder::new(folder, shown(path)).map(TreeStart::Folder);
+            return start_in(Folder::open(path)?.at, path);
         }
         found => found?,
     };
@@ -90,15 +89,25 @@ pub fn start(path: &Path) -> io::Result<TreeStart> {
     }
     let found = folder.find(&name)?.ok_or(Errno::NOENT)?;
     match FileType::from_raw_mode(found.st_mode) {
-        FileType::Directory => {
-            let at = open_folder(&folder.at, &name)?;
-            TreeFolder::new(at, shown(path)).map(TreeStart::Folder)
-        }
+        FileType::Directory => start_in(open_folder(&folder.at, &name)?, path),
         FileType::RegularFile => {
             Ok(regular(&folder.at, &name)?.map_or(TreeStart::Special, TreeStart::File))
         }
         _ => Ok(TreeStart::Special),
     }
+}
+
+fn start_in(at: OwnedFd, path: &Path) -> io::Result<TreeStart> {
+    if is_of_kernel(&at)? {
+        return Ok(TreeStart::Special);
+    }
+    TreeFolder::new(at, shown(path)).map(TreeStart::Folder)
+}
+
+fn is_of_kernel(at: &OwnedFd) -> io::Result<bool> {
+    // In 32 bits, whatever the width of the field is.
+    let file_system = rustix::fs::fstatfs(at)?.f_type as u32;
+    Ok(OF_KERNEL.contains(&file_system))
 }
 
 /// `.` is not shown before every name.
@@ -160,13 +169,8 @@ impl TreeFolder {
     /// Opens a folder in it. Returns `None` for a file system of the kernel.
     pub fn folder(&self, name: &OsStr) -> io::Result<Option<Self>> {
         let found = Self::new(open_folder(&self.at, name)?, self.path.join(name))?;
-        let is_of_kernel = found.device != self.device && {
-            let file_system = rustix::fs::fstatfs(&found.at)?.f_type;
-            // In 32 bits, whatever the width of the field is.
-            OF_KERNEL
-                .iter()
-                .any(|known| i64::from(*known) == (file_system as i64 & 0xffff_ffff))
-        };
+        let is_other = found.device != self.device;
+        let is_of_kernel = is_other && is_of_kernel(&found.at)?;
         Ok((!is_of_kernel).then_some(found))
     }
 
@@ -250,5 +254,7 @@ mod tests {
         };
         assert!(root.folder("proc".as_ref()).unwrap().is_none());
         assert!(root.folder("etc".as_ref()).unwrap().is_some());
+        let proc = start(Path::new("/proc/self/"));
+        assert!(matches!(proc, Ok(TreeStart::Special)));
     }
 }

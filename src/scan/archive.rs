@@ -230,3 +230,91 @@ impl<R: Read> Read for Unpacked<R> {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::sync::LazyLock;
+
+    use flate2::Compression;
+    use flate2::write::{DeflateEncoder, GzEncoder};
+
+    use super::*;
+    use crate::model::password_search::PasswordSearch;
+
+    const PASSWORD: &str = "smtpc_pq7TQ3kyaYcLvg9ESC2p8PCueReR89";
+
+    fn zip(member: &[u8]) -> Vec<u8> {
+        let mut packed = DeflateEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(member).unwrap();
+        let packed = packed.finish().unwrap();
+        let size = u32::try_from(packed.len()).unwrap().to_le_bytes();
+        let head = [
+            b"PK\x03\x04\x14\0\0\0\x08\0\0\0\0\0\0\0\0\0",
+            &size[..],
+            b"\0\0\0\0\x01\0\0\0a",
+        ];
+        [&head.concat(), &*packed, b"PK\x01\x02"].concat()
+    }
+
+    fn tar(member: &[u8]) -> Vec<u8> {
+        let mut head = [0; 512];
+        head[0] = b'b';
+        head[124..135].copy_from_slice(format!("{:011o}", member.len()).as_bytes());
+        head[156] = b'0';
+        head[257..263].copy_from_slice(b"ustar\0");
+        let padding = vec![0; (512 - member.len() % 512) % 512 + 1024];
+        [&head, member, &padding].concat()
+    }
+
+    fn gzip(member: &[u8]) -> Vec<u8> {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(member).unwrap();
+        packed.finish().unwrap()
+    }
+
+    fn names(bytes: &[u8]) -> Vec<String> {
+        static SEARCH: LazyLock<PasswordSearch> = LazyLock::new(PasswordSearch::default);
+        let search = &*SEARCH;
+        let mut names = Vec::new();
+        let mut found = |name: &str, _: Hit| names.push(name.to_owned());
+        let mut dig = Dig::new(ContentSearch::new(search), &mut found);
+        // Damage is an error.
+        let _ = dig.search(&mut &*bytes, "f");
+        names
+    }
+
+    #[test]
+    fn archives_in_archives_are_opened_to_a_depth() {
+        let plain = PASSWORD.as_bytes();
+        assert_eq!(names(&zip(plain)), ["f!a"]);
+        assert_eq!(names(&tar(plain)), ["f!b"]);
+        assert_eq!(names(&gzip(&tar(&zip(&gzip(plain))))), ["f!b!a"]);
+        // So long that it is compressed, and not stored.
+        let mut deep = [&[b'x'; 5000], plain].concat();
+        for _ in 0..DEEPEST {
+            deep = gzip(&deep);
+        }
+        assert_eq!(names(&deep), ["f"]);
+        assert_eq!(names(&gzip(&deep)), [""; 0]);
+    }
+
+    #[test]
+    fn damage_anywhere_is_no_panic_and_no_endless_work() {
+        let whole = [
+            zip(PASSWORD.as_bytes()),
+            tar(PASSWORD.as_bytes()),
+            gzip(PASSWORD.as_bytes()),
+        ];
+        for whole in whole {
+            for at in (0..whole.len().min(600)).step_by(3) {
+                names(&whole[..at]);
+                for byte in [0, 0xff] {
+                    let mut damaged = whole.clone();
+                    damaged[at] = byte;
+                    names(&damaged);
+                }
+            }
+        }
+    }
+}

@@ -48,11 +48,12 @@ pub fn search(targets: &ScanTargets) -> Result<Findings> {
     }
     let mut repositories = BTreeSet::new();
     for path in &targets.paths {
-        let found = walk::search(path, &search, &collector, threads());
-        if targets.history && found.is_empty() {
+        let walked = walk::search(path, &search, &collector, threads());
+        if targets.history && walked.is_folder && walked.repositories.is_empty() {
+            // It may be a folder of a repository.
             repositories.insert(path.clone());
         }
-        repositories.extend(found);
+        repositories.extend(walked.repositories);
     }
     if targets.history {
         for repository in &repositories {

@@ -41,14 +41,21 @@ struct Walk<'a> {
     collector: &'a Collector,
 }
 
-/// Searches a file, or everything below a folder. Returns the repositories in it: their
-/// objects are not searched as files, because Git compresses them.
+/// What was walked over.
+pub struct Walked {
+    /// Whether it is a folder.
+    pub is_folder: bool,
+    /// The repositories in it. Their objects are not searched as files: Git compresses them.
+    pub repositories: Vec<PathBuf>,
+}
+
+/// Searches a file, or everything below a folder.
 pub fn search(
     path: &Path,
     search: &PasswordSearch,
     collector: &Collector,
     threads: usize,
-) -> Vec<PathBuf> {
+) -> Walked {
     let walk = Walk {
         queue: Mutex::default(),
         changed: Condvar::new(),
@@ -57,8 +64,10 @@ pub fn search(
     };
     let shown = path.to_string_lossy();
     let mut worker = Worker::new(&walk);
+    let mut is_folder = false;
     match tree::start(path) {
         Ok(TreeStart::Folder(folder)) => {
+            is_folder = true;
             worker.folder(&Arc::new(folder));
             drop(worker);
             thread::scope(|scope| {
@@ -71,12 +80,15 @@ pub fn search(
         Ok(TreeStart::Pipe(pipe)) => worker.stream(pipe, &shown),
         Ok(TreeStart::Special) => collector.report(ScanProblem {
             path: shown.into_owned(),
-            reason: "it is neither a file nor a folder".to_owned(),
+            reason: "it is neither a file nor a folder on a disk".to_owned(),
         }),
         Err(error) => collector.report_read(&shown, Err(error)),
     }
     let queue = walk.queue.into_inner();
-    queue.unwrap_or_else(PoisonError::into_inner).repositories
+    Walked {
+        is_folder,
+        repositories: queue.unwrap_or_else(PoisonError::into_inner).repositories,
+    }
 }
 
 impl Walk<'_> {

@@ -75,7 +75,7 @@ impl TarEntries {
 /// Skips up to the next block.
 pub fn skip_padding(input: &mut dyn BufRead, size: u64) -> io::Result<()> {
     let block = BLOCK as u64;
-    let padding = size.next_multiple_of(block) - size;
+    let padding = (block - size % block) % block;
     io::copy(&mut input.take(padding), &mut io::sink()).map(drop)
 }
 
