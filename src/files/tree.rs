@@ -106,8 +106,8 @@ fn start_in(at: OwnedFd, path: &Path) -> io::Result<TreeStart> {
 
 fn is_of_kernel(at: &OwnedFd) -> io::Result<bool> {
     // In 32 bits, whatever the width of the field is.
-    let file_system = rustix::fs::fstatfs(at)?.f_type as u32;
-    Ok(OF_KERNEL.contains(&file_system))
+    let file_system = u32::try_from(rustix::fs::fstatfs(at)?.f_type & 0xffff_ffff);
+    Ok(file_system.is_ok_and(|it| OF_KERNEL.contains(&it)))
 }
 
 /// `.` is not shown before every name.

@@ -18,6 +18,7 @@ mod picker;
 mod prompts;
 mod report;
 mod scan;
+mod scan_git;
 mod scanners;
 mod several;
 mod snippets;

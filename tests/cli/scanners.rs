@@ -1,5 +1,5 @@
 //! The rules for other scanners find what smtpcred generates. detect-secrets is run; gitleaks,
-//! TruffleHog and GitHub are not packaged, so their patterns are tried as regular expressions.
+//! trufflehog and GitHub are not packaged, so their patterns are tried as regular expressions.
 
 use std::fs;
 use std::process::Command;
@@ -94,6 +94,6 @@ fn detect_secrets_finds_them_by_the_checksum() {
         .collect();
     // Each is listed once: in its own line, or in that of the third bad one, which has it, too.
     assert_eq!(lines.len(), 20, "{lines:?}");
-    let is_right = |line: &u64| *line <= 20 || *line <= 80 && (line - 20) % 3 == 0;
+    let is_right = |line: &u64| *line <= 20 || *line <= 80 && (line - 20).is_multiple_of(3);
     assert!(lines.iter().all(is_right), "{lines:?}");
 }

@@ -28,10 +28,9 @@ fn found(bytes: &[u8]) -> Vec<(usize, Vec<u8>)> {
 }
 
 fn utf16(text: &[u8], big_endian: bool) -> Vec<u8> {
-    let units = text.iter().flat_map(|byte| match big_endian {
-        true => [0, *byte],
-        false => [*byte, 0],
-    });
+    let units = text
+        .iter()
+        .flat_map(|byte| if big_endian { [0, *byte] } else { [*byte, 0] });
     units.collect()
 }
 
