@@ -228,8 +228,8 @@ fn summary(found: &Findings, leaks: &[Leak]) -> String {
         count(found.places.len() as u64 + found.more, "place")
     );
     for (state, what) in [
-        (LeakState::Works, "works"),
-        (LeakState::Overlap, "works until it retires"),
+        (LeakState::Works, "working"),
+        (LeakState::Overlap, "retiring"),
         (LeakState::Stopped, "stopped"),
         (LeakState::Unknown, "unknown"),
     ] {

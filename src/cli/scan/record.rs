@@ -69,9 +69,9 @@ impl<'a> PlaceRecord<'a> {
 impl Record for PlaceRecord<'_> {
     const COLUMNS: &'static [Column] = &[
         Column::new("Place"),
-        Column::new("Commit").rank(2).if_any(),
+        Column::new("Commit").rank(1).if_any(),
         Column::new("Username"),
-        Column::new("Password ID").rank(1),
+        Column::new("Password ID").rank(2),
         Column::new("State"),
         Column::new("Until").on_request().times(TimeForm::Near),
     ];
