@@ -3,7 +3,8 @@
 //! A log of a million lines, as Postfix writes them (one message in five is deferred once,
 //! one in ten bounces), is read by `grep -c status=`, by the parser alone, and by the
 //! parser and the follower, which gives out each message twice or more. All run in turn on
-//! one core; what counts is the median of the rounds. Exits with 1 if a figure is missed.
+//! one core; what counts is the median of the rounds. Both must read a million lines a second,
+//! and the parser take four times as long as grep at most. Exits with 1 if a figure is missed.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
             took.as_secs_f64() / grep.as_secs_f64(),
         );
         println!("{name:<11} {took:.3?}  {rate:.0} lines/s  {times:.1} × grep");
-        is_met &= rate >= GOAL && times <= MOST;
+        is_met &= rate >= GOAL && (name != "parse" || times <= MOST);
     }
     ExitCode::from(u8::from(!is_met))
 }
