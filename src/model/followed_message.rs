@@ -112,6 +112,8 @@ pub struct FollowedMessage {
     pub recipients: Vec<RecipientOutcome>,
     /// The other ids it had: behind filters and aliases, or after it was requeued.
     pub later_ids: Vec<String>,
+    /// Those of all its ids that are still in a queue.
+    pub open_ids: Vec<String>,
 }
 
 /// What there is to record about a message.

@@ -45,6 +45,15 @@ impl Followed {
         self.keep();
     }
 
+    /// Goes on with what another one has open.
+    pub fn resume(&mut self, before: &Self) {
+        let is_open = |m: &&FollowedMessage| !before.settled.contains(&m.key);
+        for message in before.messages.iter().filter(is_open) {
+            assert!(self.follower.adopt(message));
+            self.messages.push(message.clone());
+        }
+    }
+
     /// The log ends.
     pub fn finish(&mut self) {
         self.follower.finish();
@@ -302,4 +311,50 @@ fn bytes_that_are_cut_anywhere_are_no_message() {
             }
         }
     }
+}
+
+/// The lines that a run reads again which resumes.
+const AGAIN: usize = 60;
+
+#[test]
+fn a_run_that_was_killed_goes_on_where_it_stopped() {
+    let states = |messages: &[FollowedMessage]| {
+        let mut states: Vec<String> = messages
+            .iter()
+            .flat_map(|m| {
+                m.recipients
+                    .iter()
+                    .map(|r| format!("{} {}", m.key.queue_id, row(m, r)))
+            })
+            .collect();
+        states.sort();
+        states
+    };
+    let mut wrong = Vec::new();
+    for name in recordings() {
+        let log = recording(&name);
+        let whole = states(&follow(&log, log.len()));
+        let lines: Vec<&[u8]> = log.split_inclusive(|byte| *byte == b'\n').collect();
+        for killed in (0..lines.len()).step_by(3) {
+            let mut before = Followed::new(DEFAULT_LIMIT);
+            before.read(&lines[..killed].concat());
+            let mut after = Followed::new(DEFAULT_LIMIT);
+            after.resume(&before);
+            after.read(&lines[killed.saturating_sub(AGAIN)..].concat());
+            after.finish();
+            let known = |m: &&FollowedMessage| after.messages.iter().all(|a| a.key != m.key);
+            let kept: Vec<FollowedMessage> =
+                before.messages.iter().filter(known).cloned().collect();
+            let found = states(&[kept, after.messages].concat());
+            let differs = |one: &[String], other: &[String]| {
+                let mut rows = one.iter().filter(|row| !other.contains(row));
+                rows.next().cloned().unwrap_or_default()
+            };
+            if found != whole {
+                let (lost, new) = (differs(&whole, &found), differs(&found, &whole));
+                wrong.push(format!("{name} at {killed}: - {lost} + {new}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -1,9 +1,9 @@
 //! Events of the log in, changes of messages out.
 
 use super::tracker::{Place, Tracker};
-use super::{exim, postfix};
+use super::{adopt, exim, postfix};
 use crate::formats::maillog::log_reader::{LogEntry, LogEvent};
-use crate::model::followed_message::{MessageChange, RefusedMessage};
+use crate::model::followed_message::{FollowedMessage, MessageChange, RefusedMessage};
 
 /// What the open messages may take, in bytes, if nothing else is said: about 50,000 of them.
 pub const DEFAULT_LIMIT: usize = 24 << 20;
@@ -23,6 +23,13 @@ impl Follower {
             tracker: Tracker::new(limit),
             wanted: Box::new(wanted),
         }
+    }
+
+    /// Takes up a message that an earlier run followed and that had `open_ids`. Then its log
+    /// is read again from somewhat before the place where that run stopped: legs that no
+    /// user's message had yet are not recorded.
+    pub fn adopt(&mut self, message: &FollowedMessage) -> bool {
+        adopt::adopt(&mut self.tracker, message)
     }
 
     /// Takes the next event of a log. Call [`drain`](Self::drain) now and then.

@@ -82,6 +82,13 @@ pub struct LegRecipient {
     pub passed: Option<LegKey>,
 }
 
+impl LegRecipient {
+    /// Whether it came to its end after a line of this time, which is read again.
+    fn is_after(&self, at: LogTime) -> bool {
+        self.result != LegResult::Deferred && self.at >= at
+    }
+}
+
 /// What a rule decided about the whole leg.
 pub struct Ordered {
     pub order: Order,
@@ -115,6 +122,8 @@ pub struct Leg {
     pub phase: Phase,
     pub is_held: bool,
     pub is_refused: bool,
+    /// An earlier run began to follow it.
+    pub is_adopted: bool,
     /// The end of all recipients that had none when the leg ended.
     pub ended_as: Option<LegResult>,
     pub ordered: Option<Ordered>,
@@ -160,6 +169,7 @@ impl Leg {
             phase: Phase::Receiving,
             is_held: false,
             is_refused: false,
+            is_adopted: false,
             ended_as: None,
             ordered: None,
             given_up: None,
@@ -201,6 +211,10 @@ impl Leg {
             passed: None,
         };
         if let Some(place) = self.place(attempt) {
+            if self.is_adopted && self.recipients[place].is_after(at) {
+                self.recipients[place].agent = attempt.agent;
+                return place;
+            }
             let before = std::mem::replace(&mut self.recipients[place], known);
             self.cost = self.cost.saturating_sub(before.reply.len());
             return place;

@@ -91,6 +91,31 @@ impl LegTable {
         })
     }
 
+    /// The first of the legs that this one continues, and how many are before it.
+    pub fn root_and_depth(&self, key: LegKey) -> (LegKey, usize) {
+        let (mut root, mut depth) = (key, 0);
+        while let Some(previous) = self.get(root).and_then(|leg| leg.previous)
+            && self.get(previous).is_some()
+        {
+            root = previous;
+            depth += 1;
+        }
+        (root, depth)
+    }
+
+    /// The leg and all that continue it.
+    pub fn tree(&self, key: LegKey) -> Vec<LegKey> {
+        let mut keys = vec![key];
+        let mut at = 0;
+        while let Some(key) = keys.get(at).copied() {
+            if let Some(leg) = self.get(key) {
+                keys.extend(leg.next.iter().map(|(key, _)| *key));
+            }
+            at += 1;
+        }
+        keys
+    }
+
     /// What all legs take, roughly.
     pub const fn bytes(&self) -> usize {
         self.bytes

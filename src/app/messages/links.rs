@@ -14,7 +14,7 @@ pub fn link(tracker: &mut Tracker, from: LegKey, to: LegKey, kind: LinkKind) -> 
         return false;
     };
     // A loop of filters is not followed forever, and a circle never.
-    let (root, depth) = tracker.root_and_depth(from);
+    let (root, depth) = tracker.legs.root_and_depth(from);
     if leg.owner != Owner::Stranger || root == to || depth >= DEEPEST {
         return false;
     }

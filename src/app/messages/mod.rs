@@ -5,6 +5,7 @@
 //! it passes, each with an id of its own. Legs of strangers are kept for a while too: only
 //! later lines show that a leg continues a user's message.
 
+mod adopt;
 mod exim;
 pub mod follower;
 mod interner;

@@ -1,6 +1,6 @@
 //! The ends of a message's recipients, put together from all its legs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::interner::Interner;
 use super::leg::{DEEPEST, Leg, LegKey, LegRecipient, LegResult, LinkKind, Owner, Phase};
@@ -42,7 +42,10 @@ pub fn message(
         return None;
     };
     let known = Known { legs, gap };
-    let rows = known.rows(leg, DEEPEST);
+    let mut rows = known.rows(leg, DEEPEST);
+    if leg.is_adopted {
+        keep_last(&mut rows);
+    }
     Some(FollowedMessage {
         key: message_key(hosts, leg),
         username: username.to_string(),
@@ -53,8 +56,23 @@ pub fn message(
         message_id: leg.message_id.as_deref().map(text),
         size: leg.size,
         recipients: rows.iter().map(outcome).collect(),
-        later_ids: known.later_ids(leg, DEEPEST),
+        later_ids: known.later_ids(leg, DEEPEST, &|_| true),
+        open_ids: {
+            let is_open = |leg: &Leg| leg.phase != Phase::Closed;
+            let own = Some(leg.id.to_string()).filter(|_| is_open(leg));
+            own.into_iter()
+                .chain(known.later_ids(leg, DEEPEST, &is_open))
+                .collect()
+        },
     })
+}
+
+/// An earlier run recorded the outcomes of later legs too, of which lines are read again.
+fn keep_last(rows: &mut Vec<Row<'_>>) {
+    let mut seen = HashSet::new();
+    rows.reverse();
+    rows.retain(|row| row.address.is_none() || seen.insert((row.address, row.original)));
+    rows.reverse();
 }
 
 /// What identifies the message whose first leg this is.
@@ -94,12 +112,12 @@ fn text(bytes: &[u8]) -> String {
 }
 
 impl<'a> Known<'a> {
-    fn later_ids(&self, leg: &Leg, depth: usize) -> Vec<String> {
+    fn later_ids(&self, leg: &Leg, depth: usize, wanted: &dyn Fn(&Leg) -> bool) -> Vec<String> {
         let mut ids = Vec::new();
         for (key, _) in &leg.next {
             if let Some(next) = self.legs.get(*key).filter(|_| depth > 0) {
-                ids.push(next.id.to_string());
-                ids.extend(self.later_ids(next, depth - 1));
+                ids.extend(Some(next.id.to_string()).filter(|_| wanted(next)));
+                ids.extend(self.later_ids(next, depth - 1, wanted));
             }
         }
         ids
@@ -161,6 +179,10 @@ impl<'a> Known<'a> {
                 return;
             }
             let is_open = next.leg.phase != Phase::Closed;
+            if next.kind == LinkKind::Requeued && !is_open && !next.leg.is_requeued() {
+                rows.push(next.row_without_line(self, own));
+                return;
+            }
             if next.kind != LinkKind::Requeued && is_open && next.leg.recipients.is_empty() {
                 rows.push(next.row_without_line(self, own));
                 return;
@@ -220,6 +242,9 @@ impl<'a> Known<'a> {
 
     /// The recipients that no attempt names.
     fn unnamed(&self, leg: &'a Leg, next: &[Next<'a>], rows: &mut Vec<Row<'a>>) {
+        if leg.is_adopted && leg.previous.is_some() {
+            return;
+        }
         let requeued = next.iter().find(|next| next.kind == LinkKind::Requeued);
         if let Some(requeued) = requeued {
             rows.extend(requeued.rows_without(&leg.recipients));

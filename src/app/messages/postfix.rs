@@ -156,9 +156,8 @@ fn in_queue(tracker: &mut Tracker, place: &Place, id: &QueueId) -> Option<LegKey
         return Some(key);
     }
     let newest = tracker.newest(place, id);
-    let is_refused = newest
-        .and_then(|key| tracker.legs.get(key))
-        .is_some_and(|leg| leg.is_refused);
+    let newest = newest.and_then(|key| tracker.legs.get(key));
+    let is_refused = newest.is_some_and(|leg| leg.is_refused);
     (!is_refused).then(|| tracker.start(place, *id))
 }
 
@@ -168,7 +167,7 @@ fn message_id(tracker: &mut Tracker, place: &Place, id: &QueueId, value: &[u8]) 
     };
     // Its own end and the next one's beginning are missing.
     let is_another = tracker.legs.get(key).is_some_and(|leg| {
-        leg.phase == Phase::Accepted
+        leg.phase != Phase::Receiving
             && leg.expected.is_some()
             && leg
                 .message_id

@@ -93,8 +93,16 @@ impl Tracker {
         self.age.note_gap();
     }
 
-    /// A new leg. An open one with its id lost its end.
+    /// A new leg, or one of an earlier run of which the lines are read again. An open one
+    /// with its id lost its end.
     pub fn start(&mut self, place: &Place, id: QueueId) -> LegKey {
+        let again = self.legs.with_id(&id).find(|(_, leg)| {
+            let is_first = leg.is_adopted && leg.previous.is_none();
+            is_first && leg.host == place.host && leg.started == place.at
+        });
+        if let Some((key, _)) = again {
+            return key;
+        }
         let reused: Vec<LegKey> = self
             .legs
             .with_id(&id)
@@ -103,7 +111,13 @@ impl Tracker {
             .map(|(key, _)| key)
             .collect();
         for key in reused {
-            self.give_up(key, UnknownReason::IdUsedAgain);
+            let leg = self.legs.get(key);
+            if leg.is_some_and(|leg| leg.is_adopted && leg.previous.is_some()) {
+                // Its own lines are read again, and say more.
+                self.remove(key);
+            } else {
+                self.give_up(key, UnknownReason::IdUsedAgain);
+            }
         }
         let mut at = place.at;
         let is_taken = |at| {
@@ -122,13 +136,26 @@ impl Tracker {
         key
     }
 
-    /// The open leg with this id on this host. If instances there use it at the same time,
+    /// Takes a leg of an earlier run.
+    pub fn adopt(&mut self, leg: Leg) -> LegKey {
+        let key = self.legs.insert(leg);
+        if let Some(leg) = self.legs.get(key) {
+            self.references.add(key, leg);
+        }
+        self.own.push_back(key);
+        self.closed.push_back((self.age.seconds(), key));
+        key
+    }
+
+    /// The open leg with this id on this host, or a closed one of an earlier run, of which
+    /// lines are read again. If instances there use it at the same time,
     /// the one of this instance.
     pub fn open(&mut self, place: &Place, id: &QueueId) -> Option<LegKey> {
         let mut open = self
             .legs
             .with_id(id)
-            .filter(|(_, leg)| leg.host == place.host && leg.phase != Phase::Closed)
+            .filter(|(_, leg)| leg.host == place.host)
+            .filter(|(_, leg)| leg.phase != Phase::Closed || leg.is_adopted)
             .map(|(key, leg)| (key, leg.program));
         let (key, program) = open.next()?;
         let others: Vec<(LegKey, u16)> = open.collect();
@@ -206,19 +233,7 @@ impl Tracker {
 
     /// The message of the user that this leg belongs to.
     pub fn root(&self, key: LegKey) -> LegKey {
-        self.root_and_depth(key).0
-    }
-
-    /// The same, with how many legs are before this one.
-    pub fn root_and_depth(&self, key: LegKey) -> (LegKey, usize) {
-        let (mut root, mut depth) = (key, 0);
-        while let Some(previous) = self.legs.get(root).and_then(|leg| leg.previous)
-            && self.legs.get(previous).is_some()
-        {
-            root = previous;
-            depth += 1;
-        }
-        (root, depth)
+        self.legs.root_and_depth(key).0
     }
 
     /// Lets legs find this message by its Message-ID.
@@ -266,12 +281,12 @@ impl Tracker {
                 self.closed.push_back((leg.touched, key));
                 return;
             }
-            if !self.tree(key).iter().all(|key| self.is_closed(*key)) {
+            if !self.legs.tree(key).iter().all(|key| self.is_closed(*key)) {
                 return;
             }
         }
         self.tell_last(key);
-        for key in self.tree(key) {
+        for key in self.legs.tree(key) {
             self.remove(key);
         }
     }
@@ -280,18 +295,6 @@ impl Tracker {
         self.legs
             .get(key)
             .is_none_or(|leg| leg.phase == Phase::Closed)
-    }
-
-    fn tree(&self, key: LegKey) -> Vec<LegKey> {
-        let mut keys = vec![key];
-        let mut at = 0;
-        while let Some(key) = keys.get(at).copied() {
-            if let Some(leg) = self.legs.get(key) {
-                keys.extend(leg.next.iter().map(|(key, _)| *key));
-            }
-            at += 1;
-        }
-        keys
     }
 
     fn remove(&mut self, key: LegKey) {
