@@ -2,6 +2,7 @@
 //! terminal, no SQL, no socket.
 
 pub mod addresses;
+pub mod alerts;
 pub mod apply;
 pub mod audit;
 pub mod bulk;

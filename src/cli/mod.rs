@@ -1,6 +1,7 @@
 //! The command line: arguments in, output for a person or a script out. One file for each noun,
 //! with the arguments, the help and the code that runs them side by side.
 
+mod alert;
 mod allowing;
 mod apply;
 mod args;
@@ -139,6 +140,7 @@ fn run(command: Command, context: &mut Context) -> Result<()> {
         Command::Serve(serve) => serve.0.run(context)?,
         Command::Session(command) => command.0.run(context)?,
         Command::Audit(command) => command.0.run(context)?,
+        Command::Alert(command) => command.0.run(context)?,
         Command::Store(command) => command.0.run(context)?,
         Command::Config(command) => command.0.run(context)?,
         Command::Completion(completion) => completion.0.run(context)?,

@@ -13,7 +13,7 @@ use super::lazy::{self, Lazy};
 use super::terminal::clipboard::owner::ClipboardOwner;
 use super::terminal::color::{self, Color};
 use super::{
-    apply, audit, completion, config, doctor, domain, generate, help, report, scan, serve,
+    alert, apply, audit, completion, config, doctor, domain, generate, help, report, scan, serve,
     server_config, session, settings, setup, status, store, test, usage, user, verify, why,
 };
 use crate::deliver::owner;
@@ -120,6 +120,8 @@ pub enum Command {
     Session(Lazy<session::SessionCommand>),
     #[command(subcommand)]
     Audit(Lazy<audit::AuditCommand>),
+    #[command(subcommand)]
+    Alert(Lazy<alert::AlertCommand>),
     #[command(subcommand)]
     Store(Lazy<store::StoreCommand>),
     #[command(subcommand)]

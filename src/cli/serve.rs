@@ -3,6 +3,7 @@
 use crate::cli::world::WORLD;
 use crate::host;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -12,7 +13,9 @@ use nix::unistd::Uid;
 use super::args::number;
 use super::context::Context;
 use super::serve_check;
+use crate::app::alerts::SharedSender;
 use crate::app::relay::Opener;
+use crate::deliver::alert::SystemAlertSender;
 use crate::error::Error;
 use crate::model::size::MemorySize;
 use crate::model::store_location::Location;
@@ -159,6 +162,10 @@ pub struct Serve {
     #[arg(long, conflicts_with_all = ["workers", "remember", "allow_root"])]
     check: bool,
 
+    /// Leave sending alerts to `smtpcred alert send --follow`, as in the units of the packages
+    #[arg(long)]
+    no_alerts: bool,
+
     /// Only check whether all of this can start: a running `serve` asks this of the program that
     /// is about to replace it
     #[arg(long, hide = true)]
@@ -212,6 +219,8 @@ impl Serve {
             openers: [opener(), opener()],
             world: WORLD,
             log: sink(context.out.is_quiet()),
+            alerts: (!self.no_alerts)
+                .then(|| (opener(), Arc::new(SystemAlertSender) as SharedSender)),
         };
         match serve::run(&options, parts)? {
             End::Stopped => Ok(()),

@@ -21,6 +21,8 @@ use crate::error::Result;
 use crate::model::delivery::CommandLine;
 use crate::model::password::PasswordId;
 
+/// The variables that the command of an alert inherits.
+const KEPT: [&str; 7] = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ"];
 /// `EX_TEMPFAIL` of sysexits(3): the command did not deliver the password.
 const TRY_AGAIN: i32 = 75;
 /// How much of a line of output is shown, in bytes.
@@ -66,13 +68,16 @@ pub fn run(
         return not_delivered(error.to_string());
     }
     let program = command.words().first().map_or("", String::as_str);
-    let mut started = match start(command, delivery, variables) {
+    let password = delivery.credential.password.expose();
+    let mut line = Zeroizing::new(Vec::with_capacity(ROOM));
+    line.extend_from_slice(password.as_bytes());
+    line.push(b'\n');
+    let mut started = match start(command, &line, |command| command.envs(variables)) {
         Ok(started) => started,
         Err(error) => return not_delivered(format!("{program} could not be started: {error}")),
     };
 
     let deadline = Instant::now() + seconds(delivery.destination.timeout());
-    let password = delivery.credential.password.expose();
     let mut last = String::new();
     let mut show = |text: &str| {
         let text = mask.apply(text, MAX_LINE);
@@ -115,6 +120,44 @@ pub fn run(
     } else {
         DeliveryResult::Unknown(reason)
     }
+}
+
+/// Runs a command that reads an alert, with an environment that has nothing of ours. Fails
+/// with the reason, which has the last line of its output.
+pub fn tell(
+    command: &CommandLine,
+    input: &[u8],
+    most: Duration,
+) -> std::result::Result<(), String> {
+    let program = command.words().first().map_or("", String::as_str);
+    let kept = KEPT
+        .iter()
+        .filter_map(|name| Some((name, env::var_os(name)?)));
+    let started = start(command, input, |command| command.env_clear().envs(kept))
+        .map_err(|error| format!("{program} could not be started: {error}"))?;
+    let mask = Mask::default();
+    let mut last = String::new();
+    let mut show = |text: &str| mask.apply(text, MAX_LINE).clone_into(&mut last);
+    let ended = wait(&started.events, Instant::now() + most, &mut show);
+    let reason = match ended {
+        None => {
+            end(&started);
+            format!(
+                "{program} did not end within {} s and was killed",
+                most.as_secs()
+            )
+        }
+        Some(Err(error)) => format!("{program}: {error}"),
+        Some(Ok(status)) if status.success() => return Ok(()),
+        Some(Ok(status)) => match status.code() {
+            Some(code) => format!("{program} exited with {code}"),
+            None => format!(
+                "{program} was killed by signal {}",
+                status.signal().unwrap_or(0)
+            ),
+        },
+    };
+    Err(with_last(reason, &last))
 }
 
 /// Returns why a command cannot be started, as far as that can be seen without starting it.
@@ -164,27 +207,23 @@ struct RunningCommand {
     events: Receiver<CommandEvent>,
 }
 
-/// Starts the command. The whole password is in its pipe beforehand: whichever process is
+/// Starts the command. The whole input is in its pipe beforehand: whichever process is
 /// killed, a command that has started reads all of it.
 fn start(
     command: &CommandLine,
-    delivery: &Delivery,
-    variables: Vec<(&'static str, String)>,
+    input: &[u8],
+    prepare: impl FnOnce(&mut Command) -> &mut Command,
 ) -> io::Result<RunningCommand> {
     let (reader, mut writer) = io::pipe()?;
-    let mut line = Zeroizing::new(Vec::with_capacity(ROOM));
-    line.extend_from_slice(delivery.credential.password.expose().as_bytes());
-    line.push(b'\n');
-    writer.write_all(&line)?;
+    writer.write_all(input)?;
     drop(writer);
     let (output, child_output) = io::pipe()?;
     let [program, args @ ..] = command.words() else {
         return Err(ErrorKind::InvalidInput.into());
     };
     let mut command = Command::new(program);
-    command
+    prepare(&mut command)
         .args(args)
-        .envs(variables)
         .stdin(reader.try_clone()?)
         .stdout(child_output.try_clone()?)
         .stderr(child_output)

@@ -1,5 +1,6 @@
 //! Delivers new passwords into files and to commands, and proves them by signing in.
 
+pub mod alert;
 mod command;
 mod content;
 mod env_file;

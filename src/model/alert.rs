@@ -2,8 +2,10 @@
 
 use std::str::FromStr;
 
+use serde::Serialize;
+
 use super::name::{DomainName, Username};
-use super::text::invalid;
+use super::text::{count, invalid, times};
 use super::time::Time;
 use crate::error::{Error, Result};
 
@@ -122,6 +124,99 @@ impl NewAlert {
         }
     }
 
+    /// Returns the alert about a user that was suspended, by this person or program.
+    pub fn suspended(username: &Username, by: &str) -> Self {
+        let text = format!("{username} was suspended by {by}: it can no longer sign in or send.");
+        Self {
+            next: Some(format!("smtpcred user resume {}", username.in_shell())),
+            ..Self::of_user(AlertKind::Suspended, username, text)
+        }
+    }
+
+    /// Returns the alert about a stopped password that was tried.
+    pub fn old_password(username: &Username, address: &str) -> Self {
+        let text = format!(
+            "A password of {username} that has stopped was tried from {address}: by an application \
+            that nobody updated, or by a thief."
+        );
+        Self {
+            address: Some(address.to_owned()),
+            next: Some(format!(
+                "smtpcred audit failures --user {}",
+                username.in_shell()
+            )),
+            ..Self::of_user(AlertKind::OldPassword, username, text)
+        }
+    }
+
+    /// Returns the alert about wrong passwords for a user within an hour.
+    pub fn guesses(username: &Username, number: u64, address: &str) -> Self {
+        let text = format!(
+            "{username} got {} within an hour, the latest from {address}.",
+            count(number, "wrong password")
+        );
+        Self {
+            address: Some(address.to_owned()),
+            next: Some(format!(
+                "smtpcred audit failures --user {}",
+                username.in_shell()
+            )),
+            ..Self::of_user(AlertKind::Guesses, username, text)
+        }
+    }
+
+    /// Returns the alert about a rotation whose new password did not arrive, and was stopped.
+    pub fn rotation_failed(username: &Username, reason: &str) -> Self {
+        let text = format!(
+            "The new password of {username} was not delivered: {reason}. The old one still works."
+        );
+        Self {
+            next: Some(format!("smtpcred user rotate {}", username.in_shell())),
+            ..Self::of_user(AlertKind::RotationFailed, username, text)
+        }
+    }
+
+    /// Returns the alert about a rotation whose outcome is unknown.
+    pub fn rotation_unfinished(username: &Username, reason: &str) -> Self {
+        let text = format!(
+            "It is not known whether the new password of {username} has arrived: {reason}. Both \
+            passwords work."
+        );
+        Self {
+            next: Some(format!("smtpcred user show {}", username.in_shell())),
+            ..Self::of_user(AlertKind::RotationUnfinished, username, text)
+        }
+    }
+
+    /// Returns the alert about a user that expires, or has expired.
+    pub fn expiring(username: &Username, at: Time, now: Time) -> Self {
+        let text = if at <= now {
+            format!("{username} has expired on {at}: it can no longer sign in or send.")
+        } else {
+            format!("{username} expires on {at}.")
+        };
+        let next = format!(
+            "smtpcred user set {} --expires-in 180d",
+            username.in_shell()
+        );
+        Self {
+            matter: at.epoch().to_string(),
+            next: Some(next),
+            ..Self::of_user(AlertKind::Expiring, username, text)
+        }
+    }
+
+    /// Returns the alert about a password that was found in this place, and the word for
+    /// whether it works.
+    pub fn leak(username: &Username, password_id: &str, place: &str, state: &str) -> Self {
+        let text = format!("Password {password_id} of {username} was found in {place}: {state}.");
+        Self {
+            matter: password_id.to_owned(),
+            next: Some(format!("smtpcred user rotate {}", username.in_shell())),
+            ..Self::of_user(AlertKind::Leak, username, text)
+        }
+    }
+
     /// Returns the key of what is told once an hour.
     pub fn key(&self) -> String {
         let domain = self.domain.as_ref().map(DomainName::as_str);
@@ -160,4 +255,79 @@ pub struct Alert {
     pub more: i64,
     /// When an admin acknowledged it.
     pub acked_at: Option<Time>,
+}
+
+/// An alert as commands read it. The names are stable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AlertDocument {
+    /// The kind, or [`Self::SUMMARY`], or [`Self::TEST`].
+    pub kind: &'static str,
+    /// When it was raised.
+    pub at: Time,
+    /// The user it is about.
+    pub username: Option<String>,
+    /// The domain it is about.
+    pub domain: Option<String>,
+    /// The address or network it came from.
+    pub address: Option<String>,
+    /// What happened.
+    pub text: String,
+    /// The command to type now.
+    pub next: Option<String>,
+    /// Its number; `None` for what is not in the store.
+    pub id: Option<i64>,
+}
+
+impl AlertDocument {
+    /// The kind of what stands for many alerts.
+    pub const SUMMARY: &str = "summary";
+    /// The kind of a test.
+    pub const TEST: &str = "test";
+
+    /// Returns the document of an alert.
+    pub fn of(alert: &Alert) -> Self {
+        let text = match alert.more.unsigned_abs() {
+            0 => alert.text.clone(),
+            more => format!("{} It came up again {}.", alert.text, times(more)),
+        };
+        Self {
+            kind: alert.kind.name(),
+            at: alert.at,
+            username: alert.username.as_ref().map(ToString::to_string),
+            domain: alert.domain.as_ref().map(ToString::to_string),
+            address: alert.address.clone(),
+            text,
+            next: alert.next.clone(),
+            id: Some(alert.id),
+        }
+    }
+
+    /// Returns one that is about no user, and in no store.
+    pub fn general(kind: &'static str, at: Time, text: String, next: Option<String>) -> Self {
+        Self {
+            kind,
+            at,
+            username: None,
+            domain: None,
+            address: None,
+            text,
+            next,
+            id: None,
+        }
+    }
+
+    /// Returns the summary of alerts, given how many there are of each kind.
+    pub fn summary(at: Time, kinds: &[(AlertKind, u64)]) -> Self {
+        let all: u64 = kinds.iter().map(|(_, number)| number).sum();
+        let each = kinds
+            .iter()
+            .map(|(kind, number)| format!("{number} {}", kind.name()));
+        let text = format!(
+            "And {all} more alert{}: {}.",
+            if all == 1 { "" } else { "s" },
+            each.collect::<Vec<_>>().join(", ")
+        );
+        let next = Some("smtpcred alert list".to_owned());
+        Self::general(Self::SUMMARY, at, text, next)
+    }
 }

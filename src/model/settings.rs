@@ -4,6 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::alert_rules::AlertRule;
 use super::day::Day;
 use super::hash::{AcceptedSchemes, Cost};
 use super::limits::{Limits, OnLimit};
@@ -35,6 +36,8 @@ pub struct Settings {
     pub on_limit: Option<OnLimit>,
     /// Networks that say nothing about a client: of proxies, for example.
     pub ignore_addresses: Vec<Network>,
+    /// The share of a limit from which on it is an alert; `None`: the default.
+    pub limit_alert: Option<AlertRule>,
 }
 
 /// How a connection is encrypted: at once (RFC 8314 §3.3), or after STARTTLS

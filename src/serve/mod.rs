@@ -2,6 +2,7 @@
 //! One loop answers all clients; a fixed number of threads compute hashes; one thread
 //! writes to the store, and one writes the log.
 
+pub mod alert_thread;
 mod connection;
 mod connections;
 mod decisions;
@@ -31,10 +32,12 @@ pub use restart::{End, Restart, start_report};
 pub use socket_spec::SocketSpec;
 
 use crate::app::World;
+use crate::app::alerts::SharedSender;
 use crate::app::relay::{CarriedOver, MOST_CARRIED_OVER, Opener, Relay};
 use crate::error::{Error, Result};
 use crate::model::size::MemorySize;
 use crate::model::text::count;
+use alert_thread::AlertThread;
 use log::{Level, Log, Sink};
 use sealed_memory::SealedMemory;
 use sockets::{Listener, Protocol};
@@ -62,6 +65,8 @@ pub struct Parts {
     pub world: World,
     /// Where lines of the log go.
     pub log: Sink,
+    /// Sends alerts, with its way to the store; `None` if another process does.
+    pub alerts: Option<(Opener, SharedSender)>,
 }
 
 /// Enough for more than 1.6 million right passwords.
@@ -131,6 +136,9 @@ pub fn run(options: &Options, parts: Parts) -> Result<End> {
         .unwrap_or(1);
     let [for_reading, for_writing] = parts.openers;
     let (log, writer) = Log::start(parts.log);
+    let alerts = parts
+        .alerts
+        .map(|(open, sender)| AlertThread::start(open, parts.world, sender));
     let mut relay = Relay::new(for_reading, parts.world, workers, options.remember)?;
     let connections = take_over(&mut relay, options.remember, workers, &log);
     let mut server = server::Server::start(
@@ -143,6 +151,9 @@ pub fn run(options: &Options, parts: Parts) -> Result<End> {
         log,
     )?;
     let outcome = server.run();
+    if let Some(alerts) = alerts {
+        alerts.stop();
+    }
     let end = server.stop(outcome);
     writer.finish();
     end

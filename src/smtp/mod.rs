@@ -6,6 +6,7 @@
 mod connect;
 #[cfg(feature = "smtp")]
 mod conversation;
+mod hand_over;
 #[cfg(feature = "smtp")]
 mod log;
 #[cfg(feature = "smtp")]
@@ -14,6 +15,7 @@ mod stream;
 mod tls;
 mod visit;
 
+pub use hand_over::hand_over;
 pub use visit::{Content, Errand, Mail, PATIENCE, SignInAs, Visit};
 
 #[cfg(not(feature = "smtp"))]

@@ -61,6 +61,7 @@ impl Tx<'_> {
             return Ok(fields);
         }
         let before = self.store.alert_rules()?;
+        self.alert_rules = None;
         for AlertSetting { kind, rule } in &change.rules {
             let name = format!("{ALERT}{}", kind.name());
             let text = rule.to_string();

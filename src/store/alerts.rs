@@ -1,8 +1,11 @@
 //! Alerts, from their cause until they were sent.
 
+use std::rc::Rc;
+
 use super::{Store, Tx};
 use crate::error::Result;
-use crate::model::alert::{Alert, NewAlert};
+use crate::model::alert::{Alert, AlertKind, NewAlert};
+use crate::model::alert_rules::{AlertRule, AlertRules, AlertValue};
 use crate::model::event::{Action, Fields};
 use crate::model::name::{DomainName, Username};
 use crate::model::time::Time;
@@ -104,12 +107,17 @@ impl Tx<'_> {
     pub fn raise(&mut self, alert: &NewAlert) -> Result<()> {
         const AGAIN: &str = "UPDATE alerts SET more = more + 1, last_at = $2
             WHERE id = (SELECT max(id) FROM alerts WHERE matter = $1 AND at > $3 AND at < $4)";
+        // Distinct from what is told again, which counts at least one more.
         const NEW: &str = "INSERT INTO alerts
                 (at, last_at, kind, domain, username, address, matter, text, next, more)
-            VALUES ($1, $1, $2, $3, $4, $5, $6, $7, $8, 0)";
+            SELECT CAST($2 AS BIGINT), CAST($2 AS BIGINT), CAST($5 AS TEXT), CAST($6 AS TEXT),
+                CAST($7 AS TEXT), CAST($8 AS TEXT), CAST($1 AS TEXT), CAST($9 AS TEXT),
+                CAST($10 AS TEXT), 0
+            WHERE NOT EXISTS (SELECT 1 FROM alerts WHERE matter = $1 AND at > $3 AND at < $4)";
         const DELIVERY: &str = "INSERT INTO alert_deliveries (alert, way, tries, next_at)
-            VALUES ((SELECT max(id) FROM alerts WHERE matter = $1), $2, 0, $3)";
-        let rules = self.store.alert_rules()?;
+            SELECT max(id), CAST($2 AS TEXT), 0, CAST($3 AS BIGINT) FROM alerts
+            WHERE matter = $1 AND at = $3 AND more = 0 HAVING max(id) IS NOT NULL";
+        let rules = self.alert_rules()?;
         if !rules.is_on(alert.kind) {
             return Ok(());
         }
@@ -117,20 +125,19 @@ impl Tx<'_> {
         let at = self.stamp.at;
         // Up to an hour ahead, too: the clock may have been set back since.
         let (since, until) = (at.epoch() - SAME_MATTER, at.epoch() + SAME_MATTER);
-        let args = [key.as_str().into(), at.into(), since.into(), until.into()];
-        if self.execute(AGAIN, &args)? > 0 {
-            return Ok(());
-        }
         let args = [
+            key.as_str().into(),
             at.into(),
+            since.into(),
+            until.into(),
             alert.kind.name().into(),
             alert.domain.as_ref().map(DomainName::as_str).into(),
             alert.username.as_ref().map(Username::as_str).into(),
             alert.address.as_deref().into(),
-            key.as_str().into(),
             alert.text.as_str().into(),
             alert.next.as_deref().into(),
         ];
+        self.later(AGAIN, &args[..4])?;
         self.later(NEW, &args)?;
         for way in rules.ways() {
             let way = way.stored();
@@ -138,6 +145,46 @@ impl Tx<'_> {
                 DELIVERY,
                 &[key.as_str().into(), way.as_str().into(), at.into()],
             )?;
+        }
+        Ok(())
+    }
+
+    /// Returns the rules, which are read once in a change.
+    fn alert_rules(&mut self) -> Result<Rc<AlertRules>> {
+        if let Some(rules) = &self.alert_rules {
+            return Ok(Rc::clone(rules));
+        }
+        let rules = Rc::new(self.store.alert_rules()?);
+        self.alert_rules = Some(Rc::clone(&rules));
+        Ok(rules)
+    }
+
+    /// Returns how many wrong passwords of a user within an hour are an alert, if any are.
+    pub fn guesses_per_hour(&mut self) -> Result<Option<u32>> {
+        Ok(self.alert_rules()?.per_hour(AlertKind::Guesses))
+    }
+
+    /// Raises an alert about each user that expires soon, once for each time of expiry.
+    pub fn raise_expiring(&mut self) -> Result<()> {
+        const SQL: &str = "SELECT username, expires_at FROM users
+            WHERE expires_at > $1 AND expires_at <= $2 AND suspended_at IS NULL
+                AND NOT EXISTS (SELECT 1 FROM alerts
+                    WHERE matter = 'expiring ' || username || ' ' || CAST(expires_at AS TEXT))
+            ORDER BY expires_at LIMIT 1000";
+        let now = self.stamp.at;
+        let AlertRule::On(AlertValue::Before(before)) =
+            self.alert_rules()?.rule(AlertKind::Expiring)
+        else {
+            return Ok(());
+        };
+        let mut found = Vec::new();
+        let args = [now.into(), now.plus(before).into()];
+        self.store.engine.query(SQL, &args, &mut |row| {
+            found.push((row.parsed::<Username>(0)?, row.time(1)?));
+            Ok(())
+        })?;
+        for (username, at) in found {
+            self.raise(&NewAlert::expiring(&username, at, now))?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::Tx;
 use super::engine::Arg;
 use crate::error::Result;
+use crate::model::alert::NewAlert;
 use crate::model::event::{Action, Fields};
 use crate::model::name::Username;
 use crate::model::time::{CLOCKS_DIFFER, Time};
@@ -64,6 +65,7 @@ impl Tx<'_> {
             self.later(TOLD, &[username.as_str().into()])?;
             let fields = Fields::default().with("expired_at", at.to_string());
             self.rotation_event(Action::UserExpired, username, &fields)?;
+            self.raise(&NewAlert::expiring(username, *at, self.stamp.at))?;
         }
         Ok(is_full(found.len()))
     }

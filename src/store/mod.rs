@@ -50,6 +50,7 @@ mod usage_totals;
 mod users;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -82,6 +83,7 @@ pub use usage_totals::DailyUsage;
 pub use users::{NewUser, UserChange, UserFilter, UserReader, UserRules, UserScan};
 
 use crate::error::{Error, Result};
+use crate::model::alert_rules::AlertRules;
 use crate::model::event::EventStamp;
 use crate::model::name::Username;
 use crate::model::password::PasswordId;
@@ -181,6 +183,8 @@ pub struct Tx<'a> {
     rotating: BTreeMap<Username, Option<PasswordId>>,
     /// How many users were created, and are not in the totals yet.
     created: i64,
+    /// Once an alert was raised.
+    alert_rules: Option<Rc<AlertRules>>,
     open: bool,
 }
 
@@ -193,6 +197,7 @@ impl<'a> Tx<'a> {
             scrub: false,
             rotating: BTreeMap::new(),
             created: 0,
+            alert_rules: None,
             open: true,
         }
     }

@@ -2,6 +2,7 @@
 
 use super::{NewPassword, Tx};
 use crate::error::Result;
+use crate::model::alert::NewAlert;
 use crate::model::delivery::{Destination, VariableName};
 use crate::model::event::{Action, Fields};
 use crate::model::name::Username;
@@ -133,7 +134,8 @@ impl Tx<'_> {
         let fields = Fields::default()
             .with("password_id", password_id.as_str())
             .with("reason", reason);
-        self.rotation_event(Action::RotationUnfinished, username, &fields)
+        self.rotation_event(Action::RotationUnfinished, username, &fields)?;
+        self.raise(&NewAlert::rotation_unfinished(username, reason))
     }
 
     /// Revokes a new password that did not arrive, and keeps the old one.
@@ -156,7 +158,8 @@ impl Tx<'_> {
             return Ok(());
         }
         self.later(SQL, &args)?;
-        self.stop_new_password(username, password_id, reason)
+        self.stop_new_password(username, password_id, reason)?;
+        self.raise(&NewAlert::rotation_failed(username, reason))
     }
 
     /// Records why a rotation could not begin: the password stays. Does nothing if a new password
@@ -186,7 +189,8 @@ impl Tx<'_> {
         ];
         self.later(SQL, &args)?;
         let fields = Fields::default().with("reason", reason);
-        self.rotation_event(Action::RotationWithdraw, username, &fields)
+        self.rotation_event(Action::RotationWithdraw, username, &fields)?;
+        self.raise(&NewAlert::rotation_failed(username, reason))
     }
 
     /// Revokes a new password whose delivery never began, keeps the old one, and ends the

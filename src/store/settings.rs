@@ -2,13 +2,14 @@
 
 use super::engine::Row;
 use super::setting_names::{
-    ACCEPT_HASH, ALLOW_INSECURE, ARGON2, DAY, HOST, IGNORE_ADDRESSES, ON_LIMIT, PORTS,
+    ACCEPT_HASH, ALLOW_INSECURE, ARGON2, DAY, HOST, IGNORE_ADDRESSES, LIMIT_ALERT, ON_LIMIT, PORTS,
     REQUIRE_VERIFIED, YES,
 };
 use super::{Scope, SendingChange, Store, Tx};
 use crate::error::Result;
 use crate::model::address_rules::AddressChange;
-use crate::model::alert_rules::AlertChange;
+use crate::model::alert::AlertKind;
+use crate::model::alert_rules::{AlertChange, AlertRule};
 use crate::model::day::Day;
 use crate::model::event::{Action, Fields};
 use crate::model::hash::{AcceptedSchemes, Cost};
@@ -65,6 +66,9 @@ impl Store {
                 DAY => settings.day = row.parsed(1).unwrap_or_default(),
                 ON_LIMIT => settings.on_limit = Some(row.parsed(1)?),
                 IGNORE_ADDRESSES => settings.ignore_addresses = networks(row)?,
+                LIMIT_ALERT => {
+                    settings.limit_alert = AlertRule::stored(AlertKind::Limit, row.text(1)?);
+                }
                 // Of a later version that kept the schema.
                 _ => {}
             }

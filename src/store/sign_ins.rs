@@ -7,6 +7,7 @@ use super::engine::Row;
 use super::engine::add;
 use super::{Page, Store, StoredHash, Tx, UserScan};
 use crate::error::{Error, Result};
+use crate::model::alert::NewAlert;
 use crate::model::name::Username;
 use crate::model::password::PasswordId;
 use crate::model::refused_sign_ins::{RefusalReason, RefusedSignIns};
@@ -359,6 +360,12 @@ impl Tx<'_> {
             refusals.last_at.into(),
             refusals.count.into(),
         ];
-        self.later(SQL, &args)
+        self.later(SQL, &args)?;
+        match refusals.username.as_str().parse() {
+            Ok(username) if refusals.reason == RefusalReason::OldPassword => {
+                self.raise(&NewAlert::old_password(&username, &refusals.address))
+            }
+            _ => Ok(()),
+        }
     }
 }

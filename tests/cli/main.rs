@@ -1,5 +1,6 @@
 //! The command line: input, output, terminals, and passwords shown once.
 
+mod alerts;
 mod audit;
 mod bad_input;
 mod clipboard;

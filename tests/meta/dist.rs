@@ -128,6 +128,7 @@ fn systemd_understands_the_rest() {
         "smtpcred-rotate.timer",
         "smtpcred-maintain.service",
         "smtpcred-maintain.timer",
+        "smtpcred-alerts.service",
     ] {
         let unit = fs::read_to_string(dist("systemd").join(name)).unwrap();
         let unit = unit.replace("/usr/local/bin/smtpcred", support::PROGRAM);
@@ -157,6 +158,7 @@ fn systemd_understands_the_rest() {
                     "smtpcred-rotate.service",
                     "smtpcred-maintain.timer",
                     "smtpcred-maintain.service",
+                    "smtpcred-alerts.service",
                 ]
                 .map(|name| folder.path().join(name)),
             )

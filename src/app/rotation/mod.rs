@@ -155,6 +155,7 @@ pub trait Deliverer: Sync {
 /// expired users. Returns whether there may be more.
 pub(super) fn apply_due_changes(tx: &mut Tx) -> Result<bool> {
     let fixed = tx.fix_retirements()?;
+    tx.raise_expiring()?;
     Ok(tx.record_expiries()? || fixed)
 }
 

@@ -25,7 +25,7 @@ pub fn story(store: &mut Store) {
     for (second, matter) in [(0, "a"), (10, "a"), (20, "b"), (3_700, "a")] {
         change(store, NOON + second, |tx| tx.raise(&raised(&x(), matter)));
     }
-    let found = store.alerts(i64::MAX, 10).unwrap();
+    let found = store.alerts(i64::MAX, 3).unwrap();
     let told: Vec<_> = found
         .iter()
         .map(|alert| (alert.at.epoch() - at(NOON).epoch(), alert.more))
@@ -173,6 +173,15 @@ fn outbox(store: &mut Store) {
     assert_eq!(delivery(store, newer).reason.as_deref(), Some(SUMMED_UP));
     wanted.summed_up = 1;
     assert_eq!(pace(store), wanted);
+
+    // A threshold for guesses, and users that expire, each told once.
+    let mut most = None;
+    change(store, NOON + 4_450, |tx| {
+        most = tx.guesses_per_hour()?;
+        tx.raise_expiring()?;
+        tx.raise_expiring()
+    });
+    assert_eq!(most, Some(100));
 
     // What is no longer set gets nothing.
     set(store, 4_500, ways(&["page"], &[]));

@@ -30,7 +30,7 @@ pub enum NoRoom {
     Refuse(OnLimit),
 }
 
-/// A limit of which 80 % or all is used after a count, and was not before.
+/// A limit of which a share or all is used after a count, and was not before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crossing {
     /// The owner of the limit: an index into [`Scope::all`](crate::store::Scope::all).
@@ -92,8 +92,8 @@ impl Quota<'_> {
         }
     }
 
-    /// Returns the limits that this count brings to 80 or 100 %.
-    pub fn crossings(&self, count: Count) -> Vec<Crossing> {
+    /// Returns the limits that this count brings to a share or all of them.
+    pub fn crossings(&self, count: Count, percent: u32) -> Vec<Crossing> {
         let mut crossings = Vec::new();
         for scope in 0..3 {
             for (kind, limit) in self.rules.limits[scope].iter() {
@@ -105,7 +105,7 @@ impl Quota<'_> {
                 };
                 let action = if crossed(100) {
                     Action::LimitReached
-                } else if crossed(80) {
+                } else if crossed(u64::from(percent)) {
                     Action::LimitNear
                 } else {
                     continue;
@@ -228,7 +228,7 @@ mod tests {
     fn each_mark_is_crossed_once() {
         let rules = rules([Some(10), None, Some(1000)], OnLimit::Defer);
         let crossed = |before, count| -> Vec<_> {
-            let crossings = quota(&rules, before).crossings(messages(count));
+            let crossings = quota(&rules, before).crossings(messages(count), 80);
             crossings
                 .into_iter()
                 .map(|one| (one.scope, one.used, one.action))

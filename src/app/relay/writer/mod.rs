@@ -1,12 +1,14 @@
 //! The writing side of a running relay: counts messages in transactions, and writes what the
 //! relay found out.
 
+mod guesses;
 mod networks;
 mod quota_ledger;
 mod renamed_users;
 
 use std::time::{Duration, Instant};
 
+use guesses::GuessCounter;
 use quota_ledger::QuotaLedger;
 use renamed_users::RenamedUsers;
 
@@ -29,6 +31,7 @@ use crate::store::{Scope, Seen, Store, Tx};
 pub struct StoreWriter {
     connection: WriteConnection,
     ledger: QuotaLedger,
+    guesses: GuessCounter,
     tidied: Option<Instant>,
     /// One batch was not enough to tidy up.
     untidy: bool,
@@ -58,6 +61,7 @@ impl StoreWriter {
                 world,
             },
             ledger: QuotaLedger::new(),
+            guesses: GuessCounter::new(),
             tidied: None,
             untidy: false,
             pending: PendingWrites::default(),
@@ -185,10 +189,12 @@ impl StoreWriter {
         // A failure is not retried at once.
         self.untidy = false;
         let (ledger, pending) = (&mut self.ledger, &self.pending);
+        let guesses = &mut self.guesses;
         ledger.begin(pending);
         let mut more = false;
         let outcome = self.connection.write(|tx, now| {
             write_down(tx, pending, now)?;
+            guesses.raise(tx, pending, now)?;
             if tidy {
                 let forgotten = delete_some(tx, now)?;
                 more = apply_due_changes(tx)? || forgotten;
@@ -214,6 +220,8 @@ impl StoreWriter {
             }
         };
         alerts.append(&mut self.ledger.alerts);
+        let now = (self.connection.world.now)();
+        self.guesses.add(&self.pending, now);
         self.pending = PendingWrites::default();
         if tidy && !more {
             self.tidied = Some(Instant::now());

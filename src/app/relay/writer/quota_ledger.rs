@@ -10,6 +10,8 @@ use crate::app::relay::policy::refusal::Refusal;
 use crate::app::relay::policy::reservation::{Reservation, ReservationKind, ReservationOutcome};
 use crate::app::relay::two_generation_cache::TwoGenerationCache;
 use crate::error::Result;
+use crate::model::alert::{AlertKind, NewAlert};
+use crate::model::alert_rules::{AlertRule, AlertValue};
 use crate::model::day::Day;
 use crate::model::event::Action;
 use crate::model::limits::OnLimit;
@@ -24,6 +26,8 @@ const MAX_LEASE: u32 = 64;
 const BUSY: Duration = Duration::from_secs(1);
 /// The same limit of the same owner is reported at most this often.
 const NOTIFY_AGAIN: Duration = Duration::from_secs(600);
+/// From which share of a limit on it is near, in percent.
+const NEAR: u32 = 80;
 /// How many users, and how many reported limits, are remembered.
 const REMEMBERED: usize = 10_000;
 
@@ -39,6 +43,8 @@ pub(super) struct QuotaLedger {
     granted: Vec<Username>,
     /// Lines for the log, once the transaction is committed.
     pub alerts: Vec<String>,
+    /// The share of a limit from which on it is an alert.
+    alert_percent: Option<u32>,
 }
 
 impl QuotaLedger {
@@ -49,6 +55,7 @@ impl QuotaLedger {
             leased: HashSet::new(),
             granted: Vec::new(),
             alerts: Vec::new(),
+            alert_percent: None,
         }
     }
 
@@ -96,7 +103,7 @@ impl QuotaLedger {
             new_recipients: u32::try_from(new_recipients.len()).unwrap_or(u32::MAX),
             ..wanted.amount
         };
-        let day = tx.store().settings()?.day;
+        let day = self.read_settings(tx)?;
         let quota = read_quota(tx, username, &rules, now, &day)?;
         if let Some((scope, exceeded)) = quota.exceeded(count) {
             let owner = Scope::all(username)[scope];
@@ -144,6 +151,19 @@ impl QuotaLedger {
         })
     }
 
+    /// Returns when a day begins, and keeps from which share of a limit on it is an alert.
+    fn read_settings(&mut self, tx: &mut Tx) -> Result<Day> {
+        let settings = tx.store().settings()?;
+        let rule = settings
+            .limit_alert
+            .unwrap_or(AlertKind::Limit.default_rule());
+        self.alert_percent = match rule {
+            AlertRule::On(AlertValue::Percent(percent)) => Some(percent),
+            _ => None,
+        };
+        Ok(settings.day)
+    }
+
     /// Grants a new lease to a busy user whose last one was released. `message` is a message
     /// as that user sends it.
     pub fn renew(
@@ -156,7 +176,7 @@ impl QuotaLedger {
         let Some(rules) = tx.store().sending_rules(username)? else {
             return Ok(Count::default());
         };
-        let day = tx.store().settings()?.day;
+        let day = self.read_settings(tx)?;
         let quota = read_quota(tx, username, &rules, now, &day)?;
         let lease = self.lease_for(username, message, |lease| {
             quota.may_lease(lease, Count::default())
@@ -226,7 +246,12 @@ impl QuotaLedger {
         for owner in Scope::all(username) {
             tx.count(owner, count, quota.now)?;
         }
-        for crossing in quota.crossings(count) {
+        if let Some(percent) = self.alert_percent {
+            for crossing in quota.crossings(count, percent) {
+                tx.raise(&limit_alert(username, &crossing))?;
+            }
+        }
+        for crossing in quota.crossings(count, NEAR) {
             tx.mark_limit_near(Scope::all(username)[crossing.scope], crossing.kind)?;
             self.notify(tx, username, crossing)?;
         }
@@ -282,6 +307,32 @@ impl QuotaLedger {
                 .push(format!("limit met: {username}: {action}: {text}"));
         }
         Ok(())
+    }
+}
+
+fn limit_alert(username: &Username, crossing: &Crossing) -> NewAlert {
+    let Crossing {
+        scope,
+        kind,
+        limit,
+        used,
+        action,
+    } = crossing;
+    let owner = Scope::all(username)[*scope];
+    let reached = *action == Action::LimitReached;
+    let word = if reached { "has reached" } else { "is near" };
+    let text = format!(
+        "{} {word} its limit: {used} of {} (the latest by {username}).",
+        owner.name(),
+        kind.words(*limit)
+    );
+    let about = (*scope == 0).then(|| username.clone());
+    NewAlert {
+        domain: (*scope < 2).then(|| username.domain()),
+        username: about,
+        matter: format!("{kind} {}", if reached { "reached" } else { "near" }),
+        next: Some("smtpcred usage".into()),
+        ..NewAlert::of_user(AlertKind::Limit, username, text)
     }
 }
 

@@ -1,0 +1,204 @@
+//! Sends alerts: to commands, and by mail through the mail server of this machine.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use nix::sys::prctl;
+
+use super::command;
+use crate::app::alerts::AlertSender;
+use crate::model::alert::AlertDocument;
+use crate::model::alert_rules::AlertWay;
+use crate::model::delivery::CommandLine;
+use crate::model::mailbox::Mailbox;
+use crate::smtp;
+
+/// How long a command may take.
+const MOST: Duration = Duration::from_secs(30);
+/// Where the program is that every mail server has, as the FHS names it and as BSD does.
+const SENDMAIL: [&str; 2] = ["/usr/sbin/sendmail", "/usr/lib/sendmail"];
+const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 25);
+
+/// Sends alerts from this machine.
+pub struct SystemAlertSender;
+
+impl AlertSender for SystemAlertSender {
+    fn send(&self, way: &AlertWay, document: &AlertDocument) -> Result<(), String> {
+        match way {
+            AlertWay::Command(command) => {
+                let mut json = serde_json::to_vec(document).map_err(|error| error.to_string())?;
+                json.push(b'\n');
+                command::tell(command, &json, MOST)
+            }
+            AlertWay::Mail(address) => mail(address, document),
+        }
+    }
+}
+
+/// Returns why a command cannot be started, as far as that can be seen without starting it.
+pub fn obstacle(command: &CommandLine) -> Option<String> {
+    command::obstacle(command)
+}
+
+fn mail(to: &Mailbox, document: &AlertDocument) -> Result<(), String> {
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    let host = host.to_string_lossy();
+    let host = if host.is_empty() { "localhost" } else { &host };
+    let from = format!("smtpcred@{host}");
+    if document.username.as_deref() == Some(&from) {
+        return Err(format!(
+            "an alert about {from} is not mailed: that is its own sender"
+        ));
+    }
+    let message = message(&from, host, to, document);
+    // A process without new privileges cannot write to Postfix's queue, and Postfix's program
+    // then waits for that for ever.
+    let confined = prctl::get_no_new_privs().unwrap_or(true);
+    let program = SENDMAIL.into_iter().find(|path| Path::new(path).exists());
+    match program.filter(|_| !confined) {
+        Some(program) => {
+            let words = [program, "-i", "-f", "<>", "--", to.as_str()];
+            let command = CommandLine::stored(words.map(str::to_owned).into());
+            let command = command.ok_or_else(|| "no command".to_owned())?;
+            command::tell(&command, message.as_bytes(), MOST)
+        }
+        None => smtp::hand_over(LOCAL, to, &message, MOST),
+    }
+}
+
+/// Composes a message that no program answers.
+fn message(from: &str, host: &str, to: &Mailbox, document: &AlertDocument) -> String {
+    let AlertDocument {
+        kind,
+        at,
+        username,
+        domain,
+        text,
+        next,
+        id,
+        ..
+    } = document;
+    let about = username.as_deref().or(domain.as_deref()).unwrap_or(host);
+    let number = id.map_or_else(|| (*kind).to_owned(), |id| id.to_string());
+    let next = next.as_ref().map(|next| format!("\nType now:\n  {next}\n"));
+    format!(
+        "From: smtpcred <{from}>\n\
+        To: {to}\n\
+        Subject: [smtpcred] {kind}: {about}\n\
+        Date: {}\n\
+        Message-ID: <alert.{number}.{}@{host}>\n\
+        Auto-Submitted: auto-generated\n\
+        MIME-Version: 1.0\n\
+        Content-Type: text/plain; charset=utf-8\n\
+        Content-Transfer-Encoding: 8bit\n\
+        \n\
+        {text}\n{}\nRaised at {at} on {host}. All alerts: smtpcred alert list\n",
+        date(at.epoch()),
+        at.epoch(),
+        next.unwrap_or_default(),
+    )
+}
+
+/// Returns a time as RFC 5322 has it.
+fn date(epoch: i64) -> String {
+    let time = Timestamp::from_second(epoch).unwrap_or_default();
+    jiff::fmt::rfc2822::to_string(&time.to_zoned(TimeZone::UTC)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::Time;
+
+    #[test]
+    fn a_message_says_what_happened_and_what_to_type() {
+        let document = AlertDocument {
+            username: Some("shop@example.com".into()),
+            next: Some("smtpcred user show shop@example.com".into()),
+            ..AlertDocument::general(
+                "limit",
+                Time::from_epoch(1_800_000_000),
+                "Full.".into(),
+                None,
+            )
+        };
+        let to = "ana@example.org".parse().unwrap();
+        let message = message("smtpcred@relay", "relay", &to, &document);
+        let (head, body) = message.split_once("\n\n").unwrap();
+        for line in [
+            "To: ana@example.org",
+            "Subject: [smtpcred] limit: shop@example.com",
+            "Date: Fri, 15 Jan 2027 08:00:00 +0000",
+            "Auto-Submitted: auto-generated",
+        ] {
+            assert!(head.lines().any(|found| found == line), "{line} in {head}");
+        }
+        assert!(body.starts_with("Full.\n\nType now:\n  smtpcred user show shop@example.com\n"));
+    }
+
+    fn run(script: &str, most: Duration) -> Result<(), String> {
+        let command = CommandLine::stored(["sh", "-c", script].map(str::to_owned).into());
+        command::tell(&command.unwrap(), b"{}\n", most)
+    }
+
+    #[test]
+    fn a_command_is_bounded_masked_and_told_nothing_more() {
+        const LONG: Duration = Duration::from_secs(60);
+        assert_eq!(run("read line && test \"$line\" = {}", LONG), Ok(()));
+        assert_eq!(run("exec <&-", LONG), Ok(()));
+        let failed = |script| run(script, LONG).unwrap_err();
+        assert_eq!(
+            failed("echo try later; exit 75"),
+            "sh exited with 75: try later"
+        );
+        let password = "smtpc_abcdefghijkmnopqrstuvwxyz23456";
+        let masked = failed(&format!("echo {password}; exit 1"));
+        assert_eq!(masked, "sh exited with 1: ********");
+        let flood = failed("yes 0123456789 | head -c 3000000 | tr -d '\\n'; exit 1");
+        assert!(flood.len() < 1_100, "{}", flood.len());
+        assert_eq!(failed("kill -9 $$"), "sh was killed by signal 9");
+        assert_eq!(
+            failed("echo $CARGO_MANIFEST_DIR; exit 2"),
+            "sh exited with 2"
+        );
+    }
+
+    #[test]
+    fn a_command_that_hangs_is_killed_with_its_children() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid = folder.path().join("pid");
+        let script = format!("sleep 1000 & echo $! >{}; wait", pid.display());
+        let reason = run(&script, Duration::from_secs(2)).unwrap_err();
+        assert_eq!(reason, "sh did not end within 2 s and was killed");
+        let pid: i32 = std::fs::read_to_string(pid)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        // An orphan that nobody has waited for yet is a zombie.
+        let is_gone = || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+            stat.map_or(true, |stat| stat.contains(") Z "))
+        };
+        while !is_gone() {
+            assert!(std::time::Instant::now() < deadline, "it lives");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn an_alert_about_its_own_sender_is_not_mailed() {
+        let host = nix::unistd::gethostname().unwrap();
+        let own = format!("smtpcred@{}", host.to_string_lossy());
+        let document = AlertDocument {
+            username: Some(own),
+            ..AlertDocument::general("limit", Time::from_epoch(0), String::new(), None)
+        };
+        let outcome = mail(&"ana@example.org".parse().unwrap(), &document);
+        assert!(outcome.unwrap_err().contains("its own sender"));
+    }
+}
