@@ -29,7 +29,7 @@ Examples:
   smtpcred config list
   smtpcred config set time-zone Europe/Berlin";
 
-/// Show or change the defaults of flags in the configuration files
+/// Show or change defaults of flags in configuration files
 #[derive(Debug, Subcommand)]
 #[command(after_long_help = HELP)]
 pub enum ConfigCommand {
