@@ -45,7 +45,7 @@ enum NextStep {
 
 /// How many alerts a minute are sent by themselves.
 const ALONE: u64 = 20;
-/// How long nobody else sends what one relay does: longer than sending takes.
+/// How long no other process sends what one relay does: longer than sending takes.
 const LEASE: Duration = Duration::MINUTE;
 const MINUTE: Duration = Duration::MINUTE;
 /// The longest pause, in seconds.
@@ -161,7 +161,7 @@ impl App {
     }
 
     /// Reads alerts, newest first: those before a number, up to a limit, and only those that
-    /// nobody acknowledged unless `all`. Each comes with where it was sent.
+    /// no one acknowledged unless `all`. Each comes with where it was sent.
     pub fn list_alerts(
         &mut self,
         mut before: i64,

@@ -50,7 +50,7 @@ pub enum AlertCommand {
 
 const LIST_HELP: &str = "\
 Examples:
-  smtpcred alert list                           what nobody has acknowledged, newest first
+  smtpcred alert list                           what no one has acknowledged, newest first
   smtpcred alert list --all --limit 20
   smtpcred alert list --json --before 4711      the next page
 

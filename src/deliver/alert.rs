@@ -1,7 +1,6 @@
 //! Sends alerts: to commands, and by mail through the mail server of this machine.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -57,14 +56,13 @@ fn mail(to: &Mailbox, document: &AlertDocument) -> Result<(), String> {
     // A process without new privileges cannot write to Postfix's queue, and Postfix's program
     // then waits for that for ever.
     let confined = prctl::get_no_new_privs().unwrap_or(true);
-    let program = SENDMAIL.into_iter().find(|path| Path::new(path).exists());
+    let mut programs = SENDMAIL.into_iter().filter_map(|program| {
+        let words = [program, "-i", "-f", "<>", "--", to.as_str()];
+        CommandLine::stored(words.map(str::to_owned).into())
+    });
+    let program = programs.find(|program| command::obstacle(program).is_none());
     match program.filter(|_| !confined) {
-        Some(program) => {
-            let words = [program, "-i", "-f", "<>", "--", to.as_str()];
-            let command = CommandLine::stored(words.map(str::to_owned).into());
-            let command = command.ok_or_else(|| "no command".to_owned())?;
-            command::tell(&command, message.as_bytes(), MOST)
-        }
+        Some(program) => command::tell(&program, message.as_bytes(), MOST),
         None => smtp::hand_over(LOCAL, to, &message, MOST),
     }
 }
@@ -179,7 +177,7 @@ mod tests {
             .parse()
             .unwrap();
         let deadline = std::time::Instant::now() + Duration::from_secs(60);
-        // An orphan that nobody has waited for yet is a zombie.
+        // An orphan that no one has waited for yet is a zombie.
         let is_gone = || {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
             stat.map_or(true, |stat| stat.contains(") Z "))

@@ -137,7 +137,7 @@ impl NewAlert {
     pub fn old_password(username: &Username, address: &str) -> Self {
         let text = format!(
             "A password of {username} that has stopped was tried from {address}: by an application \
-            that nobody updated, or by a thief."
+            that no one updated, or by a thief."
         );
         Self {
             address: Some(address.to_owned()),

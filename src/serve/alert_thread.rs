@@ -159,7 +159,7 @@ impl Outbox {
         thread::spawn(move || {
             let outcome = sender.send(&alert.way, &alert.document);
             let way = alert.way.clone();
-            // Fails once nobody waits any more.
+            // Fails once no one waits any more.
             let _ = done.send((Some(alert), way, outcome));
         });
     }

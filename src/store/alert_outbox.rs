@@ -1,4 +1,4 @@
-//! Alerts on their way to the commands and addresses that get them. Whoever sends one moves its
+//! Alerts on their way to the commands and addresses that get them. A relay that sends one moves its
 //! `next_at` ahead first, so that several relays send each alert once.
 
 use super::{Store, Tx};
@@ -25,7 +25,7 @@ pub struct AlertClaim {
     pub first: i64,
     /// The number of the last.
     pub last: i64,
-    /// Until when nobody else sends them.
+    /// Until when no other process sends them.
     pub until: Time,
 }
 
@@ -151,7 +151,7 @@ fn far(now: Time) -> i64 {
 }
 
 impl Tx<'_> {
-    /// Reserves the alerts of a claim that are due, so that nobody else sends them.
+    /// Reserves the alerts of a claim that are due, so that no other process sends them.
     pub fn claim_alerts(&mut self, claim: &AlertClaim) -> Result<()> {
         const SQL: &str = concat!(
             "UPDATE alert_deliveries SET tries = tries + 1, next_at = $4

@@ -27,7 +27,7 @@ impl Store {
         self.count_rows(SQL, &[first.into(), most.into()])
     }
 
-    /// Counts the alerts that nobody acknowledged, and returns when the latest was raised.
+    /// Counts the alerts that no one acknowledged, and returns when the latest was raised.
     pub fn open_alerts(&mut self) -> Result<(u64, Option<Time>)> {
         const SQL: &str = "SELECT count(*), max(at) FROM alerts WHERE acked_at IS NULL";
         let mut found = (0, None);
