@@ -96,6 +96,11 @@ fn p11_a_thief_is_out_and_the_application_goes_on() {
         });
         let end = End(&over);
         enough(3);
+        // Written within a second.
+        wait_for("what was sent", || {
+            let user = sandbox.json(&["user", "show", USER]);
+            (user["passwords"][0]["messages"].as_u64() >= Some(1)).then_some(())
+        });
         let close = [
             "user",
             "close",
