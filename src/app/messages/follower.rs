@@ -5,8 +5,9 @@ use super::{adopt, exim, postfix};
 use crate::formats::maillog::log_reader::{LogEntry, LogEvent};
 use crate::model::followed_message::{FollowedMessage, MessageChange, RefusedMessage};
 
-/// What the open messages may take, in bytes, if nothing else is said: about 50,000 of them.
-pub const DEFAULT_LIMIT: usize = 24 << 20;
+/// What the open messages may take, in bytes, if nothing else is said: about 20,000 of them,
+/// with which a program stays below 32 MB.
+pub const DEFAULT_LIMIT: usize = 16 << 20;
 
 /// Follows the messages of users. One follower reads all logs of a relay, so that messages
 /// which pass several instances are followed across them.

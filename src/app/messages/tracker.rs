@@ -15,8 +15,7 @@ use crate::model::followed_message::{
 };
 use crate::model::log_time::LogTime;
 
-/// How long, in seconds of the log, lines about a closed leg are expected: filters and
-/// other instances log at their own pace.
+/// How long lines about a closed leg are expected, in seconds: filters log at their own pace.
 const GRACE: u64 = 60;
 /// How long a client may take to send a message.
 const RECEIVING: u64 = 24 * 3600;
@@ -320,6 +319,13 @@ impl Tracker {
     }
 
     fn let_go_of_old(&mut self) {
+        // Removed legs wait behind one that stays.
+        let most = 2 * self.legs.len() + 1024;
+        for queue in [&mut self.receiving, &mut self.own, &mut self.strangers] {
+            if queue.len() > most {
+                queue.retain(|key| self.legs.get(*key).is_some());
+            }
+        }
         if let Some(key) = self.receiving.front().copied() {
             let leg = self
                 .legs
