@@ -24,7 +24,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     (
         "Inspect",
         &[
-            "status", "report", "why", "usage", "session", "audit", "scan", "doctor",
+            "status", "report", "why", "usage", "session", "audit", "alert", "scan", "doctor",
         ],
     ),
     (
