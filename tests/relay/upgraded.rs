@@ -123,7 +123,7 @@ fn what_is_not_ours_or_damaged_is_not_used_and_it_starts() {
     fs::write(&path, b"smtpcred").unwrap();
     let (reader, _writer) = std::io::pipe().unwrap();
     // The format of today.
-    let begun = [&b"smtpcred"[..], &2_u32.to_le_bytes()].concat();
+    let begun = [&b"smtpcred"[..], &4_u32.to_le_bytes()].concat();
     let foreign = "it is not sealed memory of this user";
     let cases: [(&str, OwnedFd, &str); 8] = [
         (
