@@ -209,6 +209,13 @@ fn asked(missing: &str, at: &Command) -> Option<Asked> {
             example: "new@example.org",
         });
     }
+    if missing.starts_with("<CIDR>") {
+        return Some(Asked::Value {
+            flag: None,
+            question: "Address or network",
+            example: "192.0.2.7",
+        });
+    }
     let named = at.get_positionals().find(|arg| {
         let names = arg.get_value_names().unwrap_or_default();
         let begins = |name: &clap::builder::Str| missing.starts_with(&format!("<{name}"));

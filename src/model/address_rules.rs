@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::duration::Duration;
 use super::network::{Network, Networks};
@@ -83,8 +84,8 @@ pub struct AddressPolicy {
     pub unknown: UnknownAddress,
     /// Until when addresses are learned; `None` if they are not.
     pub learning_until: Option<Time>,
-    /// All lists together.
-    pub allowed: Networks,
+    /// The lists of all three.
+    lists: [Arc<Networks>; 3],
 }
 
 /// What follows for a right password.
@@ -199,6 +200,11 @@ impl AddressRules {
         given.map(|allowed| allowed.network)
     }
 
+    /// Returns its list.
+    pub fn networks(&self) -> Networks {
+        self.allowed.iter().map(|allowed| allowed.network).collect()
+    }
+
     /// Returns all networks in several lists, each once.
     pub fn listed(rules: &[Self]) -> Vec<Network> {
         let listed = rules.iter().flat_map(|rules| &rules.allowed);
@@ -230,11 +236,21 @@ impl AddressPolicy {
     /// Returns what holds for a user that was created then, by the rules of the user, its domain
     /// and the installation.
     pub fn nearest(rules: &[AddressRules; 3], created_at: Time) -> Self {
+        let lists = rules.each_ref().map(|rules| Arc::new(rules.networks()));
+        Self::with_lists(rules.each_ref(), lists, created_at)
+    }
+
+    /// Does the same with the lists of the rules, which users may share.
+    pub fn with_lists(
+        rules: [&AddressRules; 3],
+        lists: [Arc<Networks>; 3],
+        created_at: Time,
+    ) -> Self {
         fn first<T>(
-            rules: &[AddressRules; 3],
+            rules: [&AddressRules; 3],
             of: impl Fn(&AddressRules) -> Option<T>,
         ) -> Option<T> {
-            rules.iter().find_map(of)
+            rules.into_iter().find_map(of)
         }
         let mode = first(rules, |rules| rules.mode).unwrap_or_default();
         let learn = first(rules, |rules| rules.learn).unwrap_or(LEARN);
@@ -244,13 +260,22 @@ impl AddressPolicy {
             AddressMode::Any => UnknownAddress::Alert,
             AddressMode::Learn | AddressMode::Listed => UnknownAddress::Refuse,
         });
-        let allowed = rules.iter().flat_map(|rules| &rules.allowed);
         Self {
             mode,
             unknown,
             learning_until: (mode == AddressMode::Learn).then(|| since.plus(learn)),
-            allowed: allowed.map(|allowed| allowed.network).collect(),
+            lists,
         }
+    }
+
+    /// Returns whether an address is in one of the lists.
+    pub fn lists(&self, address: IpAddr) -> bool {
+        self.lists.iter().any(|list| list.contain(address))
+    }
+
+    /// Returns whether all lists are empty.
+    pub fn lists_nothing(&self) -> bool {
+        self.lists.iter().all(|list| list.is_empty())
     }
 
     /// Returns whether addresses are learned at this time.
@@ -274,7 +299,7 @@ impl AddressPolicy {
             };
         };
         let is_ignored = ignored.iter().any(|network| network.contains(address));
-        if is_ignored || self.allowed.contain(address) {
+        if is_ignored || self.lists(address) {
             return AddressVerdict::Accept;
         }
         let tell = self.unknown != UnknownAddress::Allow;

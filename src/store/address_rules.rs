@@ -9,7 +9,7 @@ use crate::model::address_rules::{
 };
 use crate::model::duration::Duration;
 use crate::model::event::Fields;
-use crate::model::name::Username;
+use crate::model::name::{DomainName, Username};
 use crate::model::network::Network;
 
 impl Store {
@@ -49,6 +49,14 @@ impl Store {
             rules.allowed.sort_by_key(|allowed| allowed.network);
         }
         Ok(rules)
+    }
+
+    /// Returns the rules of a domain and of the installation.
+    pub fn shared_address_rules(&mut self, domain: &DomainName) -> Result<[AddressRules; 2]> {
+        let owners = [Scope::domain(domain), Scope::INSTALLATION];
+        let mut rules = self.own_address_rules_of(&owners)?.into_iter();
+        let mut next = || rules.next().unwrap_or_default();
+        Ok([next(), next()])
     }
 
     /// Returns the rules of a user, of its domain and of the installation.

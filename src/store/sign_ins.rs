@@ -25,7 +25,7 @@ pub struct SignInRow {
     pub suspended_at: Option<Time>,
     /// When it was created.
     pub created_at: Time,
-    /// The user, its domain or the installation has a rule or a list for addresses.
+    /// It has a rule or a list for addresses of its own.
     pub has_address_rules: bool,
     /// The newest first, including retired ones that are not erased yet.
     pub hashes: Vec<StoredHash>,
@@ -37,10 +37,8 @@ macro_rules! sign_in_columns {
             "SELECT u.expires_at, u.suspended_at, p.password_id, p.hash, p.retires_at,
                 p.created_at, p.generated, u.created_at,
                 (SELECT CAST(1 AS BIGINT)
-                    WHERE EXISTS (SELECT 1 FROM address_rules
-                        WHERE owner IN (u.username, u.domain, ''))
-                    OR EXISTS (SELECT 1 FROM allowed_addresses
-                        WHERE owner IN (u.username, u.domain, '')))",
+                    WHERE EXISTS (SELECT 1 FROM address_rules WHERE owner = u.username)
+                    OR EXISTS (SELECT 1 FROM allowed_addresses WHERE owner = u.username))",
             $more,
             " FROM users u
             LEFT JOIN passwords p ON p.username = u.username AND p.hash IS NOT NULL ",

@@ -5,6 +5,7 @@
 //! One thread asks ([`Relay`]), with a connection to the store that only
 //! reads and never waits; another writes ([`writer::StoreWriter`]).
 
+mod addresses;
 mod carry_over;
 mod loggable_names;
 mod login;
@@ -22,6 +23,7 @@ pub(crate) mod testing;
 mod two_generation_cache;
 pub mod writer;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use zeroize::Zeroizing;
@@ -46,6 +48,7 @@ use crate::model::old_name::OldName;
 use crate::model::settings::Settings;
 use crate::model::size::MemorySize;
 use crate::store::Store;
+use addresses::SharedRules;
 use policy::PolicyState;
 use session_ends::SessionEnds;
 use sessions::Sessions;
@@ -68,6 +71,9 @@ pub struct Relay {
     /// For names without a user: the old name that the store has for each, if any, and the
     /// generation in which this was read.
     old_names: TwoGenerationCache<Box<str>, (u64, Option<OldName>)>,
+    /// The rules of each domain and of the installation about addresses, and the generation in
+    /// which they were read.
+    shared_rules: TwoGenerationCache<Box<str>, (u64, Option<Arc<SharedRules>>)>,
     /// What is still to be written to the store.
     pub pending: PendingWrites,
 }
@@ -96,6 +102,7 @@ impl Relay {
             ends: SessionEnds::new(std::process::id(), u64::from_le_bytes(name)),
             domains: TwoGenerationCache::new(DOMAINS),
             old_names: TwoGenerationCache::new(OLD_NAMES),
+            shared_rules: TwoGenerationCache::new(DOMAINS),
             pending: PendingWrites::default(),
         })
     }

@@ -66,11 +66,12 @@ A plan:
 
 Keys:
   [settings]     host, ports (a list), argon2, accept_hash (a list), day, allow_insecure,
-                 require_verified_domains
+                 require_verified_domains, ignore_addresses (a list)
   [domains.\"…\"]  host, max_users
   [users.\"…\"]    label, note, tags, senders (a list), expires_at, suspended
   all three      daily_limit, limits, on_limit, rotate_every, deliver, deliver_timeout,
-                 write_file, write_env, env_name
+                 write_file, write_env, env_name, addresses, unknown_address, learn,
+                 allowed_addresses (a list; it replaces what was allowed, not what was learned)
   Like the flags of `set-settings`, `domain set` and `user set`; \"none\" removes a value. A missing
   key, a missing kind of limit and a missing tag stay as they are. All errors in a plan are reported
   together, with their lines, before anything changes.

@@ -187,7 +187,7 @@ fn change_list(
 /// Warns if a user can sign in from nowhere.
 pub fn warn_of_empty_list(app: &mut App, context: &Context, username: &Username) -> Result<()> {
     let policy = app.address_policy(username)?;
-    if policy.refuses(app.now()) && policy.allowed.is_empty() {
+    if policy.refuses(app.now()) && policy.lists_nothing() {
         context.out.warn(&format!(
             "no address is allowed, so {username} cannot sign in; run: smtpcred user allow {} CIDR",
             username.in_shell()

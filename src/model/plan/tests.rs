@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::address_rules::AddressMode;
 
 fn plan(text: &str) -> Plan {
     Plan::parse(text.as_bytes()).unwrap_or_else(|problems| panic!("{problems:#?}"))
@@ -31,6 +32,7 @@ fn all_there_is_can_be_said() {
         day = "UTC"
         allow_insecure = false
         require_verified_domains = true
+        ignore_addresses = "none"
         daily_limit = 100_000
         limits = { "recipients/hour" = "none" }
         on_limit = "reject"
@@ -44,6 +46,10 @@ fn all_there_is_can_be_said() {
         [domains."Bücher.example"]
         host = "none"
         max_users = 10
+        addresses = "learn"
+        learn = "14d"
+        unknown_address = "none"
+        allowed_addresses = ["192.0.2.7", "192.0.2.0/24", "192.0.2.7/32"]
         daily_limit = "none"
 
         [users."Shop@example.com"]
@@ -73,6 +79,11 @@ fn all_there_is_can_be_said() {
     let (name, domain) = plan.domains.first_key_value().unwrap();
     assert_eq!(name.as_str(), "xn--bcher-kva.example");
     assert_eq!(domain.daily_limit, Some(Setting::None));
+    let addresses = &domain.common.addresses;
+    assert_eq!(addresses.mode, Some(Setting::Some(AddressMode::Learn)));
+    assert_eq!(addresses.unknown, Some(Setting::None));
+    assert_eq!(domain.common.allowed.as_ref().unwrap().len(), 2);
+    assert_eq!(settings.ignore_addresses, Some(Vec::new()));
     let users: Vec<_> = plan.users.keys().map(Username::as_str).collect();
     assert_eq!(users, ["b@example.com", "shop@example.com"]);
     let shop = &plan.users[&"shop@example.com".parse().unwrap()];

@@ -95,11 +95,13 @@ fn rules(store: &mut Store) {
     });
     assert!(store.sign_in_row(&x()).unwrap().unwrap().has_address_rules);
     let rules = store.address_rules(&x()).unwrap();
+    let shared = store.shared_address_rules(&domain()).unwrap();
+    assert_eq!(shared, rules[1..]);
     let policy = AddressPolicy::nearest(&rules, at(NOON));
     assert_eq!(policy.mode, AddressMode::Learn);
     assert_eq!(policy.unknown, UnknownAddress::Alert);
     assert_eq!(policy.learning_until, Some(at(NOON + 10 + 864_000)));
-    assert!(policy.allowed.contain("10.1.1.1".parse().unwrap()));
+    assert!(policy.lists("10.1.1.1".parse().unwrap()));
     let ignored = store.settings().unwrap().ignore_addresses;
     assert_eq!(ignored, networks(&["192.0.2.1", "2001:db8::/64"]));
     let owners = [Scope::user(&x()).name().to_owned(), domain().to_string()];

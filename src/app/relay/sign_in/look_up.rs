@@ -7,7 +7,6 @@ use super::hash_job::HashOutcome;
 use crate::app::relay::Relay;
 use crate::app::verify::read;
 use crate::error::Result;
-use crate::model::address_rules::AddressPolicy;
 use crate::model::name::Username;
 use crate::model::password::{PasswordId, PasswordKind, classify};
 use crate::model::time::Time;
@@ -86,11 +85,7 @@ impl Relay {
             return Ok(None);
         };
         let addresses_loaded = before.is_some_and(|user| user.addresses_loaded);
-        let mut addresses = None;
-        if row.has_address_rules {
-            let rules = self.store()?.address_rules(username)?;
-            addresses = Some(AddressPolicy::nearest(&rules, row.created_at));
-        }
+        let addresses = self.addresses(username, &row)?;
         let user = CachedUser::new(&row, addresses, generation, addresses_loaded);
         self.sign_ins.users.insert(username.as_str().into(), user);
         Ok(Some(row.hashes))

@@ -158,6 +158,39 @@ fn p3_a_rule_holds_from_the_next_sign_in_on() {
 }
 
 #[test]
+fn rules_of_the_domain_and_the_installation_hold_for_all_users() {
+    let mut store = TestStore::new();
+    store.add_user(SHOP, RIGHT);
+    let mut relay = store.relay();
+    assert_eq!(reason(&decide(&mut relay, &from(AWAY, RIGHT)).0), None);
+    let listed = SettingsChange {
+        addresses: mode(AddressMode::Listed),
+        ..SettingsChange::default()
+    };
+    store.change(|tx| tx.set_settings(&listed).unwrap());
+    relay.refresh(Instant::now()).unwrap();
+    assert_eq!(
+        reason(&decide(&mut relay, &from(AWAY, RIGHT)).0),
+        NOT_ALLOWED
+    );
+    let allowed = crate::store::DomainChange {
+        addresses: AddressChange {
+            allow: vec!["203.0.113.0/24".parse().unwrap()],
+            ..AddressChange::default()
+        },
+        ..Default::default()
+    };
+    let domain = "example.com".parse().unwrap();
+    store.change(|tx| tx.set_domain(&domain, &allowed).unwrap());
+    relay.refresh(Instant::now()).unwrap();
+    assert_eq!(reason(&decide(&mut relay, &from(AWAY, RIGHT)).0), None);
+    assert_eq!(
+        reason(&decide(&mut relay, &from(HOME, RIGHT)).0),
+        NOT_ALLOWED
+    );
+}
+
+#[test]
 fn an_unknown_address_is_not_listed() {
     let store = listed();
     let mut relay = store.relay();
