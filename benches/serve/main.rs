@@ -6,6 +6,7 @@
 //! Needs dovecot-core, postgresql (as root), python3-venv (3.11 or older) and util-linux; installs
 //! policyd-rate-limit from `PyPI`. Exits with 1 if a figure is missed.
 
+mod addresses;
 mod auth;
 mod database;
 mod echo;
@@ -36,7 +37,8 @@ fn main() -> ExitCode {
         echo::serve();
     }
     let names: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
-    let figures: [Figure; 6] = [
+    let figures: [Figure; 7] = [
+        ("addresses", addresses::measure),
         ("auth", auth::measure),
         ("database", database::measure),
         ("first", first::measure),
