@@ -12,6 +12,7 @@ mod safe;
 mod servers;
 mod setup;
 mod setup_exim;
+mod setup_transcript;
 #[path = "../support/mod.rs"]
 mod support;
 mod test_command;

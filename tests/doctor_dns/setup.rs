@@ -252,7 +252,7 @@ running() { trap 'mv /root/ssl-cert-snakeoil.key /etc/ssl/private' EXIT; }",
 }
 
 /// Runs the cases in a folder, and returns what was said about each.
-fn in_room(folder: &Path) -> Vec<String> {
+pub fn in_room(folder: &Path) -> Vec<String> {
     let room = format!("{}/tests/support/setup-room.sh", env!("CARGO_MANIFEST_DIR"));
     let run = Command::new("unshare")
         .args([
