@@ -58,9 +58,10 @@ impl App {
         let since = since.at(at);
         let rules = self.store.sending_rules(username)?;
         let is_recorded = rules.is_some_and(|rules| rules.limits_new_recipients());
-        let new_recipients = match is_recorded {
-            true => Some(self.store.new_recipients_since(username, since)?),
-            false => None,
+        let new_recipients = if is_recorded {
+            Some(self.store.new_recipients_since(username, since)?)
+        } else {
+            None
         };
         let rules = self.store.all_rotation_rules_of(&[username])?.pop();
         let destination = rules.map(|rules| RotationRules::nearest(rules).delivery);

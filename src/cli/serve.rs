@@ -129,6 +129,7 @@ JSON:
 /// a request, once that program has shown that it can start; it continues with what this one remembers.
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of the command line")]
 pub struct Serve {
     /// A socket for sign-ins: PATH[,mode=0660][,owner=NAME][,group=NAME]; repeatable
     #[arg(long, value_name = "SOCKET")]

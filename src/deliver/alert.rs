@@ -53,8 +53,8 @@ fn mail(to: &Mailbox, document: &AlertDocument) -> Result<(), String> {
         ));
     }
     let message = message(&from, host, to, document);
-    // A process without new privileges cannot write to Postfix's queue, and Postfix's program
-    // then waits for that for ever.
+    // A process that gains no privileges cannot write to Postfix's queue, and Postfix's program
+    // waits without end until it can.
     let confined = prctl::get_no_new_privs().unwrap_or(true);
     let mut programs = SENDMAIL.into_iter().filter_map(|program| {
         let words = [program, "-i", "-f", "<>", "--", to.as_str()];
@@ -147,7 +147,7 @@ mod tests {
         const LONG: Duration = Duration::from_secs(60);
         assert_eq!(run("read line && test \"$line\" = {}", LONG), Ok(()));
         assert_eq!(run("exec <&-", LONG), Ok(()));
-        let failed = |script| run(script, LONG).unwrap_err();
+        let failed = |script: &str| run(script, LONG).unwrap_err();
         assert_eq!(
             failed("echo try later; exit 75"),
             "sh exited with 75: try later"

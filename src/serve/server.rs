@@ -354,7 +354,7 @@ impl Server {
                 let cookie = u128::from_le_bytes(cookie);
                 let pid = std::process::id();
                 self.sign_in(now, |one, turn| {
-                    one.connected(id, (pid, cookie), peer, turn)
+                    one.connected(id, (pid, cookie), peer, turn);
                 });
             }
             Protocol::Policy => self.decisions.connected(id, peer),

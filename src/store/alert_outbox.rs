@@ -125,7 +125,7 @@ impl Store {
         Ok(pace)
     }
 
-    /// Returns what became of the alerts between two numbers.
+    /// Returns the deliveries of the alerts between two numbers.
     pub fn alert_deliveries(&mut self, first: i64, last: i64) -> Result<Vec<AlertDelivery>> {
         const SQL: &str = "SELECT alert, way, tries, next_at, sent_at, reason
             FROM alert_deliveries WHERE alert BETWEEN $1 AND $2 ORDER BY alert, way";

@@ -244,13 +244,12 @@ fn each_recipe_of_the_man_page_works() {
     let (port, requests) = server();
     let sandbox = recorded(1);
     let mut tried = Vec::new();
+    let site = regex::Regex::new("https://[^/]*/").unwrap();
     sandbox.noted(&["user", "suspend", "u0@example.com"]);
     for (heading, script) in recipes() {
         let path = sandbox.folder.path().join("recipe");
         let local = format!("http://127.0.0.1:{port}/");
-        let script = regex::Regex::new("https://[^/]*/")
-            .unwrap()
-            .replace(&script, &local);
+        let script = site.replace(&script, &local);
         let script = script.replace("logger ", "logger -s --no-act --socket-errors=off ");
         fs::write(&path, script.as_bytes()).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -259,14 +258,14 @@ fn each_recipe_of_the_man_page_works() {
         let test = sandbox.run(&["alert", "test", "--json"]);
         let test: Value = serde_json::from_str(&test.stdout).unwrap();
         assert_eq!(test[0]["sent"], true, "{heading}: {test}");
-        let text = "This is a test: alerts of smtpcred arrive here.";
+        let wording = "This is a test: alerts of smtpcred arrive here.";
         if heading.contains("journal") {
             let mut child = Command::new(&path)
                 .stdin(Stdio::piped())
                 .stderr(Stdio::piped())
                 .spawn()
                 .unwrap();
-            let line = format!("{{\"kind\":\"limit\",\"text\":\"{text}\"}}\n");
+            let line = format!("{{\"kind\":\"limit\",\"text\":\"{wording}\"}}\n");
             child
                 .stdin
                 .take()
@@ -276,7 +275,7 @@ fn each_recipe_of_the_man_page_works() {
             let output = child.wait_with_output().unwrap();
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(
-                said.contains(&format!("smtpcred-alert: limit: {text}")),
+                said.contains(&format!("smtpcred-alert: limit: {wording}")),
                 "{said}"
             );
             tried.push(heading);
@@ -292,7 +291,11 @@ fn each_recipe_of_the_man_page_works() {
             "Telegram" => ("/botTOKEN/sendMessage", json["text"].clone()),
             other => panic!("{other} is not checked"),
         };
-        assert_eq!((path.as_str(), found), (wanted, text.into()), "{heading}");
+        assert_eq!(
+            (path.as_str(), found),
+            (wanted, wording.into()),
+            "{heading}"
+        );
         tried.push(heading);
     }
     assert_eq!(tried.len(), 6, "{tried:?}");

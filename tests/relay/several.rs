@@ -82,8 +82,8 @@ fn p3_what_one_changes_all_refuse_at_the_next_sign_in() {
 #[test]
 #[ignore = "needs root and PostgreSQL: run tests/run"]
 fn p11_sessions_of_all_relays_end_within_a_second() {
-    let server = Postgres::start();
-    let sandbox = server.sandbox();
+    let database = Postgres::start();
+    let sandbox = database.sandbox();
     own(&sandbox);
     let password = sandbox.create(USER);
     let places = [(); 3].map(|()| Place::new());

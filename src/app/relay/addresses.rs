@@ -1,32 +1,13 @@
-//! The rules about addresses, as they are when a user is read. Those of a domain and of the
-//! installation are kept for all its users: their lists may be long.
+//! The rules about addresses, as they are when a user is read.
 
 use std::sync::Arc;
 
 use super::Relay;
+use super::shared_rules::SharedRules;
 use crate::error::Result;
 use crate::model::address_rules::{AddressPolicy, AddressRules};
 use crate::model::name::Username;
-use crate::model::network::Networks;
 use crate::store::{Scope, SignInRow};
-
-/// The rules of a domain and of the installation.
-pub struct SharedRules {
-    rules: [AddressRules; 2],
-    lists: [Arc<Networks>; 2],
-}
-
-impl SharedRules {
-    /// Returns `None` if there are none.
-    fn new(rules: [AddressRules; 2]) -> Option<Self> {
-        let no_rules = AddressRules::default();
-        let some = rules.iter().any(|rules| *rules != no_rules);
-        some.then(|| Self {
-            lists: rules.each_ref().map(|rules| Arc::new(rules.networks())),
-            rules,
-        })
-    }
-}
 
 impl Relay {
     /// Returns from where a user may sign in; `None` without any rule.

@@ -42,9 +42,10 @@ impl<'a> CaseRecord<'a> {
         let user = &case.user;
         let username = user.username.as_str();
         let sessions = case.open.sessions.iter();
-        let suspend = match case.can_be_rotated() {
-            true => "",
-            false => " --suspend",
+        let suspend = if case.can_be_rotated() {
+            ""
+        } else {
+            " --suspend"
         };
         Self {
             username,
@@ -75,13 +76,12 @@ impl<'a> CaseRecord<'a> {
     pub fn done(self, status: &'static str, new: Option<PasswordId>) -> Self {
         let name = in_shell(self.username);
         let audit = format!("smtpcred audit list --user {name}");
-        let (measure, next) = match new {
-            Some(_) => (ROTATED, vec![audit]),
-            None => {
-                let reset = format!("smtpcred user reset {name}");
-                let resume = format!("smtpcred user resume {name}");
-                (SUSPENDED, vec![audit, reset, resume])
-            }
+        let (measure, next) = if new.is_some() {
+            (ROTATED, vec![audit])
+        } else {
+            let reset = format!("smtpcred user reset {name}");
+            let resume = format!("smtpcred user resume {name}");
+            (SUSPENDED, vec![audit, reset, resume])
         };
         Self {
             status,
@@ -92,7 +92,7 @@ impl<'a> CaseRecord<'a> {
         }
     }
 
-    fn password_text(&self, password: &PasswordRecord) -> String {
+    fn password_text(password: &PasswordRecord) -> String {
         let last = match password.last_connection {
             Some(last) => format!("last used {}", last.dated()),
             None => "never used".into(),
@@ -161,11 +161,7 @@ impl Record for CaseRecord<'_> {
     }
 
     fn lines(&self) -> Vec<(&'static str, Cell)> {
-        let passwords: Vec<_> = self
-            .passwords
-            .iter()
-            .map(|password| self.password_text(password))
-            .collect();
+        let passwords: Vec<_> = self.passwords.iter().map(Self::password_text).collect();
         let sessions: Vec<_> = self.sessions.iter().map(SessionRecord::text).collect();
         let sessions = match (sessions.is_empty(), self.relays) {
             (true, 0) => "not known: `smtpcred serve` does not run with this store".into(),

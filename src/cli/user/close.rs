@@ -111,9 +111,10 @@ impl CloseUser {
         if !rules.delivery.is_empty() {
             case.destination = Some(rules.delivery.clone());
         }
-        let measure = match case.can_be_rotated() && !self.suspend {
-            true => Measure::Rotate,
-            false => Measure::Suspend,
+        let measure = if case.can_be_rotated() && !self.suspend {
+            Measure::Rotate
+        } else {
+            Measure::Suspend
         };
         let reason = self.reason.as_ref();
         let known = CaseRecord::new(&case, reason);
@@ -229,9 +230,10 @@ fn rotate(
         return Err(failed.into());
     }
     context.out.warn(&failed.to_string());
-    match prompt::agrees(&format!("Suspend {username} now?"))? {
-        true => Ok(None),
-        false => Err(failed.into()),
+    if prompt::agrees(&format!("Suspend {username} now?"))? {
+        Ok(None)
+    } else {
+        Err(failed.into())
     }
 }
 

@@ -37,9 +37,12 @@ impl<'a> OverlapRecord<'a> {
     /// Says when the password last sent; nothing where neither of the two has.
     fn sent(&self, password: &PasswordRecord) -> String {
         let has_sent = |one: &PasswordRecord| one.last_sent_at.is_some();
-        let never = || match self.user.passwords.iter().any(has_sent) {
-            true => "never".to_owned(),
-            false => String::new(),
+        let never = || {
+            if self.user.passwords.iter().any(has_sent) {
+                "never".to_owned()
+            } else {
+                String::new()
+            }
         };
         let ago = |at| format!("{} ago", self.user.now.since(at));
         password.last_sent_at.map_or_else(never, ago)

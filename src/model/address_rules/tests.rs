@@ -21,8 +21,8 @@ fn rules(mode: &str, unknown: &str, allowed: &[&str]) -> AddressRules {
     }
 }
 
-fn judge(rules: [AddressRules; 3], address: &str, day: i64) -> AddressVerdict {
-    let policy = AddressPolicy::nearest(&rules, at(0));
+fn judge(rules: &[AddressRules; 3], address: &str, day: i64) -> AddressVerdict {
+    let policy = AddressPolicy::nearest(rules, at(0));
     policy.judge(
         address.parse().ok(),
         &["10.0.0.0/8".parse().unwrap()],
@@ -49,7 +49,7 @@ fn each_rule_decides_about_listed_and_other_addresses() {
         ("listed", "alert", AcceptAndTell, Accept),
         ("listed", "refuse", Refuse, Refuse),
     ] {
-        let verdict = |address| judge([rules(mode, unknown, list), none(), none()], address, 1);
+        let verdict = |address| judge(&[rules(mode, unknown, list), none(), none()], address, 1);
         assert_eq!(verdict("203.0.113.9"), other, "{mode} {unknown}");
         assert_eq!(verdict("2001:db8:1::1"), other, "{mode} {unknown}");
         assert_eq!(verdict("unknown"), without, "{mode} {unknown}");
@@ -73,14 +73,14 @@ fn the_nearest_owner_decides_and_lists_add_up() {
         // `listed` is the domain's, `alert` the installation's.
         ("192.0.3.1", AddressVerdict::AcceptAndTell),
     ] {
-        assert_eq!(judge(all.clone(), address, 1), verdict, "{address}");
+        assert_eq!(judge(&all, address, 1), verdict, "{address}");
     }
 }
 
 #[test]
 fn addresses_are_learned_for_a_time_and_then_listed() {
     let learn = [rules("learn", "", &["192.0.2.0/24"]), none(), none()];
-    let verdict = |day, address| judge(learn.clone(), address, day);
+    let verdict = |day, address| judge(&learn, address, day);
     let learned = AddressVerdict::Learn { tell: true };
     assert_eq!(verdict(29, "203.0.113.1"), learned);
     assert_eq!(verdict(29, "192.0.2.1"), AddressVerdict::Accept);
@@ -90,7 +90,7 @@ fn addresses_are_learned_for_a_time_and_then_listed() {
     assert_eq!(verdict(30, "unknown"), AddressVerdict::Refuse);
     let mut quiet = learn.clone();
     quiet[2].unknown = Some(UnknownAddress::Allow);
-    let quiet = |day| judge(quiet.clone(), "203.0.113.1", day);
+    let quiet = |day| judge(&quiet, "203.0.113.1", day);
     assert_eq!(quiet(1), AddressVerdict::Learn { tell: false });
     assert_eq!(quiet(31), AddressVerdict::Accept);
 }

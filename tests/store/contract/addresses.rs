@@ -10,7 +10,9 @@ use smtpcred::model::name::{DomainName, Username};
 use smtpcred::model::network::Network;
 use smtpcred::model::password::PasswordId;
 use smtpcred::model::setting::Setting;
-use smtpcred::store::{DomainChange, NetworkUse, Scope, SettingsChange, Store, UserChange};
+use smtpcred::store::{
+    DomainChange, EventFilter, NetworkUse, Scope, SettingsChange, Store, UserChange,
+};
 
 use super::{at, change, new_user, password};
 
@@ -106,7 +108,7 @@ fn rules(store: &mut Store) {
     assert_eq!(ignored, networks(&["192.0.2.1", "2001:db8::/64"]));
     let owners = [Scope::user(&x()).name().to_owned(), domain().to_string()];
     assert_eq!(owners[0], x().to_string());
-    let event = super::events(store, &Default::default()).pop().unwrap();
+    let event = super::events(store, &EventFilter::default()).pop().unwrap();
     assert_eq!(event.action, Action::SettingsSet.name());
     assert_eq!(event.fields["allow"], serde_json::json!(["10.0.0.0/8"]));
     assert_eq!(event.fields["addresses"], "listed");

@@ -44,7 +44,10 @@ pub fn story(store: &mut Store) {
         ("It was used.", Some("smtpcred user allow"))
     );
     assert_eq!(first.acked_at, None);
-    assert_eq!(store.alerts(first.id + 1, 1).unwrap(), [first.clone()]);
+    assert_eq!(
+        store.alerts(first.id + 1, 1).unwrap(),
+        std::slice::from_ref(first)
+    );
     assert!(store.ways_due(at(NOON + 9_999)).unwrap().is_empty());
     rules_are_kept(store);
     outbox(store);
