@@ -130,17 +130,8 @@ fn of_two_names(args: &[String], value: &str, near: &Username) -> Option<String>
 pub const OF_SERVICE: &str = "changes take effect at once, without a restart; to restart \
     smtpcred serve: systemctl restart smtpcred";
 
-/// Returns how to copy the store while it is in use. The URL of a database may have a password.
-pub fn of_backup(location: Result<Location>) -> String {
-    match location {
-        Ok(Location::File(path)) => format!(
-            "copy the store while it is in use with: umask 077; sqlite3 {} '.backup copy.db'",
-            in_shell(&path.to_string_lossy())
-        ),
-        _ => "copy the database with pg_dump; or into a file: smtpcred store copy URL copy.db"
-            .to_owned(),
-    }
-}
+/// How the store is copied while it is in use.
+pub const OF_BACKUP: &str = "copy the store while it is in use with: smtpcred store backup FILE";
 
 /// Returns how to restore a copy of the store.
 pub fn of_restore(location: Result<Location>) -> String {

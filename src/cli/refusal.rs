@@ -107,7 +107,7 @@ fn unknown_command(error: &clap::Error, command: &Command, args: &[String]) -> O
         .any(|arg| ["-f", "-F", "--follow"].contains(&arg.as_str()));
     let hint = match guess::meant(command, &words, follows)? {
         Meant::Line(ours) => format!("did you mean: {ours}"),
-        Meant::Backup => hints::of_backup(location(args)),
+        Meant::Backup => hints::OF_BACKUP.to_owned(),
         Meant::Restore => hints::of_restore(location(args)),
         Meant::Service => hints::OF_SERVICE.to_owned(),
         Meant::Elsewhere(how) => how.to_owned(),

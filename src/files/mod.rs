@@ -251,11 +251,15 @@ impl Folder {
     /// has locked it.
     pub fn lock(&self) -> io::Result<File> {
         let opened = self.opened()?;
-        rustix::fs::flock(
-            &opened,
-            rustix::fs::FlockOperation::NonBlockingLockExclusive,
-        )?;
+        lock_file(&opened)?;
         Ok(opened)
+    }
+
+    /// Returns whether this name is that of an open file.
+    pub fn has(&self, name: &OsStr, file: &File) -> io::Result<bool> {
+        let opened = rustix::fs::fstat(file)?;
+        let found = self.find(name)?;
+        Ok(found.is_some_and(|it| (it.st_dev, it.st_ino) == (opened.st_dev, opened.st_ino)))
     }
 
     /// Returns the names in the folder, without `.` and `..`, in any order.
@@ -351,6 +355,13 @@ pub fn open_and_wait(path: &Path) -> io::Result<File> {
         while poll(&mut pipe, PollTimeout::NONE) == Err(nix::errno::Errno::EINTR) {}
     }
     Ok(file)
+}
+
+/// Locks an open file until it is closed. Fails with `WouldBlock` if another process has
+/// locked it.
+pub fn lock_file(file: &File) -> io::Result<()> {
+    let how = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+    Ok(rustix::fs::flock(file, how)?)
 }
 
 /// Sets the mode of an open file.

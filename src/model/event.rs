@@ -55,6 +55,8 @@ pub enum Action {
     SettingsSet,
     /// The whole store was copied from another one.
     StoreCopy,
+    /// A backup of the store was made.
+    StoreBackup,
     /// A database user was granted a role.
     StoreGrant,
     /// Four fifths of a limit were reached.
@@ -67,7 +69,7 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::DomainAdd,
         Self::DomainSet,
         Self::DomainRemove,
@@ -91,6 +93,7 @@ impl Action {
         Self::PasswordRehash,
         Self::SettingsSet,
         Self::StoreCopy,
+        Self::StoreBackup,
         Self::StoreGrant,
         Self::LimitNear,
         Self::LimitReached,
@@ -123,6 +126,7 @@ impl Action {
             Self::PasswordRehash => "password.rehash",
             Self::SettingsSet => "settings.set",
             Self::StoreCopy => "store.copy",
+            Self::StoreBackup => "store.backup",
             Self::StoreGrant => "store.grant",
             Self::LimitNear => "limit.near",
             Self::LimitReached => "limit.reached",

@@ -1,6 +1,7 @@
 //! Checks whether a change can succeed before anything is changed; dry runs do so, too.
 
 use std::fs;
+use std::path::PathBuf;
 
 use nix::unistd::mkdtemp;
 
@@ -30,6 +31,15 @@ impl Store {
         }
     }
 
+    /// Creates a folder that only this user can use, in TMPDIR or in /tmp.
+    pub fn private_folder() -> Result<PathBuf> {
+        let temporary = std::env::temp_dir();
+        mkdtemp(&temporary.join("smtpcred-XXXXXX")).map_err(|e| Error::NoTemporaryStore {
+            folder: temporary.display().to_string(),
+            reason: e.to_string(),
+        })
+    }
+
     /// Creates an empty store without a name, which ends with the process: an import
     /// compares with it if there is no store yet. It is created in TMPDIR, or in /tmp.
     pub fn scratch() -> Result<Self> {
@@ -38,7 +48,7 @@ impl Store {
             folder: temporary.display().to_string(),
             reason: error.to_string(),
         };
-        let folder = mkdtemp(&temporary.join("smtpcred-XXXXXX")).map_err(|e| failed(&e))?;
+        let folder = Self::private_folder()?;
         let location = Location::File(folder.join("scratch.db"));
         let opened = Self::open(&location, Access::Create);
         fs::remove_dir_all(&folder).map_err(|e| failed(&e))?;

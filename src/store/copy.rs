@@ -250,13 +250,18 @@ impl Tx<'_> {
 
     /// Ends a copy: derives what is not copied, and writes its event.
     pub fn end_copy(&mut self, from: &Location, rows: u64) -> Result<()> {
-        self.store.engine.number_on()?;
-        self.sum_later_days()?;
-        self.correct_user_total()?;
+        self.derive()?;
         let fields = Fields::default()
             .with("from", from.to_string())
             .with("rows", rows);
         self.event(Action::StoreCopy, None, None, &fields)
+    }
+
+    /// Derives what is not copied from what is.
+    pub fn derive(&mut self) -> Result<()> {
+        self.store.engine.number_on()?;
+        self.sum_later_days()?;
+        self.correct_user_total()
     }
 
     /// Gives a database user the rights of a role in place of its former ones. Returns an error for a file.

@@ -278,6 +278,12 @@ pub trait Engine: Send {
     /// Waits for commits whose senders may be gone, and which no reader sees yet.
     fn wait_for_commits(&mut self) -> Result<()>;
 
+    /// Copies the whole store into an empty file while others use the store. Returns false
+    /// if only its rows can be copied.
+    fn copy_pages(&mut self, _: &std::path::Path) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Returns the servers of a URL that names several.
     fn servers(&self) -> Vec<Replica> {
         Vec::new()

@@ -6,6 +6,7 @@ mod address_rules;
 mod alert_outbox;
 mod alert_rules;
 mod alerts;
+mod backup;
 mod before_changes;
 mod closes;
 mod copy;
@@ -59,6 +60,7 @@ use event_mark::EventMark;
 
 pub use access::Access;
 pub use alert_outbox::{AlertClaim, AlertDelivery, AlertPace, SUMMED_UP};
+pub use backup::{LastBackup, finish_backup};
 pub use closes::UserClose;
 pub use copy::CopiedTable;
 pub use domains::DomainChange;

@@ -14,5 +14,9 @@ pub(super) const LIMIT_ALERT: &str = "alert.limit";
 /// Before the name of a kind.
 pub(super) const ALERT: &str = "alert.";
 pub(super) const IGNORE_ADDRESSES: &str = "ignore_addresses";
+/// When the last good backup was made, and where it is.
+pub(super) const LAST_BACKUP: &str = "last_backup";
+/// In a backup: when it was made.
+pub(super) const BACKUP_AT: &str = "backup_at";
 /// The value of a setting that is on.
 pub(super) const YES: &str = "yes";

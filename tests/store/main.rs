@@ -1,5 +1,6 @@
 //! The store on both engines: what it holds, who trusts it, and what survives a kill.
 
+mod backup;
 mod bad_store;
 mod command;
 mod commit_under_way;

@@ -5,7 +5,7 @@ use blake3::Hasher;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::model::store_location::Location;
-use crate::store::{CopiedTable, OwnedArg, Store};
+use crate::store::{CopiedTable, OwnedArg, Store, Tx};
 
 /// A table that is the same in both stores.
 pub struct TableCopied {
@@ -35,35 +35,46 @@ impl App {
         let stamp = self.stamp()?;
         let mut source = source.begin(stamp)?;
         let mut target = self.begin()?;
-        let mut all = 0;
-        for table in &CopiedTable::ALL {
-            let mut read = TableDigest::default();
-            source.store().rows(table, &mut |row| {
-                read.add(&row);
-                target.add_row(table, &row)
-            })?;
-            let mut written = TableDigest::default();
-            target.store().rows(table, &mut |row| {
-                written.add(&row);
-                Ok(())
-            })?;
-            let digest = read.digest();
-            if read.rows != written.rows || digest != written.digest() {
-                return Err(Error::Inconsistent(format!(
-                    "the copy of {} differs from the original; nothing was copied",
-                    table.name
-                )));
-            }
-            all += read.rows;
-            each(TableCopied {
-                table: table.name,
-                rows: read.rows,
-                digest,
-            })?;
-        }
+        let all = copy_tables(source.store(), &mut target, &CopiedTable::ALL, each)?;
         target.end_copy(location, all)?;
         target.commit()
     }
+}
+
+/// Copies tables into empty ones, and compares them. Returns how many rows there are.
+pub(super) fn copy_tables(
+    source: &mut Store,
+    target: &mut Tx,
+    tables: &[CopiedTable],
+    each: &mut dyn FnMut(TableCopied) -> Result<()>,
+) -> Result<u64> {
+    let mut all = 0;
+    for table in tables {
+        let mut read = TableDigest::default();
+        source.rows(table, &mut |row| {
+            read.add(&row);
+            target.add_row(table, &row)
+        })?;
+        let mut written = TableDigest::default();
+        target.store().rows(table, &mut |row| {
+            written.add(&row);
+            Ok(())
+        })?;
+        let digest = read.digest();
+        if read.rows != written.rows || digest != written.digest() {
+            return Err(Error::Inconsistent(format!(
+                "the copy of {} differs from the original; nothing was copied",
+                table.name
+            )));
+        }
+        all += read.rows;
+        each(TableCopied {
+            table: table.name,
+            rows: read.rows,
+            digest,
+        })?;
+    }
+    Ok(all)
 }
 
 #[derive(Default)]

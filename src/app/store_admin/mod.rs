@@ -1,6 +1,7 @@
 //! The store as a whole: what it holds, who may use it, copies and maintenance.
 
 pub mod backfill;
+pub mod backup;
 pub mod copy;
 pub mod maintain;
 

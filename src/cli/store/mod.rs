@@ -1,10 +1,13 @@
 //! `smtpcred store …`
 
+mod backup;
 mod copy;
+mod draft;
 mod grant;
 mod init;
 mod maintain;
 mod status;
+mod verify;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -15,14 +18,16 @@ use super::lazy::Lazy;
 const HELP: &str = "\
 Examples:
   smtpcred store status
+  smtpcred store backup /var/backups/smtpcred --keep 30
+  smtpcred store verify --all /var/backups/smtpcred
   smtpcred store maintain --dry-run
   smtpcred store copy /var/lib/smtpcred/smtpcred.db postgres:///mail";
 
 /// Manage the store
 ///
-/// To back up a file that may be in use: sqlite3 smtpcred.db ".backup copy.db". To restore it: stop
-/// all programs that use the store, remove smtpcred.db-wal and smtpcred.db-shm, copy the backup to
-/// smtpcred.db, and start the programs. Back up and restore a database with PostgreSQL's own programs.
+/// To restore a backup of a file: stop all programs that use the store, remove smtpcred.db-wal and
+/// smtpcred.db-shm, copy the backup to smtpcred.db, and start the programs. To restore a database:
+/// `store copy` from the backup to an empty one.
 #[derive(Debug, Subcommand)]
 #[command(after_long_help = HELP)]
 pub enum StoreCommand {
@@ -32,6 +37,10 @@ pub enum StoreCommand {
     Status(Lazy<status::StoreStatus>),
     #[command(alias = "upgrade")]
     Migrate(Lazy<init::MigrateStore>),
+    #[command(alias = "dump")]
+    Backup(Lazy<backup::BackUpStore>),
+    #[command(alias = "examine")]
+    Verify(Lazy<verify::VerifyStore>),
     Copy(Lazy<copy::CopyStore>),
     Grant(Lazy<grant::GrantRole>),
     Maintain(Lazy<maintain::MaintainStore>),
@@ -43,6 +52,8 @@ impl StoreCommand {
             Self::Init(_) => init::init(context),
             Self::Status(_) => status::run(context),
             Self::Migrate(_) => init::migrate(context),
+            Self::Backup(backup) => backup.0.run(context),
+            Self::Verify(verify) => verify.0.run(context),
             Self::Copy(copy) => copy.0.run(context),
             Self::Grant(grant) => grant.0.run(context),
             Self::Maintain(maintain) => maintain.0.run(context),

@@ -1,6 +1,7 @@
 //! The file as an engine of the store.
 
 use std::any::Any;
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{ErrorCode, MAIN_DB, params_from_iter};
@@ -57,6 +58,14 @@ impl Engine for Sqlite {
                 other => Err(other),
             },
         }
+    }
+
+    fn copy_pages(&mut self, to: &Path) -> Result<bool> {
+        self.check_name()?;
+        self.copy_to(to)?;
+        // What was copied may be another file's by now.
+        self.check_name()?;
+        Ok(true)
     }
 
     fn lock_rotation(&mut self) -> Result<Box<dyn Any>> {

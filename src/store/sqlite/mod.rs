@@ -1,5 +1,6 @@
 //! SQLite behind the store.
 
+mod backup;
 mod busy_handler;
 mod companions;
 mod deadline;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection};
 
+pub use self::backup::{finish as finish_backup, open as open_backup};
 use self::deadline::Deadline;
 use self::errors::translated;
 use self::header_fd::HeaderFd;

@@ -144,7 +144,7 @@ impl Sqlite {
 /// The file may be crafted. Nothing that it contains is run: triggers and views (we
 /// read none of ours; Dovecot reads them), functions in its schema, huge values,
 /// endless statements.
-fn guard(connection: &mut Connection, deadline: &Deadline) -> rusqlite::Result<()> {
+pub(super) fn guard(connection: &mut Connection, deadline: &Deadline) -> rusqlite::Result<()> {
     for (config, on) in [
         (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
@@ -237,7 +237,7 @@ fn create(path: &Path) -> Result<()> {
 }
 
 /// Refuses anything but a regular file, and a file with another name.
-fn check_file(path: &Path) -> Result<()> {
+pub(super) fn check_file(path: &Path) -> Result<()> {
     let file = match fs::metadata(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => {
             return Err(if path.is_symlink() {
@@ -284,7 +284,7 @@ fn check_beside(path: &Path) -> Result<()> {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum FileState {
+pub(super) enum FileState {
     Empty,
     Rollback,
     Wal,
@@ -292,7 +292,7 @@ enum FileState {
 
 /// Reads the header as bytes: opening a stranger's file with SQLite could
 /// already change it.
-fn inspect(path: &Path, file: &HeaderFd) -> Result<FileState> {
+pub(super) fn inspect(path: &Path, file: &HeaderFd) -> Result<FileState> {
     const HEADER: usize = 100;
     const WAL: u8 = 2;
     let mut header = [0; HEADER];

@@ -1,0 +1,191 @@
+//! `smtpcred store verify`
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use crate::app::store_admin::backup::{Contents, verify_store};
+use crate::cli::args::path;
+use crate::cli::context::Context;
+use crate::cli::terminal::column::Column;
+use crate::cli::terminal::record::Record;
+use crate::cli::world::WORLD;
+use crate::error::{Error, Exit, Place};
+use crate::files::Folder;
+use crate::model::time::Time;
+use crate::store::{Access, Location, Store};
+
+const HELP: &str = "\
+Examples:
+  smtpcred store verify /root/smtpcred.backup
+  smtpcred store verify --all /var/backups/smtpcred
+  smtpcred store verify                                the store itself
+
+Checks:
+  The file is complete and its pages are intact; its tables are those of smtpcred; sign-in can read
+  the record of each user. Nothing is written, to the file or beside it. A file that age encrypted
+  cannot be checked: decrypt it first.
+
+JSON:
+  A list of {file, result, reason, at, users, domains, schema, installation}; result is good or bad.
+  Of a bad one all but file, result and reason are null. Users and domains are null for a backup of
+  an older version, whose tables are checked, but not their rows. In at is when a backup was made,
+  null for a copy by another program.
+
+Exit codes:
+  0; 7 if one is bad, or if there is none in the folder.";
+
+/// Check whether a backup, or the store itself, is intact
+#[derive(Debug, Args)]
+#[command(after_long_help = HELP)]
+pub struct VerifyStore {
+    /// The backup; without it, the store
+    #[arg(value_name = "FILE|FOLDER", value_parser = path::given())]
+    file: Option<PathBuf>,
+
+    /// Check the store and all backups in the folder
+    #[arg(long, requires = "file")]
+    all: bool,
+}
+
+impl VerifyStore {
+    pub fn run(self, context: &mut Context) -> Result<()> {
+        let mut list = Vec::new();
+        if self.all || self.file.is_none() {
+            list.push(None);
+        }
+        match &self.file {
+            Some(folder) if self.all => list.extend(backups(folder)?.into_iter().map(Some)),
+            file => list.extend(file.clone().map(Some)),
+        }
+        let none_found = self.all && list.len() == 1;
+        let mut all_good = !none_found;
+        let location = context.location()?;
+        let mut out = context.out.list::<VerifiedRecord>();
+        for file in list {
+            let place =
+                file.map_or_else(|| (location.clone(), false), |f| (Location::File(f), true));
+            let verified = verified(&place.0, place.1)?;
+            all_good &= verified.result == GOOD;
+            out.push(&verified)?;
+        }
+        out.end("nothing to check")?;
+        if none_found {
+            context.out.note("the folder has no backup of smtpcred");
+        }
+        if all_good {
+            return Ok(());
+        }
+        Err(Error::Answered(Exit::Attention).into())
+    }
+}
+
+/// Returns the backups in a folder, by name.
+fn backups(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    let failed = |e: std::io::Error| Error::StoreUnreachable {
+        store: Place::from(path),
+        reason: e.to_string(),
+    };
+    let folder = Folder::open(path).map_err(failed)?;
+    let mut names = folder.names().map_err(failed)?;
+    names.retain(|name| name.as_encoded_bytes().ends_with(b".backup"));
+    names.sort_unstable();
+    Ok(names.iter().map(|name| path.join(name)).collect())
+}
+
+/// Fails only if it cannot be found out now.
+fn verified(place: &Location, is_backup: bool) -> Result<VerifiedRecord, Error> {
+    let opened = match place {
+        Location::File(path) if is_backup => Store::open_backup(path),
+        _ => Store::open(place, Access::Look),
+    };
+    let contents = opened.and_then(|mut store| verify_store(&mut store, place, (WORLD.now)()));
+    let file = place.to_string();
+    match contents {
+        Ok(contents) => Ok(VerifiedRecord::good(file, is_backup, contents)),
+        Err(error) if error.exit() == Exit::TryAgain => Err(error),
+        Err(error) => Ok(VerifiedRecord::bad(file, error.to_string())),
+    }
+}
+
+const GOOD: &str = "good";
+
+#[derive(Serialize)]
+struct VerifiedRecord {
+    file: String,
+    result: &'static str,
+    reason: Option<String>,
+    at: Option<Time>,
+    users: Option<u64>,
+    domains: Option<u64>,
+    schema: Option<i64>,
+    installation: Option<String>,
+}
+
+impl VerifiedRecord {
+    fn good(file: String, is_backup: bool, contents: Contents) -> Self {
+        Self {
+            file,
+            result: GOOD,
+            reason: None,
+            at: contents.made_at.filter(|_| is_backup),
+            users: contents.users,
+            domains: contents.domains,
+            schema: Some(contents.schema),
+            installation: contents.installation,
+        }
+    }
+
+    const fn bad(file: String, reason: String) -> Self {
+        Self {
+            file,
+            result: "bad",
+            reason: Some(reason),
+            at: None,
+            users: None,
+            domains: None,
+            schema: None,
+            installation: None,
+        }
+    }
+}
+
+impl Record for VerifiedRecord {
+    const COLUMNS: &'static [Column] = &[
+        Column::new("File"),
+        Column::new("Result"),
+        Column::new("Reason").wrap(24),
+        Column::new("At"),
+        Column::new("Users").right(),
+        Column::new("Domains").right(),
+        Column::new("Schema").right().rank(1),
+        Column::new("Installation").rank(1),
+    ];
+
+    const FIELDS: &'static [&'static str] = &[
+        "file",
+        "result",
+        "reason",
+        "at",
+        "users",
+        "domains",
+        "schema",
+        "installation",
+    ];
+
+    fn fields(&self) -> Vec<String> {
+        let number = |n: Option<u64>| n.map_or(String::new(), |n| n.to_string());
+        vec![
+            self.file.clone(),
+            self.result.to_owned(),
+            self.reason.clone().unwrap_or_default(),
+            self.at.map_or(String::new(), |at| at.to_string()),
+            number(self.users),
+            number(self.domains),
+            self.schema.map_or(String::new(), |n| n.to_string()),
+            self.installation.clone().unwrap_or_default(),
+        ]
+    }
+}
