@@ -10,7 +10,7 @@ use crate::model::name::Username;
 use crate::model::text::{count, in_shell};
 use crate::model::time::Time;
 use crate::store::{
-    ExpiringUser, LimitNear, RefusalCount, StatusCounts, StoreStatus, UnfinishedOf,
+    ExpiringUser, LastBackup, LimitNear, RefusalCount, StatusCounts, StoreStatus, UnfinishedOf,
 };
 
 /// How far ahead expiries matter, and how far back.
@@ -37,6 +37,8 @@ pub struct StatusReport {
     pub unfinished: Vec<UnfinishedOf>,
     /// How many open sessions the relays last reported; `None` if none did lately.
     pub sessions: Option<u64>,
+    /// The last good backup that was recorded.
+    pub last_backup: Option<LastBackup>,
 }
 
 /// Refused sign-ins of the last day.
@@ -86,6 +88,7 @@ impl App {
             refusals,
             limits_near,
             unfinished,
+            last_backup,
         } = self.store.status(now, SOON, since)?;
         let mut refused = RefusedLately::of(&refusals, since);
         if let Some(top) = &mut refused.top_user
@@ -101,6 +104,7 @@ impl App {
             limits_near,
             unfinished,
             sessions: self.store.session_count(now)?,
+            last_backup,
         })
     }
 }
@@ -315,6 +319,7 @@ mod tests {
             limits_near: Vec::new(),
             unfinished: Vec::new(),
             sessions: None,
+            last_backup: None,
         };
         let all = StatusCounts {
             unfinished: 1,

@@ -2,6 +2,7 @@
 //! nothing. Mail servers report their configuration through their own tools.
 
 pub mod access;
+mod backup;
 mod depth;
 pub mod dovecot;
 pub mod exim;
@@ -44,6 +45,7 @@ pub fn examine(location: &Location, world: World, options: &DoctorOptions) -> Ve
     };
     let mut findings = Findings::default();
     let mut store = store::examine(&mut findings, location, world, depth);
+    backup::examine(&mut findings, &mut store, world);
     machine::examine(&mut findings, &mut store, world);
     let mut unread = Findings::default();
     let servers = MailServers::read(&mut unread, options, &store);

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::engine::Arg;
 use super::limits_near::{is_far, marked_limits};
 use super::totals::COUNTED;
-use super::{Scope, Store};
+use super::{LastBackup, Scope, Store};
 use crate::error::Result;
 use crate::model::duration::Duration;
 use crate::model::limit_kind::{LimitKind, LimitPeriod};
@@ -28,6 +28,8 @@ pub struct StoreStatus {
     pub limits_near: Vec<LimitNear>,
     /// The rotations that did not finish, the oldest first.
     pub unfinished: Vec<UnfinishedOf>,
+    /// The last good backup that was recorded.
+    pub last_backup: Option<LastBackup>,
 }
 
 /// How many there are.
@@ -184,6 +186,7 @@ impl Store {
             refusals: self.refusal_counts(since)?,
             limits_near,
             unfinished: unfinished.collect(),
+            last_backup: self.last_backup()?,
             counts,
         })
     }

@@ -61,6 +61,12 @@ fn its_names_are_all_there_and_stay() {
     assert_eq!(status["users"]["active"], 1);
     assert_eq!(status["domains"], 1);
     assert!(status["sessions"].is_null() && status["last_backup"].is_null());
+    let made = sandbox.json(&["store", "backup", "one.backup"]);
+    let run = sandbox.run(&["status", "--json"]);
+    let status: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(status["last_backup"]["at"], made["at"]);
+    assert_eq!(status["last_backup"]["file"], made["file"]);
+    assert!(sandbox.run(&["status"]).stdout.contains("Backup"));
 }
 
 #[test]

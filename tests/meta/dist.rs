@@ -87,6 +87,7 @@ fn the_services_are_shut_in() {
     for (unit, most) in [
         ("smtpcred", 5),
         ("smtpcred-maintain", 5),
+        ("smtpcred-backup", 5),
         ("smtpcred-rotate", 20),
     ] {
         let unit = dist("systemd").join(format!("{unit}.service"));
@@ -129,6 +130,8 @@ fn systemd_understands_the_rest() {
         "smtpcred-maintain.service",
         "smtpcred-maintain.timer",
         "smtpcred-alerts.service",
+        "smtpcred-backup.service",
+        "smtpcred-backup.timer",
     ] {
         let unit = fs::read_to_string(dist("systemd").join(name)).unwrap();
         let unit = unit.replace("/usr/local/bin/smtpcred", support::PROGRAM);
@@ -159,6 +162,8 @@ fn systemd_understands_the_rest() {
                     "smtpcred-maintain.timer",
                     "smtpcred-maintain.service",
                     "smtpcred-alerts.service",
+                    "smtpcred-backup.timer",
+                    "smtpcred-backup.service",
                 ]
                 .map(|name| folder.path().join(name)),
             )

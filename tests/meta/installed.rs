@@ -130,15 +130,15 @@ fn timers_start_their_services(machine: &Machine) {
         due.contains("app@example.com").then_some(())
     });
     machine.run(
-        "for timer in smtpcred-rotate.timer smtpcred-maintain.timer; do
+        "for timer in smtpcred-rotate.timer smtpcred-maintain.timer smtpcred-backup.timer; do
              mkdir -p /run/systemd/system/$timer.d /var/lib/systemd/timers
              printf '[Timer]\\nRandomizedDelaySec=0\\n' > /run/systemd/system/$timer.d/now.conf
              touch -d '3 days ago' /var/lib/systemd/timers/stamp-$timer
          done
          systemctl daemon-reload
-         systemctl enable --now smtpcred-rotate.timer smtpcred-maintain.timer",
+         systemctl enable --now smtpcred-rotate.timer smtpcred-maintain.timer smtpcred-backup.timer",
     );
-    for service in ["smtpcred-rotate", "smtpcred-maintain"] {
+    for service in ["smtpcred-rotate", "smtpcred-maintain", "smtpcred-backup"] {
         wait_for("a timer", || {
             let state = machine.run(&format!(
                 "systemctl show -P ExecMainExitTimestampMonotonic -P ExecMainStatus {service}"

@@ -491,7 +491,7 @@ pub const ELSEWHERE: &[(&[&str], &str)] = &[
     ),
     (
         &["cron", "crontab", "schedule", "timer", "timers"],
-        "smtpcred-rotate.timer and smtpcred-maintain.timer run each night: systemctl list-timers \
+        "smtpcred-rotate.timer, smtpcred-maintain.timer and smtpcred-backup.timer run each night: systemctl list-timers \
             'smtpcred*'; an example for cron: /usr/share/doc/smtpcred/examples",
     ),
     (
@@ -521,7 +521,7 @@ pub const JOINED: [(&str, &str); 9] = [
 ];
 
 /// Words for copies of the store, for restoring them, and for the service: no command of ours
-/// does any of this.
+/// has such a name at the top.
 pub const BACKUP: [&str; 4] = ["backup", "dump", "snapshot", "save"];
 pub const RESTORE: [&str; 3] = ["restore", "recover", "rollback"];
 pub const SERVICE: [&str; 3] = ["daemon-reload", "reload", "restart"];

@@ -34,6 +34,10 @@ impl StatusRecord {
         lines.extend(named("Rotations", self.rotation_cells(), || {
             Cell::new("none unfinished", Tone::Dim)
         }));
+        // Others make backups, too, so that none is no reason for a line.
+        if let Some(made) = &self.last_backup {
+            lines.push(("Backup", made.at.to_string().into()));
+        }
         lines.push(("", "".into()));
         lines.extend(self.look_at_lines());
         lines
@@ -243,6 +247,7 @@ mod tests {
             limits_near: vec![limit; 10],
             unfinished: vec![unfinished; 10],
             sessions: None,
+            last_backup: None,
         }
     }
 

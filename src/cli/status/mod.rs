@@ -34,13 +34,13 @@ JSON:
   expires_at}], refused_24h: {count, exact, top_user: {username, count, exists}, top_address:
   {address, count}}, limits_near: [{owner, limit, most, used, used_up}], rotations_unfinished:
   [{username, password_id, reason, began_at}], sessions, serve: {answers, sockets: [{name, path,
-  answers, found}]}, last_backup, look_at: [{matter, text, command}], counts: {expiring,
+  answers, found}]}, last_backup: {at, file}, look_at: [{matter, text, command}], counts: {expiring,
   limits_near, rotations_unfinished}}. Lists have at most 10 entries; counts has the full
   numbers, for expiring those within 14d. exact is false if a part of the refused sign-ins is
   estimated because it began earlier. answers is null if serve is not set up on this machine, or
   this user may not connect. sessions is the number of open ones at the last report of each `serve`,
-  at most 5 minutes ago, and null if none runs. last_backup is always null in this version. A matter
-  is serve, unfinished_rotation, limit, refused, expired or expiring.
+  at most 5 minutes ago, and null if none runs. last_backup is the last one by `store backup`, null
+  if there is none. A matter is serve, unfinished_rotation, limit, refused, expired or expiring.
 
 Exit codes:
   0 nothing needs attention, 7 something does.";

@@ -8,7 +8,7 @@ use crate::cli::terminal::column::Cell;
 use crate::cli::terminal::record::Record;
 use crate::doctor::{ServeSocket, SocketState};
 use crate::model::time::Time;
-use crate::store::{ExpiringUser, LimitNear, UnfinishedOf};
+use crate::store::{ExpiringUser, LastBackup, LimitNear, UnfinishedOf};
 
 #[derive(Serialize)]
 pub struct StatusRecord {
@@ -21,8 +21,7 @@ pub struct StatusRecord {
     pub(super) rotations_unfinished: Vec<Rotation>,
     pub(super) sessions: Option<u64>,
     pub(super) serve: Serve,
-    /// Unknown: backups are made elsewhere.
-    pub(super) last_backup: Option<()>,
+    pub(super) last_backup: Option<Backup>,
     pub look_at: Vec<LookAt>,
     pub(super) counts: Counts,
 }
@@ -97,6 +96,12 @@ pub struct Socket {
 }
 
 #[derive(Serialize)]
+pub struct Backup {
+    pub(super) at: Time,
+    pub(super) file: String,
+}
+
+#[derive(Serialize)]
 pub struct LookAt {
     pub(super) matter: &'static str,
     pub(super) text: String,
@@ -138,7 +143,7 @@ impl StatusRecord {
             rotations_unfinished: report.unfinished.iter().map(Rotation::new).collect(),
             sessions: report.sessions,
             serve,
-            last_backup: None,
+            last_backup: report.last_backup.map(Backup::new),
         }
     }
 }
@@ -225,6 +230,15 @@ impl Rotation {
         Self {
             username: of.username.to_string(),
             unfinished: UnfinishedRecord::new(&of.rotation),
+        }
+    }
+}
+
+impl Backup {
+    fn new(made: LastBackup) -> Self {
+        Self {
+            at: made.at,
+            file: made.file,
         }
     }
 }
