@@ -81,7 +81,7 @@ fn without_command(command: &Command, first: &str, rest: &[&str]) -> Option<Mean
     };
     let store = command.find_subcommand("store");
     let exists = store.is_some_and(|store| shown(store, verb).is_some());
-    if exists {
+    if exists && is_store {
         None
     } else if BACKUP.contains(&verb) {
         Some(Meant::Backup)
