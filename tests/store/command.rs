@@ -42,7 +42,7 @@ fn fill(path: &Path) {
                 ("username", _) => Value::Text("ü@a.example".into()),
                 ("domain" | "name", _) => Value::Text("a.example".into()),
                 ("password_id", _) => Value::Text("key00001".into()),
-                ("id", _) => Value::Integer(4711),
+                ("id" | "alert", _) => Value::Integer(4711),
                 (_, "TEXT") => Value::Text(format!("{table} ' \\ {i}\n")),
                 _ => Value::Integer(1_800_000_000_000 + i64::try_from(i).unwrap()),
             })
