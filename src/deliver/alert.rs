@@ -12,7 +12,7 @@ use crate::app::alerts::AlertSender;
 use crate::model::alert::AlertDocument;
 use crate::model::alert_rules::AlertWay;
 use crate::model::delivery::CommandLine;
-use crate::model::mailbox::Mailbox;
+use crate::model::mailbox::LocalMailbox;
 use crate::smtp;
 
 /// How long a command may take.
@@ -42,7 +42,7 @@ pub fn obstacle(command: &CommandLine) -> Option<String> {
     command::obstacle(command)
 }
 
-fn mail(to: &Mailbox, document: &AlertDocument) -> Result<(), String> {
+fn mail(to: &LocalMailbox, document: &AlertDocument) -> Result<(), String> {
     let host = nix::unistd::gethostname().unwrap_or_default();
     let host = host.to_string_lossy();
     let host = if host.is_empty() { "localhost" } else { &host };
@@ -68,7 +68,7 @@ fn mail(to: &Mailbox, document: &AlertDocument) -> Result<(), String> {
 }
 
 /// Composes a message that no program answers.
-fn message(from: &str, host: &str, to: &Mailbox, document: &AlertDocument) -> String {
+fn message(from: &str, host: &str, to: &LocalMailbox, document: &AlertDocument) -> String {
     let AlertDocument {
         kind,
         at,

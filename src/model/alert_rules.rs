@@ -7,7 +7,7 @@ use std::str::FromStr;
 use super::alert::AlertKind;
 use super::delivery::CommandLine;
 use super::duration::Duration;
-use super::mailbox::Mailbox;
+use super::mailbox::LocalMailbox;
 use super::text::{invalid, number};
 use crate::error::{Error, Result};
 
@@ -48,7 +48,7 @@ pub enum AlertWay {
     /// Reads the alert as JSON from its standard input.
     Command(CommandLine),
     /// Gets it by mail.
-    Mail(Mailbox),
+    Mail(LocalMailbox),
 }
 
 /// What is told, and where.
@@ -59,7 +59,7 @@ pub struct AlertRules {
     /// The commands that get each alert.
     pub commands: Vec<CommandLine>,
     /// The addresses that get each alert.
-    pub addresses: Vec<Mailbox>,
+    pub addresses: Vec<LocalMailbox>,
 }
 
 /// A change of the rules; absent values stay.
@@ -70,7 +70,7 @@ pub struct AlertChange {
     /// All commands.
     pub commands: Option<Vec<CommandLine>>,
     /// All addresses.
-    pub addresses: Option<Vec<Mailbox>>,
+    pub addresses: Option<Vec<LocalMailbox>>,
 }
 
 impl AlertKind {

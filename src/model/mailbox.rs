@@ -46,6 +46,45 @@ impl FromStr for Mailbox {
     }
 }
 
+/// Where the local mail server delivers to: a mailbox, or an account or alias of this machine,
+/// such as `root`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalMailbox(String);
+
+impl LocalMailbox {
+    /// Returns the text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for LocalMailbox {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
+        let is_local = text.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && text.len() <= MAX_LOCAL_PART
+            && text.bytes().all(is_name);
+        if is_local {
+            return Ok(Self(text.to_owned()));
+        }
+        match text.parse::<Mailbox>() {
+            Ok(mailbox) => Ok(Self(mailbox.0)),
+            Err(_) => {
+                let rule = "one address such as you@example.com, or a local one such as root";
+                Err(invalid("address", text, rule))
+            }
+        }
+    }
+}
+
+impl fmt::Display for LocalMailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl fmt::Display for Mailbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -84,6 +123,22 @@ mod tests {
             &long,
         ] {
             assert!(parsed(bad).is_err(), "{bad:?}");
+        }
+        let local = |text: &str| text.parse::<LocalMailbox>().map(|mailbox| mailbox.0);
+        for good in ["root", "ops.team+smtp", "ana@example.com"] {
+            assert_eq!(local(good).unwrap(), good);
+        }
+        for bad in [
+            "",
+            "-froot",
+            "root mail",
+            "root\n",
+            "@",
+            "a@",
+            &long,
+            "<root>",
+        ] {
+            assert!(local(bad).is_err(), "{bad:?}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::model::mailbox::Mailbox;
+use crate::model::mailbox::LocalMailbox;
 
 /// The longest reply that is read, in bytes.
 const MOST: u64 = 64 * 1024;
@@ -13,7 +13,7 @@ const MOST: u64 = 64 * 1024;
 /// Hands over a message, with the null sender. Fails with what the server said.
 pub fn hand_over(
     server: SocketAddr,
-    to: &Mailbox,
+    to: &LocalMailbox,
     message: &str,
     patience: Duration,
 ) -> Result<(), String> {

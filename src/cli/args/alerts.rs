@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::model::alert::AlertKind;
 use crate::model::alert_rules::{AlertChange, AlertRule, AlertRules, AlertSetting};
 use crate::model::delivery::CommandLine;
-use crate::model::mailbox::Mailbox;
+use crate::model::mailbox::LocalMailbox;
 use crate::model::setting::Setting;
 
 /// The flags for alerts.
@@ -34,10 +34,10 @@ pub struct AlertArgs {
     #[arg(long, value_name = "CMD", allow_hyphen_values = true)]
     alert_exec: Vec<Setting<CommandLine>>,
 
-    /// Send each alert to this address, through the mail server of this machine; repeatable, and all
+    /// Send each alert to this address, such as root, through the mail server of this machine; repeatable, and all
     /// of them replace those that were set; none removes them
     #[arg(long, value_name = "ADDRESS")]
-    alert_mail: Vec<Setting<Mailbox>>,
+    alert_mail: Vec<Setting<LocalMailbox>>,
 }
 
 impl AlertArgs {
