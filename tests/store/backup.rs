@@ -259,6 +259,20 @@ fn a_killed_backup_leaves_a_whole_file_or_none() {
     assert_eq!(sandbox.json(&["store", "verify"])[0]["result"], "good");
 }
 
+/// As after a kill between the two.
+#[test]
+fn a_backup_that_still_has_its_temporary_name_is_good_and_stays() {
+    let sandbox = Sandbox::new();
+    sandbox.noted(&["store", "backup", "one.backup"]);
+    let unfinished = at(&sandbox, "two.backup.unfinished");
+    fs::hard_link(at(&sandbox, "one.backup"), unfinished).unwrap();
+    good(&sandbox, "one.backup");
+    sandbox.create("shop@example.com");
+    sandbox.noted(&["store", "backup", "two.backup"]);
+    assert_eq!(good(&sandbox, "one.backup")["users"], 0);
+    assert_eq!(good(&sandbox, "two.backup")["users"], 1);
+}
+
 #[test]
 #[ignore = "needs PostgreSQL: run tests/run"]
 fn a_database_is_backed_up_into_a_file() {

@@ -96,7 +96,8 @@ pub fn finish(path: &Path, file: &File, settings: &[(&str, &str)]) -> Result<()>
 /// Opens a backup to read it, on any file system. Nothing is written, to it or beside it.
 pub fn open(path: &Path) -> Result<Sqlite> {
     let path = std::path::absolute(path).map_err(|e| io_error(path, &e))?;
-    super::open::check_file(&path)?;
+    // It may have several names: programs that keep many backups link equal ones.
+    super::open::check_kind(&path)?;
     let real = path.canonicalize().map_err(|e| io_error(&path, &e))?;
     let file = HeaderFd::open(&real).map_err(|e| io_error(&path, &e))?;
     let mut beginning = [0; 100];

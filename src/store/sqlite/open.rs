@@ -38,7 +38,8 @@ pub fn open(path: &Path, access: Access, patience: Duration) -> Result<(Sqlite, 
     if !path.exists() && access == Access::Create {
         create(&path)?;
     }
-    check_file(&path)?;
+    check_kind(&path)?;
+    check_one_name(&path)?;
     check_beside(&path)?;
     let looks = access == Access::Look;
     let mut warnings = rights::check(&path, looks)?;
@@ -236,8 +237,8 @@ fn create(path: &Path) -> Result<()> {
     }
 }
 
-/// Refuses anything but a regular file, and a file with another name.
-pub(super) fn check_file(path: &Path) -> Result<()> {
+/// Refuses anything but a regular file.
+pub(super) fn check_kind(path: &Path) -> Result<()> {
     let file = match fs::metadata(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => {
             return Err(if path.is_symlink() {
@@ -259,6 +260,11 @@ pub(super) fn check_file(path: &Path) -> Result<()> {
         };
         return Err(foreign(path, what));
     }
+    Ok(())
+}
+
+/// Refuses a file with another name: beside that one is another log.
+fn check_one_name(path: &Path) -> Result<()> {
     let named = NamedFile::at(path).map_err(|e| io_error(path, &e))?;
     named.has_one_name(path)
 }
