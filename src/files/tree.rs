@@ -128,10 +128,9 @@ impl TreeFolder {
         &self.path
     }
 
-    /// Returns its owner and its group.
-    pub fn owner(&self) -> io::Result<(u32, u32)> {
-        let found = rustix::fs::fstat(&self.at)?;
-        Ok((found.st_uid, found.st_gid))
+    /// Returns its owner.
+    pub fn owner(&self) -> io::Result<u32> {
+        Ok(rustix::fs::fstat(&self.at)?.st_uid)
     }
 
     /// Returns the names in it.

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use nix::unistd::Uid;
+use nix::unistd::{Uid, User};
 
 use crate::error::{Error, Result};
 use crate::files::programs::{find_program, program_folders};
@@ -49,10 +49,11 @@ impl Git {
         let program = find_program("git", &program_folders())
             .ok_or_else(|| Error::System("git is not installed".to_owned()))?;
         let owner = owner(folder.unwrap_or(Path::new(".")));
+        let owner = owner.filter(|owner| Uid::effective().is_root() && !owner.is_root());
         Ok(Self {
             program,
             folder: folder.map(Path::to_owned),
-            owner: owner.filter(|(owner, _)| Uid::effective().is_root() && *owner != 0),
+            owner: owner.map(|owner| (owner.as_raw(), group_of(owner))),
         })
     }
 
@@ -131,9 +132,40 @@ pub fn explained(stderr: &[u8]) -> String {
 }
 
 /// Returns the owner of a folder.
-fn owner(folder: &Path) -> Option<(u32, u32)> {
+fn owner(folder: &Path) -> Option<Uid> {
     match tree::start(folder) {
-        Ok(TreeStart::Folder(folder)) => folder.owner().ok(),
+        Ok(TreeStart::Folder(folder)) => folder.owner().ok().map(Uid::from_raw),
         _ => None,
+    }
+}
+
+/// Returns the group of an account. The group of its folder may be one that it is not in: that of
+/// root, after `chown` by root.
+fn group_of(user: Uid) -> u32 {
+    /// The group of no one.
+    const NOGROUP: u32 = 65_534;
+    let account = User::from_uid(user).ok().flatten();
+    account.map_or(NOGROUP, |account| account.gid.as_raw())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::chown;
+
+    use super::*;
+
+    #[test]
+    fn p14_root_gives_git_no_group_of_the_folder() {
+        const NOBODY: u32 = 65_534;
+        if !Uid::effective().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        chown(folder.path(), Some(NOBODY), Some(0)).unwrap();
+        let git = Git::at(Some(folder.path())).unwrap();
+        assert_eq!(git.owner, Some((NOBODY, group_of(Uid::from_raw(NOBODY)))));
+        assert_ne!(group_of(Uid::from_raw(NOBODY)), 0);
+        // There is no such account.
+        assert_eq!(group_of(Uid::from_raw(4_000_000_000)), 65_534);
     }
 }
