@@ -110,10 +110,7 @@ impl<'a> Dig<'a> {
         let packing = packing(&head).filter(|_| depth < DEEPEST);
         let mut whole = Cursor::new(head).chain(input);
         match packing {
-            None => {
-                let found = &mut self.found;
-                self.content.search(&mut whole, &mut |hit| found(name, hit))
-            }
+            None => self.plain(&mut whole, name),
             Some(Packing::Gzip) => {
                 let unpacked = self.unpacked(MultiGzDecoder::new(whole));
                 self.open(
@@ -122,9 +119,22 @@ impl<'a> Dig<'a> {
                     depth + 1,
                 )
             }
-            Some(Packing::Zip) => self.zip(&mut whole, name, depth + 1),
-            Some(Packing::Tar) => self.tar(&mut whole, name, depth + 1),
+            Some(Packing::Zip) => {
+                self.zip(&mut whole, name, depth + 1)?;
+                self.plain(&mut whole, name)
+            }
+            Some(Packing::Tar) => {
+                self.tar(&mut whole, name, depth + 1)?;
+                self.plain(&mut whole, name)
+            }
         }
+    }
+
+    /// Searches what is not packed, such as what stands after the last member of an archive: a
+    /// comment, or another archive.
+    fn plain(&mut self, input: &mut dyn Read, name: &str) -> io::Result<()> {
+        let found = &mut self.found;
+        self.content.search(input, &mut |hit| found(name, hit))
     }
 
     fn unpacked<R: Read>(&self, input: R) -> Unpacked<R> {
@@ -297,6 +307,18 @@ mod tests {
         }
         assert_eq!(names(&deep), ["f"]);
         assert_eq!(names(&gzip(&deep)), [""; 0]);
+    }
+
+    #[test]
+    fn what_stands_after_the_last_member_is_searched() {
+        let plain = PASSWORD.as_bytes();
+        for archive in [zip(b"x"), tar(b"x")] {
+            let whole = [&archive, plain].concat();
+            assert_eq!(names(&whole), ["f"]);
+            assert_eq!(names(&gzip(&whole)), ["f"]);
+            assert_eq!(names(&tar(&whole)), ["f!b"]);
+        }
+        assert_eq!(names(&[tar(b"x"), tar(plain)].concat()), ["f"]);
     }
 
     #[test]
