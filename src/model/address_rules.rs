@@ -246,17 +246,17 @@ impl AddressPolicy {
         lists: [Arc<Networks>; 3],
         created_at: Time,
     ) -> Self {
-        fn first<T>(
-            rules: [&AddressRules; 3],
-            of: impl Fn(&AddressRules) -> Option<T>,
-        ) -> Option<T> {
-            rules.into_iter().find_map(of)
-        }
-        let mode = first(rules, |rules| rules.mode).unwrap_or_default();
-        let learn = first(rules, |rules| rules.learn).unwrap_or(LEARN);
-        let since = first(rules, |rules| rules.learning_since);
+        let find = |has: fn(&AddressRules) -> bool| rules.into_iter().find(|rules| has(rules));
+        let deciding = find(|rules| rules.mode.is_some());
+        let lasting = find(|rules| rules.learn.is_some());
+        let mode = deciding.and_then(|rules| rules.mode).unwrap_or_default();
+        let learn = lasting.and_then(|rules| rules.learn).unwrap_or(LEARN);
+        // An older time of an owner that decides neither says nothing.
+        let since = [deciding, lasting].into_iter().flatten();
+        let since = since.filter_map(|rules| rules.learning_since).max();
         let since = since.map_or(created_at, |since| since.max(created_at));
-        let unknown = first(rules, |rules| rules.unknown).unwrap_or(match mode {
+        let unknown = rules.into_iter().find_map(|rules| rules.unknown);
+        let unknown = unknown.unwrap_or(match mode {
             AddressMode::Any => UnknownAddress::Alert,
             AddressMode::Learn | AddressMode::Listed => UnknownAddress::Refuse,
         });

@@ -116,3 +116,27 @@ fn a_change_begins_the_learning_anew() {
     assert_eq!(of_domain.learning_since, None);
     assert_eq!(until(&of_domain, 0), None);
 }
+
+#[test]
+fn an_owner_that_does_not_decide_does_not_end_the_learning() {
+    let learn = |learn: &str| AddressChange {
+        learn: Some(learn.parse().unwrap()),
+        ..AddressChange::default()
+    };
+    let mut of_user = none();
+    // Before anyone wanted to learn.
+    of_user.change(&learn("60d"), at(0));
+    let mut of_domain = none();
+    let mode = Some("learn".parse().unwrap());
+    let change = AddressChange {
+        mode,
+        ..AddressChange::default()
+    };
+    of_domain.change(&change, at(365));
+    let until = |user: &AddressRules, domain: &AddressRules| {
+        AddressPolicy::nearest(&[user.clone(), domain.clone(), none()], at(0)).learning_until
+    };
+    assert_eq!(until(&of_user, &of_domain), Some(at(365 + 60)));
+    of_user.change(&learn("90d"), at(400));
+    assert_eq!(until(&of_user, &of_domain), Some(at(400 + 90)));
+}
