@@ -69,13 +69,11 @@ impl FromStr for LocalMailbox {
         if is_local {
             return Ok(Self(text.to_owned()));
         }
-        match text.parse::<Mailbox>() {
-            Ok(mailbox) => Ok(Self(mailbox.0)),
-            Err(_) => {
-                let rule = "one address such as you@example.com, or a local one such as root";
-                Err(invalid("address", text, rule))
-            }
+        if let Ok(mailbox) = text.parse::<Mailbox>() {
+            return Ok(Self(mailbox.0));
         }
+        let rule = "one address such as you@example.com, or a local one such as root";
+        Err(invalid("address", text, rule))
     }
 }
 
