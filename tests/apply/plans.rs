@@ -276,8 +276,9 @@ fn every_flag_of_the_three_has_its_key() {
         let mut keys: Vec<_> = flags
             .map(|flag| flag.split([' ', '=']).next().unwrap().replace('-', "_"))
             .filter(|key| {
-                // A plan has no times from now on, and removes a tag by its key.
-                let of_no_key = ["expires_in", "remove_tag"];
+                // A plan has no times from now on, and removes a tag by its key, an address by
+                // leaving it out, and an alert by its value.
+                let of_no_key = ["expires_in", "remove_tag", "disallow", "no_alert"];
                 let of_all = ["store", "format", "json", "color", "no_pager"];
                 !of_no_key.contains(&key.as_str()) && !of_all.contains(&key.as_str())
             })
@@ -285,6 +286,9 @@ fn every_flag_of_the_three_has_its_key() {
                 "limit" => "limits".into(),
                 "sender" => "senders".into(),
                 "tag" => "tags".into(),
+                "allow" => "allowed_addresses".into(),
+                "ignore_address" => "ignore_addresses".into(),
+                "alert" => "alerts".into(),
                 _ => key,
             })
             .collect();
