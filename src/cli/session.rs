@@ -97,6 +97,7 @@ JSON:
 /// End open sessions at their next command
 #[derive(Debug, Args)]
 #[command(
+    override_usage = "smtpcred session end [OPTIONS] [USERNAME]",
     after_long_help = END_HELP,
     group = ArgGroup::new("which")
         .args(["username", "password_id", "address", "domain"])

@@ -775,7 +775,10 @@ const LEAD: &[(&str, &str)] = &[
         "user set shop@example.com --sender ADDRESS",
     ),
     ("user list-all", "user list"),
-    ("user ips shop@example.com", "user show shop@example.com"),
+    (
+        "user ips shop@example.com",
+        "user addresses shop@example.com",
+    ),
     ("set-host smtp.example.com", "set-settings --host"),
     ("show-ports", "show-settings"),
     ("ports", "show-settings"),

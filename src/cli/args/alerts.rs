@@ -22,20 +22,22 @@ pub struct AlertArgs {
     /// The kinds are new-address, many-addresses, refused-address, limit, suspended, guesses,
     /// old-password, new-recipients, rotation-failed, rotation-unfinished, expiring, store-trouble
     /// and leak. All are on by default except new-recipients. See smtpcred-alerts(7).
-    #[arg(long, value_name = "KIND[=VALUE]")]
+    #[arg(long, value_name = "KIND[=VALUE]", hide_short_help = true)]
     alert: Vec<AlertSetting>,
 
     /// Raise no alerts of this kind; repeatable
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", hide_short_help = true)]
     no_alert: Vec<AlertKind>,
 
-    /// Run this command without a shell for each alert, which it reads as JSON from its standard
-    /// input; repeatable, and all of them replace those that were set; none removes them
+    /// Run this command for each alert, with JSON on its standard input; repeatable, or none
+    ///
+    /// It is run without a shell. All that are given replace those that were set.
     #[arg(long, value_name = "CMD", allow_hyphen_values = true)]
     alert_exec: Vec<Setting<CommandLine>>,
 
-    /// Send each alert to this address, such as root, through the mail server of this machine; repeatable, and all
-    /// of them replace those that were set; none removes them
+    /// Mail each alert to this address, such as root; repeatable, or none
+    ///
+    /// Through the mail server of this machine. All that are given replace those that were set.
     #[arg(long, value_name = "ADDRESS")]
     alert_mail: Vec<Setting<LocalMailbox>>,
 }

@@ -38,6 +38,7 @@ pub struct AllowAddresses {
 
 const DISALLOW_HELP: &str = "\
 Examples:
+  smtpcred domain disallow example.com 192.0.2.7
   smtpcred domain disallow example.com 192.0.2.0/24      and all entries within it
 
 JSON:

@@ -383,8 +383,8 @@ pub const TOPICS: &[Topic] = &[
     Topic {
         words: &["who", "w", "sessions", "connections", "logged-in"],
         alone: &["session list"],
-        user: &["session list --user"],
-        domain: &["session list --domain"],
+        user: &["session list"],
+        domain: &["session list"],
     },
     Topic {
         words: &[

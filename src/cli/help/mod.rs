@@ -20,7 +20,12 @@ const EXAMPLES: usize = 3;
 /// The group of flags that every command has.
 const GLOBAL: &str = "Global options";
 /// Groups of flags that `-h` leaves to `--help`.
-const LATER: [&str; 3] = [GLOBAL, "Rotation", "Where a new password is delivered to"];
+const LATER: [&str; 4] = [
+    GLOBAL,
+    "Addresses",
+    "Rotation",
+    "Where a new password is delivered to",
+];
 
 /// Other flags that `-h` leaves to `--help`.
 const RARE: [&str; 18] = [

@@ -74,7 +74,7 @@ pub struct SetSettings {
     argon2: Option<Cost>,
 
     /// Let `user import` accept these hashes: all, or some of argon2,scrypt,yescrypt,bcrypt,…
-    #[arg(long, value_name = "SCHEMES")]
+    #[arg(long, value_name = "SCHEMES", hide_short_help = true)]
     accept_hash: Option<AcceptedSchemes>,
 
     /// Reset daily limits at midnight in this time zone, such as Europe/Berlin; or rolling: the last
