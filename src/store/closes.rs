@@ -2,6 +2,7 @@
 
 use super::{Store, Tx};
 use crate::error::Result;
+use crate::model::alert::NewAlert;
 use crate::model::event::{Action, Fields};
 use crate::model::name::Username;
 use crate::model::note::Note;
@@ -53,7 +54,10 @@ impl Tx<'_> {
         }
         if close.new.is_none() {
             let args = [username.as_str().into(), self.stamp.at.into()];
-            self.later(SUSPEND, &args)?;
+            if self.execute(SUSPEND, &args)? > 0 {
+                let by = self.stamp.actor.name.clone();
+                self.raise(&NewAlert::suspended(username, &by))?;
+            }
         }
         let stolen: Vec<_> = close.stolen.iter().map(PasswordId::as_str).collect();
         let fields = Fields::default()

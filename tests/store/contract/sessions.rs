@@ -1,5 +1,6 @@
 //! Sessions: what is sent with each password, which are open, and which were ended.
 
+use smtpcred::model::alert::AlertKind;
 use smtpcred::model::event::EventStamp;
 use smtpcred::model::name::Username;
 use smtpcred::model::password::PasswordId;
@@ -175,7 +176,14 @@ fn closed(store: &mut Store, username: &Username, id: &PasswordId) {
         reason: None,
         sessions: None,
     };
+    let alerts = store.open_alerts().unwrap().0;
     change(store, NOON, |tx| tx.close_user(&close(None)));
+    let told = store.alerts(i64::MAX, 1).unwrap().pop().unwrap();
+    assert_eq!(
+        (told.kind, told.username.as_ref(), told.more),
+        (AlertKind::Suspended, Some(username), 0)
+    );
+    assert_eq!(store.open_alerts().unwrap().0, alerts + 1);
     let user = store.user(username).unwrap().unwrap();
     assert_eq!(user.suspended_at, Some(at(NOON)));
     assert!(
