@@ -13,6 +13,7 @@ use crate::model::alert::AlertDocument;
 use crate::model::alert_rules::AlertWay;
 use crate::model::delivery::CommandLine;
 use crate::model::mailbox::LocalMailbox;
+use crate::model::text::escaped;
 use crate::smtp;
 
 /// How long a command may take.
@@ -82,6 +83,7 @@ fn message(from: &str, host: &str, to: &LocalMailbox, document: &AlertDocument) 
     let about = username.as_deref().or(domain.as_deref()).unwrap_or(host);
     let number = id.map_or_else(|| (*kind).to_owned(), |id| id.to_string());
     let next = next.as_ref().map(|next| format!("\nType now:\n  {next}\n"));
+    let text = folded(&escaped(text));
     format!(
         "From: smtpcred <{from}>\n\
         To: {to}\n\
@@ -98,6 +100,25 @@ fn message(from: &str, host: &str, to: &LocalMailbox, document: &AlertDocument) 
         at.epoch(),
         next.unwrap_or_default(),
     )
+}
+
+/// Breaks lines that mail servers refuse (RFC 5321 §4.5.3.1.6), at a space if there is one.
+fn folded(text: &str) -> String {
+    const LONGEST: usize = 900;
+    let mut lines = String::with_capacity(text.len() + 8);
+    let mut rest = text;
+    while rest.len() > LONGEST {
+        let mut ends = (1..=LONGEST).rev();
+        let end = ends
+            .find(|end| rest.is_char_boundary(*end))
+            .unwrap_or(rest.len());
+        let space = rest[..end].rfind(' ');
+        let (line, after) = rest.split_at(space.map_or(end, |space| space + 1));
+        lines.push_str(line);
+        lines.push('\n');
+        rest = after;
+    }
+    lines + rest
 }
 
 /// Returns a time as RFC 5322 has it.
@@ -135,6 +156,26 @@ mod tests {
             assert!(head.lines().any(|found| found == line), "{line} in {head}");
         }
         assert!(body.starts_with("Full.\n\nType now:\n  smtpcred user show shop@example.com\n"));
+    }
+
+    #[test]
+    fn what_a_command_said_is_no_control_character_and_no_long_line_in_a_message() {
+        let said = format!(
+            "{}\u{1b}[31m\r.\r\nBcc: x {}",
+            "a b ".repeat(300),
+            "ü".repeat(2000)
+        );
+        let document = AlertDocument::general("limit", Time::from_epoch(0), said, None);
+        let to = "ana@example.org".parse().unwrap();
+        let message = message("smtpcred@relay", "relay", &to, &document);
+        let plain = |c: char| c == '\n' || !c.is_control();
+        assert!(message.chars().all(plain), "{message:?}");
+        assert!(
+            message
+                .lines()
+                .all(|line| line.len() < 998 && !line.starts_with("Bcc"))
+        );
+        assert_eq!(message.matches('ü').count(), 2000);
     }
 
     fn run(script: &str, most: Duration) -> Result<(), String> {

@@ -8,6 +8,7 @@ use crate::model::alert::{Alert, AlertKind, NewAlert};
 use crate::model::alert_rules::{AlertRule, AlertRules, AlertValue};
 use crate::model::event::{Action, Fields};
 use crate::model::name::{DomainName, Username};
+use crate::model::text::escaped;
 use crate::model::time::Time;
 
 /// For how long the same matter is not told again, in seconds.
@@ -122,6 +123,8 @@ impl Tx<'_> {
             return Ok(());
         }
         let key = alert.key();
+        // It may tell what a command said, or the name of a file.
+        let text = escaped(&alert.text);
         let at = self.stamp.at;
         // Up to an hour ahead, too: the clock may have been set back since.
         let (since, until) = (at.epoch() - SAME_MATTER, at.epoch() + SAME_MATTER);
@@ -134,7 +137,7 @@ impl Tx<'_> {
             alert.domain.as_ref().map(DomainName::as_str).into(),
             alert.username.as_ref().map(Username::as_str).into(),
             alert.address.as_deref().into(),
-            alert.text.as_str().into(),
+            text.as_str().into(),
             alert.next.as_deref().into(),
         ];
         self.later(AGAIN, &args[..4])?;
