@@ -74,13 +74,14 @@ pub fn search_history(
             scope.spawn(work);
         }
         let mut block = Vec::with_capacity(BLOCK);
-        let listed = objects(&git, &mut |object| {
+        let mut hand_out = |object| {
             block.push(object);
             if block.len() == BLOCK {
                 // They wait for blocks until there are no more.
                 let _ = send.send(std::mem::take(&mut block));
             }
-        });
+        };
+        let listed = objects(&git, &mut hand_out, &mut |damage| problem(damage));
         let _ = send.send(block);
         drop(send);
         if let Err(reason) = listed {

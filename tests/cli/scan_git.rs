@@ -203,6 +203,17 @@ fn p14_root_reads_a_repository_as_its_owner() {
         .filter(|it| !it["commit"].is_null())
         .collect();
     assert_eq!(ids(&history), BTreeSet::from([id]));
+    // Nor does root read a repository of others in its own folder, even if it trusts all of them.
+    sh(
+        top.to_str().unwrap(),
+        "chown root:root repo; mkdir home; printf '[safe]\\n directory=*\\n' >home/.gitconfig",
+    );
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smtpcred"));
+    command
+        .env("HOME", top.join("home"))
+        .args(["scan", "--git", &repo]);
+    let run = finished(command.output().unwrap());
+    assert!(run.stderr.contains("belongs to another user"), "{run:?}");
     // Another user than the owner gets an explanation.
     sh(top.to_str().unwrap(), "chown -R root:root repo");
     let mut command = as_nobody(program_in(top).to_str().unwrap());
@@ -211,6 +222,25 @@ fn p14_root_reads_a_repository_as_its_owner() {
         .args(["scan", "--git", &repo]);
     let run = finished(command.output().unwrap());
     assert!(run.stderr.contains("belongs to another user"), "{run:?}");
+}
+
+#[test]
+fn an_object_that_git_cannot_read_is_said() {
+    for damage in ["echo x >", "rm -f"] {
+        let sandbox = Sandbox::new();
+        let repo = folder(&sandbox, "repo");
+        let (text, _) = password();
+        fs::write(format!("{repo}/../own"), text).unwrap();
+        let script = format!(
+            "git init -q -b main .; cp ../own own; git add own; git commit -qm x; rm own
+            object=$(git rev-parse HEAD:own | sed 's,^..,&/,'); chmod -R u+w .git/objects
+            {damage} .git/objects/$object"
+        );
+        sh(&repo, &script);
+        let run = sandbox.run(&["scan", "--git", &repo]);
+        assert_eq!(run.code, 1, "{run:?}");
+        assert!(run.stderr.contains("object"), "{run:?}");
+    }
 }
 
 #[test]

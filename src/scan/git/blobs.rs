@@ -34,8 +34,13 @@ impl ObjectKind {
     }
 }
 
-/// Passes the name of every object to the callback. Returns what git says if it fails.
-pub fn objects(git: &Git, each: &mut dyn FnMut(String)) -> Result<(), String> {
+/// Passes the name of every object to the callback, and to `damaged` what git cannot read of it.
+/// Returns what git says if it fails.
+pub fn objects(
+    git: &Git,
+    each: &mut dyn FnMut(String),
+    damaged: &mut dyn FnMut(String),
+) -> Result<(), String> {
     let list = [
         "cat-file",
         "--batch-all-objects",
@@ -48,17 +53,22 @@ pub fn objects(git: &Git, each: &mut dyn FnMut(String)) -> Result<(), String> {
     let stdout = child.stdout.take().ok_or_else(String::new)?;
     for line in BufReader::new(stdout).lines() {
         let line = line.map_err(failed)?;
-        if let Some((kind, object)) = line.split_once(' ')
-            && ObjectKind::of(kind).is_some()
-        {
-            each(object.to_owned());
+        match line.split_once(' ') {
+            Some((object, "missing")) => damaged(format!("object {object} cannot be read")),
+            Some((kind, object)) if ObjectKind::of(kind).is_some() => each(object.to_owned()),
+            _ => {}
         }
     }
     let stderr = stderr.map(|it| it.join().unwrap_or_default());
     match child.wait() {
-        Ok(status) if status.success() => Ok(()),
-        _ => Err(explained(&stderr.unwrap_or_default())),
+        Ok(status) if status.success() => {}
+        _ => return Err(explained(&stderr.unwrap_or_default())),
     }
+    // What is not there at all, or in a pack that cannot be opened, is not listed.
+    let whole = git.ask(&["rev-list", "--all", "--objects", "--quiet"]);
+    whole
+        .map(drop)
+        .map_err(|why| format!("not all objects are there: {why}"))
 }
 
 type Said = std::thread::JoinHandle<Vec<u8>>;

@@ -89,6 +89,10 @@ impl Git {
         for option in SAFE {
             command.args(["-c", option]);
         }
+        if Uid::effective().is_root() {
+            // Root trusts no repository of others, whatever its own configuration says.
+            command.args(["-c", "safe.directory="]);
+        }
         if let Some(folder) = &self.folder {
             command.arg("-C").arg(folder);
         }
