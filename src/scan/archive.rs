@@ -106,7 +106,11 @@ impl<'a> Dig<'a> {
 
     fn open(&mut self, input: &mut dyn BufRead, name: &str, depth: usize) -> io::Result<()> {
         let mut head = Vec::with_capacity(HEAD);
-        Read::take(&mut *input, HEAD as u64).read_to_end(&mut head)?;
+        let read = Read::take(&mut *input, HEAD as u64).read_to_end(&mut head);
+        if let Err(error) = read {
+            self.plain(&mut &*head, name)?;
+            return Err(error);
+        }
         let packing = packing(&head).filter(|_| depth < DEEPEST);
         let mut whole = Cursor::new(head).chain(input);
         match packing {
@@ -319,6 +323,15 @@ mod tests {
             assert_eq!(names(&tar(&whole)), ["f!b"]);
         }
         assert_eq!(names(&[tar(b"x"), tar(plain)].concat()), ["f"]);
+    }
+
+    #[test]
+    fn what_was_read_before_damage_is_searched() {
+        for length in [0, 300, 5000] {
+            let member = [&vec![b'x'; length], PASSWORD.as_bytes()].concat();
+            let damaged = [&*gzip(&member), b"garbage"].concat();
+            assert_eq!(names(&damaged), ["f"], "{length}");
+        }
     }
 
     #[test]

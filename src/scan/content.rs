@@ -30,6 +30,8 @@ pub struct ContentSearch<'a> {
     filled: usize,
     /// There is no more than what is in the buffer.
     at_end: bool,
+    /// Why it ended early. What was read before is searched first.
+    failed: Option<io::Error>,
 }
 
 impl<'a> ContentSearch<'a> {
@@ -40,6 +42,7 @@ impl<'a> ContentSearch<'a> {
             buffer: Zeroizing::new(vec![0; PIECE]),
             filled: 0,
             at_end: false,
+            failed: None,
         }
     }
 
@@ -47,7 +50,13 @@ impl<'a> ContentSearch<'a> {
     pub fn begin(&mut self, input: &mut dyn Read) -> io::Result<&[u8]> {
         self.filled = 0;
         self.at_end = false;
-        self.fill(input)?;
+        self.failed = None;
+        self.fill(input);
+        if self.filled == 0
+            && let Some(error) = self.failed.take()
+        {
+            return Err(error);
+        }
         Ok(&self.buffer[..self.filled])
     }
 
@@ -78,29 +87,32 @@ impl<'a> ContentSearch<'a> {
                 });
             });
             if self.at_end {
-                return Ok(());
+                return self.failed.take().map_or(Ok(()), Err);
             }
             line += lines(&piece[counted..end]);
             self.buffer.copy_within(end..self.filled, 0);
             self.filled -= end;
-            self.fill(input)?;
+            self.fill(input);
         }
     }
 
     /// Reads until the buffer is full or the input ends.
-    fn fill(&mut self, input: &mut dyn Read) -> io::Result<()> {
+    fn fill(&mut self, input: &mut dyn Read) {
         while self.filled < self.buffer.len() {
             match input.read(&mut self.buffer[self.filled..]) {
                 Ok(0) => {
                     self.at_end = true;
-                    return Ok(());
+                    return;
                 }
                 Ok(read) => self.filled += read,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    self.at_end = true;
+                    self.failed = Some(error);
+                    return;
+                }
             }
         }
-        Ok(())
     }
 }
 
