@@ -143,10 +143,12 @@ pub fn search_staged(
     let mut content = ContentSearch::new(search);
     for block in staged.chunks(BLOCK) {
         let objects: Vec<String> = block.iter().map(|(object, _)| object.clone()).collect();
-        let mut paths = block.iter().map(|(_, path)| below(&shown, path));
-        blobs.read_each(&objects, &mut |_, _, input| {
+        // In the same order, without those that cannot be read.
+        let mut left = block.iter();
+        blobs.read_each(&objects, &mut |object, _, input| {
             collector.searched();
-            let path = paths.next().unwrap_or_default();
+            let path = left.find(|(staged, _)| staged == object);
+            let path = path.map_or_else(String::new, |(_, path)| below(&shown, path));
             content.search(input, &mut |hit| collector.found(&path, None, hit))
         });
         blobs.problems().into_iter().for_each(problem);

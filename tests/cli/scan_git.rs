@@ -244,6 +244,20 @@ fn an_object_that_git_cannot_read_is_said() {
 }
 
 #[test]
+fn what_is_staged_behind_a_lost_object_has_its_own_name() {
+    let sandbox = Sandbox::new();
+    let repo = folder(&sandbox, "repo");
+    let (text, _) = password();
+    fs::write(format!("{repo}/b"), text).unwrap();
+    let script = "git init -q -b main .; echo lost >a; git add a b
+        object=$(git rev-parse :a | sed 's,^..,&/,'); rm -f .git/objects/$object";
+    sh(&repo, script);
+    let run = sandbox.run(&["scan", "--staged", "--json", &repo]);
+    assert_eq!(run.code, 7, "{run:?}");
+    assert!(run.stdout.contains("/repo/b\""), "{run:?}");
+}
+
+#[test]
 fn the_hook_refuses_a_commit_with_a_password() {
     let sandbox = Sandbox::new();
     let repo = folder(&sandbox, "repo");
