@@ -30,13 +30,13 @@ const HELP: &str = "\
 Examples:
   smtpcred set-settings --alert-mail you@example.org   where alerts go
   smtpcred alert test                                  sends one there
-  smtpcred alert list                                  what was told
+  smtpcred alert list                                  the newest first
   smtpcred alert ack --all                             what needs no attention any more";
 
 /// Show and send what needs an admin's attention
 ///
-/// `set-settings --alert KIND`, `--alert-exec CMD` and `--alert-mail ADDRESS` choose what is told, and
-/// where. See smtpcred-alerts(7).
+/// `set-settings --alert KIND`, `--alert-exec CMD` and `--alert-mail ADDRESS` choose which alerts are
+/// raised, and where they go. See smtpcred-alerts(7).
 #[derive(Debug, Subcommand)]
 #[command(after_long_help = HELP)]
 pub enum AlertCommand {
@@ -83,8 +83,8 @@ Examples:
   smtpcred alert ack 4711 4712
   smtpcred alert ack --all
 
-An alert that is acknowledged is no longer in `alert list` and `status`. If the same comes up
-again an hour after it was told, it is told again.";
+An alert that is acknowledged is no longer in `alert list` and `status`. If the same
+happens again an hour later, there is a new alert.";
 
 /// Acknowledge alerts
 #[derive(Debug, Args)]

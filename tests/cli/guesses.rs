@@ -601,6 +601,29 @@ const LEAD: &[(&str, &str)] = &[
     ("pw", "user reset"),
     ("auth test shop@example.com", "verify shop@example.com"),
     ("kick shop@example.com", "session end shop@example.com"),
+    (
+        "user set shop@example.com --from 192.0.2.10",
+        "user allow shop@example.com 192.0.2.10",
+    ),
+    (
+        "domain set example.com --allow-ip 192.0.2.0/24",
+        "domain allow example.com 192.0.2.0/24",
+    ),
+    (
+        "user restrict shop@example.com",
+        "user allow shop@example.com",
+    ),
+    (
+        "user learn shop@example.com",
+        "user set shop@example.com --addresses learn",
+    ),
+    ("stolen shop@example.com", "user close shop@example.com"),
+    (
+        "user leaked shop@example.com",
+        "user close shop@example.com",
+    ),
+    ("notify", "set-settings --alert-mail ADDRESS"),
+    ("set-settings --notify root", "--alert-mail"),
     ("log errors", "audit failures"),
     ("quota shop@example.com", "user show shop@example.com"),
     ("quota get shop@example.com", "user show shop@example.com"),

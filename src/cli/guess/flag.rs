@@ -8,6 +8,7 @@ use super::flag_words::{
 };
 use super::operands::{is_domain, is_username};
 use super::{Meant, extra_word, password};
+use crate::model::network::Network;
 use crate::model::text::in_shell;
 
 /// A command line with a flag or a word that its command does not have.
@@ -73,6 +74,7 @@ pub fn meant(
         .or_else(|| typed.generated())
         .or_else(|| typed.status())
         .or_else(|| typed.format())
+        .or_else(|| typed.network())
         .or_else(|| typed.number())
         .or_else(|| typed.same_flag())
         .or_else(|| typed.of_noun())
@@ -226,6 +228,17 @@ impl Typed<'_> {
         let long = ["last", "limit"].into_iter().find(|long| has(list, long))?;
         let value = if is_number { self.value } else { "20" };
         Some(self.line(&format!("list --{long} {value}")))
+    }
+
+    /// `user set NAME --from 192.0.2.10`
+    fn network(&self) -> Option<String> {
+        let noun = self.path.strip_suffix(" set")?;
+        let network: Network = self.value.parse().ok()?;
+        let is_owner = |word: &&&str| is_username(word) || (noun == "domain" && is_domain(word));
+        let name = in_shell(self.words.iter().find(is_owner)?);
+        Some(format!(
+            "did you mean: smtpcred {noun} allow {name} {network}"
+        ))
     }
 
     fn same_flag(&self) -> Option<String> {

@@ -76,6 +76,24 @@ pub const FLAGS: &[(&[&str], &[&str])] = &[
     (&["untag", "delete-tag", "rm-tag"], &["remove-tag"]),
     (
         &[
+            "email",
+            "mail",
+            "notify",
+            "notify-email",
+            "notify-mail",
+            "alert-email",
+            "alert-to",
+        ],
+        &["alert-mail"],
+    ),
+    (&["webhook", "hook", "notify-exec"], &["alert-exec"]),
+    (&["ip", "cidr", "network", "from", "source"], &["address"]),
+    (
+        &["ip", "allow-ip", "allowed-ips", "restrict", "ip-restrict"],
+        &["addresses"],
+    ),
+    (
+        &[
             "from",
             "mail-from",
             "senders",

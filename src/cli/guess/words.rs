@@ -59,7 +59,15 @@ pub const VERBS: &[(&[&str], &[&str])] = &[
         &["user set --daily-limit N", "domain set --daily-limit N"],
     ),
     (
-        &["allow", "allow-ip", "allowlist", "permit", "whitelist"],
+        &[
+            "allow",
+            "allow-from",
+            "allow-ip",
+            "allowlist",
+            "permit",
+            "restrict",
+            "whitelist",
+        ],
         &["user allow", "domain allow", "set-settings --allow CIDR"],
     ),
     (
@@ -69,6 +77,14 @@ pub const VERBS: &[(&[&str], &[&str])] = &[
     (
         &["addresses", "ip", "ips", "networks", "seen"],
         &["user addresses"],
+    ),
+    (
+        &["learn"],
+        &["user set --addresses learn", "domain set --addresses learn"],
+    ),
+    (
+        &["compromised", "hacked", "incident", "leaked", "stolen"],
+        &["user close"],
     ),
     (&["expire"], &["user set --expires-in 30d"]),
     (
@@ -252,6 +268,29 @@ pub const TOPICS: &[Topic] = &[
         &["user list --overlap"],
     ),
     topic(&["server", "service"], &["status"]),
+    topic(
+        &[
+            "breach",
+            "compromised",
+            "hacked",
+            "incident",
+            "stolen",
+            "theft",
+        ],
+        &["user close"],
+    ),
+    topic(
+        &[
+            "alert-mail",
+            "email",
+            "notification",
+            "notifications",
+            "notify",
+            "subscribe",
+            "webhook",
+        ],
+        &["set-settings --alert-mail ADDRESS"],
+    ),
     topic(
         &[
             "detect-secrets",

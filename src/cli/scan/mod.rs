@@ -3,6 +3,7 @@
 mod deed;
 mod record;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +20,7 @@ use crate::app::App;
 use crate::app::scan::{Leak, LeakState};
 use crate::error::{self, Error, Exit};
 use crate::model::password::FoundPassword;
-use crate::model::text::{count, escaped};
+use crate::model::text::{count, escaped, in_shell};
 use crate::scan::{self, Findings, ScanTargets};
 use crate::store::Access;
 
@@ -201,6 +202,9 @@ impl Scan {
         list.end(&format!("no password found in {files}"))?;
         if for_people && !found.places.is_empty() {
             context.out.closing(&summary(found, leaks))?;
+            if let Some(next) = next(leaks).filter(|_| self.deed().is_none()) {
+                context.out.closing(&next)?;
+            }
         }
         if found.more > 0 {
             let more = count(found.more, "place");
@@ -239,6 +243,22 @@ fn summary(found: &Findings, leaks: &[Leak]) -> String {
         }
     }
     text
+}
+
+/// Returns the command that stops the passwords that work.
+fn next(leaks: &[Leak]) -> Option<String> {
+    let live = leaks.iter().filter(|leak| leak.state.is_live());
+    let users: BTreeSet<_> = live
+        .filter_map(|leak| leak.user.as_ref().map(|(username, _)| username))
+        .collect();
+    let mut users = users.iter();
+    match (users.next()?, users.next()) {
+        (user, None) => Some(format!(
+            "next: smtpcred user close {}",
+            in_shell(user.as_str())
+        )),
+        _ => Some("next, for each user: smtpcred user close NAME".to_owned()),
+    }
 }
 
 /// Names what could not be read, and says what was left out.
