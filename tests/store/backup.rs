@@ -131,6 +131,32 @@ fn a_folder_keeps_the_newest_of_this_store() {
     assert!(left.contains(&of_other) && left.contains(&by_hand) && left.contains(&old[2]));
     assert!(left.contains(&name));
 
+    // Files of a clock that was ahead do not take the place of the new one, and what a killed run
+    // left goes.
+    let ahead: Vec<_> = (1..=3)
+        .map(|day| format!("{store}2099-01-0{day}T000000Z.backup"))
+        .collect();
+    for other in &ahead {
+        fs::write(folder.join(other), "x").unwrap();
+    }
+    let unfinished = format!("{store}2001-01-01T000000Z.backup.unfinished");
+    let of_another = format!("{of_other}.unfinished");
+    for left in [&unfinished, &of_another] {
+        fs::write(folder.join(left), "x").unwrap();
+    }
+    let newest = wait_for("another second", || {
+        let run = sandbox.run(&["store", "backup", "kept", "--keep", "3", "--json"]);
+        (run.code == 0).then_some(run.stdout)
+    });
+    let newest: serde_json::Value = serde_json::from_str(&newest).unwrap();
+    let newest = Path::new(newest["file"].as_str().unwrap()).file_name();
+    let newest = newest.unwrap().to_str().unwrap().to_owned();
+    let left = names(&folder);
+    let mut expected = vec![newest, of_another, of_other, by_hand];
+    expected.extend_from_slice(&ahead[1..]);
+    expected.sort();
+    assert_eq!(left, expected);
+
     let no_folder = sandbox.run(&["store", "backup", "file", "--keep", "3"]);
     assert_eq!(no_folder.code, 2, "{}", no_folder.stderr);
     let all = sandbox.run(&["store", "verify", "--all", "kept"]);

@@ -32,8 +32,8 @@ Examples:
 Contents:
   Everything, including all hashes, as it was at one moment: a store file with the mode 0600, even
   of a PostgreSQL database. It is read again before it gets its name; a killed run leaves at most a
-  file that ends with .unfinished, which the next run for the same name uses. Existing files are
-  never overwritten. Meanwhile users sign in, and others change the store.
+  file that ends with .unfinished, which the next run for the same name or folder removes. Existing
+  files are never overwritten. Meanwhile users sign in, and others change the store.
 
 Folders:
   In a folder the file is named smtpcred-STORE-TIME.backup. --keep removes the oldest files of this
@@ -73,6 +73,7 @@ impl BackUpStore {
         }
         let (draft, series) = if let Some(folder) = folder {
             let series = Series::of(&mut app)?;
+            series.clear_left(context, &folder);
             let name = series.name(app.now());
             (Draft::create(folder, name)?, Some(series))
         } else {
@@ -86,7 +87,7 @@ impl BackUpStore {
         record(context, &mut app, &made);
         let mut removed = Vec::new();
         if let (Some(series), Some(keep)) = (series, self.keep) {
-            removed = series.remove_old(context, &self.to, keep);
+            removed = series.remove_old(context, &self.to, &target, keep);
         }
         context
             .out
@@ -206,8 +207,27 @@ impl Series {
         })
     }
 
-    fn remove_old(&self, context: &Context, path: &Path, keep: NonZeroU16) -> Vec<String> {
-        self.removed(path, keep).unwrap_or_else(|error| {
+    fn clear_left(&self, context: &Context, folder: &Folder) {
+        match Draft::clear_left(folder, |name| self.has(name)) {
+            Ok(0) => {}
+            Ok(n) => context.out.note(&format!(
+                "removed {} of killed runs",
+                count(n, "unfinished backup")
+            )),
+            Err(error) => context
+                .out
+                .warn(&format!("unfinished backups could not be removed: {error}")),
+        }
+    }
+
+    fn remove_old(
+        &self,
+        context: &Context,
+        path: &Path,
+        made: &Path,
+        keep: NonZeroU16,
+    ) -> Vec<String> {
+        self.removed(path, made, keep).unwrap_or_else(|error| {
             context.out.warn(&format!(
                 "old backups in {} could not be removed: {error}",
                 path.display()
@@ -216,13 +236,16 @@ impl Series {
         })
     }
 
-    fn removed(&self, path: &Path, keep: NonZeroU16) -> io::Result<Vec<String>> {
+    /// Keeps the new one, and the latest of the others: their clock may have been ahead.
+    fn removed(&self, path: &Path, made: &Path, keep: NonZeroU16) -> io::Result<Vec<String>> {
         let folder = Folder::open(path)?;
         let names = folder.names()?.into_iter();
         let mut names: Vec<_> = names.filter_map(|name| name.into_string().ok()).collect();
-        names.retain(|name| self.has(name));
+        let is_made = |name: &str| made.file_name().is_some_and(|made| made == name);
+        names.retain(|name| self.has(name) && !is_made(name));
         names.sort_unstable();
-        let old = names.len().saturating_sub(keep.get().into());
+        let kept = usize::from(keep.get()) - 1;
+        let old = names.len().saturating_sub(kept);
         let mut removed = Vec::new();
         for name in names.drain(..old) {
             let name = OsString::from(name);

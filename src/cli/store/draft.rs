@@ -50,6 +50,22 @@ impl Draft {
         Ok(draft)
     }
 
+    /// Removes what killed runs left of backups with such names, unless another process is
+    /// writing them. Returns how many.
+    pub fn clear_left(folder: &Folder, is_backup: impl Fn(&str) -> bool) -> io::Result<u64> {
+        let mut cleared = 0;
+        for name in folder.names()? {
+            let of_backup = name
+                .to_str()
+                .and_then(|name| name.strip_suffix(UNFINISHED))
+                .is_some_and(&is_backup);
+            if of_backup && clear(folder, &name)? {
+                cleared += 1;
+            }
+        }
+        Ok(cleared)
+    }
+
     /// Returns the temporary path.
     pub fn path(&self) -> PathBuf {
         self.folder.join(&self.temporary)
@@ -93,11 +109,7 @@ impl Draft {
     }
 
     fn clear_beside(&self) {
-        for suffix in BESIDE {
-            let mut name = self.temporary.clone();
-            name.push(suffix);
-            let _ = self.folder.remove(&name);
-        }
+        clear_beside(&self.folder, &self.temporary);
     }
 }
 
@@ -110,6 +122,30 @@ impl Drop for Draft {
             }
         }
     }
+}
+
+fn clear_beside(folder: &Folder, temporary: &OsStr) {
+    for suffix in BESIDE {
+        let mut name = temporary.to_owned();
+        name.push(suffix);
+        let _ = folder.remove(&name);
+    }
+}
+
+/// Removes an unfinished backup of this user. Returns whether it was one.
+fn clear(folder: &Folder, temporary: &OsStr) -> io::Result<bool> {
+    let is_own =
+        |found: &std::fs::Metadata| found.is_file() && found.uid() == Uid::effective().as_raw();
+    let left = match folder.read_write(temporary) {
+        Ok(left) if is_own(&left.metadata()?) => left,
+        _ => return Ok(false),
+    };
+    if lock_file(&left).is_err() || !folder.has(temporary, &left)? {
+        return Ok(false);
+    }
+    clear_beside(folder, temporary);
+    folder.remove(temporary)?;
+    Ok(true)
 }
 
 /// The database engine opens the file by its name: no other user may exchange it.
