@@ -1,11 +1,15 @@
 //! The case of a stolen password: what is known, and how it is closed.
 
+use super::addresses::UserNetwork;
 use super::sessions::OpenSessions;
 use super::users::need_same;
 use super::{App, need_user};
 use crate::error::Result;
+use crate::model::address_rules::AddressPolicy;
 use crate::model::delivery::Destination;
+use crate::model::known_networks::KnownNetworks;
 use crate::model::name::Username;
+use crate::model::network::Network;
 use crate::model::note::Note;
 use crate::model::password::PasswordId;
 use crate::model::rotation::RotationRules;
@@ -30,6 +34,12 @@ pub struct StolenCase {
     pub new_recipients: Option<u64>,
     /// Where a new password would go; `None` if that is not set.
     pub destination: Option<Destination>,
+    /// The networks it signed in from, the last used one first.
+    pub used: Vec<UserNetwork>,
+    /// What holds for its addresses.
+    pub policy: AddressPolicy,
+    /// From where it may sign in afterwards; `None` if that stays as it is.
+    pub kept: Option<Vec<Network>>,
 }
 
 impl StolenCase {
@@ -47,7 +57,12 @@ impl StolenCase {
 
 impl App {
     /// Looks up what is known of a user whose password may be stolen.
-    pub fn stolen_case(&mut self, username: &Username, since: Since) -> Result<StolenCase> {
+    pub fn stolen_case(
+        &mut self,
+        username: &Username,
+        since: Since,
+        known: Option<&KnownNetworks>,
+    ) -> Result<StolenCase> {
         let at = self.now().plausible()?;
         let user = need_user(&mut self.store, username, at)?;
         let which = SessionEnd {
@@ -63,6 +78,10 @@ impl App {
         } else {
             None
         };
+        let mut used = self.user_addresses(username)?;
+        used.networks.retain(|network| network.used.is_some());
+        let own = self.store.address_rules(username)?;
+        let kept = known.map(|known| known.kept(&own[0], &first_uses(&used.networks)));
         let rules = self.store.all_rotation_rules_of(&[username])?.pop();
         let destination = rules.map(|rules| RotationRules::nearest(rules).delivery);
         Ok(StolenCase {
@@ -72,30 +91,51 @@ impl App {
             since,
             new_recipients,
             destination: destination.filter(|destination| !destination.is_empty()),
+            used: used.networks,
+            policy: used.policy,
+            // With nothing in any list, its owner could not sign in, either.
+            kept: kept.filter(|kept| {
+                !kept.is_empty() || own[1..].iter().any(|wider| !wider.allowed.is_empty())
+            }),
         })
     }
 
     /// Closes a case: stops the stolen passwords because a new one was delivered, or suspends
-    /// the user. Ends the sessions in both cases. Returns the user.
+    /// the user. Ends the sessions in both cases, and allows only the networks that are kept.
+    /// Returns the user.
     pub fn close_user(
         &mut self,
         case: &StolenCase,
         new: Option<&PasswordId>,
         reason: Option<&Note>,
+        known: Option<&KnownNetworks>,
     ) -> Result<User> {
         let username = &case.user.username;
         let now = self.now();
         let is_known = case.open.relays > 0 && case.open.silent.is_empty();
         let mut tx = self.begin()?;
         need_same(tx.store(), &case.user, now)?;
-        tx.close_user(&UserClose {
+        let rules = tx.store().address_rules(username)?;
+        let addresses = known.zip(case.kept.clone()).map(|(known, kept)| {
+            let change = known.change(&rules, kept);
+            let [own, ..] = rules;
+            (own, change)
+        });
+        tx.close_user(UserClose {
             username,
             stolen: &case.stolen(),
             new,
             reason,
             sessions: is_known.then_some(case.open.sessions.len() as u64),
+            addresses,
         })?;
         tx.commit()?;
         need_user(&mut self.store, username, now)
     }
+}
+
+/// Returns each network with its first use.
+fn first_uses(networks: &[UserNetwork]) -> Vec<(Network, Time)> {
+    let used = networks.iter().filter_map(|network| network.used);
+    used.map(|used| (used.network, used.first_at)).collect()
 }

@@ -15,6 +15,7 @@ pub mod event;
 pub mod followed_message;
 pub mod hash;
 pub mod host_port;
+pub mod known_networks;
 pub mod label;
 pub mod limit_kind;
 pub mod limits;

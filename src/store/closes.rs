@@ -1,7 +1,8 @@
 //! What is known of a stolen password, and the change that closes the case.
 
-use super::{Store, Tx};
+use super::{Scope, Store, Tx};
 use crate::error::Result;
+use crate::model::address_rules::{AddressChange, AddressRules};
 use crate::model::alert::NewAlert;
 use crate::model::event::{Action, Fields};
 use crate::model::name::Username;
@@ -23,6 +24,8 @@ pub struct UserClose<'a> {
     pub reason: Option<&'a Note>,
     /// How many sessions end, if that is known.
     pub sessions: Option<u64>,
+    /// The user's own address rules, and the change that keeps a thief out, if that is known.
+    pub addresses: Option<(AddressRules, AddressChange)>,
 }
 
 impl Store {
@@ -36,8 +39,9 @@ impl Store {
 }
 
 impl Tx<'_> {
-    /// Stops the stolen passwords or suspends the user, and ends their sessions, in one event.
-    pub fn close_user(&mut self, close: &UserClose) -> Result<()> {
+    /// Stops the stolen passwords or suspends the user, ends their sessions and changes from
+    /// where the user may sign in, in one event.
+    pub fn close_user(&mut self, close: UserClose) -> Result<()> {
         const SUSPEND: &str = "UPDATE users SET suspended_at = $2
             WHERE username = $1 AND suspended_at IS NULL";
         let username = close.username;
@@ -66,6 +70,12 @@ impl Tx<'_> {
             .with_some("new_password_id", close.new.map(PasswordId::as_str))
             .with("suspended", close.new.is_none())
             .with_some("sessions", close.sessions);
+        let fields = match close.addresses {
+            Some((rules, change)) => {
+                self.change_addresses(Scope::user(username), rules, &change, fields)?
+            }
+            None => fields,
+        };
         self.event(
             Action::UserClose,
             Some(&username.domain()),

@@ -7,6 +7,7 @@ use crate::app::close::StolenCase;
 use crate::cli::session::SessionRecord;
 use crate::cli::terminal::column::Cell;
 use crate::cli::terminal::record::Record;
+use crate::model::known_networks::KnownNetworks;
 use crate::model::note::Note;
 use crate::model::password::PasswordId;
 use crate::model::text::{count, in_shell};
@@ -20,6 +21,8 @@ pub struct CaseRecord<'a> {
     reason: Option<&'a str>,
     status: &'static str,
     passwords: Vec<PasswordRecord<'a>>,
+    networks: Vec<UsedNetwork>,
+    allowed: Option<Vec<String>>,
     sessions: Vec<SessionRecord>,
     silent: &'a [String],
     since: Time,
@@ -29,6 +32,69 @@ pub struct CaseRecord<'a> {
     next: Vec<String>,
     #[serde(skip)]
     relays: usize,
+    #[serde(skip)]
+    mode: &'static str,
+}
+
+/// A network the user signed in from.
+#[derive(Serialize)]
+struct UsedNetwork {
+    network: String,
+    address: String,
+    first_seen: Time,
+    last_seen: Time,
+    sign_ins: i64,
+    password_ids: Vec<String>,
+    kept: Option<bool>,
+}
+
+impl UsedNetwork {
+    fn all(case: &StolenCase) -> Vec<Self> {
+        let kept = |network| case.kept.as_ref().map(|kept| kept.contains(network));
+        let used = case.used.iter().filter_map(|one| Some((one, one.used?)));
+        used.map(|(one, used)| Self {
+            network: one.network.to_string(),
+            address: used.address.to_string(),
+            first_seen: used.first_at,
+            last_seen: used.last_at,
+            sign_ins: used.sign_ins,
+            password_ids: one.passwords.iter().map(ToString::to_string).collect(),
+            kept: kept(&one.network),
+        })
+        .collect()
+    }
+
+    fn text(&self) -> String {
+        let sign_ins = count(self.sign_ins.unsigned_abs(), "sign-in");
+        let kept = match self.kept {
+            Some(false) => ", left out",
+            _ => "",
+        };
+        format!(
+            "{}  first {}, last {}, {sign_ins} with {}{kept}",
+            self.network,
+            self.first_seen,
+            self.last_seen,
+            self.password_ids.join(", ")
+        )
+    }
+}
+
+/// How many networks are shown to people.
+const SHOWN: usize = 10;
+
+fn only(allowed: &[String]) -> String {
+    match allowed {
+        [] => "only what the domain or the installation lists".into(),
+        _ => format!("only {}", allowed.join(", ")),
+    }
+}
+
+/// The flags that name these networks.
+fn flags(known: &KnownNetworks) -> String {
+    let before = known.before.map(|before| format!(" --since {before}"));
+    let not = known.not.iter().map(|not| format!(" --not {not}"));
+    before.into_iter().chain(not).collect()
 }
 
 /// The measures.
@@ -38,7 +104,11 @@ const SUSPENDED: &str = "suspended";
 
 impl<'a> CaseRecord<'a> {
     /// Returns the record of what is known.
-    pub fn new(case: &'a StolenCase, reason: Option<&'a Note>) -> Self {
+    pub fn new(
+        case: &'a StolenCase,
+        known: Option<&KnownNetworks>,
+        reason: Option<&'a Note>,
+    ) -> Self {
         let user = &case.user;
         let username = user.username.as_str();
         let sessions = case.open.sessions.iter();
@@ -56,6 +126,9 @@ impl<'a> CaseRecord<'a> {
                 .live_passwords(case.at)
                 .map(PasswordRecord::new)
                 .collect(),
+            networks: UsedNetwork::all(case),
+            allowed: (case.kept.as_ref())
+                .map(|kept| kept.iter().map(ToString::to_string).collect()),
             sessions: sessions
                 .map(|session| SessionRecord::new(session, case.at))
                 .collect(),
@@ -65,10 +138,12 @@ impl<'a> CaseRecord<'a> {
             measure: NONE,
             new_password_id: None,
             next: vec![format!(
-                "smtpcred user close {}{suspend}",
-                in_shell(username)
+                "smtpcred user close {}{suspend}{}",
+                in_shell(username),
+                known.map(flags).unwrap_or_default()
             )],
             relays: case.open.relays,
+            mode: case.policy.mode.name(),
         }
     }
 
@@ -109,6 +184,37 @@ impl<'a> CaseRecord<'a> {
         format!("{id}  created {created}, {last}, {sent}")
     }
 
+    /// The networks, the last used one first; of many, how many more there are.
+    fn networks_text(&self) -> String {
+        let mut lines: Vec<_> = self
+            .networks
+            .iter()
+            .take(SHOWN)
+            .map(UsedNetwork::text)
+            .collect();
+        match self.networks.len().saturating_sub(SHOWN) {
+            0 if lines.is_empty() => return "none seen".into(),
+            0 => {}
+            more => lines.push(format!(
+                "and {more} more: smtpcred user addresses {}",
+                in_shell(self.username)
+            )),
+        }
+        lines.join("\n")
+    }
+
+    /// From where the user may sign in afterwards.
+    fn addresses_text(&self) -> String {
+        match &self.allowed {
+            Some(allowed) if self.measure == NONE => format!("would allow {}", only(allowed)),
+            Some(allowed) => format!("allows {}", only(allowed)),
+            None => format!(
+                "unchanged ({}): --since TIME allows only networks known before then, --not CIDR all but that",
+                self.mode
+            ),
+        }
+    }
+
     fn done_text(&self) -> String {
         let stopped: Vec<_> = self.passwords.iter().map(|password| password.id).collect();
         let stopped = stopped.join(", ");
@@ -127,6 +233,8 @@ impl Record for CaseRecord<'_> {
         "reason",
         "status",
         "password_ids",
+        "networks",
+        "allowed",
         "messages",
         "recipients",
         "last_sent_at",
@@ -140,6 +248,11 @@ impl Record for CaseRecord<'_> {
     fn fields(&self) -> Vec<String> {
         let ids: Vec<_> = self.passwords.iter().map(|password| password.id).collect();
         let sum = |of: fn(&PasswordRecord) -> u64| self.passwords.iter().map(of).sum::<u64>();
+        let networks: Vec<_> = self
+            .networks
+            .iter()
+            .map(|one| one.network.as_str())
+            .collect();
         let sent = self.passwords.iter().filter_map(|one| one.last_sent_at);
         vec![
             self.username.to_owned(),
@@ -147,6 +260,11 @@ impl Record for CaseRecord<'_> {
             self.reason.unwrap_or_default().to_owned(),
             self.status.to_owned(),
             ids.join(" "),
+            networks.join(" "),
+            self.allowed
+                .as_ref()
+                .map(|all| all.join(" "))
+                .unwrap_or_default(),
             sum(|password| password.messages).to_string(),
             sum(|password| password.recipients).to_string(),
             sent.max().map(|at| at.to_string()).unwrap_or_default(),
@@ -178,6 +296,8 @@ impl Record for CaseRecord<'_> {
             ("Reason", Cell::or(self.reason, "not given")),
             ("Status", self.status.into()),
             ("Passwords", passwords.join("\n").into()),
+            ("Networks", self.networks_text().into()),
+            ("Addresses", self.addresses_text().into()),
             ("Open sessions", sessions.into()),
             ("New recipients", recipients.into()),
             ("Done", self.done_text().into()),

@@ -18,17 +18,23 @@ use crate::cli::terminal::prompt;
 use crate::deliver::{Prove, SystemDeliverer};
 use crate::error::Error;
 use crate::host;
+use crate::model::duration::Duration;
+use crate::model::known_networks::KnownNetworks;
 use crate::model::name::Username;
+use crate::model::network::Network;
 use crate::model::note::Note;
 use crate::model::password::PasswordId;
 use crate::model::rotation::{Retire, RotationRules};
 use crate::model::since::Since;
+use crate::model::time::Time;
 use crate::store::Access;
 
 const HELP: &str = "\
 Examples:
   smtpcred user close shop@example.com --dry-run         only shows what is known
   smtpcred user close shop@example.com --reason 'plugin leak, ticket 4711'
+  smtpcred user close shop@example.com --since 2026-11-28   and only networks known before then
+  smtpcred user close shop@example.com --not 203.0.113.0/24 and all known ones but this
   smtpcred user close shop@example.com --suspend         no one sends until `user resume`
   smtpcred user close shop@example.com --yes --json > case-4711.json
 
@@ -41,16 +47,22 @@ What happens:
   command fails, and --suspend stops both.
   Without a delivery, and with --suspend, the user is suspended. Before you resume it, give it a
   new password: smtpcred user reset NAME.
-  The audit trail gets one event, user.close, with the reason, the passwords and the sessions, beside
-  those of the rotation.
+  With --since, the time of the theft, the user may sign in only from networks that it used before
+  then, or that are in its list; with --not, from all of those but that. Learned ones that are left
+  out go off its list; the lists of its domain and of the installation still hold. Without both,
+  nothing tells a thief's network from the owner's, and so the rules stay as they are. They also
+  stay if no network would be left.
+  The audit trail gets one event, user.close, with the reason, the passwords, the sessions and the
+  addresses, beside those of the rotation.
   Sessions from before a crash of `serve` are unknown, and only a suspension refuses them.
 
 JSON:
   {username, at, reason, status, passwords: [{id, created_at, retires_at, last_connection,
-  last_sent_at, messages, recipients}], sessions: [as in `session list`], silent, since,
-  new_recipients, measure: rotated | suspended | none, new_password_id, next: [COMMAND]}. With
+  last_sent_at, messages, recipients}], networks: [{network, address, first_seen, last_seen, sign_ins,
+  password_ids, kept}], allowed, sessions: [as in `session list`], silent, since, new_recipients, measure: rotated | suspended | none, new_password_id, next: [COMMAND]}. With
   --dry-run, the measure is none. new_recipients is null if no limit of new recipients applies, and
-  so they are not recorded.";
+  so they are not recorded. allowed is the user's list afterwards, and kept says whether it has the
+  network; both are null if the rules stay as they are.";
 
 /// Deal with a stolen password: show what is known, replace it at once, end its sessions
 ///
@@ -70,14 +82,17 @@ pub struct CloseUser {
     #[arg(long, conflicts_with_all = ["deliver", "write_file", "write_env"])]
     suspend: bool,
 
-    /// Count new recipients since then: a duration ago (7d, 24h), a date (UTC) or a time
-    #[arg(
-        long,
-        value_name = "DURATION|TIME",
-        default_value = "7d",
-        allow_hyphen_values = true
-    )]
-    since: Since,
+    /// The time of the theft (7d, 2026-11-28): allow only networks known before, and count new recipients since
+    #[arg(long, value_name = "DURATION|TIME", allow_hyphen_values = true)]
+    since: Option<Since>,
+
+    /// Allow all known networks but this; repeatable
+    #[arg(long, value_name = "CIDR", conflicts_with = "any_address")]
+    not: Vec<Network>,
+
+    /// Leave the rules for addresses as they are, also with --since
+    #[arg(long)]
+    any_address: bool,
 
     /// Only show what is known
     #[arg(long)]
@@ -91,6 +106,9 @@ pub struct CloseUser {
     delivery: DeliveryArgs,
 }
 
+/// New recipients are counted for so long if the time of the theft is not given.
+const USUAL: Since = Since::Ago(Duration::days(7));
+
 /// How the case is closed.
 enum Measure {
     Rotate,
@@ -99,10 +117,12 @@ enum Measure {
 
 impl CloseUser {
     pub fn run(self, context: &mut Context) -> Result<()> {
+        let mut app = context.app(Access::Existing)?;
+        let known = self.known(app.now());
         let mut rules = RotationRules::default();
         rules.change(&self.delivery.change()?);
-        let mut app = context.app(Access::Existing)?;
-        let mut case = app.stolen_case(&self.username, self.since)?;
+        let since = self.since.unwrap_or(USUAL);
+        let mut case = app.stolen_case(&self.username, since, known.as_ref())?;
         for host in &case.open.silent {
             context.out.warn(&format!(
                 "`smtpcred serve` on {host} did not answer: it may have more open sessions"
@@ -117,12 +137,18 @@ impl CloseUser {
             Measure::Suspend
         };
         let reason = self.reason.as_ref();
-        let known = CaseRecord::new(&case, reason);
+        let record = CaseRecord::new(&case, known.as_ref(), reason);
+        if known.is_some() && case.kept.is_none() {
+            context.out.warn(&format!(
+                "no known network of {} would be left: its rules for addresses stay as they are",
+                self.username
+            ));
+        }
         if self.dry_run {
-            return Ok(context.out.one(&known)?);
+            return Ok(context.out.one(&record)?);
         }
         if !context.confirmed_beforehand() && prompt::person_present() {
-            context.out.show_before_question(&known);
+            context.out.show_before_question(&record);
         }
         let consequence = match measure {
             Measure::Rotate => format!(
@@ -153,7 +179,7 @@ impl CloseUser {
             Measure::Rotate => rotate(context, &mut app, &self.username, &options)?,
             Measure::Suspend => None,
         };
-        let user = app.close_user(&case, new.as_ref(), reason)?;
+        let user = app.close_user(&case, new.as_ref(), reason, known.as_ref())?;
         context.out.note(&match &new {
             Some(new) => format!(
                 "closed the case of {}: password {new} was delivered, and all others stopped",
@@ -161,10 +187,42 @@ impl CloseUser {
             ),
             None => format!("closed the case of {}: it is suspended", self.username),
         });
-        let done = known.done(user.status(app.now()).name(), new);
+        warn_of_wider_lists(context, &mut app, &self.username, &self.not)?;
+        let done = record.done(user.status(app.now()).name(), new);
         let printed = context.out.one(&done);
         Ok(context.out.recorded(printed)?)
     }
+
+    /// Returns what tells the owner's networks from a thief's; `None` if nothing does.
+    fn known(&self, now: Time) -> Option<KnownNetworks> {
+        let is_told = self.since.is_some() || !self.not.is_empty();
+        (is_told && !self.any_address).then(|| KnownNetworks {
+            before: self.since.map(|since| since.at(now)),
+            not: self.not.clone(),
+        })
+    }
+}
+
+/// Warns of networks that the list of a wider owner still allows.
+fn warn_of_wider_lists(
+    context: &Context,
+    app: &mut App,
+    username: &Username,
+    not: &[Network],
+) -> Result<()> {
+    if not.is_empty() {
+        return Ok(());
+    }
+    let lists = app.listings(username)?;
+    for not in not {
+        if let Some(wider) = lists.iter().find(|one| one.network.covers(not)) {
+            let (wide, owner) = (wider.network, &wider.owner);
+            context.out.warn(&format!(
+                "{not} is still allowed: it is within {wide}, which is in the list of {owner}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn suspends(username: &Username) -> String {

@@ -1,12 +1,15 @@
 //! Sessions: what is sent with each password, which are open, and which were ended.
 
+use smtpcred::model::address_rules::{AddressChange, AddressMode, AddressRules};
 use smtpcred::model::alert::AlertKind;
 use smtpcred::model::event::EventStamp;
 use smtpcred::model::name::Username;
+use smtpcred::model::network::Network;
 use smtpcred::model::password::PasswordId;
 use smtpcred::model::session::{OpenSession, SessionEnd, SessionReport};
+use smtpcred::model::setting::Setting;
 use smtpcred::model::user::SentMail;
-use smtpcred::store::{EventFilter, Store, UserClose};
+use smtpcred::store::{EventFilter, Scope, Store, UserClose};
 
 use super::{at, change, stamp};
 
@@ -175,9 +178,10 @@ fn closed(store: &mut Store, username: &Username, id: &PasswordId) {
         new,
         reason: None,
         sessions: None,
+        addresses: None,
     };
     let alerts = store.open_alerts().unwrap().0;
-    change(store, NOON, |tx| tx.close_user(&close(None)));
+    change(store, NOON, |tx| tx.close_user(close(None)));
     let told = store.alerts(i64::MAX, 1).unwrap().pop().unwrap();
     assert_eq!(
         (told.kind, told.username.as_ref(), told.more),
@@ -197,7 +201,20 @@ fn closed(store: &mut Store, username: &Username, id: &PasswordId) {
         (&Some(username.clone()), &Some(id.clone()))
     );
     let new = PasswordId::stored("other".into());
-    change(store, NOON, |tx| tx.close_user(&close(Some(&new))));
+    let network: Network = "192.0.2.0/24".parse().unwrap();
+    let listed = AddressChange {
+        mode: Some(Setting::Some(AddressMode::Listed)),
+        allow: vec![network],
+        ..AddressChange::default()
+    };
+    let close = UserClose {
+        addresses: Some((AddressRules::default(), listed)),
+        ..close(Some(&new))
+    };
+    change(store, NOON, |tx| tx.close_user(close));
+    let own = store.own_address_rules(Scope::user(username)).unwrap();
+    assert_eq!(own.mode, Some(AddressMode::Listed));
+    assert_eq!(own.given().collect::<Vec<_>>(), [network]);
     let user = store.user(username).unwrap().unwrap();
     assert!(user.passwords.iter().all(|one| one.id != *id || one.erased));
 }
