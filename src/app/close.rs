@@ -78,10 +78,10 @@ impl App {
         } else {
             None
         };
-        let mut used = self.user_addresses(username)?;
-        used.networks.retain(|network| network.used.is_some());
+        let mut seen = self.user_addresses(username)?;
+        seen.networks.retain(|network| network.used.is_some());
         let own = self.store.address_rules(username)?;
-        let kept = known.map(|known| known.kept(&own[0], &first_uses(&used.networks)));
+        let kept = known.map(|known| known.kept(&own[0], &first_uses(&seen.networks)));
         let rules = self.store.all_rotation_rules_of(&[username])?.pop();
         let destination = rules.map(|rules| RotationRules::nearest(rules).delivery);
         Ok(StolenCase {
@@ -91,8 +91,8 @@ impl App {
             since,
             new_recipients,
             destination: destination.filter(|destination| !destination.is_empty()),
-            used: used.networks,
-            policy: used.policy,
+            used: seen.networks,
+            policy: seen.policy,
             // With nothing in any list, its owner could not sign in, either.
             kept: kept.filter(|kept| {
                 !kept.is_empty() || own[1..].iter().any(|wider| !wider.allowed.is_empty())

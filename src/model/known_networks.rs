@@ -24,9 +24,12 @@ impl KnownNetworks {
     /// in its own list. What an admin gave is known whenever it was added.
     pub fn kept(&self, own: &AddressRules, used: &[(Network, Time)]) -> Vec<Network> {
         let used = used.iter().filter(|(network, at)| self.keep(*network, *at));
-        let listed = own.allowed.iter().filter(|one| match one.learned {
-            true => self.keep(one.network, one.added_at),
-            false => !self.leaves_out(one.network),
+        let listed = own.allowed.iter().filter(|one| {
+            if one.learned {
+                self.keep(one.network, one.added_at)
+            } else {
+                !self.leaves_out(one.network)
+            }
         });
         let mut kept: Vec<_> = used.map(|(network, _)| *network).collect();
         kept.extend(listed.map(|one| one.network));

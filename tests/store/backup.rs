@@ -57,11 +57,11 @@ fn a_backup_is_a_whole_store_in_one_private_file() {
     let password = sandbox.create("shop@example.com");
     let made = sandbox.json(&["store", "backup", "one.backup"]);
     assert_eq!(made["file"], at(&sandbox, "one.backup").to_str().unwrap());
-    let mode = fs::metadata(at(&sandbox, "one.backup"))
+    let rights = fs::metadata(at(&sandbox, "one.backup"))
         .unwrap()
         .permissions()
         .mode();
-    assert_eq!(mode & 0o7777, 0o600);
+    assert_eq!(rights & 0o7777, 0o600);
     let verified = good(&sandbox, "one.backup");
     assert_eq!(
         (&verified["users"], &verified["at"]),

@@ -4,6 +4,7 @@
 mod addresses;
 mod ahead;
 mod alerts;
+mod backup;
 mod copying;
 mod examine;
 mod generated;
@@ -173,6 +174,7 @@ fn story(open: &dyn Fn() -> Store) {
     renamed::story(&mut store);
     status::story(&mut store);
     alerts::story(&mut store);
+    backup::story(&mut store);
     addresses::story(&mut store);
     sessions::story(&mut store);
 }

@@ -69,6 +69,7 @@ JSON:
 /// Prints a report for the incident file.
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
+#[expect(clippy::struct_excessive_bools, reason = "flags")]
 pub struct CloseUser {
     /// The user
     #[arg(value_name = "USERNAME", add = complete::usernames())]
