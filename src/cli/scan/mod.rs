@@ -41,7 +41,7 @@ What is found:
   twice, and together with a username as in AUTH PLAIN, HTTP and Kubernetes), in hexadecimal, in binary
   files, and in gzip, zip and tar archives, also in each other.
   Not found: passwords that were chosen or imported, those of the short form (--short), passwords that
-  are split over lines, and what is encrypted or packed with xz, bzip2, zstd or 7z.
+  are split over lines, and what is encrypted or packed with xz, bzip2, zstd or 7-Zip.
 
 What is read:
   Hidden files, too, and those that .gitignore names. Links are not followed; pipes, sockets, devices

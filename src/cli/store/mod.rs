@@ -19,7 +19,7 @@ const HELP: &str = "\
 Examples:
   smtpcred store status
   smtpcred store backup /var/backups/smtpcred --keep 30
-  smtpcred store verify --all /var/backups/smtpcred
+  smtpcred store verify /root/smtpcred.backup
   smtpcred store maintain --dry-run
   smtpcred store copy /var/lib/smtpcred/smtpcred.db postgres:///mail";
 

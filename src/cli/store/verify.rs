@@ -19,9 +19,9 @@ use crate::store::{Access, Location, Store};
 
 const HELP: &str = "\
 Examples:
+  smtpcred store verify                                the store itself
   smtpcred store verify /root/smtpcred.backup
   smtpcred store verify --all /var/backups/smtpcred
-  smtpcred store verify                                the store itself
 
 Checks:
   The file is complete and its pages are intact; its tables are those of smtpcred; sign-in can read

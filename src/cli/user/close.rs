@@ -49,7 +49,7 @@ What happens:
   new password: smtpcred user reset NAME.
   With --since, the time of the theft, the user may sign in only from networks that it used before
   then, or that are in its list; with --not, from all of those but that. Learned ones that are left
-  out go off its list; the lists of its domain and of the installation still hold. Without both,
+  out are removed from its list; the lists of its domain and of the installation still hold. Without both,
   nothing tells a thief's network from the owner's, and so the rules stay as they are. They also
   stay if no network would be left.
   The audit trail gets one event, user.close, with the reason, the passwords, the sessions and the
@@ -59,7 +59,8 @@ What happens:
 JSON:
   {username, at, reason, status, passwords: [{id, created_at, retires_at, last_connection,
   last_sent_at, messages, recipients}], networks: [{network, address, first_seen, last_seen, sign_ins,
-  password_ids, kept}], allowed, sessions: [as in `session list`], silent, since, new_recipients, measure: rotated | suspended | none, new_password_id, next: [COMMAND]}. With
+  password_ids, kept}], allowed, sessions: [as in `session list`], silent, since,
+  new_recipients, measure: rotated | suspended | none, new_password_id, next: [COMMAND]}. With
   --dry-run, the measure is none. new_recipients is null if no limit of new recipients applies, and
   so they are not recorded. allowed is the user's list afterwards, and kept says whether it has the
   network; both are null if the rules stay as they are.";
