@@ -12,3 +12,5 @@ pub const UNITS: &str = "/etc/systemd/system";
 pub const SOCKETS: [&str; 2] = ["smtpcred-auth.socket", "smtpcred-policy.socket"];
 /// The unit of `serve`.
 pub const SERVICE: &str = "smtpcred.service";
+/// The unit that sends alerts, which starts and stops with that one.
+pub const ALERTS: &str = "smtpcred-alerts.service";

@@ -6,7 +6,7 @@ use nix::unistd::{Group, User};
 
 use super::kept::UnitBefore;
 use super::machine::NewFolder;
-use super::names::{SERVICE, SOCKETS, STORE_FOLDER, USER};
+use super::names::{ALERTS, SERVICE, SOCKETS, STORE_FOLDER, USER};
 use crate::doctor::tool;
 use crate::error::{Error, Result};
 use crate::files;
@@ -83,7 +83,7 @@ pub fn stop(units: &[UnitBefore]) -> Result<()> {
 /// What could not start would be listed as failed, and its attempts would count for the next
 /// setup. That a unit is not loaded any more is no fault.
 fn forget_failures() {
-    for unit in SOCKETS.iter().chain([&SERVICE]) {
+    for unit in SOCKETS.iter().chain([&SERVICE, &ALERTS]) {
         let _ = tool::run("systemctl", &["reset-failed", unit]);
     }
 }
