@@ -1,4 +1,4 @@
-//! What becomes of alerts: which are sent now, one by one or in a summary, when one that was not
+//! Which alerts are sent now, one by one or in a summary, when one that was not
 //! sent is tried again, and what admins do with them.
 
 use std::sync::Arc;
@@ -61,7 +61,7 @@ fn next_step(due: u64, pace: AlertPace) -> NextStep {
     }
 }
 
-/// Returns the seconds after a failed try, with which it was tried so many times.
+/// Returns how many seconds to wait after this many failed tries.
 fn pause(tries: u32) -> i64 {
     let doubled = 60_i64 << tries.saturating_sub(1).min(20);
     doubled.min(LONGEST)

@@ -14,12 +14,6 @@ use crate::support::{Sandbox, wait_for};
 const USER: &str = "shop@example.com";
 const TO: &str = "one@elsewhere.test";
 
-fn signed_in(mut smtp: Smtp, password: &str) -> Smtp {
-    let reply = smtp.auth_plain(USER, password, true);
-    assert_eq!(reply.code, 235, "{reply:?}");
-    smtp
-}
-
 /// Creates the user, with its password in a file that new ones go to.
 fn application(sandbox: &Sandbox) -> PathBuf {
     let file = sandbox.folder.path().join("password");
@@ -81,7 +75,7 @@ fn p11_a_thief_is_out_and_the_application_goes_on() {
     let postfix = postfix(&sandbox, &place);
     let file = application(&sandbox);
     let stolen = read(&file);
-    let mut thief = signed_in(postfix.client(), &stolen);
+    let mut thief = postfix.client().signed_in(USER, &stolen);
     assert_eq!(thief.send_message(USER, TO).code, 250);
     let (over, sent) = (AtomicBool::new(false), AtomicU32::new(0));
     let enough = |more: u32| {
@@ -159,7 +153,7 @@ fn p11_without_a_delivery_the_user_is_suspended() {
     let _serve = Serve::start(&sandbox, &place);
     let postfix = postfix(&sandbox, &place);
     let stolen = sandbox.create(USER);
-    let mut thief = signed_in(postfix.client(), &stolen);
+    let mut thief = postfix.client().signed_in(USER, &stolen);
     let close = ["user", "close", USER];
     assert_eq!(sandbox.run(&close).code, 5);
     assert_eq!(thief.send_message(USER, TO).code, 250, "not confirmed");

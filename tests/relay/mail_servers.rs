@@ -88,11 +88,6 @@ fn signs_in(mut connect: impl FnMut() -> Smtp, refusal: &str) {
     }
 }
 
-fn signed_in(mut smtp: Smtp) -> Smtp {
-    assert_eq!(smtp.auth_plain(USER, PASSWORD, true).code, 235);
-    smtp
-}
-
 /// Every answer of the stand-in, at the recipient and at the end.
 fn obeys(mut smtp: Smtp, no_answer: u16) {
     let expected = [
@@ -143,8 +138,8 @@ fn postfix_signs_in_and_asks() {
         let refusal = "5.7.8 Error: authentication failed: (reason unavailable)";
         signs_in(|| postfix.client(), refusal);
         signs_in(|| postfix.client_tls(), refusal);
-        obeys(signed_in(postfix.client()), 450);
-        obeys(signed_in(postfix.client_tls()), 450);
+        obeys(postfix.client().signed_in(USER, PASSWORD), 450);
+        obeys(postfix.client_tls().signed_in(USER, PASSWORD), 450);
         asked_as_agreed(&requests.lock().unwrap());
         // The first pair of each, and nothing that was refused.
         support::wait_for("the deliveries", || {
@@ -184,8 +179,8 @@ fn exim_signs_in_and_asks() {
     let exim = Exim::start(&place, &exim::Setup::new(&place));
     signs_in(|| exim.client(), "Incorrect authentication data");
     signs_in(|| exim.client_tls(), "Incorrect authentication data");
-    obeys(signed_in(exim.client()), 451);
-    obeys(signed_in(exim.client_tls()), 451);
+    obeys(exim.client().signed_in(USER, PASSWORD), 451);
+    obeys(exim.client_tls().signed_in(USER, PASSWORD), 451);
     asked_as_agreed(&requests.lock().unwrap());
     support::wait_for("the deliveries", || (exim.delivered() >= 4).then_some(()));
     assert_eq!(exim.delivered(), 4, "{}", exim.log());

@@ -11,12 +11,6 @@ use crate::support::{Sandbox, wait_for};
 const USER: &str = "shop@example.com";
 const TO: &str = "one@elsewhere.test";
 
-fn signed_in(mut smtp: Smtp, password: &str) -> Smtp {
-    let reply = smtp.auth_plain(USER, password, true);
-    assert_eq!(reply.code, 235, "{reply:?}");
-    smtp
-}
-
 fn reset(sandbox: &Sandbox, more: &[&str]) -> String {
     let reset = ["user", "reset", USER, "--yes", "--quiet"];
     let password = sandbox.noted(&[&reset, more].concat());
@@ -70,7 +64,7 @@ fn goes_on(smtp: &mut Smtp) {
 fn sessions_end(sandbox: &Sandbox, end: End, connect: &dyn Fn() -> Smtp) {
     let mut password = sandbox.create(USER);
     let open = |password: &str| {
-        let mut smtp = signed_in(connect(), password);
+        let mut smtp = connect().signed_in(USER, password);
         goes_on(&mut smtp);
         smtp
     };
@@ -252,7 +246,7 @@ fn p3_new_sessions_in_old_processes_go_on() {
     let mut password = sandbox.create(USER);
     for round in 0..5 {
         let before: Vec<_> = (0..SESSIONS)
-            .map(|_| signed_in(postfix.client(), &password))
+            .map(|_| postfix.client().signed_in(USER, &password))
             .collect();
         let stopped = round % 2 == 0;
         let more: &[&str] = if stopped { &[] } else { &["--overlap", "1h"] };
@@ -268,7 +262,7 @@ fn p3_new_sessions_in_old_processes_go_on() {
                     }
                     drop(smtp);
                     for _ in 0..2 {
-                        goes_on(&mut signed_in(postfix.client(), password));
+                        goes_on(&mut postfix.client().signed_in(USER, password));
                     }
                 });
             }
@@ -319,7 +313,7 @@ fn sessions_are_ended_by_hand(
 ) {
     let old = sandbox.create(USER);
     assert!(listed(sandbox).is_empty());
-    let open = |password: &str| signed_in(connect(), password);
+    let open = |password: &str| connect().signed_in(USER, password);
     let mut sessions = [0; 2].map(|_| open(&old));
     goes_on(&mut sessions[0]);
     goes_on(&mut sessions[0]);

@@ -73,9 +73,9 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::app::relay::Service;
     use crate::app::relay::login::Login;
-    use crate::app::relay::testing::{NOW, TestStore};
-    use crate::app::relay::{Envelope, PolicyStage, Requester, Service};
+    use crate::app::relay::testing::{NOW, TestStore, login_of};
     use crate::model::name::Username;
     use crate::model::password::PasswordId;
     use crate::model::session::SessionEnd;
@@ -99,22 +99,7 @@ mod tests {
     }
 
     fn login(relay: &mut Relay, process: u32) -> Login {
-        relay.refresh(Instant::now()).unwrap();
-        let user: Username = SHOP.parse().unwrap();
-        let envelope = Envelope {
-            stage: PolicyStage::Recipient,
-            process: Some(process),
-            requester: Requester::until(Instant::now()),
-            instance: String::new(),
-            username: SHOP.into(),
-            sender: SHOP.into(),
-            recipient: "one@elsewhere.test".into(),
-            recipients: 0,
-            bytes: 0,
-            address: FROM.parse().ok(),
-        };
-        let now = Time::from_epoch(NOW);
-        relay.login(&user, &user, &envelope, now).unwrap()
+        login_of(relay, SHOP, process, FROM)
     }
 
     fn end(store: &mut TestStore, network: &str) {

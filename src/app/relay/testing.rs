@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
+use super::login::Login;
 use super::writer::StoreWriter;
-use super::{Attempt, LATEST, Opener, Relay};
+use super::{Attempt, Envelope, LATEST, Opener, PolicyStage, Relay, Requester};
 use crate::app::{App, World};
 use crate::model::actor::{Actor, Traces};
 use crate::model::address_rules::AddressChange;
@@ -145,4 +146,24 @@ pub fn messages(messages: u32) -> Count {
         recipients: messages,
         new_recipients: 0,
     }
+}
+
+/// What the session of a user in a process may do, when it asks about a recipient.
+pub(super) fn login_of(relay: &mut Relay, username: &str, process: u32, address: &str) -> Login {
+    relay.refresh(Instant::now()).unwrap();
+    let user: Username = username.parse().unwrap();
+    let envelope = Envelope {
+        stage: PolicyStage::Recipient,
+        process: Some(process),
+        requester: Requester::until(Instant::now()),
+        instance: String::new(),
+        username: username.into(),
+        sender: username.into(),
+        recipient: "one@elsewhere.test".into(),
+        recipients: 0,
+        bytes: 0,
+        address: address.parse().ok(),
+    };
+    let now = Time::from_epoch(NOW);
+    relay.login(&user, &user, &envelope, now).unwrap()
 }

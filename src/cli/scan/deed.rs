@@ -11,7 +11,7 @@ use crate::app::rotation::{RotationOptions, RotationRounds, RotationRun, Selecti
 use crate::app::scan::{Leak, LeakState};
 use crate::cli::context::Context;
 use crate::cli::terminal::prompt;
-use crate::cli::user::rotated::RotationPrinter;
+use crate::cli::user::rotated::{RotationPrinter, all_done};
 use crate::deliver::{Prove, SystemDeliverer};
 use crate::error::{Error, Result as Checked};
 use crate::host;
@@ -150,12 +150,7 @@ fn replace(context: &mut Context, app: &mut App, names: Vec<Username>) -> Result
     app.tidy_rotation()?;
     let mut rounds = RotationRounds::begin(app, &selection, &options, None, &deliverer)?;
     let planned = app.plan_round(&mut rounds)?;
-    let mut reporter = RotationPrinter {
-        out: &context.out,
-        retire: options.retire,
-        progress: None,
-        users: Vec::new(),
-    };
+    let mut reporter = RotationPrinter::new(&context.out, options.retire);
     let summary = app.rotate(
         planned,
         &mut rounds,
@@ -167,14 +162,5 @@ fn replace(context: &mut Context, app: &mut App, names: Vec<Username>) -> Result
         },
     )?;
     reporter.end();
-    if let Some(error) = summary.store {
-        return Err(error.into());
-    }
-    if summary.left > 0 {
-        return Err(Error::Stopped(summary.left).into());
-    }
-    if summary.failed > 0 {
-        return Err(Error::RotationsFailed(summary.failed).into());
-    }
-    Ok(())
+    Ok(all_done(summary)?)
 }

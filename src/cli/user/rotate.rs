@@ -8,7 +8,7 @@ use std::thread::available_parallelism;
 use anyhow::Result;
 use clap::{ArgGroup, Args};
 
-use super::rotated::{PlanRecord, RotationPrinter, RunRecord, UserOutcome};
+use super::rotated::{PlanRecord, RotationPrinter, RunRecord, UserOutcome, all_done};
 use crate::app::rotation::{
     RotationOptions, RotationRounds, RotationRun, RotationSummary, Selection,
 };
@@ -284,12 +284,7 @@ impl RotatePasswords {
         if let (Selection::Named(_), Some(at)) = (&selection, hindered) {
             planned.swap_remove(at).destination?;
         }
-        let mut reporter = RotationPrinter {
-            out: &context.out,
-            progress: None,
-            retire: options.retire,
-            users: Vec::new(),
-        };
+        let mut reporter = RotationPrinter::new(&context.out, options.retire);
         let summary = app.rotate(
             planned,
             &mut rounds,
@@ -305,11 +300,7 @@ impl RotatePasswords {
     }
 }
 
-fn finish(
-    context: &mut Context,
-    mut summary: RotationSummary,
-    users: Vec<UserOutcome>,
-) -> Result<()> {
+fn finish(context: &mut Context, summary: RotationSummary, users: Vec<UserOutcome>) -> Result<()> {
     let record = RunRecord {
         rotated: summary.rotated,
         failed: summary.failed,
@@ -325,14 +316,5 @@ fn finish(
         Ok(())
     };
     context.out.recorded(printed)?;
-    if let Some(error) = summary.store.take() {
-        return Err(error.into());
-    }
-    if summary.left > 0 {
-        return Err(Error::Stopped(summary.left).into());
-    }
-    if summary.failed > 0 {
-        return Err(Error::RotationsFailed(summary.failed).into());
-    }
-    Ok(())
+    Ok(all_done(summary)?)
 }

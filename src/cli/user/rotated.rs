@@ -2,23 +2,34 @@
 
 use serde::Serialize;
 
-use crate::app::rotation::{PlannedRotation, RotationOutcome, RotationReporter};
+use crate::app::rotation::{PlannedRotation, RotationOutcome, RotationReporter, RotationSummary};
 use crate::cli::terminal::column::{Cell, Column, TimeForm, Tone};
 use crate::cli::terminal::output::{Output, OutputFormat};
 use crate::cli::terminal::progress::Progress;
 use crate::cli::terminal::record::Record;
+use crate::error::{Error, Result};
 use crate::model::name::Username;
 use crate::model::rotation::Retire;
 
 /// Prints the progress on stderr and keeps the outcomes.
 pub struct RotationPrinter<'a> {
-    pub out: &'a Output,
-    pub progress: Option<Progress>,
-    pub retire: Retire,
-    pub users: Vec<UserOutcome>,
+    out: &'a Output,
+    progress: Option<Progress>,
+    retire: Retire,
+    users: Vec<UserOutcome>,
 }
 
-impl RotationPrinter<'_> {
+impl<'a> RotationPrinter<'a> {
+    /// Returns a printer that has not printed anything.
+    pub const fn new(out: &'a Output, retire: Retire) -> Self {
+        Self {
+            out,
+            progress: None,
+            retire,
+            users: Vec::new(),
+        }
+    }
+
     fn say(&self, print: impl FnOnce(&Output)) {
         match &self.progress {
             Some(progress) => progress.aside(|| print(self.out)),
@@ -73,6 +84,20 @@ impl RotationReporter for RotationPrinter<'_> {
             self.users.push(UserOutcome::new(username, outcome));
         }
     }
+}
+
+/// Fails if not all rotations of a run ended well.
+pub fn all_done(summary: RotationSummary) -> Result<()> {
+    if let Some(error) = summary.store {
+        return Err(error);
+    }
+    if summary.left > 0 {
+        return Err(Error::Stopped(summary.left));
+    }
+    if summary.failed > 0 {
+        return Err(Error::RotationsFailed(summary.failed));
+    }
+    Ok(())
 }
 
 /// What a run did for one user.

@@ -128,6 +128,13 @@ impl Smtp {
             .expect("an answer to AUTH PLAIN")
     }
 
+    /// Signs in, which must succeed.
+    pub fn signed_in(mut self, user: &str, password: &str) -> Self {
+        let reply = self.auth_plain(user, password, true);
+        assert_eq!(reply.code, 235, "{reply:?}");
+        self
+    }
+
     pub fn try_auth_plain(
         &mut self,
         user: &str,

@@ -3,10 +3,8 @@ use std::sync::Arc;
 use super::*;
 use crate::app::relay::login::Login;
 use crate::app::relay::pending_writes::SignIn;
-use crate::app::relay::testing::{NOW, TestStore, attempt, messages};
-use crate::app::relay::{
-    Attempt, Envelope, PolicyStage, Release, Requester, Service, SignInDecision,
-};
+use crate::app::relay::testing::{NOW, TestStore, attempt, login_of, messages};
+use crate::app::relay::{Attempt, Release, Service, SignInDecision};
 use crate::model::address_rules::AddressVerdict;
 use crate::model::hash::Hasher;
 use crate::model::name::Username;
@@ -49,22 +47,7 @@ fn read(mut bytes: &[u8]) -> io::Result<CarriedOver> {
 }
 
 fn login(relay: &mut Relay) -> Login {
-    relay.refresh(Instant::now()).unwrap();
-    let user: Username = SHOP.parse().unwrap();
-    let envelope = Envelope {
-        stage: PolicyStage::Recipient,
-        process: Some(PROCESS),
-        requester: Requester::until(Instant::now()),
-        instance: String::new(),
-        username: SHOP.into(),
-        sender: SHOP.into(),
-        recipient: "one@elsewhere.test".into(),
-        recipients: 0,
-        bytes: 0,
-        address: HOME.parse().ok(),
-    };
-    let now = Time::from_epoch(NOW);
-    relay.login(&user, &user, &envelope, now).unwrap()
+    login_of(relay, SHOP, PROCESS, HOME)
 }
 
 /// A relay in which a user has signed in, and another client has guessed.

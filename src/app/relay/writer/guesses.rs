@@ -23,7 +23,7 @@ impl GuessCounter {
         Self(TwoGenerationCache::new(REMEMBERED))
     }
 
-    /// Raises an alert for each user that gets to so many with these refusals.
+    /// Raises an alert for each user whose wrong passwords reach the threshold with these.
     pub fn raise(&mut self, tx: &mut Tx, pending: &PendingWrites, now: Time) -> Result<()> {
         if pending.refused.is_empty() {
             return Ok(());
