@@ -1,5 +1,5 @@
 //! Sign-ins in progress: received, hashed, delayed, answered. A state machine without
-//! sockets.
+//! sockets. A long file: one attempt is followed from its line to its answer.
 
 use std::borrow::Cow;
 use std::sync::Arc;
