@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::engine::Arg;
 use super::{Store, Tx};
 use crate::error::Result;
 use crate::model::alert::{Alert, AlertKind, NewAlert};
@@ -21,6 +22,24 @@ macro_rules! old_alerts {
     };
 }
 
+/// How many alerts no one acknowledged, and the number of the latest.
+pub(super) const OPEN_ALERTS: &str = "SELECT count(*), max(id) FROM alerts WHERE acked_at IS NULL";
+
+macro_rules! alert_columns {
+    () => {
+        "id, at, last_at, kind, domain, username, address, text, next, more, acked_at"
+    };
+}
+
+/// Alerts that no one acknowledged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenAlerts {
+    /// How many there are.
+    pub count: u64,
+    /// The latest of them, newest first.
+    pub latest: Vec<Alert>,
+}
+
 impl Store {
     /// Counts alerts from before `first`, and all but the latest `most`.
     pub fn old_alerts(&mut self, first: Time, most: u32) -> Result<u64> {
@@ -28,28 +47,50 @@ impl Store {
         self.count_rows(SQL, &[first.into(), most.into()])
     }
 
-    /// Counts the alerts that no one acknowledged, and returns when the latest was raised.
-    pub fn open_alerts(&mut self) -> Result<(u64, Option<Time>)> {
-        const SQL: &str = "SELECT count(*), max(at) FROM alerts WHERE acked_at IS NULL";
-        let mut found = (0, None);
-        self.engine.query(SQL, &[], &mut |row| {
-            found = (
-                row.int(0)?.unsigned_abs(),
-                row.opt_int(1)?.map(Time::from_epoch),
-            );
+    /// Counts the alerts that no one acknowledged, and returns the latest.
+    pub fn open_alerts(&mut self) -> Result<OpenAlerts> {
+        let mut counted = (0, None);
+        self.engine.query(OPEN_ALERTS, &[], &mut |row| {
+            counted = (row.int(0)?.unsigned_abs(), row.opt_int(1)?);
             Ok(())
         })?;
-        Ok(found)
+        let (count, latest) = counted;
+        let latest = match latest {
+            Some(id) => self.alerts(id.saturating_add(1), 1)?,
+            None => Vec::new(),
+        };
+        Ok(OpenAlerts { count, latest })
+    }
+
+    /// Counts those about a user, and returns the latest up to a limit, newest first.
+    pub fn open_alerts_of(&mut self, username: &Username, most: u32) -> Result<OpenAlerts> {
+        const COUNT: &str = "SELECT count(*) FROM alerts
+            WHERE acked_at IS NULL AND username = $1";
+        const LATEST: &str = concat!(
+            "SELECT ",
+            alert_columns!(),
+            " FROM alerts WHERE acked_at IS NULL AND username = $1 ORDER BY id DESC LIMIT $2"
+        );
+        let name = username.as_str();
+        Ok(OpenAlerts {
+            count: self.count_rows(COUNT, &[name.into()])?,
+            latest: self.read_alerts(LATEST, &[name.into(), most.into()])?,
+        })
     }
 
     /// Returns the latest alerts up to a limit, newest first: those before a number.
     pub fn alerts(&mut self, before: i64, most: u32) -> Result<Vec<Alert>> {
-        const SQL: &str = "SELECT id, at, last_at, kind, domain, username, address, text, next,
-                more, acked_at
-            FROM alerts WHERE id < $1 ORDER BY id DESC LIMIT $2";
+        const SQL: &str = concat!(
+            "SELECT ",
+            alert_columns!(),
+            " FROM alerts WHERE id < $1 ORDER BY id DESC LIMIT $2"
+        );
+        self.read_alerts(SQL, &[before.into(), most.into()])
+    }
+
+    fn read_alerts(&mut self, sql: &'static str, args: &[Arg]) -> Result<Vec<Alert>> {
         let mut found = Vec::new();
-        let args = [before.into(), most.into()];
-        self.engine.query(SQL, &args, &mut |row| {
+        self.engine.query(sql, args, &mut |row| {
             found.push(Alert {
                 id: row.int(0)?,
                 at: row.time(1)?,

@@ -60,6 +60,7 @@ use event_mark::EventMark;
 
 pub use access::Access;
 pub use alert_outbox::{AlertClaim, AlertDelivery, AlertPace, SUMMED_UP};
+pub use alerts::OpenAlerts;
 pub use backup::{LastBackup, finish_backup};
 pub use closes::UserClose;
 pub use copy::CopiedTable;

@@ -52,6 +52,7 @@ CREATE TABLE smtpcred.alerts (
 );
 
 CREATE INDEX alerts_by_matter ON smtpcred.alerts (matter, at);
+CREATE INDEX alerts_open ON smtpcred.alerts (username, id) WHERE acked_at IS NULL;
 
 -- Each alert, for each command and mail address it goes to. `next_at` is NULL once it was
 -- sent or given up.

@@ -53,6 +53,7 @@ CREATE TABLE alerts (
 ) STRICT;
 
 CREATE INDEX alerts_by_matter ON alerts (matter, at);
+CREATE INDEX alerts_open ON alerts (username, acked_at) WHERE acked_at IS NULL;
 
 -- Each alert, for each command and mail address it goes to. `next_at` is NULL once it was
 -- sent or given up.

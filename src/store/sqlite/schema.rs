@@ -169,7 +169,7 @@ impl Sqlite {
 }
 
 /// The objects of a store as a [`fingerprint`].
-const AS_MADE: &str = "8914ef34cf931b62c2f8dff549689662ac9bf89bb6acab07a5943cfbfd01dac9";
+const AS_MADE: &str = "123a6968aed0cb77b107875465c96b40809da9781645dee8f6dc07f66523f19a";
 
 /// Everything except what SQLite creates itself.
 const OBJECTS: &str = "SELECT type, name, tbl_name, COALESCE(sql, '') FROM sqlite_schema

@@ -195,7 +195,7 @@ fn outbox(store: &mut Store) {
 
 fn acknowledged_and_forgotten(store: &mut Store) {
     let last = store.alerts(i64::MAX, 1).unwrap().remove(0).id;
-    let (open, _) = store.open_alerts().unwrap();
+    let open = store.open_alerts().unwrap().count;
     let mut acked = 0;
     change(store, NOON + 5_000, |tx| {
         acked = tx.ack_alerts(last - 1, last)?;
@@ -204,10 +204,16 @@ fn acknowledged_and_forgotten(store: &mut Store) {
     assert_eq!(acked, 2);
     let found = store.alerts(i64::MAX, 1).unwrap().remove(0);
     assert_eq!(found.acked_at, Some(at(NOON + 5_000)));
-    let (left, latest) = store.open_alerts().unwrap();
-    assert_eq!(left, open - 2);
-    // Other stories are later.
-    assert!(latest >= Some(at(NOON + 4_010)));
+    let left = store.open_alerts().unwrap();
+    assert_eq!(left.count, open - 2);
+    // Neither of those that were acknowledged.
+    assert!(left.latest.len() == 1 && left.latest[0].id < last - 1);
+    let username = left.latest[0].username.clone().unwrap();
+    let own = store.open_alerts_of(&username, 1).unwrap();
+    assert_eq!(own.latest, left.latest);
+    assert!((1..=left.count).contains(&own.count));
+    let nobody = "nobody@example.com".parse().unwrap();
+    assert_eq!(store.open_alerts_of(&nobody, 1).unwrap().count, 0);
 
     let first = at(NOON);
     assert_eq!(store.old_alerts(first, 2).unwrap(), open - 2);

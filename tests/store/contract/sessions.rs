@@ -180,14 +180,14 @@ fn closed(store: &mut Store, username: &Username, id: &PasswordId) {
         sessions: None,
         addresses: None,
     };
-    let alerts = store.open_alerts().unwrap().0;
+    let alerts = store.open_alerts().unwrap().count;
     change(store, NOON, |tx| tx.close_user(close(None)));
     let told = store.alerts(i64::MAX, 1).unwrap().pop().unwrap();
     assert_eq!(
         (told.kind, told.username.as_ref(), told.more),
         (AlertKind::Suspended, Some(username), 0)
     );
-    assert_eq!(store.open_alerts().unwrap().0, alerts + 1);
+    assert_eq!(store.open_alerts().unwrap().count, alerts + 1);
     let user = store.user(username).unwrap().unwrap();
     assert_eq!(user.suspended_at, Some(at(NOON)));
     assert!(
