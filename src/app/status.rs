@@ -10,7 +10,8 @@ use crate::model::name::Username;
 use crate::model::text::{count, in_shell};
 use crate::model::time::Time;
 use crate::store::{
-    ExpiringUser, LastBackup, LimitNear, RefusalCount, StatusCounts, StoreStatus, UnfinishedOf,
+    ExpiringUser, LastBackup, LimitNear, OpenAlerts, RefusalCount, StatusCounts, StoreStatus,
+    UnfinishedOf,
 };
 
 /// How far ahead expiries matter, and how far back.
@@ -39,6 +40,8 @@ pub struct StatusReport {
     pub sessions: Option<u64>,
     /// The last good backup that was recorded.
     pub last_backup: Option<LastBackup>,
+    /// The alerts that no one acknowledged.
+    pub alerts: OpenAlerts,
 }
 
 /// Refused sign-ins of the last day.
@@ -89,6 +92,7 @@ impl App {
             limits_near,
             unfinished,
             last_backup,
+            alerts,
         } = self.store.status(now, SOON, since)?;
         let mut refused = RefusedLately::of(&refusals, since);
         if let Some(top) = &mut refused.top_user
@@ -105,6 +109,7 @@ impl App {
             unfinished,
             sessions: self.store.session_count(now)?,
             last_backup,
+            alerts,
         })
     }
 }
@@ -169,6 +174,7 @@ impl StatusReport {
     /// Returns what needs attention, the most urgent first.
     pub fn look_at(&self) -> Vec<Attention> {
         let matters = [
+            self.open_alerts(),
             self.unfinished_rotations(),
             self.full_limits(),
             self.refused_user(),
@@ -176,6 +182,15 @@ impl StatusReport {
             self.expiring(),
         ];
         matters.into_iter().flatten().collect()
+    }
+
+    fn open_alerts(&self) -> Option<Attention> {
+        let n = self.alerts.count;
+        (n > 0).then(|| Attention {
+            matter: "alert",
+            text: format!("{} open", are(n, "alert")),
+            command: "smtpcred alert list".into(),
+        })
     }
 
     fn unfinished_rotations(&self) -> Option<Attention> {
@@ -308,7 +323,7 @@ mod tests {
 
     #[test]
     fn the_most_urgent_comes_first() {
-        let report = |counts, top_user| StatusReport {
+        let report = |counts: StatusCounts, top_user| StatusReport {
             now: NOW,
             counts,
             expiring: Vec::new(),
@@ -320,6 +335,11 @@ mod tests {
             unfinished: Vec::new(),
             sessions: None,
             last_backup: None,
+            alerts: OpenAlerts {
+                // As many as there are unfinished rotations.
+                count: counts.unfinished,
+                latest: Vec::new(),
+            },
         };
         let all = StatusCounts {
             unfinished: 1,
@@ -341,6 +361,7 @@ mod tests {
         assert_eq!(
             texts(&report(all, top(10, true))),
             [
+                "1 alert is open",
                 "1 rotation is not finished",
                 "a user was refused 10 times",
                 "2 users expired in the last 14d",

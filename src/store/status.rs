@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::engine::Arg;
 use super::limits_near::{is_far, marked_limits};
 use super::totals::COUNTED;
-use super::{LastBackup, Scope, Store};
+use super::{LastBackup, OpenAlerts, Scope, Store};
 use crate::error::Result;
 use crate::model::duration::Duration;
 use crate::model::limit_kind::{LimitKind, LimitPeriod};
@@ -30,6 +30,8 @@ pub struct StoreStatus {
     pub unfinished: Vec<UnfinishedOf>,
     /// The last good backup that was recorded.
     pub last_backup: Option<LastBackup>,
+    /// The alerts that no one acknowledged.
+    pub alerts: OpenAlerts,
 }
 
 /// How many there are.
@@ -187,6 +189,7 @@ impl Store {
             limits_near,
             unfinished: unfinished.collect(),
             last_backup: self.last_backup()?,
+            alerts: self.open_alerts()?,
             counts,
         })
     }
@@ -313,6 +316,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::alerts::OPEN_ALERTS;
     use crate::store::{Access, Location};
 
     /// In a file: no statement scans a table that grows with the users, nor sorts one.
@@ -335,6 +339,7 @@ mod tests {
             "SCAN u",
             // Up to a limit.
             "SCAN users USING COVERING INDEX users_by_domain",
+            "SCAN alerts USING COVERING INDEX alerts_open",
         ];
         for sql in [
             COUNTS,
@@ -346,6 +351,7 @@ mod tests {
             EXPIRING,
             REFUSALS,
             LIMITS,
+            OPEN_ALERTS,
         ] {
             let explain: &'static str = Box::leak(format!("EXPLAIN QUERY PLAN {sql}").into());
             let places = (1..=4).filter(|place| sql.contains(&format!("${place}")));

@@ -114,6 +114,44 @@ fn each_matter_is_found_and_comes_with_its_command() {
 }
 
 #[test]
+fn an_alert_is_shown_until_someone_acknowledges_it() {
+    let sandbox = quiet();
+    let none = serde_json::json!({"open": 0, "latest": null});
+    assert_eq!(status(&sandbox).1["alerts"], none);
+    sandbox.create("crm@example.com");
+    for name in ["crm@example.com", SHOP] {
+        sandbox.noted(&["user", "suspend", name]);
+    }
+    let (code, found) = status(&sandbox);
+    assert_eq!(code, 7);
+    assert!(matters(&found).contains(&"alert"), "{found}");
+    let latest = &found["alerts"]["latest"];
+    assert_eq!(
+        (&found["alerts"]["open"], &latest["id"]),
+        (&2.into(), &2.into())
+    );
+    assert_eq!(
+        (&latest["kind"], &latest["username"]),
+        (&"suspended".into(), &SHOP.into())
+    );
+    let text = sandbox.run(&["status"]).stdout;
+    for part in [
+        "Alerts     2 open, latest: suspended, shop@example.com",
+        "2 alerts are open  smtpcred alert list",
+    ] {
+        assert!(text.contains(part), "{part} is not in:\n{text}");
+    }
+    let csv = sandbox.run(&["status", "--format", "csv"]).stdout;
+    assert!(csv.lines().last().unwrap().ends_with(",2"), "{csv}");
+    sandbox.noted(&["alert", "ack", "2"]);
+    assert_eq!(status(&sandbox).1["alerts"]["latest"]["id"], 1);
+    sandbox.noted(&["alert", "ack", "--all"]);
+    let (_, found) = status(&sandbox);
+    assert_eq!(found["alerts"], none);
+    assert!(!matters(&found).contains(&"alert"), "{found}");
+}
+
+#[test]
 fn a_lowered_limit_is_near_at_once() {
     let sandbox = quiet();
     sandbox.sql(

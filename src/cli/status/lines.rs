@@ -1,6 +1,6 @@
 //! What `status` says to people: up to 24 lines of 80 columns.
 
-use super::record::{LookAt, NearLimit, Refused, Rotation, Serve, StatusRecord, Users};
+use super::record::{Alerts, LookAt, NearLimit, Refused, Rotation, Serve, StatusRecord, Users};
 use crate::app::status::SOON;
 use crate::cli::terminal::column::{Cell, Tone, width_of};
 use crate::model::text::count;
@@ -13,27 +13,42 @@ pub const ATTENTION: &str = "Attention";
 
 /// What a line of 80 columns has beside its name.
 const ROOM: usize = 69;
-/// How many users that expire are shown.
+/// How many users that expire are shown, if there is room.
 const EXPIRING: usize = 3;
-/// How many limits and rotations are shown.
+/// How many limits and rotations are shown, if there is room.
 const SHOWN: usize = 2;
+/// How many lines there are on a screen with the next prompt.
+const SCREEN: usize = 23;
 
 impl StatusRecord {
-    /// Returns all of it for people.
+    /// Returns all of it for people, with shorter lists if it is more than a screen.
     pub fn all_lines(&self) -> Lines {
+        let all = self.lines_but(0);
+        let height = |(_, cell): &(_, Cell)| cell.text.lines().count().max(1);
+        if all.iter().map(height).sum::<usize>() <= SCREEN {
+            return all;
+        }
+        self.lines_but(1)
+    }
+
+    /// Returns it with so many lines fewer in each list.
+    fn lines_but(&self, fewer: usize) -> Lines {
         let mut lines = vec![
             ("Users", self.users.words().into()),
             ("Domains", self.domains.to_string().into()),
         ];
         lines.extend(self.serve.lines());
         lines.extend(self.refused_24h.lines());
-        lines.extend(self.expiring_lines());
-        lines.extend(named("Limits", self.limit_cells(), || {
+        lines.extend(self.expiring_lines(EXPIRING - fewer));
+        lines.extend(named("Limits", self.limit_cells(SHOWN - fewer), || {
             Cell::new("none nearly used up", Tone::Dim)
         }));
-        lines.extend(named("Rotations", self.rotation_cells(), || {
-            Cell::new("none unfinished", Tone::Dim)
-        }));
+        lines.extend(named(
+            "Rotations",
+            self.rotation_cells(SHOWN - fewer),
+            || Cell::new("none unfinished", Tone::Dim),
+        ));
+        lines.push(("Alerts", self.alerts.cell()));
         // Others make backups, too, so that none is no reason for a line.
         if let Some(made) = &self.last_backup {
             lines.push(("Backup", made.at.to_string().into()));
@@ -43,8 +58,8 @@ impl StatusRecord {
         lines
     }
 
-    fn expiring_lines(&self) -> Lines {
-        let shown = self.expiring.iter().take(EXPIRING);
+    fn expiring_lines(&self, most: usize) -> Lines {
+        let shown = self.expiring.iter().take(most);
         let width = shown.clone().map(|user| width_of(&user.username)).max();
         let width = width.unwrap_or(0);
         let cells = shown.map(|user| {
@@ -56,7 +71,7 @@ impl StatusRecord {
         named("Expiring", cells.collect(), || Cell::new("none", Tone::Dim))
     }
 
-    fn limit_cells(&self) -> Vec<Cell> {
+    fn limit_cells(&self, most: usize) -> Vec<Cell> {
         let tone = |limit: &NearLimit| {
             if limit.used_up {
                 Tone::Bad
@@ -64,14 +79,14 @@ impl StatusRecord {
                 Tone::Warning
             }
         };
-        let shown = self.limits_near.iter().take(SHOWN);
+        let shown = self.limits_near.iter().take(most);
         shown
             .map(|limit| Cell::new(limit.words.as_str(), tone(limit)))
             .collect()
     }
 
-    fn rotation_cells(&self) -> Vec<Cell> {
-        let shown = self.rotations_unfinished.iter().take(SHOWN);
+    fn rotation_cells(&self, most: usize) -> Vec<Cell> {
+        let shown = self.rotations_unfinished.iter().take(most);
         let text = |rotation: &Rotation| {
             format!("{}: {}", rotation.username, rotation.unfinished.reason())
         };
@@ -164,6 +179,18 @@ impl Serve {
     }
 }
 
+impl Alerts {
+    fn cell(&self) -> Cell {
+        let Some(latest) = &self.latest else {
+            return Cell::new("none open", Tone::Dim);
+        };
+        let of = latest.username.as_ref();
+        let of = of.map_or(String::new(), |username| format!(", {username}"));
+        let text = format!("{} open, latest: {}{of}", self.open, latest.kind);
+        Cell::new(text, Tone::Warning)
+    }
+}
+
 impl Refused {
     fn lines(&self) -> Lines {
         let about = if self.exact { "" } else { "about " };
@@ -188,10 +215,13 @@ mod tests {
     use super::*;
     use crate::app::status::{RefusedLately, RefusedName, StatusReport};
     use crate::doctor::{ServeSocket, SocketState};
+    use crate::model::alert::{Alert, AlertKind};
     use crate::model::limit_kind::LimitKind;
     use crate::model::rotation::{RotationStage, Unfinished};
     use crate::model::time::Time;
-    use crate::store::{ExpiringUser, LimitNear, StatusCounts, UnfinishedOf};
+    use crate::store::{
+        ExpiringUser, LastBackup, LimitNear, OpenAlerts, StatusCounts, UnfinishedOf,
+    };
 
     const NOW: Time = Time::from_epoch(1_800_000_000);
     const NAME: &str = "newsletter@shop.example.com";
@@ -247,7 +277,30 @@ mod tests {
             limits_near: vec![limit; 10],
             unfinished: vec![unfinished; 10],
             sessions: None,
-            last_backup: None,
+            last_backup: Some(LastBackup {
+                at: NOW,
+                file: "one.backup".into(),
+            }),
+            alerts: OpenAlerts {
+                count: 99_999,
+                latest: vec![alert()],
+            },
+        }
+    }
+
+    fn alert() -> Alert {
+        Alert {
+            id: 99_999,
+            at: NOW,
+            last_at: NOW,
+            kind: AlertKind::RotationUnfinished,
+            domain: None,
+            username: Some(NAME.parse().unwrap()),
+            address: None,
+            text: String::new(),
+            next: None,
+            more: 0,
+            acked_at: None,
         }
     }
 
@@ -281,7 +334,7 @@ mod tests {
     fn what_needs_no_attention_has_no_command() {
         let mut calm = worst();
         calm.counts = StatusCounts::default();
-        let lines = StatusRecord::new(calm, Vec::new()).expiring_lines();
+        let lines = StatusRecord::new(calm, Vec::new()).expiring_lines(EXPIRING);
         assert!(text(&lines).contains(NAME));
         assert!(!text(&lines).contains("smtpcred "), "{}", text(&lines));
     }

@@ -34,22 +34,24 @@ JSON:
   expires_at}], refused_24h: {count, exact, top_user: {username, count, exists}, top_address:
   {address, count}}, limits_near: [{owner, limit, most, used, used_up}], rotations_unfinished:
   [{username, password_id, reason, began_at}], sessions, serve: {answers, sockets: [{name, path,
-  answers, found}]}, last_backup: {at, file}, look_at: [{matter, text, command}], counts: {expiring,
-  limits_near, rotations_unfinished}}. Lists have at most 10 entries; counts has the full
-  numbers, for expiring those within 14d. exact is false if a part of the refused sign-ins is
-  estimated because it began earlier. answers is null if serve is not set up on this machine, or
-  this user may not connect. sessions is the number of open ones at the last report of each `serve`,
-  at most 5 minutes ago, and null if none runs. last_backup is the last one by `store backup`, null
-  if there is none. A matter is serve, unfinished_rotation, limit, refused, expired or expiring.
+  answers, found}]}, last_backup: {at, file}, alerts: {open, latest: {id, at, kind, username}},
+  look_at: [{matter, text, command}], counts: {expiring, limits_near, rotations_unfinished}}. Lists
+  have at most 10 entries; counts has the full numbers, for expiring those within 14d. exact is
+  false if a part of the refused sign-ins is estimated because it began earlier. answers is null if
+  serve is not set up on this machine, or this user may not connect. sessions is the number of open
+  ones at the last report of each `serve`, at most 5 minutes ago, and null if none runs. last_backup
+  is the last one by `store backup`, null if there is none. alerts.open is how many alerts no one
+  has acknowledged; without any, latest is null. A matter is serve, alert, unfinished_rotation,
+  limit, refused, expired or expiring.
 
 Exit codes:
   0 nothing needs attention, 7 something does.";
 
 /// Show what matters now, on one screen
 ///
-/// Users, expiries, refused sign-ins, limits that are nearly used up, unfinished rotations, and
-/// whether `smtpcred serve` answers. Exits with 0 if nothing needs attention, and with 7 if
-/// something does. `smtpcred report` and `smtpcred doctor` check everything and take longer.
+/// Users, expiries, refused sign-ins, limits that are nearly used up, unfinished rotations, open
+/// alerts, and whether `smtpcred serve` answers. Exits with 0 if nothing needs attention, and with 7
+/// if something does. `smtpcred report` and `smtpcred doctor` check everything and take longer.
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
 pub struct ShowStatus {

@@ -8,7 +8,7 @@ use crate::cli::terminal::column::Cell;
 use crate::cli::terminal::record::Record;
 use crate::doctor::{ServeSocket, SocketState};
 use crate::model::time::Time;
-use crate::store::{ExpiringUser, LastBackup, LimitNear, UnfinishedOf};
+use crate::store::{ExpiringUser, LastBackup, LimitNear, OpenAlerts, UnfinishedOf};
 
 #[derive(Serialize)]
 pub struct StatusRecord {
@@ -22,6 +22,7 @@ pub struct StatusRecord {
     pub(super) sessions: Option<u64>,
     pub(super) serve: Serve,
     pub(super) last_backup: Option<Backup>,
+    pub(super) alerts: Alerts,
     pub look_at: Vec<LookAt>,
     pub(super) counts: Counts,
 }
@@ -101,6 +102,21 @@ pub struct Backup {
     pub(super) file: String,
 }
 
+/// Those that no one acknowledged.
+#[derive(Serialize)]
+pub struct Alerts {
+    pub(super) open: u64,
+    pub(super) latest: Option<LatestAlert>,
+}
+
+#[derive(Serialize)]
+pub struct LatestAlert {
+    pub(super) id: i64,
+    pub(super) at: Time,
+    pub(super) kind: &'static str,
+    pub(super) username: Option<String>,
+}
+
 #[derive(Serialize)]
 pub struct LookAt {
     pub(super) matter: &'static str,
@@ -144,6 +160,7 @@ impl StatusRecord {
             sessions: report.sessions,
             serve,
             last_backup: report.last_backup.map(Backup::new),
+            alerts: Alerts::new(&report.alerts),
         }
     }
 }
@@ -243,6 +260,20 @@ impl Backup {
     }
 }
 
+impl Alerts {
+    fn new(alerts: &OpenAlerts) -> Self {
+        Self {
+            open: alerts.count,
+            latest: alerts.latest.first().map(|alert| LatestAlert {
+                id: alert.id,
+                at: alert.at,
+                kind: alert.kind.name(),
+                username: alert.username.as_ref().map(ToString::to_string),
+            }),
+        }
+    }
+}
+
 impl LookAt {
     fn new(attention: Attention) -> Self {
         Self {
@@ -268,6 +299,7 @@ impl Record for StatusRecord {
         "rotations_unfinished",
         "serve",
         "look_at",
+        "alerts",
     ];
 
     fn fields(&self) -> Vec<String> {
@@ -294,7 +326,8 @@ impl Record for StatusRecord {
         let numbers = users.iter().chain(&counts).map(ToString::to_string);
         let mut fields = vec![self.at.to_string()];
         fields.extend(numbers);
-        fields.extend([serve.to_owned(), self.look_at.len().to_string()]);
+        let look_at = self.look_at.len().to_string();
+        fields.extend([serve.to_owned(), look_at, self.alerts.open.to_string()]);
         fields
     }
 
