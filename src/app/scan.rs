@@ -10,6 +10,7 @@ use std::thread;
 use super::App;
 use super::verify::readable;
 use crate::error::{Error, Result};
+use crate::model::alert::NewAlert;
 use crate::model::hash::{Hash, Hasher};
 use crate::model::name::Username;
 use crate::model::password::{FoundPassword, PasswordId};
@@ -72,6 +73,20 @@ impl Leak {
             until: None,
         }
     }
+
+    /// Returns the alert about it, if it works.
+    fn alert(&self, place: &str) -> Option<NewAlert> {
+        let (username, status) = self.user.as_ref().filter(|_| self.state.is_live())?;
+        let works = match (status.can_sign_in(), self.until) {
+            (false, _) => format!(
+                "it works again once the user is no longer {}",
+                status.name()
+            ),
+            (true, Some(until)) => format!("it works until {until}"),
+            (true, None) => "it works".to_owned(),
+        };
+        Some(NewAlert::leak(username, &self.password_id, place, &works))
+    }
 }
 
 /// A password to compare, with its hash in the store.
@@ -126,6 +141,22 @@ impl App {
             leaks[number] = Leak::unknown(leaks[number].password_id.clone());
         }
         Ok(leaks)
+    }
+
+    /// Raises an alert for each of these passwords that works, given where they were found.
+    pub fn tell_of_leaks(&mut self, leaks: &[(&Leak, String)]) -> Result<()> {
+        let alerts: Vec<_> = leaks
+            .iter()
+            .filter_map(|(leak, place)| leak.alert(place))
+            .collect();
+        if alerts.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.begin()?;
+        for alert in &alerts {
+            tx.raise(alert)?;
+        }
+        tx.commit()
     }
 }
 

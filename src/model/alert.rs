@@ -5,6 +5,7 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use super::name::{DomainName, Username};
+use super::password::PasswordId;
 use super::text::{count, invalid, times};
 use super::time::Time;
 use crate::error::{Error, Result};
@@ -206,13 +207,12 @@ impl NewAlert {
         }
     }
 
-    /// Returns the alert about a password that was found in this place, and the word for
-    /// whether it works.
-    pub fn leak(username: &Username, password_id: &str, place: &str, state: &str) -> Self {
-        let text = format!("Password {password_id} of {username} was found in {place}: {state}.");
+    /// Returns the alert about a password that was found in this place, given whether it works.
+    pub fn leak(username: &Username, password_id: &PasswordId, place: &str, works: &str) -> Self {
+        let text = format!("Password {password_id} of {username} was found in {place}: {works}.");
         Self {
-            matter: password_id.to_owned(),
-            next: Some(format!("smtpcred user rotate {}", username.in_shell())),
+            matter: password_id.to_string(),
+            next: Some(format!("smtpcred user close {}", username.in_shell())),
             ..Self::of_user(AlertKind::Leak, username, text)
         }
     }

@@ -18,11 +18,13 @@ use crate::support::{Sandbox, wait_for};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A store with users whose alerts a command appends to the file `got`.
+/// A store with users, each with its password in the file `leak` and its number, whose alerts a
+/// command appends to the file `got`.
 fn recorded(users: usize) -> Sandbox {
     let sandbox = Sandbox::new();
     for n in 0..users {
-        sandbox.create(&format!("u{n}@example.com"));
+        let password = sandbox.create(&format!("u{n}@example.com"));
+        fs::write(sandbox.folder.path().join(format!("leak{n}")), password).unwrap();
     }
     // Whole lines, from several processes at the same time.
     sandbox.noted(&[
@@ -31,6 +33,12 @@ fn recorded(users: usize) -> Sandbox {
         "sh -c 'read -r line && echo \"$line\" >>got'",
     ]);
     sandbox
+}
+
+/// Raises an alert about a user.
+fn leak(sandbox: &Sandbox, user: usize) {
+    let run = sandbox.run(&["scan", &format!("leak{user}")]);
+    assert_eq!(run.code, 7, "{}", run.stderr);
 }
 
 fn got(sandbox: &Sandbox) -> Vec<Value> {
@@ -71,7 +79,7 @@ fn three_senders_send_each_alert_once() {
     let sandbox = recorded(12);
     let followers = [0; 3].map(|_| Follower::start(&sandbox));
     for n in 0..12 {
-        sandbox.noted(&["user", "suspend", &format!("u{n}@example.com")]);
+        leak(&sandbox, n);
     }
     wait_for("all alerts", || (got(&sandbox).len() >= 12).then_some(()));
     wait_for("all to be marked", || {
@@ -92,11 +100,10 @@ fn three_senders_send_each_alert_once() {
     names.dedup();
     assert_eq!((names.len(), all.len()), (12, 12));
     let first = all.iter().find(|one| one["username"] == "u0@example.com");
-    let next = "smtpcred user resume u0@example.com";
+    let next = "smtpcred user close u0@example.com";
     assert_eq!(first.expect("one about u0")["next"], next);
     // The same within the hour is counted.
-    sandbox.noted(&["user", "resume", "u0@example.com"]);
-    sandbox.noted(&["user", "suspend", "u0@example.com"]);
+    leak(&sandbox, 0);
     sandbox.ok(&["alert", "send"]);
     assert_eq!(got(&sandbox).len(), 12);
     let list = sandbox.json(&["alert", "list"]);
@@ -155,7 +162,7 @@ fn what_was_not_sent_is_tried_again_and_then_given_up() {
     let sandbox = recorded(1);
     let fails = "sh -c 'cat >/dev/null; echo smtpc_\"\"abcdefghijkmnopqrstuvwxyz23456; exit 75'";
     sandbox.noted(&["set-settings", "--alert-exec", fails]);
-    sandbox.noted(&["user", "suspend", "u0@example.com"]);
+    leak(&sandbox, 0);
     let run = sandbox.run(&["alert", "send"]);
     assert_eq!(run.code, 1, "{}", run.stderr);
     assert!(
@@ -247,7 +254,7 @@ fn each_recipe_of_the_man_page_works() {
     let sandbox = recorded(1);
     let mut tried = Vec::new();
     let site = regex::Regex::new("https://[^/]*/").unwrap();
-    sandbox.noted(&["user", "suspend", "u0@example.com"]);
+    leak(&sandbox, 0);
     for (heading, script) in recipes() {
         let path = sandbox.folder.path().join("recipe");
         let local = format!("http://127.0.0.1:{port}/");

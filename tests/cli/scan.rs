@@ -242,6 +242,25 @@ fn states_are_those_of_the_store() {
         ("works", ("works", Some("active"))),
     ];
     assert_eq!(states, BTreeMap::from(expected));
+    told_of_what_works(&sandbox);
+}
+
+/// One alert for each password that works, or will again.
+fn told_of_what_works(sandbox: &Sandbox) {
+    let mut told = sandbox.texts("SELECT username || ' ' || text FROM alerts");
+    told.sort();
+    let ends = [
+        ("overlap@", "/overlap:1: it works until 20"),
+        (
+            "suspended@",
+            "/suspended:1: it works again once the user is no longer suspended.",
+        ),
+        ("works@", "/works:1: it works."),
+    ];
+    assert_eq!(told.len(), ends.len(), "{told:?}");
+    for (told, (begins, ends)) in told.iter().zip(ends) {
+        assert!(told.starts_with(begins) && told.contains(ends), "{told}");
+    }
 }
 
 pub fn sh(folder: &str, script: &str) -> Run {

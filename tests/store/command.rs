@@ -445,6 +445,13 @@ fn roles_have_the_least_rights() {
         let refused = role == "signin";
         assert_eq!(resumed.code, if refused { 4 } else { 0 }, "{resumed:?}");
         hashes_are_hidden_from(role, &sandbox, &own);
+        if role == "signin" {
+            // Who cannot raise an alert still learns what was found.
+            server.sql("mail", "REVOKE INSERT ON smtpcred.alerts FROM signin");
+            let run = run_at(&sandbox, &own, &["scan", held.to_str().unwrap()]);
+            assert!(run.stdout.contains("shop@example.com"), "{run:?}");
+            assert_eq!((run.code, &*run.stderr), (7, ""), "{run:?}");
+        }
         // Whatever the program asks for.
         let sql = |sql: &str| server.try_sql_as(role, "mail", sql);
         let hash = sql("SELECT hash FROM smtpcred.passwords");

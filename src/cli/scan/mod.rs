@@ -2,6 +2,7 @@
 
 mod deed;
 mod record;
+mod told;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -57,6 +58,10 @@ State:
   unknown: it is none of this store, or its user was deleted. A state is only works or overlap if its
   hash in the store fits, too. The password itself is never printed.
   Without a store, as on a developer's machine, every password is unknown.
+
+Alerts:
+  Each password that works or is in overlap raises an alert of the kind leak, unless the store cannot be
+  written. See smtpcred-alerts(7).
 
 JSON:
   A list of {file, line, commit, username, password_id, state, user_status, until}. The line is null in
@@ -123,6 +128,9 @@ impl Scan {
         let mut app = self.app(context)?;
         let found = self.search(context)?;
         let leaks = judged(app.as_mut(), &found)?;
+        if let Some(app) = &mut app {
+            told::tell(context, app, &found, &leaks);
+        }
         tell_unread(context, &found);
         self.print(context, &found, &leaks)?;
         if let (Some(deed), Some(app)) = (deed, &mut app) {
