@@ -21,7 +21,7 @@ pub enum AlertKind {
     RefusedAddress,
     /// A limit is near or reached.
     Limit,
-    /// A user was suspended.
+    /// A limit suspended or deleted a user.
     Suspended,
     /// Many wrong passwords for a user, or from an address.
     Guesses,
@@ -125,11 +125,25 @@ impl NewAlert {
         }
     }
 
-    /// Returns the alert about a user that was suspended, by this person or program.
-    pub fn suspended(username: &Username, by: &str) -> Self {
-        let text = format!("{username} was suspended by {by}: it can no longer sign in or send.");
+    /// Returns the alert about a user that went over a limit of this owner, and was suspended.
+    pub fn suspended(username: &Username, owner: &str, limit: &str) -> Self {
+        let text = format!(
+            "{username} was suspended because it went over the limit of {owner}, {limit}: it can \
+            no longer sign in or send."
+        );
         Self {
             next: Some(format!("smtpcred user resume {}", username.in_shell())),
+            ..Self::of_user(AlertKind::Suspended, username, text)
+        }
+    }
+
+    /// Returns the alert about a user that went over a limit of this owner, and was deleted.
+    pub fn deleted(username: &Username, owner: &str, limit: &str) -> Self {
+        let text =
+            format!("{username} was deleted because it went over the limit of {owner}, {limit}.");
+        let next = format!("smtpcred audit list --user {}", username.in_shell());
+        Self {
+            next: Some(next),
             ..Self::of_user(AlertKind::Suspended, username, text)
         }
     }

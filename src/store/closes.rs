@@ -3,7 +3,6 @@
 use super::{Scope, Store, Tx};
 use crate::error::Result;
 use crate::model::address_rules::{AddressChange, AddressRules};
-use crate::model::alert::NewAlert;
 use crate::model::event::{Action, Fields};
 use crate::model::name::Username;
 use crate::model::note::Note;
@@ -58,10 +57,7 @@ impl Tx<'_> {
         }
         if close.new.is_none() {
             let args = [username.as_str().into(), self.stamp.at.into()];
-            if self.execute(SUSPEND, &args)? > 0 {
-                let by = self.stamp.actor.name.clone();
-                self.raise(&NewAlert::suspended(username, &by))?;
-            }
+            self.later(SUSPEND, &args)?;
         }
         let stolen: Vec<_> = close.stolen.iter().map(PasswordId::as_str).collect();
         let fields = Fields::default()

@@ -19,7 +19,6 @@ use super::engine::Right;
 use super::{NewPassword, Scope, SendingChange, Store, Tx};
 use crate::error::{Error, Result};
 use crate::model::address_rules::{AddressChange, AddressRules};
-use crate::model::alert::NewAlert;
 use crate::model::event::{Action, Fields};
 use crate::model::label::Label;
 use crate::model::limit_kind::LimitKind;
@@ -255,9 +254,7 @@ impl Tx<'_> {
     /// Suspends a user: it cannot sign in until it is resumed.
     pub fn suspend_user(&mut self, username: &Username) -> Result<()> {
         let at = self.stamp.at;
-        self.set_suspended(username, Some(at), Action::UserSuspend)?;
-        let by = self.stamp.actor.name.clone();
-        self.raise(&NewAlert::suspended(username, &by))
+        self.set_suspended(username, Some(at), Action::UserSuspend)
     }
 
     /// Lets a suspended user sign in again.

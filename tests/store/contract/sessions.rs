@@ -1,7 +1,6 @@
 //! Sessions: what is sent with each password, which are open, and which were ended.
 
 use smtpcred::model::address_rules::{AddressChange, AddressMode, AddressRules};
-use smtpcred::model::alert::AlertKind;
 use smtpcred::model::event::EventStamp;
 use smtpcred::model::name::Username;
 use smtpcred::model::network::Network;
@@ -182,12 +181,8 @@ fn closed(store: &mut Store, username: &Username, id: &PasswordId) {
     };
     let alerts = store.open_alerts().unwrap().count;
     change(store, NOON, |tx| tx.close_user(close(None)));
-    let told = store.alerts(i64::MAX, 1).unwrap().pop().unwrap();
-    assert_eq!(
-        (told.kind, told.username.as_ref(), told.more),
-        (AlertKind::Suspended, Some(username), 0)
-    );
-    assert_eq!(store.open_alerts().unwrap().count, alerts + 1);
+    // Whoever types it knows it.
+    assert_eq!(store.open_alerts().unwrap().count, alerts);
     let user = store.user(username).unwrap().unwrap();
     assert_eq!(user.suspended_at, Some(at(NOON)));
     assert!(

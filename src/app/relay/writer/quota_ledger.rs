@@ -298,8 +298,14 @@ impl QuotaLedger {
     ) -> Result<()> {
         match action {
             OnLimit::Defer | OnLimit::Reject => {}
-            OnLimit::Delete if tx.may_delete_users()? => tx.delete_user(username)?,
-            OnLimit::Suspend | OnLimit::Delete => tx.suspend_user(username)?,
+            OnLimit::Delete if tx.may_delete_users()? => {
+                tx.delete_user(username)?;
+                tell_of_action(tx, username, refusal, NewAlert::deleted)?;
+            }
+            OnLimit::Suspend | OnLimit::Delete => {
+                tx.suspend_user(username)?;
+                tell_of_action(tx, username, refusal, NewAlert::suspended)?;
+            }
         }
         if action != OnLimit::Defer {
             let (action, text) = (action.name(), refusal.text());
@@ -308,6 +314,23 @@ impl QuotaLedger {
         }
         Ok(())
     }
+}
+
+/// Raises the alert about a user that a limit stopped.
+fn tell_of_action(
+    tx: &mut Tx,
+    username: &Username,
+    refusal: &Refusal,
+    alert: fn(&Username, &str, &str) -> NewAlert,
+) -> Result<()> {
+    let Refusal::Limit {
+        owner, exceeded, ..
+    } = refusal
+    else {
+        return Ok(());
+    };
+    let limit = exceeded.kind.words(exceeded.most);
+    tx.raise(&alert(username, owner, &limit))
 }
 
 fn limit_alert(username: &Username, crossing: &Crossing) -> NewAlert {
