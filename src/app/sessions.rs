@@ -49,7 +49,7 @@ impl App {
             }
             thread::sleep(AGAIN);
         };
-        let mut sessions = self.store.sessions(now)?;
+        let mut sessions = self.store.sessions(which.username.as_ref(), now)?;
         sessions.retain(|one| {
             let names = [&one.username; 2];
             which.means(names, &one.password_id, one.address)

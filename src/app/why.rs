@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 
+use super::audit::Which;
 use super::{App, need_user};
 use crate::error::{Error, Result};
 use crate::model::address_rules::{AddressPolicy, AddressRules, AddressVerdict};
+use crate::model::event::{Action, Event};
 use crate::model::limit_kind::{LimitKind, LimitUnit};
 use crate::model::limits::LimitExceeded;
 use crate::model::name::Username;
@@ -12,12 +14,13 @@ use crate::model::network::Network;
 use crate::model::refused_sign_ins::{RefusalReason, RefusedSignIns};
 use crate::model::rotation::Unfinished;
 use crate::model::sender::Sender;
+use crate::model::session::OpenSession;
 use crate::model::setting::LimitValue;
 use crate::model::text::in_shell;
 use crate::model::time::Time;
 use crate::model::usage_window::Count;
 use crate::model::user::{Status, User};
-use crate::store::Scope;
+use crate::store::{EventFilter, OpenAlerts, Scope};
 
 /// All that may keep a user from signing in or sending.
 pub struct Diagnosis {
@@ -49,7 +52,18 @@ pub struct Diagnosis {
     pub ignored: Vec<Network>,
     /// The address that is asked about, if there is one.
     pub from: Option<IpAddr>,
+    /// The alerts about it that no one acknowledged.
+    pub alerts: OpenAlerts,
+    /// Its open sessions as the relays last reported them; `None` if no relay reports.
+    pub sessions: Option<Vec<OpenSession>>,
+    /// How its last case was closed.
+    pub last_close: Option<Event>,
 }
+
+/// How many of its latest alerts are read.
+const ALERTS: u32 = 3;
+/// In how many of its latest events a closed case is looked for.
+const EVENTS: u32 = 1000;
 
 /// A limit and how much of it is used.
 #[derive(Clone, Debug)]
@@ -111,9 +125,42 @@ impl App {
             allowed: AddressRules::listed(&addresses),
             ignored: settings.ignore_addresses,
             from,
+            alerts: self.store.open_alerts_of(username, ALERTS)?,
+            sessions: self.reported_sessions(username, now)?,
+            last_close: self.last_close(username)?,
             delivers: !self.store.rotation_rules(username)?.delivery.is_empty(),
             user,
         })
+    }
+}
+
+impl App {
+    /// Returns the open sessions of a user without asking the relays for them.
+    fn reported_sessions(
+        &mut self,
+        username: &Username,
+        now: Time,
+    ) -> Result<Option<Vec<OpenSession>>> {
+        if self.store.session_reporters(now)?.is_empty() {
+            return Ok(None);
+        }
+        self.store.sessions(Some(username), now).map(Some)
+    }
+
+    fn last_close(&mut self, username: &Username) -> Result<Option<Event>> {
+        let filter = EventFilter {
+            username: Some(username.clone()),
+            ..EventFilter::default()
+        };
+        let mut last = None;
+        let latest = Which::NewestFirst(Some(EVENTS));
+        self.list_events(filter, None, latest, &mut |event| {
+            if last.is_none() && event.action == Action::UserClose.name() {
+                last = Some(event);
+            }
+            Ok(())
+        })?;
+        Ok(last)
     }
 }
 

@@ -1,5 +1,7 @@
 //! `smtpcred why`
 
+mod theft;
+
 use std::net::IpAddr;
 
 use anyhow::Result;
@@ -22,6 +24,7 @@ use crate::model::text::{in_shell, times};
 use crate::model::time::Time;
 use crate::model::user::PasswordInfo;
 use crate::store::Access;
+use theft::TheftRecord;
 
 const HELP: &str = "\
 Examples:
@@ -32,10 +35,14 @@ Examples:
 JSON:
   {username, status, can_sign_in, can_send, reasons, passwords: [{id, created_at, retires_at,
   last_used_at}], last_sign_in: {at, address, password_id}, last_refusal: {at, username, address,
-  reason, count}, senders, addresses, unknown_address, learning_until, allowed_addresses, limits: [{owner, limit, most, used, used_up, frees_at}],
-  unfinished_rotation: {password_id, reason, began_at, ways_out: {arrived, not_arrived, reset}},
-  expires_at, next}; a missing value is null. used may include up to 64 messages that `serve` has
-  reserved for each busy user.";
+  reason, count}, senders, addresses, unknown_address, learning_until, allowed_addresses, limits:
+  [{owner, limit, most, used, used_up, frees_at}], unfinished_rotation: {password_id, reason,
+  began_at, ways_out: {arrived, not_arrived, reset}}, expires_at, next, alerts: {open, latest: [{id,
+  at, kind, text}]}, sessions: [as in `session list`], last_close: {at, by, reason, suspended}}; a
+  missing value is null. used may include up to 64 messages that `serve` has reserved for each busy
+  user. latest has at most the latest three alerts that no one acknowledged. sessions are as last
+  reported, at most 5 minutes ago, and null if no `serve` runs with this store; `session list` asks.
+  last_close is the last `user close`, of the latest 1000 events of the user.";
 
 /// Explain why a user cannot currently sign in or send
 ///
@@ -85,6 +92,8 @@ struct WhyRecord<'a> {
     unfinished_rotation: Option<UnfinishedRecord>,
     expires_at: Option<Time>,
     next: Vec<String>,
+    #[serde(flatten)]
+    theft: TheftRecord,
     #[serde(skip)]
     now: Time,
     #[serde(skip)]
@@ -170,6 +179,7 @@ impl<'a> WhyRecord<'a> {
                 .map(|it| UnfinishedRecord::of(it, user, answer.now)),
             expires_at: user.expires_at,
             next: answer.next(),
+            theft: TheftRecord::new(answer),
             now: answer.now,
             standings: &answer.limits,
         }
@@ -308,10 +318,11 @@ impl Record for WhyRecord<'_> {
     fn lines(&self) -> Vec<(&'static str, Cell)> {
         let titles = Self::COLUMNS.iter().map(|column| column.title);
         let mut lines: Vec<_> = titles.zip(self.cells()).collect();
-        if let Some(text) = self.addresses.text() {
-            // Before what to do.
-            lines.insert(lines.len().saturating_sub(1), ("Addresses", text.into()));
-        }
+        let next = lines.pop();
+        let addresses = self.addresses.text();
+        lines.extend(addresses.map(|text| ("Addresses", text.into())));
+        lines.extend(self.theft.lines(self.username));
+        lines.extend(next);
         lines
     }
 
@@ -325,6 +336,7 @@ impl Record for WhyRecord<'_> {
         "last_refusal_at",
         "last_refusal_reason",
         "next",
+        "alerts",
     ];
 
     fn fields(&self) -> Vec<String> {
@@ -343,6 +355,7 @@ impl Record for WhyRecord<'_> {
                 .unwrap_or_default()
                 .to_owned(),
             self.next.join("; "),
+            self.theft.open_alerts().to_string(),
         ]
     }
 }

@@ -85,9 +85,9 @@ impl Store {
         Ok(found)
     }
 
-    /// Returns the open sessions in their reports whose password still works: the
-    /// latest first.
-    pub fn sessions(&mut self, now: Time) -> Result<Vec<OpenSession>> {
+    /// Returns the open sessions in their reports whose password still works, of a user or
+    /// all: the latest first.
+    pub fn sessions(&mut self, of: Option<&Username>, now: Time) -> Result<Vec<OpenSession>> {
         const SQL: &str = "SELECT s.username, s.password_id, s.address, s.since, s.last_at,
                 s.messages, s.recipients
             FROM sessions s
@@ -96,8 +96,13 @@ impl Store {
                 AND (u.expires_at IS NULL OR u.expires_at > $2)
             JOIN passwords p ON p.username = s.username AND p.password_id = s.password_id
                 AND p.hash IS NOT NULL AND (p.retires_at IS NULL OR p.retires_at > $2)
+            WHERE CAST($3 AS TEXT) IS NULL OR s.username = $3
             ORDER BY s.last_at DESC, s.username, s.relay, s.number";
-        let args = [(now.epoch() - GONE).into(), now.into()];
+        let args = [
+            (now.epoch() - GONE).into(),
+            now.into(),
+            of.map(Username::as_str).into(),
+        ];
         let mut found = Vec::new();
         self.engine.query(SQL, &args, &mut |row| {
             found.push(OpenSession {

@@ -100,15 +100,18 @@ fn told(store: &mut Store, username: &Username, id: &PasswordId) {
     };
     let [a, b] = ["a.example", "b.example"].map(|host| (host.to_owned(), request));
     assert_eq!(hosts(store, now), [a, b.clone()]);
-    assert_eq!(store.sessions(now).unwrap(), [session(4), session(2)]);
+    assert_eq!(store.sessions(None, now).unwrap(), [session(4), session(2)]);
+    assert_eq!(store.sessions(Some(username), now).unwrap().len(), 2);
+    let nobody = "nobody@example.com".parse().ok();
+    assert!(store.sessions(nobody.as_ref(), now).unwrap().is_empty());
     assert_eq!(store.relays_of("b.example").unwrap(), ["b"]);
     assert_eq!(store.session_count(now).unwrap(), Some(3));
     assert_eq!(store.session_count(at(NOON + 1000)).unwrap(), None);
     change(store, NOON, |tx| tx.forget_relay("a"));
     assert_eq!(hosts(store, now), [b]);
-    assert_eq!(store.sessions(now).unwrap(), [session(2)]);
+    assert_eq!(store.sessions(None, now).unwrap(), [session(2)]);
     // One that has said nothing for long is gone.
-    assert!(store.sessions(at(NOON + 1000)).unwrap().is_empty());
+    assert!(store.sessions(None, at(NOON + 1000)).unwrap().is_empty());
     change(store, NOON + 1000, |tx| {
         tx.report_sessions(&report("a", Vec::new()))
     });
