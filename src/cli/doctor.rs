@@ -14,6 +14,7 @@ use super::server_config;
 use super::terminal::column::{Cell, Column, TimeForm, Tone};
 use super::terminal::output::OutputFormat;
 use super::terminal::record::Record;
+use crate::deliver;
 use crate::doctor::{self, CheckState, DoctorOptions, Finding};
 use crate::error::{Error, Exit};
 use crate::model::host_port::HostPort;
@@ -38,14 +39,14 @@ JSON:
   A list of {area, check, state: ok | warn | fail, found, advice, because}; without advice it is
   null. because names the finding that this one follows from, by area and check, such as
   \"store file\"; others have null. The areas are store, machine, serve, server, postfix, exim,
-  dovecot, ports, rotation and users; what is not set up here has no findings.";
+  dovecot, ports, rotation, alerts and users; what is not set up here has no findings.";
 
 /// Check everything on this machine and suggest fixes
 ///
 /// The store, the clock, `smtpcred serve` and its sockets, the configurations of the mail servers,
-/// the ports and their certificates, rotation, users. Nothing is changed. Exits with 0 if everything
-/// is ok, 1 if something fails, 7 if there are only warnings. Without root, some checks may be
-/// impossible.
+/// the ports and their certificates, rotation, alerts, users. Nothing is changed. Exits with 0 if
+/// everything is ok, 1 if something fails, 7 if there are only warnings. Without root, some checks may
+/// be impossible.
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
 pub struct Doctor {
@@ -102,6 +103,7 @@ impl Doctor {
             address: self.address,
             ports: self.port,
             full: self.full,
+            obstacle: deliver::alert::obstacle,
         };
         let findings = doctor::examine(&location, WORLD, &options);
         let people = context.out.format() == OutputFormat::Table;

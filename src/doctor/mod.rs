@@ -2,6 +2,7 @@
 //! nothing. Mail servers report their configuration through their own tools.
 
 pub mod access;
+mod alerts;
 mod backup;
 mod depth;
 pub mod dovecot;
@@ -25,7 +26,7 @@ mod users;
 mod wal;
 
 pub use self::findings::{CheckState, Compared, Finding};
-pub use self::options::{DoctorOptions, MailServer};
+pub use self::options::{DoctorOptions, MailServer, Obstacle};
 pub use self::serve_state::{ServeSocket, SocketState, named_sockets, serve_sockets};
 pub use self::sockets::Sockets;
 
@@ -63,6 +64,7 @@ pub fn examine(location: &Location, world: World, options: &DoctorOptions) -> Ve
     }
     ports::examine(&mut findings, &store, options, world);
     rotation::examine(&mut findings, &mut store, world);
+    alerts::examine(&mut findings, &mut store, world, options.obstacle);
     users::examine(&mut findings, &mut store, world, depth);
     findings.into_list()
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use crate::model::delivery::CommandLine;
 use crate::model::settings::Port;
 
 /// A mail server that doctor knows.
@@ -15,6 +16,9 @@ pub enum MailServer {
     /// <https://www.dovecot.org>
     Dovecot,
 }
+
+/// Returns why this user cannot start a command.
+pub type Obstacle = fn(&CommandLine) -> Option<String>;
 
 /// What to check in place of what is found.
 #[derive(Debug)]
@@ -33,4 +37,6 @@ pub struct DoctorOptions {
     pub ports: Vec<Port>,
     /// Reads all of a large store.
     pub full: bool,
+    /// Looks at the commands that get alerts.
+    pub obstacle: Obstacle,
 }

@@ -4,6 +4,7 @@
 use super::{Store, Tx};
 use crate::error::Result;
 use crate::model::alert::AlertKind;
+use crate::model::alert_rules::AlertWay;
 use crate::model::time::Time;
 
 /// `next_at` is never further ahead: a clock was wrong when it was written.
@@ -55,8 +56,21 @@ pub struct AlertDelivery {
     pub reason: Option<String>,
 }
 
+/// What could not be sent to a command or address since something last was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnsentAlerts {
+    /// How many alerts.
+    pub count: u64,
+    /// When the first of them was raised.
+    pub since: Time,
+    /// Why the last one was not sent.
+    pub reason: String,
+}
+
 /// What is said of alerts that were sent in a summary.
 pub const SUMMED_UP: &str = "in a summary";
+/// What is said of alerts for a command or address that was removed.
+pub(super) const NO_LONGER_SET: &str = "no longer set";
 
 impl Store {
     /// Returns the commands and addresses to which something is to be sent now.
@@ -123,6 +137,50 @@ impl Store {
             Ok(())
         })?;
         Ok(pace)
+    }
+
+    /// Returns what could not be sent to a command or address since something last was. What was
+    /// given up no longer counts once someone acknowledges it.
+    pub fn unsent_alerts(&mut self, way: &AlertWay) -> Result<Option<UnsentAlerts>> {
+        const SQL: &str = "SELECT reason, at FROM alert_deliveries JOIN alerts ON id = alert
+            WHERE way = $1 AND sent_at IS NULL AND reason <> $2
+                AND (next_at IS NOT NULL OR acked_at IS NULL)
+                AND alert > (SELECT COALESCE(max(alert), 0) FROM alert_deliveries
+                    WHERE way = $1 AND sent_at IS NOT NULL)
+            ORDER BY alert DESC";
+        let way = way.stored();
+        let mut found: Option<UnsentAlerts> = None;
+        let args = [way.as_str().into(), NO_LONGER_SET.into()];
+        self.engine.query(SQL, &args, &mut |row| {
+            let since = row.time(1)?;
+            if let Some(found) = &mut found {
+                found.count += 1;
+                found.since = since;
+            } else {
+                let reason = row.text(0)?.to_owned();
+                found = Some(UnsentAlerts {
+                    count: 1,
+                    since,
+                    reason,
+                });
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Returns how much was to be sent by then and is not, and since when; `None` for nothing.
+    pub fn alerts_due_by(&mut self, then: Time) -> Result<Option<(u64, Time)>> {
+        const SQL: &str = "SELECT count(*), min(next_at) FROM alert_deliveries
+            WHERE next_at IS NOT NULL AND next_at <= $1";
+        let mut found = None;
+        self.engine.query(SQL, &[then.into()], &mut |row| {
+            let since = row.opt_time(1)?;
+            let count = row.int(0)?.unsigned_abs();
+            found = since.map(|since| (count, since));
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     /// Returns the deliveries of the alerts between two numbers.

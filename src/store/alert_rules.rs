@@ -1,5 +1,6 @@
 //! Which alerts are raised, and where they are sent: rows of the settings.
 
+use super::alert_outbox::NO_LONGER_SET;
 use super::engine::Row;
 use super::setting_names::{ALERT, ALERT_EXEC, ALERT_MAIL};
 use super::{Store, Tx};
@@ -91,9 +92,10 @@ impl Tx<'_> {
 
     /// Gives up what was still to be sent there.
     fn forget_alert_way(&mut self, way: &AlertWay) -> Result<()> {
-        const SQL: &str = "UPDATE alert_deliveries SET next_at = NULL, reason = 'no longer set'
+        const SQL: &str = "UPDATE alert_deliveries SET next_at = NULL, reason = $2
             WHERE way = $1 AND next_at IS NOT NULL";
-        self.later(SQL, &[way.stored().as_str().into()])
+        let way = way.stored();
+        self.later(SQL, &[way.as_str().into(), NO_LONGER_SET.into()])
     }
 }
 

@@ -59,7 +59,7 @@ use engine::Engine;
 use event_mark::EventMark;
 
 pub use access::Access;
-pub use alert_outbox::{AlertClaim, AlertDelivery, AlertPace, SUMMED_UP};
+pub use alert_outbox::{AlertClaim, AlertDelivery, AlertPace, SUMMED_UP, UnsentAlerts};
 pub use alerts::OpenAlerts;
 pub use backup::{LastBackup, finish_backup};
 pub use closes::UserClose;

@@ -74,6 +74,56 @@ impl Drop for Follower {
     }
 }
 
+/// What doctor says of alerts, as "ok delivery", and what it found.
+fn examined(sandbox: &Sandbox) -> (Vec<String>, String) {
+    let args = ["--server", "exim", "--config", "/nowhere", "--port", "9"];
+    let run = sandbox.run(&[&["doctor", "--json"], &args[..]].concat());
+    let findings: Vec<Value> = serde_json::from_str(&run.stdout).unwrap();
+    let text = |one: &Value, name: &str| one[name].as_str().unwrap_or_default().to_owned();
+    let alerts = findings.iter().filter(|one| one["area"] == "alerts");
+    let states = alerts
+        .clone()
+        .map(|one| format!("{} {}", text(one, "state"), text(one, "check")));
+    let found = alerts.map(|one| text(one, "found") + "\n");
+    (states.collect(), found.collect())
+}
+
+#[test]
+fn doctor_tells_alerts_that_do_not_arrive() {
+    let sandbox = Sandbox::new();
+    sandbox.create("u0@example.com");
+    let says = |states: &[&str], part: &str| {
+        let (found, text) = examined(&sandbox);
+        assert_eq!(found, states, "{text}");
+        assert!(text.contains(part), "{part} is not in:\n{text}");
+    };
+    says(&["ok destination"], "only listed");
+    let command = sandbox.folder.path().join("tell");
+    fs::write(&command, "#!/bin/sh\nexit 3\n").unwrap();
+    fs::set_permissions(&command, fs::Permissions::from_mode(0o755)).unwrap();
+    sandbox.noted(&["set-settings", "--alert-exec", command.to_str().unwrap()]);
+    let sound = ["ok destination", "ok delivery", "ok sender"];
+    says(&sound, "this user can start it");
+    sandbox.noted(&["user", "suspend", "u0@example.com"]);
+    says(&sound, "nothing waits");
+    sandbox.sql("UPDATE alert_deliveries SET next_at = next_at - 400");
+    let late = ["ok destination", "ok delivery", "fail sender"];
+    says(&late, "1 alert waits since");
+    assert_eq!(sandbox.run(&["alert", "send"]).code, 1);
+    let failed = ["ok destination", "fail delivery", "ok sender"];
+    says(&failed, "exited with 3");
+    // It is tried again, whoever has seen it.
+    sandbox.noted(&["alert", "ack", "--all"]);
+    says(&failed, "1 alert not sent to");
+    sandbox.sql("UPDATE alert_deliveries SET next_at = NULL");
+    says(&sound, "nothing waits");
+    fs::remove_file(&command).unwrap();
+    says(
+        &["fail destination", "ok delivery", "ok sender"],
+        "could not be started",
+    );
+}
+
 #[test]
 fn three_senders_send_each_alert_once() {
     let sandbox = recorded(12);

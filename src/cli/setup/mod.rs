@@ -18,6 +18,7 @@ use crate::cli::hints;
 use crate::cli::terminal::output::OutputFormat;
 use crate::cli::terminal::prompt;
 use crate::cli::world::WORLD;
+use crate::deliver;
 use crate::doctor::{self, CheckState, DoctorOptions, MailServer};
 use crate::error::{Error, Exit};
 use crate::host;
@@ -188,6 +189,7 @@ impl SetUp {
                     .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |at| at.address),
                 ports: plan.sign_in_ports.iter().map(|at| at.port).collect(),
                 full: false,
+                obstacle: deliver::alert::obstacle,
             },
         );
         let mut here = vec!["server", "postfix", "exim", "dovecot"];

@@ -1,7 +1,7 @@
 //! Alerts: raised once an hour for the same matter, and read back.
 
 use smtpcred::model::alert::{AlertKind, NewAlert};
-use smtpcred::model::alert_rules::{AlertChange, AlertRule, AlertSetting};
+use smtpcred::model::alert_rules::{AlertChange, AlertRule, AlertSetting, AlertWay};
 use smtpcred::model::name::Username;
 use smtpcred::model::time::Time;
 use smtpcred::store::{AlertClaim, AlertPace, SUMMED_UP, SettingsChange, Store};
@@ -153,6 +153,14 @@ fn outbox(store: &mut Store) {
     };
     let found = delivery(store, next);
     assert_eq!((found.tries, found.next_at), (1, Some(again)));
+    let way = AlertWay::Mail("ana@example.org".parse().unwrap());
+    let unsent = store.unsent_alerts(&way).unwrap().unwrap();
+    assert_eq!((unsent.count, unsent.since), (1, at(NOON + 4_011)));
+    assert_eq!(unsent.reason, "exited with 1");
+    // The other ways have not been tried.
+    let (due, since) = store.alerts_due_by(at(NOON + 4_010)).unwrap().unwrap();
+    assert_eq!((due, since), (2, at(NOON + 4_010)));
+    assert_eq!(store.alerts_due_by(at(NOON)).unwrap(), None);
     assert_eq!(found.reason.as_deref(), Some("exited with 1"));
     assert_eq!(store.first_alert_due(mail, at(NOON + 4_100)).unwrap(), None);
     raise(store, 4_100, AlertKind::Limit, "e");
@@ -174,6 +182,7 @@ fn outbox(store: &mut Store) {
     change(store, NOON + 4_401, |tx| tx.claim_alerts(&last));
     change(store, NOON + 4_402, |tx| tx.alerts_sent(&last, true));
     assert_eq!(delivery(store, newer).reason.as_deref(), Some(SUMMED_UP));
+    assert_eq!(store.unsent_alerts(&way).unwrap(), None);
     wanted.summed_up = 1;
     assert_eq!(pace(store), wanted);
 
