@@ -72,7 +72,7 @@ impl App {
         let open = self.open_sessions(&which)?;
         let since = since.at(at);
         let rules = self.store.sending_rules(username)?;
-        let is_recorded = rules.is_some_and(|rules| rules.limits_new_recipients());
+        let is_recorded = rules.is_some_and(|rules| rules.records_recipients());
         let new_recipients = if is_recorded {
             Some(self.store.new_recipients_since(username, since)?)
         } else {

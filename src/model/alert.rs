@@ -180,6 +180,19 @@ impl NewAlert {
         }
     }
 
+    /// Returns the alert about a user with so many new recipients within an hour.
+    pub fn new_recipients(username: &Username, number: u64) -> Self {
+        let text = format!(
+            "{username} sent to {} within an hour to whom it never sent before.",
+            count(number, "recipient")
+        );
+        let next = format!("smtpcred user close {} --dry-run", username.in_shell());
+        Self {
+            next: Some(next),
+            ..Self::of_user(AlertKind::NewRecipients, username, text)
+        }
+    }
+
     /// Returns the alert about a rotation whose new password did not arrive, and was stopped.
     pub fn rotation_failed(username: &Username, reason: &str) -> Self {
         let text = format!(

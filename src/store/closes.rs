@@ -29,7 +29,7 @@ pub struct UserClose<'a> {
 
 impl Store {
     /// Returns to how many recipients a user has sent for the first time since then. Only
-    /// known where new recipients are limited.
+    /// known where [`SendingRules::records_recipients`](super::SendingRules::records_recipients).
     pub fn new_recipients_since(&mut self, username: &Username, since: Time) -> Result<u64> {
         const SQL: &str = "SELECT count(*) FROM recipients WHERE username = $1 AND first_at >= $2";
         let args = [username.as_str().into(), since.into()];

@@ -89,6 +89,22 @@ impl Store {
         Ok(held)
     }
 
+    /// Returns to how many recipients a user sent for the first time within the last hour.
+    pub fn new_recipients_in_hour(&mut self, username: &Username, now: Time) -> Result<u64> {
+        const SQL: &str = concat!(
+            "SELECT COALESCE(",
+            sum!("new_recipients"),
+            ", 0) FROM counts WHERE owner = $1 AND span = $2 AND at >= $3"
+        );
+        let hour = LimitPeriod::Hour;
+        let args = [
+            username.as_str().into(),
+            hour.name().into(),
+            hour.begins(now, &Day::Rolling).into(),
+        ];
+        Ok(self.number(SQL, &args)?.unsigned_abs())
+    }
+
     /// Whether a user has sent to this recipient before, as far as that was
     /// written down.
     pub fn knows_recipient(&mut self, username: &Username, digest: u128) -> Result<bool> {

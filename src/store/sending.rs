@@ -1,8 +1,10 @@
 //! What a user may send: its senders, its limits, and what happens over a limit.
 
-use super::setting_names::{ON_LIMIT, YES};
+use super::setting_names::{NEW_RECIPIENTS_ALERT, ON_LIMIT, YES};
 use super::{Scope, Store, Tx};
 use crate::error::Result;
+use crate::model::alert::AlertKind;
+use crate::model::alert_rules::{AlertRule, AlertValue};
 use crate::model::event::{Action, Fields};
 use crate::model::limit_kind::{LimitKind, LimitUnit};
 use crate::model::limits::{LimitSetting, Limits, OnLimit};
@@ -41,6 +43,8 @@ pub struct SendingRules {
     pub limits: [Limits; 3],
     /// What happens over a limit.
     pub on_limit: [Option<OnLimit>; 3],
+    /// More new recipients than these within an hour are an alert; `None` if they are none.
+    pub many_new_recipients: Option<u32>,
 }
 
 impl SendingRules {
@@ -65,6 +69,11 @@ impl SendingRules {
         kinds.any(|(kind, _)| kind.what == LimitUnit::NewRecipients)
     }
 
+    /// Returns whether it is recorded to whom the user sends.
+    pub fn records_recipients(&self) -> bool {
+        self.many_new_recipients.is_some() || self.limits_new_recipients()
+    }
+
     /// The nearest that says something: the user's own, its domain's, the
     /// installation's.
     pub fn on_limit(&self) -> OnLimit {
@@ -76,19 +85,28 @@ impl SendingRules {
     }
 }
 
+/// Returns how many new recipients are no alert yet, given the rule if one is set.
+fn many_new_recipients(rule: &str) -> Option<u32> {
+    match AlertRule::stored(AlertKind::NewRecipients, rule)? {
+        AlertRule::On(AlertValue::PerHour(most)) => Some(most),
+        _ => None,
+    }
+}
+
 impl Store {
     /// Returns what decides whether a user may send; `None` if it does not exist.
     pub fn sending_rules(&mut self, username: &Username) -> Result<Option<SendingRules>> {
         const USER: &str = "SELECT u.expires_at, u.suspended_at, u.daily_limit, d.daily_limit,
                 u.on_limit, d.on_limit, s.value,
-                v.value, d.verified_at, u.digest_name
+                v.value, d.verified_at, u.digest_name, r.value
             FROM users u JOIN domains d ON d.name = u.domain
             LEFT JOIN settings s ON s.name = 'on_limit'
             LEFT JOIN settings v ON v.name = 'require_verified_domains'
+            LEFT JOIN settings r ON r.name = $2
             WHERE u.username = $1";
         let mut found = None;
-        let name = username.as_str();
-        self.engine.query(USER, &[name.into()], &mut |row| {
+        let args = [username.as_str().into(), NEW_RECIPIENTS_ALERT.into()];
+        self.engine.query(USER, &args, &mut |row| {
             let mut limits = [Limits::default(); 3];
             limits[0].set(LimitKind::MESSAGES_A_DAY, row.opt_limit(2)?);
             limits[1].set(LimitKind::MESSAGES_A_DAY, row.opt_limit(3)?);
@@ -100,6 +118,7 @@ impl Store {
                 senders: Vec::new(),
                 limits,
                 on_limit: [row.opt_parsed(4)?, row.opt_parsed(5)?, row.opt_parsed(6)?],
+                many_new_recipients: row.opt_text(10)?.and_then(many_new_recipients),
             });
             Ok(())
         })?;

@@ -11,6 +11,7 @@ pub(super) const ON_LIMIT: &str = "on_limit";
 pub(super) const ALERT_EXEC: &str = "alert_exec";
 pub(super) const ALERT_MAIL: &str = "alert_mail";
 pub(super) const LIMIT_ALERT: &str = "alert.limit";
+pub(super) const NEW_RECIPIENTS_ALERT: &str = "alert.new-recipients";
 /// Before the name of a kind.
 pub(super) const ALERT: &str = "alert.";
 pub(super) const IGNORE_ADDRESSES: &str = "ignore_addresses";

@@ -28,6 +28,8 @@ pub struct PendingWrites {
     pub sent: HashMap<(Username, i64), DailyUsage>,
     /// What users without limits sent, to add to their counts.
     pub uncounted: HashMap<(Username, Time), Count>,
+    /// To whom users sent whose new recipients no limit counts, by user and digest, and when.
+    pub recipients: HashMap<(Username, u128), Time>,
     /// Counts and leases to release.
     pub releases: Vec<Release>,
     /// Right passwords that were refused because of their address, by user and network.
@@ -103,6 +105,10 @@ pub struct Release {
 const MOST_UNCOUNTED: usize = 50_000;
 const COARSER: [i64; 2] = [3_600, 86_400];
 
+/// How many recipients are kept: they are only for alerts, and the next message to one that is
+/// forgotten brings it back.
+const MOST_RECIPIENTS: usize = 100_000;
+
 /// How many kinds of refusals are kept apart until they are written, which is
 /// every second.
 const MOST_REFUSED: usize = 1000;
@@ -118,6 +124,7 @@ impl PendingWrites {
             && self.refused_addresses.is_empty()
             && self.sent.is_empty()
             && self.uncounted.is_empty()
+            && self.recipients.is_empty()
             && self.releases.is_empty()
     }
 
@@ -172,6 +179,15 @@ impl PendingWrites {
         }
         let known = self.sent_with.entry(username.clone()).or_default();
         known.push((password_id.clone(), *sent));
+    }
+
+    /// Records to whom a user sent, with the time in minutes.
+    pub fn sent_to(&mut self, username: &Username, digest: u128, at: Time) {
+        if self.recipients.len() < MOST_RECIPIENTS {
+            let at = Time::from_epoch(at.epoch() - at.epoch().rem_euclid(60));
+            let key = (username.clone(), digest);
+            self.recipients.entry(key).or_insert(at);
+        }
     }
 
     /// Takes back what did not arrive, if it is not written yet.
@@ -239,6 +255,7 @@ impl PendingWrites {
             + self.refused_addresses.len()
             + self.sent.len()
             + self.uncounted.len()
+            + self.recipients.len()
             + self.releases.len()
     }
 
@@ -265,6 +282,9 @@ impl PendingWrites {
         for (key, amount) in self.uncounted {
             halves[next()].uncounted.insert(key, amount);
         }
+        for (key, at) in self.recipients {
+            halves[next()].recipients.insert(key, at);
+        }
         for release in self.releases {
             halves[next()].releases.push(release);
         }
@@ -284,6 +304,9 @@ impl PendingWrites {
         }
         if let Some((username, _)) = self.sent.keys().next() {
             return format!("the usage of {username}");
+        }
+        if let Some((username, _)) = self.recipients.keys().next() {
+            return format!("a recipient of {username}");
         }
         let uncounted = self.uncounted.keys().map(|(username, _)| username);
         let release = self.releases.iter().map(|release| &release.username);
@@ -340,6 +363,9 @@ impl PendingWrites {
                 };
                 add_up(&mut self.uncounted, counts.into_iter().map(coarser));
             }
+        }
+        for ((username, digest), at) in newer.recipients {
+            self.sent_to(&username, digest, at);
         }
         self.releases.extend(newer.releases);
     }

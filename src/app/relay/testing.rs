@@ -54,6 +54,11 @@ impl TestStore {
         store
     }
 
+    /// Returns the store and its rules, as another process would have them.
+    pub fn app(&mut self) -> &mut App {
+        &mut self.app
+    }
+
     /// Makes a change, as another process would.
     pub fn change(&mut self, change: impl FnOnce(&mut Tx<'_>)) {
         let mut tx = self.app.begin().unwrap();
@@ -118,7 +123,7 @@ fn open(folder: &TempDir) -> Store {
     Store::open(&location, Access::Create).unwrap()
 }
 
-fn new_password(id: &str, password: &str) -> NewPassword {
+pub fn new_password(id: &str, password: &str) -> NewPassword {
     let mut hasher = Hasher::default();
     NewPassword {
         password_id: PasswordId::stored(id.into()),

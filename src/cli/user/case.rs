@@ -288,7 +288,7 @@ impl Record for CaseRecord<'_> {
         };
         let recipients = match self.new_recipients {
             Some(n) => format!("{n} since {}", self.since),
-            None => "not recorded: no limit of new recipients applies".into(),
+            None => "not recorded: no limit or alert of new recipients is set".into(),
         };
         vec![
             ("Username", self.username.into()),

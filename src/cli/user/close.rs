@@ -61,7 +61,7 @@ JSON:
   last_sent_at, messages, recipients}], networks: [{network, address, first_seen, last_seen, sign_ins,
   password_ids, kept}], allowed, sessions: [as in `session list`], silent, since,
   new_recipients, measure: rotated | suspended | none, new_password_id, next: [COMMAND]}. With
-  --dry-run, the measure is none. new_recipients is null if no limit of new recipients applies, and
+  --dry-run, the measure is none. new_recipients is null if no limit or alert of new recipients is set, and
   so they are not recorded. allowed is the user's list afterwards, and kept says whether it has the
   network; both are null if the rules stay as they are.";
 

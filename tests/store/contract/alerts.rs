@@ -83,6 +83,23 @@ fn rules_are_kept(store: &mut Store) {
     assert_eq!(Some(&rules.addresses), change.addresses.as_ref());
     assert_eq!(rules.rule(AlertKind::Limit).to_string(), "90%");
     assert!(!rules.is_on(AlertKind::Leak));
+    let any: Username = store.usernames("", 1).unwrap()[0].parse().unwrap();
+    let many = |store: &mut Store| {
+        let rules = store.sending_rules(&any).unwrap().unwrap();
+        rules.many_new_recipients
+    };
+    assert_eq!(many(store), None);
+    for (rule, expected) in [("9/h", Some(9)), ("50/h", Some(50)), ("off", None)] {
+        let kind = AlertKind::NewRecipients;
+        let rule = AlertRule::stored(kind, rule).unwrap();
+        let rules = vec![AlertSetting { kind, rule }];
+        let alerts = AlertChange {
+            rules,
+            ..AlertChange::default()
+        };
+        set(store, 4_000, alerts);
+        assert_eq!(many(store), expected);
+    }
     change.rules[0].rule = AlertKind::Limit.default_on();
     set(store, 4_001, change);
     let rules = store.alert_rules().unwrap();

@@ -7,6 +7,7 @@ use smtpcred::model::network::Network;
 use smtpcred::model::password::PasswordId;
 use smtpcred::model::session::{OpenSession, SessionEnd, SessionReport};
 use smtpcred::model::setting::Setting;
+use smtpcred::model::usage_window::Count;
 use smtpcred::model::user::SentMail;
 use smtpcred::store::{EventFilter, Scope, Store, UserClose};
 
@@ -172,6 +173,24 @@ fn closed(store: &mut Store, username: &Username, id: &PasswordId) {
     assert_eq!(store.new_recipients_since(username, at(NOON)).unwrap(), 1);
     let later = at(NOON + 1);
     assert_eq!(store.new_recipients_since(username, later).unwrap(), 0);
+    let many = Count {
+        new_recipients: 3,
+        ..Count::default()
+    };
+    let lately = |store: &mut Store, second| {
+        let now = at(NOON + second);
+        store.new_recipients_in_hour(username, now).unwrap()
+    };
+    assert_eq!(lately(store, 0), 0);
+    for second in [0, 1_800] {
+        change(store, NOON + second, |tx| {
+            tx.count(Scope::user(username), many, at(NOON + second))
+        });
+    }
+    assert_eq!(
+        [1_800, 3_700, 7_200].map(|second| lately(store, second)),
+        [6, 3, 0]
+    );
     let before = store.newest_session_end().unwrap();
     let stolen = [id.clone()];
     let close = |new| UserClose {

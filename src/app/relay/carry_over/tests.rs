@@ -154,6 +154,7 @@ fn what_the_store_could_not_take_is_written_by_the_next_program() {
     };
     unwritten.sent.insert((user.clone(), 20_000), sent);
     unwritten.uncounted.insert((user.clone(), at), messages(3));
+    unwritten.sent_to(&user, 9, at);
     unwritten.releases.push(Release {
         username: user.clone(),
         left: messages(1),
@@ -172,6 +173,7 @@ fn what_the_store_could_not_take_is_written_by_the_next_program() {
     assert_eq!(found.sent_with, unwritten.sent_with);
     assert_eq!(found.sent, unwritten.sent);
     assert_eq!(found.uncounted, unwritten.uncounted);
+    assert_eq!(found.recipients, unwritten.recipients);
     assert_eq!(found.refused, unwritten.refused);
     let [release] = &found.releases[..] else {
         panic!("{} releases", found.releases.len());

@@ -70,6 +70,15 @@ pub fn write(unwritten: &PendingWrites, to: &mut CarryOverWriter<'_>) -> io::Res
         write_count(to, *amount)?;
     }
     to.u8(0)?;
+    for ((username, digest), at) in &unwritten.recipients {
+        if !more(to, 1)? {
+            break;
+        }
+        to.text(username.as_str())?;
+        to.u128(*digest)?;
+        to.i64(at.epoch())?;
+    }
+    to.u8(0)?;
     for release in &unwritten.releases {
         if !more(to, 1 + release.new_recipients.len())? {
             break;
@@ -163,6 +172,11 @@ pub fn read(from: &mut CarryOverReader<'_>) -> io::Result<PendingWrites> {
     while follows(from)? {
         let key = (username(from)?, Time::from_epoch(from.i64()?));
         unwritten.uncounted.insert(key, read_count(from)?);
+    }
+    while follows(from)? {
+        let key = (username(from)?, from.u128()?);
+        let at = Time::from_epoch(from.i64()?);
+        unwritten.recipients.insert(key, at);
     }
     while follows(from)? {
         let username = username(from)?;

@@ -6,6 +6,7 @@ use super::charge::Charge;
 use super::envelope::{Envelope, PolicyStage};
 use super::message_cache::{AnswerState, MAX_RECIPIENTS, Recipient};
 use super::quota::Quota;
+use super::recipients::digest;
 use super::refusal::Refusal;
 use super::reservation::{Reservation, ReservationKind, ReservationOutcome};
 use crate::app::relay::Relay;
@@ -74,6 +75,7 @@ impl Relay {
         rules: &SendingRules,
         now: Time,
     ) -> Result<Decision> {
+        self.keep_recipient(&username, envelope, rules, now);
         if !rules.is_limited() {
             return Ok(Decision::Allow(None));
         }
@@ -344,6 +346,7 @@ impl Relay {
         new_recipients: Vec<u128>,
         at: Time,
     ) -> Decision {
+        self.record_recipients(&username, envelope, at);
         let name = self.policy.messages.name(envelope);
         let day = self.today((self.world.now)());
         let sent = self
@@ -428,14 +431,4 @@ fn sender_refusal(
 fn new_of(recipients: &[Recipient]) -> Vec<u128> {
     let new = recipients.iter().filter(|one| one.is_new);
     new.map(|one| one.digest).collect()
-}
-
-/// Returns a hash of a user, by its first name, and a recipient: the store need not know the recipients.
-fn digest(username: &Username, recipient: &str) -> u128 {
-    let mut hasher = blake3::Hasher::new_derive_key("smtpcred 2026-11-20 recipient of a user");
-    hasher.update(username.as_str().as_bytes());
-    hasher.update(&[0]);
-    hasher.update(recipient.to_ascii_lowercase().as_bytes());
-    let digest = hasher.finalize();
-    u128::from_be_bytes(std::array::from_fn(|i| digest.as_bytes()[i]))
 }

@@ -13,6 +13,7 @@ pub mod envelope;
 mod lease;
 mod message_cache;
 pub mod quota;
+mod recipients;
 pub mod refusal;
 mod renewal;
 pub mod reservation;

@@ -149,6 +149,7 @@ mod tests {
                 limits
             }),
             on_limit: [Some(on_limit), None, None],
+            many_new_recipients: None,
         }
     }
 

@@ -4,6 +4,7 @@
 mod guesses;
 mod networks;
 mod quota_ledger;
+mod recipients;
 mod renamed_users;
 
 use std::time::{Duration, Instant};
@@ -375,6 +376,7 @@ fn write_down(tx: &mut Tx, pending: &PendingWrites, now: Time) -> Result<()> {
         }
     }
     networks::write(tx, pending, &names, now)?;
+    recipients::write(tx, pending, &names, now)?;
     for (username, passwords) in &pending.sent_with {
         for (password_id, sent) in passwords {
             tx.add_sent(names.now(username), password_id, sent)?;

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use super::recipients;
 use crate::app::relay::pending_writes::PendingWrites;
 use crate::app::relay::policy::quota::{Crossing, NoRoom, Quota};
 use crate::app::relay::policy::refusal::Refusal;
@@ -143,6 +144,9 @@ impl QuotaLedger {
                 ..Count::default()
             };
             self.count(tx, username, &quota, only_new)?;
+        }
+        if !new_recipients.is_empty() {
+            recipients::tell_of_many(tx, username, &rules, now)?;
         }
         Ok(ReservationOutcome::Granted {
             lease,

@@ -25,6 +25,7 @@ impl RenamedUsers {
         names.extend(refused.map(|(username, _)| username));
         names.extend(pending.sent.keys().map(|(username, _)| username));
         names.extend(pending.uncounted.keys().map(|(username, _)| username));
+        names.extend(pending.recipients.keys().map(|(username, _)| username));
         names.extend(pending.releases.iter().map(|release| &release.username));
         Self::of(tx, names, now)
     }
