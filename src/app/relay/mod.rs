@@ -6,6 +6,8 @@
 //! reads and never waits; another writes ([`writer::StoreWriter`]).
 
 mod addresses;
+#[cfg(test)]
+mod alert_causes;
 mod carry_over;
 mod loggable_names;
 mod login;
