@@ -1,4 +1,4 @@
-//! Reports what needs attention: old passwords, unused users, upcoming expiries.
+//! Reports what needs attention: alerts, old passwords, unused users, upcoming expiries.
 
 mod summary;
 
@@ -11,15 +11,19 @@ use crate::model::password::PasswordId;
 use crate::model::rotation::{Unfinished, WaysOut};
 use crate::model::time::Time;
 use crate::model::user::User;
-use crate::store::{ReportFilter, ReportRow, UserScan};
+use crate::store::{ManyNetworks, ReportFilter, ReportRow, UserAlerts, UserScan};
 
 pub use self::summary::{MatterGroup, ReportSummary};
 
 /// A user created within this time may not be in use yet: it is not reported as never used.
 pub const GRACE: Duration = Duration::days(7);
 
+/// Networks that were not used for this long are not counted.
+pub const LATELY: Duration = Duration::days(30);
+
 /// What to look for; absent means not to.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is asked for by itself")]
 pub struct ReportRequest {
     /// Users without a connection for this long.
     pub stale: Option<Duration>,
@@ -35,6 +39,11 @@ pub struct ReportRequest {
     pub unfinished: bool,
     /// Weak hashes.
     pub weak_hashes: WeakHashes,
+    /// Users with alerts that no one acknowledged.
+    pub alerts: bool,
+    /// Users that may sign in from everywhere, and did from at least this many networks within
+    /// [`LATELY`].
+    pub many_networks: Option<u32>,
 }
 
 /// Hashes that are easier to guess from than today's.
@@ -68,6 +77,10 @@ pub enum Matter {
     Stale,
     /// The hash is weak.
     WeakHash,
+    /// No one acknowledged an alert about it.
+    OpenAlert,
+    /// It may sign in from everywhere, and did from many networks.
+    ManyNetworks,
 }
 
 /// A user and why it needs attention.
@@ -87,7 +100,7 @@ pub struct ReportFinding {
 
 impl Matter {
     /// All reasons, in the order in which they are counted.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Unfinished,
         Self::Expired,
         Self::Expiring,
@@ -96,13 +109,17 @@ impl Matter {
         Self::NeverUsed,
         Self::Stale,
         Self::WeakHash,
+        Self::OpenAlert,
+        Self::ManyNetworks,
     ];
 
     /// All reasons, the most severe first.
-    pub const WORST_FIRST: [Self; 8] = [
+    pub const WORST_FIRST: [Self; 10] = [
         Self::Unfinished,
+        Self::OpenAlert,
         Self::Expired,
         Self::WeakHash,
+        Self::ManyNetworks,
         Self::Expiring,
         Self::Overlap,
         Self::OldPassword,
@@ -121,6 +138,8 @@ impl Matter {
             Self::NeverUsed => "never_used",
             Self::Stale => "stale",
             Self::WeakHash => "weak_hash",
+            Self::OpenAlert => "open_alert",
+            Self::ManyNetworks => "many_networks",
         }
     }
 }
@@ -145,6 +164,8 @@ impl App {
                 user,
                 hashes,
                 unfinished,
+                alerts,
+                networks,
             } in users
             {
                 let ways_out = unfinished.as_ref().map(|it| it.ways_out(&user, now));
@@ -152,7 +173,9 @@ impl App {
                 if user.suspended_at.is_none() {
                     matters(&user, &concerns, now, &mut found);
                     weak_hashes(&user, &hashes, wanted.weak_hashes, cost, now, &mut found);
+                    found.extend(networks.map(is_everywhere));
                 }
+                found.extend(alerts.map(has_alerts));
                 left -= u32::from(!found.is_empty());
                 piece.extend(found.into_iter().map(|(matter, at, detail)| ReportFinding {
                     username: user.username.clone(),
@@ -185,6 +208,8 @@ impl ReportRequest {
                 WeakHashes::All => Some(Hash::beginning(cost)),
             },
             unfinished: self.unfinished,
+            alerts: self.alerts,
+            networks: self.many_networks.map(|most| (most, now.minus(LATELY))),
         }
     }
 }
@@ -194,6 +219,16 @@ type Found = (Matter, Time, Option<String>);
 fn is_unfinished(rotation: &Unfinished) -> Found {
     let reason = rotation.reason().to_owned();
     (Matter::Unfinished, rotation.began_at, Some(reason))
+}
+
+fn has_alerts(alerts: UserAlerts) -> Found {
+    let detail = format!("{}, latest: {}", alerts.count, alerts.latest.name());
+    (Matter::OpenAlert, alerts.first_at, Some(detail))
+}
+
+fn is_everywhere(networks: ManyNetworks) -> Found {
+    let detail = format!("{} networks within {LATELY}", networks.count);
+    (Matter::ManyNetworks, networks.first_at, Some(detail))
 }
 
 fn matters(user: &User, concerns: &ReportFilter, now: Time, found: &mut Vec<Found>) {

@@ -37,7 +37,8 @@ On a terminal:
 
 JSON:
   A list of {username, matter, at, detail}. A matter is unfinished_rotation, expired, expiring,
-  old_password, overlap, never_used, stale or weak_hash; at is when it began or will begin.
+  old_password, overlap, never_used, stale, weak_hash, open_alert or many_networks; at is when it
+  began or will begin. Alerts about no user are in `alert list`.
 
 Pages:
   Ordered by username: --limit counts users, and a page has all findings about each of its users.
@@ -48,7 +49,7 @@ Exit codes:
   0 nothing found, 7 something found (on this page). With --monitor those of a monitoring plugin:
   0 ok, 1 warning, 2 critical, 3 unknown.";
 
-/// Show what needs attention: old passwords, unused users, upcoming expiries
+/// Show what needs attention: alerts, old passwords, expiries
 ///
 /// Exits with 0 if nothing is found, and with 7 if something is. Without options that select what to
 /// look for, it looks for everything.
@@ -60,11 +61,13 @@ pub struct Report {
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     stale: Option<Duration>,
 
-    /// Show users that have never connected, except those created in the last 7 days
+    /// Show users that have never connected
+    ///
+    /// Those created in the last 7 days are left out.
     #[arg(long)]
     never_used: bool,
 
-    /// Show users that have expired or expire within this time; 14d by default
+    /// Show users that expired or expire within this time; 14d by default
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     expiring: Option<Duration>,
 
@@ -80,12 +83,23 @@ pub struct Report {
     #[arg(long)]
     unfinished: bool,
 
-    /// Show hashes of other systems, or weaker than the current setting; by default only those that
-    /// are fast to crack
+    /// Show hashes of other systems, or weaker than the current setting
     ///
+    /// Without options, only those that are fast to crack are shown.
     /// A hash is replaced by Argon2id when its password is next used.
     #[arg(long)]
     weak_hashes: bool,
+
+    /// Show users with open alerts
+    #[arg(long)]
+    alerts: bool,
+
+    /// Show users that may use any network and used N; 10 by default
+    ///
+    /// Such a user may sign in from any address, because of `user set --addresses any` or because no
+    /// rule says otherwise, and did so from that many networks (a /24 or /64 each) within 30d.
+    #[arg(long, value_name = "N", value_parser = number::within(1..=u32::MAX))]
+    many_networks: Option<u32>,
 
     /// Print one line and use the exit codes of monitoring plugins: 0 ok, 1 warning, 2 critical (an
     /// unfinished rotation), 3 unknown
@@ -144,6 +158,8 @@ impl Report {
             } else {
                 WeakHashes::No
             },
+            alerts: self.alerts,
+            many_networks: self.many_networks,
         };
         if self.selects() {
             return wanted;
@@ -156,6 +172,8 @@ impl Report {
             overlaps: true,
             unfinished: true,
             weak_hashes: WeakHashes::Fast,
+            alerts: true,
+            many_networks: Some(10),
         }
     }
 
@@ -168,6 +186,8 @@ impl Report {
             || self.overlaps
             || self.unfinished
             || self.weak_hashes
+            || self.alerts
+            || self.many_networks.is_some()
     }
 }
 
@@ -219,6 +239,8 @@ fn counted(matter: Matter, n: u64) -> String {
         Matter::Stale => count(n, "stale user"),
         Matter::WeakHash if n == 1 => "1 weak hash".to_owned(),
         Matter::WeakHash => format!("{n} weak hashes"),
+        Matter::OpenAlert => format!("{} with alerts", count(n, "user")),
+        Matter::ManyNetworks => format!("{} in many networks", count(n, "user")),
     }
 }
 

@@ -73,7 +73,7 @@ pub use imported_users::ImportedUser;
 pub use one_store::name_below as file_system;
 pub use page::Page;
 pub use passwords::{NewPassword, OldPasswords, StoredHash};
-pub use report::{ReportFilter, ReportRow};
+pub use report::{ManyNetworks, ReportFilter, ReportRow, UserAlerts};
 pub use rotation_candidates::Candidate;
 pub use scope::Scope;
 pub use seen_addresses::NetworkUse;

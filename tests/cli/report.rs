@@ -58,6 +58,22 @@ fn with_trouble(sandbox: &Sandbox) {
                 if i % 9 == 1 { 100 * DAY } else { 5 }
             ));
         }
+        if i % 10 == 0 {
+            sql.push(format!(
+                "INSERT INTO alerts (at, last_at, kind, domain, username, matter, text, more)
+                    VALUES ({now} - 9, {now}, 'guesses', 'example.com', '{name}', '{name}', 'x', 0);"
+            ));
+        }
+        if i % 13 == 3 {
+            sql.extend((0..10).map(|n| {
+                format!(
+                    "INSERT INTO seen_addresses (username, password_id, network, address, first_at,
+                            last_at, sign_ins)
+                        VALUES ('{name}', 'new{i:05}', '192.0.{n}.0/24', '192.0.{n}.1', {now} - 99,
+                            {now} - 9, 1);"
+                )
+            }));
+        }
         if i % 7 == 0 {
             sql.push(format!(
                 "INSERT INTO rotations (username, state, began_at, with_command)
@@ -65,7 +81,10 @@ fn with_trouble(sandbox: &Sandbox) {
             ));
         }
     }
-    sql.push("COMMIT;".to_owned());
+    // Not from everywhere.
+    let listed =
+        "INSERT INTO address_rules (owner, addresses) VALUES ('user29@example.com', 'listed')";
+    sql.push(format!("{listed}; COMMIT;"));
     sandbox.sql(&sql.concat());
 }
 
@@ -90,6 +109,8 @@ fn pages_are_the_whole(sandbox: &Sandbox) {
         "--overlaps",
         "--unfinished",
         "--weak-hashes",
+        "--alerts",
+        "--many-networks=10",
     ];
     // Alone, all, and what is looked for where nothing is said.
     let mut selections: Vec<&[&str]> = everything.chunks(1).collect();
@@ -134,17 +155,25 @@ fn pages_are_the_whole(sandbox: &Sandbox) {
             "overlap",
             "never_used",
             "weak_hash",
-            "weak_hash"
+            "weak_hash",
+            "open_alert"
         ]
     );
     assert_eq!(of("user19@example.com"), ["stale"]);
     assert_eq!(of("user07@example.com"), ["unfinished_rotation"]);
     assert!(of("user17@example.com").is_empty());
+    assert_eq!(of("user16@example.com").last(), Some(&"many_networks"));
+    assert!(!of("user29@example.com").contains(&"many_networks"));
+    assert_eq!(findings(sandbox, &["--alerts"]).len(), 4);
+    assert_eq!(
+        findings(sandbox, &["--many-networks=11"]),
+        Vec::<Value>::new()
+    );
     assert!(of("user02@example.com").is_empty(), "unused, but new");
 
     let run = sandbox.run(&["report", "--monitor"]);
     let count = |matter: &str| whole.iter().filter(|f| f["matter"] == matter).count();
-    for matter in ["expired", "overlap", "never_used", "weak_hash"] {
+    for matter in ["expired", "weak_hash", "open_alert", "many_networks"] {
         let said = format!("{matter}={}", count(matter));
         assert!(run.stdout.contains(&said), "{said}: {}", run.stdout);
     }
@@ -235,8 +264,10 @@ fn a_person_sees_the_worst_first_and_what_lists_the_rest() {
     let screen = ended.left();
     let titles = [
         "Unfinished",
+        "Alerts",
         "Expired",
         "Weak hash",
+        "Networks",
         "Overlap",
         "Never used",
     ];

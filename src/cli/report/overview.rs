@@ -71,7 +71,7 @@ fn ways_out(group: &MatterGroup) -> Option<String> {
     })
 }
 
-/// Returns what to do about the first user that expires.
+/// Returns what to do about the first user.
 fn cure(matter: Matter, group: &MatterGroup) -> Option<String> {
     let name = group.first.first()?.username.in_shell();
     let extend = format!("smtpcred user set {name} --expires-in 180d");
@@ -80,6 +80,10 @@ fn cure(matter: Matter, group: &MatterGroup) -> Option<String> {
             "extend it: {extend}\nor remove it: smtpcred user delete {name}"
         )),
         Matter::Expiring => Some(format!("extend it: {extend}")),
+        Matter::OpenAlert => Some(format!("what happened: smtpcred why {name}")),
+        Matter::ManyNetworks => Some(format!(
+            "see from where: smtpcred user addresses {name}\nallow only those of the next 30d: smtpcred user set {name} --addresses learn"
+        )),
         _ => None,
     }
 }
@@ -102,6 +106,8 @@ const fn look(matter: Matter) -> (&'static str, Tone) {
         Matter::Expiring => ("Expiring", Tone::Warning),
         Matter::Overlap => ("Overlap", Tone::Warning),
         Matter::OldPassword => ("Old password", Tone::Warning),
+        Matter::OpenAlert => ("Alerts", Tone::Bad),
+        Matter::ManyNetworks => ("Networks", Tone::Warning),
         Matter::Stale => ("Stale", Tone::Plain),
         Matter::NeverUsed => ("Never used", Tone::Plain),
     }
@@ -121,6 +127,11 @@ fn command(matter: Matter, wanted: ReportRequest) -> String {
         Matter::OldPassword => age("--old-passwords", wanted.old_passwords),
         Matter::Stale => age("--stale", wanted.stale),
         Matter::NeverUsed => "--never-used".to_owned(),
+        Matter::OpenAlert => "--alerts".to_owned(),
+        Matter::ManyNetworks => {
+            let most = wanted.many_networks.unwrap_or_default();
+            format!("--many-networks {most}")
+        }
     };
     format!("smtpcred report {flag}")
 }
