@@ -50,7 +50,7 @@ Exit codes:
     5  needs confirmation, or was cancelled
     6  wrong password
     7  something needs attention
-    8  something would change: --dry-run
+    8  something would change: --dry-run of apply and setup
    74  the output could not be delivered; nothing changed
    75  temporary: the store is busy, full, missing or unreachable
   130  interrupted

@@ -152,7 +152,9 @@ impl ListSessions {
             list.push(&SessionRecord::new(session, now))?;
         }
         Ok(list.end(match open.relays {
-            0 => "no sessions known: `smtpcred serve` does not run with this store",
+            0 => {
+                "no sessions known: `smtpcred serve` does not run with this store; to start it: systemctl start smtpcred-auth.socket smtpcred-policy.socket"
+            }
             _ => "no open sessions found",
         })?)
     }

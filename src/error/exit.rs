@@ -41,7 +41,10 @@ impl Exit {
         (Self::Unconfirmed, "needs confirmation, or was cancelled"),
         (Self::WrongPassword, "wrong password"),
         (Self::Attention, "something needs attention"),
-        (Self::WouldChange, "something would change: --dry-run"),
+        (
+            Self::WouldChange,
+            "something would change: --dry-run of apply and setup",
+        ),
         (
             Self::Undelivered,
             "the output could not be delivered; nothing changed",

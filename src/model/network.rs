@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
+use super::name::DomainName;
 use super::text::invalid;
 use crate::error::{Error, Result};
 
@@ -83,17 +84,28 @@ impl FromIterator<Network> for Networks {
     }
 }
 
+/// Returns what is an address or a network. A host name is neither: it may change its addresses.
+fn rule_for(text: &str) -> String {
+    const RULE: &str = "an address such as 192.0.2.1 or 2001:db8::1, or a network such as \
+        192.0.2.0/24 or 2001:db8::/64";
+    let is_name = text.parse::<DomainName>().is_ok() || text == "localhost";
+    if is_name && text.ends_with(|last: char| last.is_ascii_alphabetic()) {
+        return format!(
+            "{RULE}; names are not looked up: give its addresses, which this prints: getent ahosts {text}"
+        );
+    }
+    RULE.to_owned()
+}
+
 impl FromStr for Network {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        const RULE: &str = "an address such as 192.0.2.1 or 2001:db8::1, or a network such as \
-            192.0.2.0/24 or 2001:db8::/64";
         if let Ok(address) = text.parse::<IpAddr>() {
             return Ok(Self::single(address));
         }
         let Ok(given) = text.parse::<IpNet>() else {
-            return Err(invalid("address or network", text, RULE));
+            return Err(invalid("address or network", text, rule_for(text)));
         };
         if given != given.trunc() {
             let meant = format!(

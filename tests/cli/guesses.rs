@@ -602,6 +602,22 @@ const LEAD: &[(&str, &str)] = &[
     ("auth test shop@example.com", "verify shop@example.com"),
     ("kick shop@example.com", "session end shop@example.com"),
     (
+        "kill session shop@example.com",
+        "session end shop@example.com",
+    ),
+    (
+        "end sessions shop@example.com",
+        "session end shop@example.com",
+    ),
+    ("alert add", "set-settings --alert-mail ADDRESS"),
+    ("alert add root", "set-settings --alert-mail ADDRESS"),
+    ("alerts", "alert list"),
+    ("scan /srv --close", "user close NAME"),
+    (
+        "user allow shop@example.com app.example.com",
+        "getent ahosts app.example.com",
+    ),
+    (
         "user set shop@example.com --from 192.0.2.10",
         "user allow shop@example.com 192.0.2.10",
     ),

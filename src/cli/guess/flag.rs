@@ -72,6 +72,7 @@ pub fn meant(
         .or_else(|| typed.name())
         .or_else(|| typed.operand())
         .or_else(|| typed.generated())
+        .or_else(|| typed.case())
         .or_else(|| typed.status())
         .or_else(|| typed.format())
         .or_else(|| typed.network())
@@ -132,6 +133,13 @@ impl Typed<'_> {
                 characters"
                 .to_owned(),
         )
+    }
+
+    /// `scan PATH --close`
+    fn case(&self) -> Option<String> {
+        let says = "--suspend or --rotate stops what was found; the case of each user, with its \
+            sessions: smtpcred user close NAME";
+        (self.path == "scan" && self.flag == "close").then(|| says.to_owned())
     }
 
     /// `user list --expired`, `user set NAME --disable`, `user set NAME --active no`

@@ -189,9 +189,11 @@ pub const VERBS: &[(&[&str], &[&str])] = &[
 ];
 
 /// Nouns of other programs, and ours.
-pub const NOUNS: [(&str, &str); 36] = [
+pub const NOUNS: [(&str, &str); 40] = [
     ("account", "user"),
     ("accounts", "user"),
+    ("alert", "alert"),
+    ("alerts", "alert"),
     ("apikey", "user"),
     ("config", "config"),
     ("configuration", "config"),
@@ -218,6 +220,8 @@ pub const NOUNS: [(&str, &str); 36] = [
     ("mailboxes", "user"),
     ("mailuser", "user"),
     ("sasl", "user"),
+    ("session", "session"),
+    ("sessions", "session"),
     ("smtp", "user"),
     ("smtpuser", "user"),
     ("token", "user"),
@@ -440,10 +444,7 @@ pub const TOPICS: &[Topic] = &[
     },
     topic(&["lint", "plan", "diff", "preview"], &["apply --dry-run"]),
     topic(&["deploy", "sync"], &["apply"]),
-    topic(
-        &["todo", "warnings", "attention", "review", "alerts"],
-        &["report"],
-    ),
+    topic(&["todo", "warnings", "attention", "review"], &["report"]),
     topic(
         &["completions", "autocomplete", "bash-completion"],
         &["completion"],
@@ -458,6 +459,17 @@ pub const TOPICS: &[Topic] = &[
 
 /// Words that together stand for a command.
 pub const PHRASES: &[(&[&str], &str)] = &[
+    (
+        &[
+            "add alert …",
+            "alert add …",
+            "alert create …",
+            "alert enable …",
+            "alert set …",
+            "alerts add …",
+        ],
+        "set-settings --alert-mail ADDRESS",
+    ),
     (
         &["server status", "service status", "daemon status"],
         "status",

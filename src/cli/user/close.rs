@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::case::CaseRecord;
 use crate::app::App;
+use crate::app::close::StolenCase;
 use crate::app::rotation::{
     RotationOptions, RotationOutcome, RotationReporter, RotationRounds, RotationRun, Selection,
 };
@@ -131,6 +132,7 @@ impl CloseUser {
             ));
         }
         if !rules.delivery.is_empty() {
+            need_active(&case)?;
             case.destination = Some(rules.delivery.clone());
         }
         let measure = if case.can_be_rotated() && !self.suspend {
@@ -203,6 +205,21 @@ impl CloseUser {
             not: self.not.clone(),
         })
     }
+}
+
+/// A user that cannot sign in gets no new password: flags that say where to are a mistake.
+fn need_active(case: &StolenCase) -> Result<(), Error> {
+    let status = case.user.status(case.at);
+    if status.can_sign_in() {
+        return Ok(());
+    }
+    let username = &case.user.username;
+    Err(Error::Usage(format!(
+        "{username} is {}, so that no new password is delivered to it: close the case without \
+         --deliver, --write-file and --write-env; later: smtpcred user reset {}",
+        status.name(),
+        username.in_shell()
+    )))
 }
 
 /// Warns of networks that the list of a wider owner still allows.
