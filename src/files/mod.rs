@@ -15,6 +15,7 @@ pub mod holes;
 pub mod listeners;
 pub mod programs;
 mod rights;
+pub mod tail;
 pub mod tree;
 mod walk;
 
