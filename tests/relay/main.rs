@@ -1,6 +1,7 @@
 //! `serve`: sign-ins and limits, by its sockets and through real mail servers.
 
 mod addresses;
+mod alerts;
 mod close;
 mod dialogs;
 mod dovecot;

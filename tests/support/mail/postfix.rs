@@ -296,6 +296,7 @@ showq unix n - {chroot} - - showq
 error unix - - {chroot} - - error
 retry unix - - {chroot} - - error
 discard unix - - {chroot} - - discard
+virtual unix - n n - - virtual
 anvil unix - - {chroot} - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
 "
