@@ -17,6 +17,7 @@ pub mod explain;
 pub mod export;
 pub mod import;
 pub mod messages;
+pub mod metrics;
 pub mod near_names;
 mod pause;
 pub mod relay;

@@ -14,7 +14,7 @@ use super::hints;
 use super::password_folder::PasswordFolder;
 use super::terminal::color::Color;
 use super::terminal::look::Look;
-use super::terminal::output::{Output, OutputFormat};
+use super::terminal::output::{AskedFormat, Output, OutputFormat};
 use super::terminal::pager::PagerChoice;
 use crate::app::App;
 use crate::error::{Error, Exit, Result};
@@ -47,7 +47,7 @@ pub struct Globals {
         default_value_t,
         value_name = "FORMAT"
     )]
-    format: OutputFormat,
+    format: AskedFormat,
 
     /// Short for --format json
     #[arg(long, global = true, conflicts_with = "format")]
@@ -92,6 +92,11 @@ impl Context {
             settings,
             out,
         }
+    }
+
+    /// Returns whether metrics are asked for, which only one command has.
+    pub fn wants_metrics(&self) -> bool {
+        self.globals.format == AskedFormat::Openmetrics
     }
 
     /// Reads the configuration files, and warns about those that are ignored. Fails if one has a
@@ -256,10 +261,11 @@ impl Globals {
     }
 
     const fn format(&self) -> OutputFormat {
-        if self.json {
-            OutputFormat::Json
-        } else {
-            self.format
+        match self.format {
+            _ if self.json => OutputFormat::Json,
+            AskedFormat::Table | AskedFormat::Openmetrics => OutputFormat::Table,
+            AskedFormat::Json => OutputFormat::Json,
+            AskedFormat::Csv => OutputFormat::Csv,
         }
     }
 }

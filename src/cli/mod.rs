@@ -55,7 +55,7 @@ use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 
 use crate::deliver::owner;
-use crate::error::Exit;
+use crate::error::{Error, Exit};
 use crate::host;
 use context::Context;
 use parse::{Cli, Command};
@@ -121,6 +121,10 @@ fn configured(command: &Command, context: &mut Context) -> Result<()> {
 }
 
 fn run(command: Command, context: &mut Context) -> Result<()> {
+    if context.wants_metrics() && !matches!(command, Command::Status(_)) {
+        let rule = "--format openmetrics works only with `smtpcred status`";
+        return Err(Error::Usage(rule.into()).into());
+    }
     match command {
         Command::Domain(command) => command.0.run(context)?,
         Command::User(command) => command.0.run(context)?,

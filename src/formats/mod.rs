@@ -1,6 +1,6 @@
 //! Files of other systems, turned into rows of named fields, and logs of mail servers, turned
-//! into events. Pure: the readers take any input, read it in constant memory and check only
-//! that a row or a line is one. What it means is decided in `app`.
+//! into events; and what other systems read of ours. Pure: the readers take any input, read it in
+//! constant memory and check only that a row or a line is one. What it means is decided in `app`.
 
 pub mod csv;
 pub mod fields;
@@ -9,6 +9,7 @@ pub mod guess;
 pub mod input;
 pub mod json;
 pub mod maillog;
+pub mod openmetrics;
 pub mod passwd;
 pub mod row;
 pub mod sasldb;

@@ -11,6 +11,7 @@ pub mod delivery;
 pub mod dns;
 pub mod domain;
 pub mod duration;
+pub mod duration_histogram;
 pub mod event;
 pub mod followed_message;
 pub mod hash;

@@ -182,7 +182,8 @@ impl Store {
         let mut counts = self.status_counts(now, soon)?;
         let unfinished = self.oldest_unfinished(LISTED)?.into_iter();
         let unfinished = unfinished.map(|(username, rotation)| UnfinishedOf { username, rotation });
-        let limits_near = self.limits_near(now, &mut counts)?;
+        let limits_near;
+        (limits_near, counts.limits_near) = self.limits_near(now, LISTED)?;
         Ok(StoreStatus {
             expiring: self.next_to_expire(now)?,
             refusals: self.refusal_counts(since)?,
@@ -290,11 +291,12 @@ impl Store {
         Ok(found)
     }
 
-    fn limits_near(&mut self, now: Time, counts: &mut StatusCounts) -> Result<Vec<LimitNear>> {
+    /// Returns the fullest limits of which 80 % are used, and how many there are.
+    pub(super) fn limits_near(&mut self, now: Time, most: u32) -> Result<(Vec<LimitNear>, u64)> {
         let day = self.settings()?.day;
         let begins = LimitPeriod::Day.begins(now, &day);
-        let mut found = Vec::new();
-        let args: [Arg; 2] = [begins.into(), LISTED.into()];
+        let (mut found, mut all) = (Vec::new(), 0);
+        let args: [Arg; 2] = [begins.into(), most.into()];
         self.engine.query(LIMITS, &args, &mut |row| {
             let owner = row.text(0)?;
             found.push(LimitNear {
@@ -306,10 +308,10 @@ impl Store {
                 most: row.opt_limit(2)?.unwrap_or_default(),
                 used: row.int(3)?.unsigned_abs(),
             });
-            counts.limits_near = row.int(4)?.unsigned_abs();
+            all = row.int(4)?.unsigned_abs();
             Ok(())
         })?;
-        Ok(found)
+        Ok((found, all))
     }
 }
 

@@ -114,6 +114,92 @@ fn each_matter_is_found_and_comes_with_its_command() {
 }
 
 #[test]
+fn metrics_say_the_same_and_name_few_users() {
+    let sandbox = quiet();
+    let metrics = ["status", "--format", "openmetrics", "--auth", "none"];
+    for sql in [
+        "INSERT INTO users (username, domain, created_at, expires_at)
+            SELECT 'u' || n || '@example.com', 'example.com', 1700000000, NULL
+            FROM (WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 150)
+                SELECT n FROM s) numbers",
+        "INSERT INTO passwords (password_id, username, hash, created_at)
+            SELECT 'abcd' || (1000 + row_number() OVER (ORDER BY username)), username, 'x',
+                1700000000 + row_number() OVER (ORDER BY username) FROM users
+            WHERE username <> 'shop@example.com'",
+        "UPDATE users SET daily_limit = 10 WHERE username = 'shop@example.com'",
+        "INSERT INTO counts (owner, span, at, messages, recipients, new_recipients)
+            VALUES ('shop@example.com', 'day', 4000000000, 8, 8, 0)",
+        "INSERT INTO limits_near (owner, kind) VALUES ('shop@example.com', 'messages/day')",
+        "INSERT INTO usage (username, domain, day, messages, recipients, bytes, refusals)
+            SELECT username, domain, 40000, 3, 3, 300, 0 FROM users",
+        "INSERT INTO usage_by_domain (domain, day, messages, recipients, bytes, refusals)
+            VALUES ('example.com', 40000, 453, 453, 45300, 0)",
+        "INSERT INTO rotations (username, password_id, state, began_at, with_command)
+            VALUES ('shop@example.com', NULL, 'withdrawn', 1700000000, 0)",
+    ] {
+        sandbox.sql(sql);
+    }
+    let run = sandbox.run(&metrics);
+    // A script writes this into a file: that something needs attention is no failure.
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""));
+    for line in [
+        "smtpcred_store_up 1",
+        "smtpcred_users{status=\"active\"} 151",
+        "smtpcred_limit_used_ratio{owner=\"shop@example.com\",limit=\"messages/day\"} 0.8",
+        "smtpcred_rotation_unfinished 1",
+        "smtpcred_attention{matter=\"unfinished_rotation\"} 1",
+        "smtpcred_attention{matter=\"alert\"} 0",
+        "smtpcred_attention{matter=\"serve\"} 1",
+    ] {
+        assert!(
+            run.stdout.lines().any(|one| one == line),
+            "{line}: {}",
+            run.stdout
+        );
+    }
+    assert!(run.stdout.ends_with("\n# EOF\n"));
+    let named = |name: &str| run.stdout.matches(&format!("\n{name}{{")).count();
+    assert_eq!(named("smtpcred_password_age_seconds"), 100);
+    assert_eq!(named("smtpcred_messages_today"), 101);
+    // The day is to come, so that no midnight comes between.
+    assert!(
+        run.stdout
+            .contains("smtpcred_messages_today{user=\"other\"} 153\n")
+    );
+    let oldest = run
+        .stdout
+        .split("smtpcred_password_age_seconds{user=\"")
+        .nth(1);
+    assert!(
+        oldest.unwrap().starts_with("u100@example.com\""),
+        "{oldest:?}"
+    );
+}
+
+#[test]
+fn metrics_say_that_the_store_is_gone_and_are_only_of_status() {
+    let sandbox = quiet();
+    let none = sandbox.folder.path().join("none.db");
+    let none = ["--store", none.to_str().unwrap()];
+    let gone = sandbox.run(&[&["status", "--format", "openmetrics"][..], &none].concat());
+    assert_eq!(gone.code, 75);
+    assert!(gone.stdout.contains("\nsmtpcred_store_up 0\n"), "{gone:?}");
+    assert!(gone.stdout.ends_with("\n# EOF\n") && gone.stderr.contains("no store"));
+    for other in [
+        &["user", "list"][..],
+        &["domain", "add", "other.example"],
+        &["status", "--watch"],
+    ] {
+        let run = sandbox.run(&[other, &["--format", "openmetrics"]].concat());
+        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{other:?}");
+    }
+    let listed = sandbox.ok(&["domain", "list", "--json"]);
+    assert!(!listed.contains("other.example"), "nothing was done");
+    let none_asked = sandbox.run(&["user", "list", "--help"]);
+    assert!(!none_asked.stdout.contains("openmetrics"));
+}
+
+#[test]
 fn an_alert_is_shown_until_someone_acknowledges_it() {
     let sandbox = quiet();
     let none = serde_json::json!({"open": 0, "latest": null});

@@ -17,6 +17,7 @@ use crate::error::{Error, Exit};
 use crate::store::{Access, Store};
 
 mod lines;
+mod metrics;
 mod record;
 
 use lines::{ATTENTION, Lines};
@@ -28,6 +29,15 @@ Examples:
   smtpcred status --watch                                refreshes every 2 seconds; q quits
   smtpcred status --json | jq -r '.look_at[].command'
   smtpcred status >/dev/null || echo 'something needs attention'
+  smtpcred status --format openmetrics >smtpcred.tmp; mv smtpcred.tmp smtpcred.prom
+
+Metrics:
+  --format openmetrics, which only this command has, prints metrics for the textfile collector of
+  node_exporter: users, expiries, refused sign-ins, unfinished rotations, open alerts, messages of
+  today, whether serve answers, and smtpcred_attention, which is 1 for each matter that needs
+  attention. At most 100 users or limits are named in each metric: those with the most messages,
+  the oldest passwords, the fullest limits. To find these, all passwords are read. If the store
+  cannot be read, the only metrics are smtpcred_build_info and smtpcred_store_up, which is 0 then.
 
 JSON:
   {at, users: {total, active, overlap, suspended, expired}, domains, expiring: [{username, label,
@@ -45,7 +55,7 @@ JSON:
   limit, refused, expired or expiring.
 
 Exit codes:
-  0 nothing needs attention, 7 something does.";
+  0 nothing needs attention, 7 something does. With --format openmetrics, 0 in both cases.";
 
 /// Show what matters now, on one screen
 ///
@@ -70,6 +80,13 @@ pub struct ShowStatus {
 
 impl ShowStatus {
     pub fn run(self, context: &mut Context) -> Result<()> {
+        if context.wants_metrics() && self.watch {
+            let rule = "--watch shows a table, not --format openmetrics";
+            return Err(Error::Usage(rule.into()).into());
+        }
+        if context.wants_metrics() {
+            return metrics::print(context, self.auth.as_deref(), self.policy.as_deref());
+        }
         if self.watch {
             context.out.check_watchable("smtpcred status --json")?;
         }

@@ -14,7 +14,7 @@ use super::color::YELLOW;
 use super::column::{Cell, Column};
 use super::command_line::print_error;
 use super::csv::Csv;
-pub use super::format::OutputFormat;
+pub use super::format::{AskedFormat, OutputFormat};
 use super::layout;
 use super::look::Look;
 use super::pager::{Pager, PagerChoice};
