@@ -316,6 +316,7 @@ fn what_follows_names_its_cause() {
         "ports host",
         "rotation timer",
         "rotation unfinished",
+        "alerts destination",
         "users never used",
         "users old passwords",
         "users expiring",
@@ -327,7 +328,7 @@ fn what_follows_names_its_cause() {
     assert!(table.stdout.contains("not checked, because of store file"));
     let last = table.stdout.lines().last().unwrap();
     assert!(
-        last.ends_with(", 3 failures, and 9 that follow from others"),
+        last.ends_with(", 3 failures, and 10 that follow from others"),
         "{last}"
     );
 

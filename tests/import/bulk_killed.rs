@@ -91,8 +91,10 @@ fn p2_killed_before_the_commit_nothing_can_be_seen() {
         let (mut running, store) = sandbox.at_lock(&args, Stdio::null());
         assert!(killed(&mut running));
         store.execute_batch("ROLLBACK").unwrap();
+        // How many it had hashed by then depends on the machine.
         let (seen, hidden) = files(&sandbox);
-        assert_eq!((seen.len(), hidden.len()), (0, 4));
+        let made = hidden.len();
+        assert!(seen.is_empty() && (1..=4).contains(&made), "{hidden:?}");
         assert!(users(&sandbox).is_empty());
         // Another store's run has nothing to say about them.
         let other = sandbox.folder.path().join("other.db");
@@ -100,9 +102,9 @@ fn p2_killed_before_the_commit_nothing_can_be_seen() {
         command.env("SMTPCRED_STORE", &other);
         assert!(command.output().unwrap().status.code() != Some(0));
         let elsewhere = ["domain", "add", "example.com", "-q"];
-        let mut made = sandbox.command(&elsewhere);
+        let mut add = sandbox.command(&elsewhere);
         assert!(
-            made.env("SMTPCRED_STORE", &other)
+            add.env("SMTPCRED_STORE", &other)
                 .status()
                 .unwrap()
                 .success()
@@ -116,17 +118,16 @@ fn p2_killed_before_the_commit_nothing_can_be_seen() {
         let said = String::from_utf8(run.stderr).unwrap();
         assert_eq!(
             said.matches("perhaps with another store").count(),
-            4,
+            made,
             "{said}"
         );
-        assert_eq!(files(&sandbox).1.len(), 4);
+        assert_eq!(files(&sandbox).1.len(), made);
 
         let run = sandbox.run(&args);
         assert_eq!(run.code, 0, "{run:?}");
-        assert!(
-            run.stderr.contains("removed 4 passwords of an earlier run"),
-            "{run:?}"
-        );
+        let passwords = if made == 1 { "password" } else { "passwords" };
+        let removed = format!("removed {made} {passwords} of an earlier run");
+        assert!(run.stderr.contains(&removed), "{run:?}");
         assert_eq!(files(&sandbox), (all.clone(), BTreeSet::new()));
         assert_eq!(usernames(&sandbox), all);
         assert!(all.iter().all(|name| works(&sandbox, name)), "{import}");
