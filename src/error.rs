@@ -149,6 +149,28 @@ pub enum Error {
         /// The ID that was given.
         password_id: String,
     },
+    /// This holder has no role.
+    RoleNotFound(String),
+    /// The role of this holder does not allow it.
+    NotPermitted {
+        /// The holder.
+        holder: String,
+        /// What was asked for.
+        what: String,
+        /// What the role allows.
+        allowed: String,
+    },
+    /// The role of this holder was changed or revoked while the command ran.
+    RoleChanged(String),
+    /// A holder has made all its changes of this hour.
+    TooManyChanges {
+        /// The holder.
+        holder: String,
+        /// The most changes within an hour.
+        most: u32,
+        /// When there are more.
+        until: String,
+    },
     /// Something could not be searched, and nothing was found in the rest; with its number.
     NotSearched(u64),
     /// A stolen password was not replaced, and still works.

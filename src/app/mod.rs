@@ -23,6 +23,7 @@ mod pause;
 pub mod relay;
 pub mod rename;
 pub mod report;
+pub mod roles;
 pub mod rotation;
 pub mod scan;
 pub mod sessions;

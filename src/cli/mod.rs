@@ -27,6 +27,7 @@ mod pick;
 mod refusal;
 mod report;
 mod reveal;
+mod role;
 mod scan;
 mod serve;
 mod serve_check;
@@ -145,6 +146,7 @@ fn run(command: Command, context: &mut Context) -> Result<()> {
         Command::Session(command) => command.0.run(context)?,
         Command::Audit(command) => command.0.run(context)?,
         Command::Alert(command) => command.0.run(context)?,
+        Command::Role(command) => command.0.run(context)?,
         Command::Store(command) => command.0.run(context)?,
         Command::Config(command) => command.0.run(context)?,
         Command::Completion(completion) => completion.0.run(context)?,

@@ -31,7 +31,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
         "Server",
         &["set-settings", "setup", "show-server-config", "serve"],
     ),
-    ("Files", &["apply", "store", "config", "completion"]),
+    ("Files", &["apply", "store", "role", "config", "completion"]),
 ];
 
 /// Runs a command.

@@ -13,8 +13,8 @@ use super::lazy::{self, Lazy};
 use super::terminal::clipboard::owner::ClipboardOwner;
 use super::terminal::color::{self, Color};
 use super::{
-    alert, apply, audit, completion, config, doctor, domain, generate, help, report, scan, serve,
-    server_config, session, settings, setup, status, store, test, usage, user, verify, why,
+    alert, apply, audit, completion, config, doctor, domain, generate, help, report, role, scan,
+    serve, server_config, session, settings, setup, status, store, test, usage, user, verify, why,
 };
 use crate::deliver::owner;
 
@@ -122,6 +122,8 @@ pub enum Command {
     Audit(Lazy<audit::AuditCommand>),
     #[command(subcommand)]
     Alert(Lazy<alert::AlertCommand>),
+    #[command(subcommand)]
+    Role(Lazy<role::RoleCommand>),
     #[command(subcommand)]
     Store(Lazy<store::StoreCommand>),
     #[command(subcommand)]

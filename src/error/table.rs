@@ -256,6 +256,39 @@ impl Error {
                 "list them with: smtpcred user show {}",
                 in_shell(username)
             )),
+            Self::RoleNotFound(holder) => entry(
+                "role_not_found",
+                Exit::NotFound,
+                format!("{holder} has no role"),
+            )
+            .hint("the owner of the store grants one with: smtpcred role grant"),
+            Self::NotPermitted {
+                holder,
+                what,
+                allowed,
+            } => entry(
+                "not_permitted",
+                Exit::Refused,
+                format!("{holder} may not use {what} here"),
+            )
+            .hint(allowed),
+            Self::RoleChanged(holder) => entry(
+                "role_changed",
+                Exit::Refused,
+                format!("the role of {holder} was changed or revoked meanwhile; nothing was changed"),
+            ),
+            Self::TooManyChanges {
+                holder,
+                most,
+                until,
+            } => entry(
+                "too_many_changes",
+                Exit::Refused,
+                format!("{holder} may make {most} changes within an hour, and has made them"),
+            )
+            .hint(format!(
+                "there are more after {until}; the owner of the store grants more with: smtpcred role grant --hourly-changes"
+            )),
             Self::NotSearched(1) => entry(
                 "not_searched",
                 Exit::Failed,

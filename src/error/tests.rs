@@ -146,6 +146,26 @@ fn codes_and_exit_codes_do_not_change() {
             "password_id_not_found",
             3,
         ),
+        (Error::RoleNotFound(text()), "role_not_found", 3),
+        (
+            Error::NotPermitted {
+                holder: text(),
+                what: text(),
+                allowed: text(),
+            },
+            "not_permitted",
+            4,
+        ),
+        (Error::RoleChanged(text()), "role_changed", 4),
+        (
+            Error::TooManyChanges {
+                holder: text(),
+                most: 1,
+                until: text(),
+            },
+            "too_many_changes",
+            4,
+        ),
         (Error::NotSearched(1), "not_searched", 1),
         (
             Error::NotClosed {

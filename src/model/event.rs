@@ -65,11 +65,15 @@ pub enum Action {
     LimitReached,
     /// Alerts were acknowledged.
     AlertAck,
+    /// Somebody who is not the owner was granted a role.
+    RoleGrant,
+    /// The role of somebody was revoked.
+    RoleRevoke,
 }
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::DomainAdd,
         Self::DomainSet,
         Self::DomainRemove,
@@ -98,6 +102,8 @@ impl Action {
         Self::LimitNear,
         Self::LimitReached,
         Self::AlertAck,
+        Self::RoleGrant,
+        Self::RoleRevoke,
     ];
 
     /// Returns the name in the store and in output.
@@ -131,6 +137,8 @@ impl Action {
             Self::LimitNear => "limit.near",
             Self::LimitReached => "limit.reached",
             Self::AlertAck => "alert.ack",
+            Self::RoleGrant => "role.grant",
+            Self::RoleRevoke => "role.revoke",
         }
     }
 }

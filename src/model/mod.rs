@@ -15,6 +15,7 @@ pub mod duration_histogram;
 pub mod event;
 pub mod followed_message;
 pub mod hash;
+pub mod holder;
 pub mod host_port;
 pub mod known_networks;
 pub mod label;

@@ -46,6 +46,7 @@ impl Store {
     /// Opens a backup, which is only read.
     pub fn open_backup(path: &Path) -> Result<Self> {
         Ok(Self {
+            restriction: None,
             engine: Box::new(sqlite::open_backup(path)?),
             warnings: Vec::new(),
         })

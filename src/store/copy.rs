@@ -68,7 +68,7 @@ impl CopiedTable {
     );
 
     /// Tables that others refer to come first. Derived tables are not copied.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::DOMAINS,
         Self::USERS,
         table!(
@@ -202,6 +202,20 @@ impl CopiedTable {
             "id, at, domain, username, password_id, network",
             "$1, $2, $3, $4, $5, $6",
             "id"
+        ),
+        table!(
+            "roles",
+            "ttttiiii",
+            "holder, role, reach, username, granted_at, hourly_changes, hour_from, changes",
+            "$1, $2, $3, $4, $5, $6, $7, $8",
+            "holder"
+        ),
+        table!(
+            "role_domains",
+            "tt",
+            "holder, domain",
+            "$1, $2",
+            "holder, domain"
         ),
     ];
 }

@@ -44,6 +44,10 @@ impl Store {
             found[number] = Some(read(row)?);
             Ok(())
         })?;
+        let hidden = found.iter_mut().zip(names);
+        for (found, _) in hidden.filter(|(_, name)| !self.shows_domain(name)) {
+            *found = None;
+        }
         Ok(found)
     }
 
@@ -56,12 +60,15 @@ impl Store {
         const SQL: &str =
             "SELECT d.name, d.host, d.max_users, d.daily_limit, d.created_at, d.verified_at,
                 (SELECT count(*) FROM users u WHERE u.domain = d.name)
-            FROM domains d WHERE d.name > $1 ORDER BY d.name LIMIT $2";
+            FROM domains d WHERE d.name > $1 AND (CAST($3 AS TEXT) IS NULL
+                OR d.name IN (SELECT r.domain FROM role_domains r WHERE r.holder = $3))
+            ORDER BY d.name LIMIT $2";
         let mut pieces = page.pieces();
         let mut after = page.after.to_owned();
         while let Some(most) = pieces.next() {
             let mut found = Vec::new();
-            let args = [after.as_str().into(), most.into()];
+            let holder = self.lists_for().map(str::to_owned);
+            let args = [after.as_str().into(), most.into(), holder.as_deref().into()];
             self.engine.query(SQL, &args, &mut |row| {
                 found.push((read(row)?, row.int(6)?.unsigned_abs()));
                 Ok(())
@@ -155,6 +162,7 @@ impl Tx<'_> {
         self.forget_rotation_rules(Scope::domain(name))?;
         self.forget_addresses(Scope::domain(name))?;
         self.stop_old_names_in(name)?;
+        self.end_roles_in_domain(name)?;
         self.event(Action::DomainRemove, Some(name), None, &Fields::default())
     }
 

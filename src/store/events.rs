@@ -203,7 +203,7 @@ impl Tx<'_> {
         const SQL: &str = "INSERT INTO events
             (at, actor, run_as, host, action, domain, username, fields)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-        let fields = fields.to_json();
+        let fields = self.permit(action, domain, username, fields)?.to_json();
         let actor = self.stamp.actor.clone();
         let args = [
             self.stamp.at.into(),

@@ -31,6 +31,8 @@ mod passwords;
 mod postgres;
 mod renames;
 mod report;
+mod restriction;
+mod roles;
 mod rotation_candidates;
 mod rotation_rules;
 mod rotations;
@@ -58,6 +60,7 @@ use std::time::{Duration, Instant};
 
 use engine::Engine;
 use event_mark::EventMark;
+use restriction::{HolderCount, Restriction};
 
 pub use access::Access;
 pub use alert_outbox::{AlertClaim, AlertDelivery, AlertPace, SUMMED_UP, UnsentAlerts};
@@ -105,6 +108,8 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// An open store.
 pub struct Store {
     engine: Box<dyn Engine>,
+    /// Whose role it is open for, if not for its owner.
+    restriction: Option<Restriction>,
     /// Messages about it for the admin.
     pub warnings: Vec<String>,
 }
@@ -135,7 +140,11 @@ impl Store {
                 ));
             }
         };
-        Ok(Self { engine, warnings })
+        Ok(Self {
+            engine,
+            restriction: None,
+            warnings,
+        })
     }
 
     /// Uses less memory, for a long-running process; large reads take longer.
@@ -150,8 +159,12 @@ impl Store {
     }
 
     /// Returns the names with this prefix that a statement finds. The prefix is a range,
-    /// because LIKE differs between engines.
+    /// because LIKE differs between engines. Nothing for the holder of a role, whom it would tell
+    /// names.
     fn names(&mut self, sql: &'static str, prefix: &str, limit: u32) -> Result<Vec<String>> {
+        if self.restriction.is_some() {
+            return Ok(Vec::new());
+        }
         let end = format!("{prefix}\u{10ffff}");
         let mut names = Vec::new();
         let args = [prefix.into(), end.as_str().into(), limit.into()];
@@ -165,14 +178,23 @@ impl Store {
     /// Begins a change. Dropped without [`Tx::commit`], nothing happened.
     pub fn begin(&mut self, stamp: EventStamp) -> Result<Tx<'_>> {
         self.engine.begin()?;
-        Ok(Tx::new(self, stamp))
+        self.begun(stamp)
     }
 
     /// Begins a change that can wait. Returns an error at once if another change is under
     /// way.
     pub fn begin_now(&mut self, stamp: EventStamp) -> Result<Tx<'_>> {
         self.engine.begin_now()?;
-        Ok(Tx::new(self, stamp))
+        self.begun(stamp)
+    }
+
+    fn begun(&mut self, mut stamp: EventStamp) -> Result<Tx<'_>> {
+        if let Some(restriction) = &self.restriction {
+            restriction.sign(&mut stamp);
+        }
+        let mut tx = Tx::new(self, stamp);
+        tx.begin_as_holder()?;
+        Ok(tx)
     }
 }
 
@@ -190,6 +212,8 @@ pub struct Tx<'a> {
     created: i64,
     /// Once an alert was raised.
     alert_rules: Option<Rc<AlertRules>>,
+    /// Of the holder of a role, whose changes are counted.
+    holder_count: HolderCount,
     open: bool,
 }
 
@@ -203,6 +227,7 @@ impl<'a> Tx<'a> {
             rotating: BTreeMap::new(),
             created: 0,
             alert_rules: None,
+            holder_count: HolderCount::NONE,
             open: true,
         }
     }

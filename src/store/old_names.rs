@@ -25,6 +25,9 @@ impl Store {
             found[number] = Some(read(row)?);
             Ok(())
         })?;
+        for one in &mut found {
+            *one = one.take().filter(|old| self.shows_old_name(old));
+        }
         Ok(found)
     }
 
@@ -37,7 +40,13 @@ impl Store {
             found.push(read(row)?);
             Ok(())
         })?;
+        found.retain(|old| self.shows_old_name(old));
         Ok(found)
+    }
+
+    /// Returns whether both names may be seen.
+    fn shows_old_name(&self, old: &OldName) -> bool {
+        self.shows_user(&old.old_name) && self.shows_user(&old.username)
     }
 
     /// Returns the old names in a domain that users of other domains can sign in with.

@@ -10,7 +10,7 @@ use crate::model::time::Time;
 
 /// Tables whose rows get the new name as they are. The passwords come before the last
 /// connections, which refer to them.
-const MOVED: [&str; 12] = [
+const MOVED: [&str; 13] = [
     "UPDATE last_connections SET username = $2 WHERE username = $1",
     "UPDATE senders SET username = $2 WHERE username = $1",
     "UPDATE tags SET username = $2 WHERE username = $1",
@@ -23,6 +23,7 @@ const MOVED: [&str; 12] = [
     "UPDATE allowed_addresses SET owner = $2 WHERE owner = $1",
     "UPDATE seen_addresses SET username = $2 WHERE username = $1",
     "UPDATE session_ends SET username = $2 WHERE username = $1",
+    "UPDATE roles SET username = $2 WHERE username = $1",
 ];
 
 impl Tx<'_> {

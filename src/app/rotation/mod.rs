@@ -162,6 +162,9 @@ pub(super) fn apply_due_changes(tx: &mut Tx) -> Result<bool> {
 impl App {
     /// Records all changes that are due.
     pub fn tidy_rotation(&mut self) -> Result<()> {
+        if self.store.restricted_to().is_some() {
+            return Ok(());
+        }
         loop {
             let began = Instant::now();
             let mut tx = self.begin()?;

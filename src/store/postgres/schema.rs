@@ -11,7 +11,7 @@ use crate::store::engine::{Engine as _, Integrity, Right};
 
 /// Each one migrates a store from one version to the next. After a release they are
 /// never changed, only added to.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("0001.sql"),
     include_str!("0002.sql"),
     include_str!("0003.sql"),
@@ -22,12 +22,13 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("0008.sql"),
     include_str!("0009.sql"),
     include_str!("0010.sql"),
+    include_str!("0011.sql"),
 ];
 /// The version of the schema that this program knows.
 #[allow(clippy::cast_possible_wrap, reason = "a handful")]
 pub const KNOWN: i64 = MIGRATIONS.len() as i64;
 
-const TABLES: [&str; 27] = [
+const TABLES: [&str; 29] = [
     "domains",
     "users",
     "passwords",
@@ -55,6 +56,8 @@ const TABLES: [&str; 27] = [
     "session_requests",
     "session_reports",
     "sessions",
+    "roles",
+    "role_domains",
 ];
 
 impl Postgres {

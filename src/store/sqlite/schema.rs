@@ -14,7 +14,7 @@ use crate::store::one_store::log::NUMBERED;
 
 /// Each one migrates a store from one version to the next. After a release they are
 /// never changed, only added to.
-const MIGRATIONS: [&str; 14] = [
+const MIGRATIONS: [&str; 15] = [
     include_str!("0001.sql"),
     include_str!("0002.sql"),
     include_str!("0003.sql"),
@@ -29,6 +29,7 @@ const MIGRATIONS: [&str; 14] = [
     include_str!("0012.sql"),
     include_str!("0013.sql"),
     include_str!("0014.sql"),
+    include_str!("0015.sql"),
 ];
 /// The version of the schema that this program knows.
 #[allow(clippy::cast_possible_wrap, reason = "a handful")]
@@ -37,7 +38,7 @@ pub const SCHEMA: i64 = MIGRATIONS.len() as i64;
 /// The tables with an index of all their rows. ANALYZE counts all rows of any other table,
 /// whatever its limit, and blocks writers meanwhile.
 /// <https://www.sqlite.org/lang_analyze.html#approx>
-pub const ANALYZED: [&str; 26] = [
+pub const ANALYZED: [&str; 28] = [
     "domains",
     "users",
     "passwords",
@@ -64,6 +65,8 @@ pub const ANALYZED: [&str; 26] = [
     "alert_deliveries",
     "session_reports",
     "sessions",
+    "roles",
+    "role_domains",
 ];
 
 impl Sqlite {
@@ -169,7 +172,7 @@ impl Sqlite {
 }
 
 /// The objects of a store as a [`fingerprint`].
-const AS_MADE: &str = "123a6968aed0cb77b107875465c96b40809da9781645dee8f6dc07f66523f19a";
+const AS_MADE: &str = "08ce99da0985e3621100ca1a5a55273e589462e70603b470ddc696e5b1aa5c97";
 
 /// Everything except what SQLite creates itself.
 const OBJECTS: &str = "SELECT type, name, tbl_name, COALESCE(sql, '') FROM sqlite_schema

@@ -65,7 +65,7 @@ pub(in crate::store) use last_sign_of_life;
 /// [`crate::model::user::status`] and the other conditions of a filter in SQL, except for the
 /// text: engines do not agree about the case of letters. A test compares the two.
 macro_rules! matching {
-    ($domain:literal) => {
+    ($domain:expr) => {
         concat!(
             "WHERE u.username > $1 AND u.username <= $2 AND (CAST($3 AS TEXT) IS NULL OR $3 = CASE
                     WHEN u.suspended_at IS NOT NULL THEN 'suspended'
@@ -90,9 +90,25 @@ macro_rules! matching {
 }
 pub(super) use matching;
 
+/// Users of the domains of a holder, or of one of these.
+macro_rules! of_holder {
+    ($holder:literal, $domain:literal) => {
+        concat!(
+            "AND u.domain IN (SELECT r.domain FROM role_domains r WHERE r.holder = ",
+            $holder,
+            ") AND (CAST(",
+            $domain,
+            " AS TEXT) IS NULL OR u.domain = ",
+            $domain,
+            ")"
+        )
+    };
+}
+pub(super) use of_holder;
+
 /// The same by name, up to a number of rows.
 macro_rules! that_match {
-    ($domain:literal) => {
+    ($domain:expr) => {
         concat!(matching!($domain), " ORDER BY u.username LIMIT $8")
     };
 }
@@ -169,14 +185,25 @@ impl Store {
     ) -> Result<Vec<User>> {
         const OF_ALL: &str = select_users!("", "users", that_match!(""));
         const OF_DOMAIN: &str = select_users!("", "users", that_match!("AND u.domain = $11"));
+        const OF_HOLDER: &str = select_users!("", "users", that_match!(of_holder!("$11", "$12")));
         let domain = filter.domain.as_ref().map(DomainName::as_str);
+        let holder = self.lists_for().map(str::to_owned);
         let mut rows = most.saturating_mul(2).max(PIECE);
         let wanted = tags::wanted(&filter.tags);
         loop {
             let args = filter.args((after, last), now, rows, &wanted);
             let mut args = args.to_vec();
-            args.extend(domain.map(Arg::from));
-            let sql = if domain.is_some() { OF_DOMAIN } else { OF_ALL };
+            let sql = match (&holder, domain) {
+                (Some(holder), domain) => {
+                    args.extend([Arg::from(holder.as_str()), Arg::from(domain)]);
+                    OF_HOLDER
+                }
+                (None, Some(domain)) => {
+                    args.push(domain.into());
+                    OF_DOMAIN
+                }
+                (None, None) => OF_ALL,
+            };
             let (mut users, read) = self.group_rows(sql, &args)?;
             // The last one may have more passwords than were read.
             if read >= rows {

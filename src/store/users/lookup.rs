@@ -43,6 +43,10 @@ impl Store {
             Ok(())
         })?;
         found.iter_mut().flatten().for_each(list::sort_passwords);
+        let hidden = found.iter_mut().zip(names);
+        for (found, _) in hidden.filter(|(_, name)| !self.shows_user(name)) {
+            *found = None;
+        }
         Ok(found)
     }
 

@@ -92,12 +92,13 @@ impl Store {
     pub fn users_of(&mut self, domain: &DomainName) -> Result<Vec<(Username, Time)>> {
         const SQL: &str =
             "SELECT username, created_at FROM users WHERE domain = $1 ORDER BY username";
-        let mut found = Vec::new();
+        let mut found: Vec<(Username, Time)> = Vec::new();
         self.engine
             .query(SQL, &[domain.as_str().into()], &mut |row| {
                 found.push((row.parsed(0)?, row.time(1)?));
                 Ok(())
             })?;
+        found.retain(|(username, _)| self.shows_user(username));
         Ok(found)
     }
 
@@ -112,6 +113,9 @@ impl Store {
     pub fn usernames_of(&mut self, domain: &str, prefix: &str, limit: u32) -> Result<Vec<String>> {
         const SQL: &str = "SELECT username FROM users
             WHERE domain = $4 AND username >= $1 AND username < $2 ORDER BY username LIMIT $3";
+        if self.restricted_to().is_some() {
+            return Ok(Vec::new());
+        }
         let end = format!("{prefix}\u{10ffff}");
         let mut names = Vec::new();
         let args = [
@@ -131,6 +135,9 @@ impl Store {
     pub fn labels(&mut self, limit: u32) -> Result<Vec<(String, String)>> {
         const SQL: &str = "SELECT username, label FROM users ORDER BY username LIMIT $1";
         let mut found = Vec::new();
+        if self.restricted_to().is_some() {
+            return Ok(found);
+        }
         self.engine.query(SQL, &[limit.into()], &mut |row| {
             let label = row.opt_text(1)?.unwrap_or_default();
             found.push((row.text(0)?.to_owned(), label.to_owned()));
@@ -161,6 +168,8 @@ impl Tx<'_> {
             self.stamp.at.into(),
             note.into(),
         ];
+        let others = !(user.rotation.is_empty() && user.addresses.is_empty());
+        self.need_limits_of_domain(user.username, user.daily_limit, user.sending, others)?;
         let exists = Error::UserExists(user.username.to_string());
         self.free_old_name(user.username)?;
         self.change_later(SQL, &args, exists)?;
@@ -215,6 +224,9 @@ impl Tx<'_> {
         const DAILY_LIMIT: &str = "UPDATE users SET daily_limit = $2 WHERE username = $1";
         const EXPIRES: &str =
             "UPDATE users SET expires_at = $2, expiry_told = NULL WHERE username = $1";
+        let others = !(change.rotation.is_empty() && change.addresses.is_empty());
+        let daily_limit = change.daily_limit.clone().and_then(Setting::value);
+        self.need_limits_of_domain(username, daily_limit, &change.sending, others)?;
         let name = username.as_str().into();
         let mut fields = Fields::default();
         if let Some(label) = &change.label {
@@ -291,6 +303,7 @@ impl Tx<'_> {
         self.delete_limits(Scope::user(username))?;
         self.forget_rotation_rules(Scope::user(username))?;
         self.forget_addresses(Scope::user(username))?;
+        self.end_roles_of_user(username)?;
         self.scrub = true;
         self.event(
             Action::UserDelete,

@@ -2,7 +2,7 @@
 
 use std::vec::IntoIter;
 
-use super::list::{last_sign_of_life, matching};
+use super::list::{last_sign_of_life, matching, of_holder};
 use super::{UserFilter, tags};
 use crate::error::{Error, Result};
 use crate::model::name::{DomainName, Username};
@@ -34,7 +34,7 @@ const END: &str = "\u{10ffff}";
 
 /// Selects names and labels in the order of $11; rows without a key are the last ones.
 macro_rules! sorted {
-    ($domain:literal) => {
+    ($domain:expr) => {
         concat!(
             "SELECT w.username, w.label FROM (SELECT u.username, u.label,
                 CASE CAST($11 AS TEXT)
@@ -100,6 +100,7 @@ impl Store {
     ) -> Result<Vec<Username>> {
         const OF_ALL: &str = sorted!("");
         const OF_DOMAIN: &str = sorted!("AND u.domain = $12");
+        const OF_HOLDER: &str = sorted!(of_holder!("$12", "$13"));
         let most = limit.unwrap_or(MOST_SORTED + 1);
         let too_many = || {
             Error::Usage(format!(
@@ -117,8 +118,18 @@ impl Store {
         let wanted_tags = tags::wanted(&filter.tags);
         let mut args = filter.args(("", END), now, rows, &wanted_tags).to_vec();
         args.push(sort.name().into());
-        args.extend(domain.map(Arg::from));
-        let sql = if domain.is_some() { OF_DOMAIN } else { OF_ALL };
+        let holder = self.lists_for().map(str::to_owned);
+        let sql = match (&holder, domain) {
+            (Some(holder), domain) => {
+                args.extend([Arg::from(holder.as_str()), Arg::from(domain)]);
+                OF_HOLDER
+            }
+            (None, Some(domain)) => {
+                args.push(domain.into());
+                OF_DOMAIN
+            }
+            (None, None) => OF_ALL,
+        };
         let mut names = Vec::new();
         self.engine.query(sql, &args, &mut |row| {
             let text = filter.text.as_ref();
@@ -174,7 +185,7 @@ impl Store {
         };
         loop {
             let rows = filter.text.as_ref().map_or(most, |_| PIECE);
-            let mut users = if filter.takes_all() {
+            let mut users = if filter.takes_all() && self.lists_for().is_none() {
                 self.next_of_all(after, rows)?
             } else {
                 self.next_that_match(filter, after, now, rows)?
