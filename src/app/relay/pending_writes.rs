@@ -1,10 +1,17 @@
 //! What a running relay still has to write to the store: last connections, refused sign-ins,
 //! usage, counts.
 
+mod refused_address;
+mod seen_password;
+mod uncounted;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use crate::model::address_rules::{AddressVerdict, MOST_SEEN};
+pub use refused_address::RefusedAddress;
+pub use seen_password::{SeenNetwork, SeenPassword, SignIn};
+use uncounted::add_uncounted;
+
 use crate::model::name::Username;
 use crate::model::network::Network;
 use crate::model::password::PasswordId;
@@ -13,7 +20,7 @@ use crate::model::stranger::WrittenName;
 use crate::model::time::Time;
 use crate::model::usage_window::Count;
 use crate::model::user::SentMail;
-use crate::store::{DailyUsage, NetworkUse};
+use crate::store::DailyUsage;
 
 /// What is still to be written to the store.
 #[derive(Default)]
@@ -38,53 +45,6 @@ pub struct PendingWrites {
     pub lost: u64,
 }
 
-/// The good sign-ins with one password.
-#[derive(Debug, PartialEq, Eq)]
-pub struct SeenPassword {
-    /// The password.
-    pub id: PasswordId,
-    /// The last sign-in.
-    pub at: Time,
-    /// The last address, if it is known.
-    pub address: Option<IpAddr>,
-    /// The networks they came from.
-    pub networks: Vec<SeenNetwork>,
-}
-
-/// Good sign-ins from one network.
-#[derive(Debug, PartialEq, Eq)]
-pub struct SeenNetwork {
-    /// What is counted.
-    pub used: NetworkUse,
-    /// It is to be added to the user's list.
-    pub learn: bool,
-    /// The admin is told if it is new.
-    pub tell: bool,
-}
-
-/// One good sign-in.
-pub struct SignIn {
-    /// When it was.
-    pub at: Time,
-    /// From where, if that is known.
-    pub address: Option<IpAddr>,
-    /// What follows from that.
-    pub verdict: AddressVerdict,
-}
-
-/// Right passwords from an address that is not allowed.
-#[derive(Debug, PartialEq, Eq)]
-pub struct RefusedAddress {
-    /// The last address, if it is known.
-    pub address: Option<IpAddr>,
-    /// When the first was refused.
-    pub first_at: Time,
-    /// When the last was refused.
-    pub last_at: Time,
-    /// How many were refused.
-    pub count: i64,
-}
-
 /// A lease that has ended, or the charge of an answer that did not arrive.
 pub struct Release {
     /// The user whose count it is.
@@ -99,12 +59,6 @@ pub struct Release {
     pub at: Time,
 }
 
-/// How many counts are kept by user and second, and then by user and hour, so that a store
-/// that cannot be written to does not fill the memory. Beyond that, one is kept for each user
-/// and day, as in the usage.
-const MOST_UNCOUNTED: usize = 50_000;
-const COARSER: [i64; 2] = [3_600, 86_400];
-
 /// How many recipients are kept: they are only for alerts, and the next message to one that is
 /// forgotten brings it back.
 const MOST_RECIPIENTS: usize = 100_000;
@@ -112,9 +66,6 @@ const MOST_RECIPIENTS: usize = 100_000;
 /// How many kinds of refusals are kept apart until they are written, which is
 /// every second.
 const MOST_REFUSED: usize = 1000;
-/// How many networks are kept apart for a password until they are written.
-const MOST_NETWORKS: usize = MOST_SEEN as usize;
-
 impl PendingWrites {
     /// Returns whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
@@ -137,12 +88,7 @@ impl PendingWrites {
             .or_insert_with(|| Vec::with_capacity(1));
         let known = seen.iter().position(|known| known.id == id);
         let known = known.unwrap_or_else(|| {
-            seen.push(SeenPassword {
-                id,
-                at: one.at,
-                address: one.address,
-                networks: Vec::new(),
-            });
+            seen.push(SeenPassword::new(id, one));
             seen.len() - 1
         });
         if let Some(password) = seen.get_mut(known) {
@@ -153,19 +99,12 @@ impl PendingWrites {
     /// Records the right password of a user from an address that is not allowed.
     pub fn refused_address(&mut self, username: Username, address: Option<IpAddr>, at: Time) {
         let key = (username, address.map(Network::group));
-        let one = RefusedAddress {
-            address,
-            first_at: at,
-            last_at: at,
-            count: 1,
-        };
-        self.merge_refused_address(key, one);
+        self.merge_refused_address(key, RefusedAddress::new(address, at));
     }
 
     fn merge_refused_address(&mut self, key: (Username, Option<Network>), newer: RefusedAddress) {
         if let Some(known) = self.refused_addresses.get_mut(&key) {
-            known.count = known.count.saturating_add(newer.count);
-            (known.last_at, known.address) = (newer.last_at, newer.address);
+            known.merge(&newer);
         } else if self.refused_addresses.len() < MOST_REFUSED {
             self.refused_addresses.insert(key, newer);
         }
@@ -353,83 +292,11 @@ impl PendingWrites {
             sum.bytes = sum.bytes.saturating_add(sent.bytes);
             sum.refusals = sum.refusals.saturating_add(sent.refusals);
         }
-        add_up(&mut self.uncounted, newer.uncounted);
-        for seconds in COARSER {
-            if self.uncounted.len() > MOST_UNCOUNTED {
-                let counts = std::mem::take(&mut self.uncounted);
-                let coarser = |((username, at), amount): ((Username, Time), Count)| {
-                    let at = at.epoch() - at.epoch().rem_euclid(seconds);
-                    ((username, Time::from_epoch(at)), amount)
-                };
-                add_up(&mut self.uncounted, counts.into_iter().map(coarser));
-            }
-        }
+        add_uncounted(&mut self.uncounted, newer.uncounted);
         for ((username, digest), at) in newer.recipients {
             self.sent_to(&username, digest, at);
         }
         self.releases.extend(newer.releases);
-    }
-}
-
-impl SeenPassword {
-    fn add(&mut self, one: &SignIn) {
-        (self.at, self.address) = (one.at, one.address);
-        let Some(address) = one.address else { return };
-        let (learn, tell) = match one.verdict {
-            AddressVerdict::Learn { tell } => (true, tell),
-            verdict => (false, verdict == AddressVerdict::AcceptAndTell),
-        };
-        if let Some(last) = self.networks.last_mut()
-            && last.used.address == address
-        {
-            // The usual case: nothing to look up.
-            last.used.last_at = one.at;
-            last.used.sign_ins = last.used.sign_ins.saturating_add(1);
-            last.learn |= learn;
-            last.tell |= tell;
-            return;
-        }
-        self.add_network(SeenNetwork {
-            used: NetworkUse {
-                network: Network::group(address),
-                address,
-                first_at: one.at,
-                last_at: one.at,
-                sign_ins: 1,
-            },
-            learn,
-            tell,
-        });
-    }
-
-    fn add_network(&mut self, newer: SeenNetwork) {
-        let mut known = self.networks.iter_mut();
-        if let Some(known) = known.find(|known| known.used.network == newer.used.network) {
-            let (used, found) = (&mut known.used, newer.used);
-            (used.address, used.last_at) = (found.address, found.last_at);
-            used.sign_ins = used.sign_ins.saturating_add(found.sign_ins);
-            known.learn |= newer.learn;
-            known.tell |= newer.tell;
-        } else if self.networks.len() < MOST_NETWORKS {
-            self.networks.push(newer);
-        }
-    }
-
-    fn merge(&mut self, newer: Self) {
-        (self.at, self.address) = (newer.at, newer.address);
-        for network in newer.networks {
-            self.add_network(network);
-        }
-    }
-}
-
-fn add_up(
-    sums: &mut HashMap<(Username, Time), Count>,
-    counts: impl IntoIterator<Item = ((Username, Time), Count)>,
-) {
-    for (key, amount) in counts {
-        let sum = sums.entry(key).or_default();
-        *sum = sum.saturating_add(amount);
     }
 }
 
@@ -467,37 +334,6 @@ mod tests {
         let mut sent: Vec<_> = single.iter().flat_map(|one| one.sent.keys()).collect();
         sent.sort();
         assert!(sent.iter().map(|(_, day)| *day).eq(days));
-    }
-
-    #[test]
-    fn counts_are_bounded_where_they_cannot_be_written() {
-        const DAY: i64 = 86_400;
-        let mut kept = PendingWrites::default();
-        let message = Count {
-            messages: 1,
-            ..Count::default()
-        };
-        let users: Vec<Username> = (0..4)
-            .map(|n| format!("u{n}@example.com").parse().unwrap())
-            .collect();
-        let midnight = 20_000 * DAY;
-        for second in 0..DAY {
-            let mut found = PendingWrites::default();
-            for user in &users {
-                let at = Time::from_epoch(midnight + second);
-                found.uncounted.insert((user.clone(), at), message);
-            }
-            kept.merge(found);
-            assert!(kept.uncounted.len() <= MOST_UNCOUNTED, "after {second} s");
-        }
-        let sum: u32 = kept.uncounted.values().map(|amount| amount.messages).sum();
-        assert_eq!(i64::from(sum), DAY * 4);
-        let days = midnight..midnight + DAY;
-        assert!(
-            kept.uncounted
-                .keys()
-                .all(|(_, at)| days.contains(&at.epoch()))
-        );
     }
 
     #[test]
