@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -109,9 +109,12 @@ impl TestStore {
         StoreWriter::new(self.opener(), world())
     }
 
-    /// Returns a relay that has opened the store.
+    /// Returns a relay that has opened the store. No turn is too long for it: a busy machine may
+    /// stop a test for seconds.
     pub fn relay(&self) -> Relay {
+        const HOUR: Duration = Duration::from_secs(3600);
         let mut relay = Relay::new(self.opener(), world(), 2, MemorySize::mib(1)).unwrap();
+        relay.reader.turn = HOUR;
         while relay.refresh(Instant::now()).is_err() {}
         relay
     }
