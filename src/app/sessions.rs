@@ -36,15 +36,18 @@ impl App {
                 silent: Vec::new(),
             });
         }
-        let mut tx = self.begin()?;
-        let request = tx.ask_for_sessions()?;
-        tx.commit()?;
+        let request = match self.ask_for_sessions() {
+            Ok(request) => request,
+            // Who may only read sees the last reports.
+            Err(Error::StoreForbidden { .. }) => i64::MAX,
+            Err(error) => return Err(error),
+        };
         let until = Instant::now() + PATIENCE;
         let (relays, silent) = loop {
             let mut relays = self.store.session_reporters(now)?;
             let number = relays.len();
             relays.retain(|relay| relay.request < request);
-            if relays.is_empty() || Instant::now() >= until {
+            if relays.is_empty() || request == i64::MAX || Instant::now() >= until {
                 break (number, relays);
             }
             thread::sleep(AGAIN);
@@ -59,6 +62,14 @@ impl App {
             relays,
             silent: silent.into_iter().map(|relay| relay.host).collect(),
         })
+    }
+
+    /// Returns the number of the request.
+    fn ask_for_sessions(&mut self) -> Result<i64> {
+        let mut tx = self.begin()?;
+        let request = tx.ask_for_sessions()?;
+        tx.commit()?;
+        Ok(request)
     }
 
     /// Ends the open sessions that match: each is refused at its next command. Returns those

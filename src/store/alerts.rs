@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::engine::Arg;
+use super::engine::{Arg, Right};
 use super::{Store, Tx};
 use crate::error::Result;
 use crate::model::alert::{Alert, AlertKind, NewAlert};
@@ -128,6 +128,11 @@ impl Tx<'_> {
             self.event(Action::AlertAck, None, None, &fields.with("alerts", acked))?;
         }
         Ok(acked)
+    }
+
+    /// Returns whether alerts can be deleted: a relay may only be allowed to raise them.
+    pub fn may_delete_alerts(&mut self) -> Result<bool> {
+        self.store.engine.may(Right::DeleteAlerts)
     }
 
     /// Deletes alerts from before `first`, and all but the latest `most`: up to `limit`, the

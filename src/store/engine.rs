@@ -138,6 +138,7 @@ pub enum Right {
     /// Others see how each was made in their place.
     SeeHashes,
     DeleteUsers,
+    DeleteAlerts,
     #[cfg_attr(
         not(feature = "postgres"),
         expect(dead_code, reason = "of a database: a file has modes")

@@ -6,5 +6,6 @@ mod database;
 mod file;
 mod pooled;
 mod put_back;
+mod roles;
 mod said;
 mod tampered;

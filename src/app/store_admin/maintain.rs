@@ -144,6 +144,8 @@ impl Cutoffs {
             MaintenanceTask::Failures => {
                 tx.forget_old_refusals(self.refusals, MOST_REFUSALS, PIECE)
             }
+            // A relay may not be allowed to: `store maintain` does it then.
+            MaintenanceTask::Alerts if !tx.may_delete_alerts()? => Ok(0),
             MaintenanceTask::Alerts => tx.forget_old_alerts(self.alerts, MOST_ALERTS, PIECE),
             MaintenanceTask::Counts => tx.forget_old_counts(self.now, &self.day, PIECE),
             MaintenanceTask::Ahead

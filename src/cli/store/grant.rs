@@ -22,10 +22,11 @@ Examples:
 Roles:
   signin    reads everything; writes last connections, counts, usage, refused sign-ins and events;
             it records expiries and retirements, and replaces hashes by stronger ones. It
-            suspends users that reach a limit, even if --on-limit says delete. It cannot create,
-            resume or delete users. The database allows it only to strengthen a hash and to shorten
-            the life of a password. A stronger hash can still be that of any password, so protect
-            the password of this role as well as a relay.
+            suspends users that reach a limit, even if --on-limit says delete. It raises and sends
+            alerts, and cannot acknowledge or delete them: old ones are deleted by `store maintain`
+            as operator. It cannot create, resume or delete users, nor end sessions. The database
+            allows it only to strengthen a hash and to shorten the life of a password. A stronger hash
+            can still be that of any password, so protect the password of this role as well as a relay.
   operator  changes everything except events, which it can only add.
   auditor   reads everything except hashes.
   Events of these roles name the database user as well as the user that the program reports.

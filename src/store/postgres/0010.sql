@@ -105,24 +105,57 @@ CREATE TABLE smtpcred.sessions (
     PRIMARY KEY (relay, number)
 );
 
--- Roles may do with what `serve` measures what they may do with the refused sign-ins, and
--- with what an admin sets what they may do with the rules of rotations.
+-- A role that may not change every column of an old name can only end it earlier: `serve` does so after
+-- a clock was ahead.
+CREATE FUNCTION smtpcred.only_shorten() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NEW.until IS NOT NULL AND NOT COALESCE(NEW.until <= OLD.until, false)
+        AND NOT has_table_privilege(session_user, 'smtpcred.old_names', 'UPDATE') THEN
+        RAISE insufficient_privilege USING MESSAGE = 'permission denied to keep an old name longer';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER only_shorten BEFORE UPDATE ON smtpcred.old_names
+    FOR EACH ROW EXECUTE FUNCTION smtpcred.only_shorten();
+
+REVOKE ALL ON FUNCTION smtpcred.only_shorten() FROM PUBLIC;
+
+-- Who may read or write refused sign-ins (`serve` as signin, and operators) may do the same here, but
+-- for what only admins do: they may write the rules of rotations.
 DO $$
 DECLARE
     given record;
 BEGIN
-    FOR given IN SELECT t.name, a.grantee, a.privilege_type
+    FOR given IN SELECT t.what, a.grantee
         FROM pg_catalog.pg_class c
         CROSS JOIN LATERAL aclexplode(c.relacl) a
-        JOIN (VALUES ('failures', 'allowed_addresses'), ('failures', 'seen_addresses'),
-            ('failures', 'alerts'), ('failures', 'alert_deliveries'),
-            ('failures', 'session_reports'), ('failures', 'sessions'),
-            ('rotation_rules', 'address_rules'), ('rotation_rules', 'session_ends'),
-            ('rotation_rules', 'session_requests')) AS t (model, name)
-            ON c.oid = format('smtpcred.%I', t.model)::regclass
+        JOIN (VALUES
+            ('failures', 'SELECT', 'SELECT ON smtpcred.allowed_addresses, smtpcred.seen_addresses,
+                smtpcred.alerts, smtpcred.alert_deliveries, smtpcred.session_reports, smtpcred.sessions'),
+            ('failures', 'INSERT', 'INSERT ON smtpcred.allowed_addresses, smtpcred.seen_addresses,
+                smtpcred.alerts, smtpcred.alert_deliveries, smtpcred.session_reports, smtpcred.sessions'),
+            ('failures', 'UPDATE', 'UPDATE ON smtpcred.seen_addresses'),
+            ('failures', 'UPDATE', 'UPDATE (until, renamed_at) ON smtpcred.old_names'),
+            ('failures', 'UPDATE', 'UPDATE (more, last_at) ON smtpcred.alerts'),
+            ('failures', 'UPDATE', 'UPDATE (tries, next_at, sent_at, reason)
+                ON smtpcred.alert_deliveries'),
+            ('failures', 'DELETE', 'DELETE ON smtpcred.seen_addresses, smtpcred.session_reports,
+                smtpcred.sessions'),
+            ('rotation_rules', 'SELECT', 'SELECT ON smtpcred.address_rules, smtpcred.session_ends,
+                smtpcred.session_requests'),
+            ('rotation_rules', 'INSERT', 'INSERT ON smtpcred.address_rules, smtpcred.session_ends,
+                smtpcred.session_requests'),
+            ('rotation_rules', 'UPDATE', 'UPDATE ON smtpcred.address_rules, smtpcred.allowed_addresses,
+                smtpcred.alerts, smtpcred.alert_deliveries, smtpcred.session_ends,
+                smtpcred.session_requests, smtpcred.session_reports, smtpcred.sessions'),
+            ('rotation_rules', 'DELETE', 'DELETE ON smtpcred.address_rules, smtpcred.allowed_addresses,
+                smtpcred.alerts, smtpcred.alert_deliveries, smtpcred.session_ends,
+                smtpcred.session_requests')) AS t (model, privilege, what)
+            ON c.oid = format('smtpcred.%I', t.model)::regclass AND a.privilege_type = t.privilege
         WHERE a.grantee <> c.relowner AND a.grantee <> 0
     LOOP
-        EXECUTE format('GRANT %s ON smtpcred.%I TO %s',
-            given.privilege_type, given.name, given.grantee::regrole);
+        EXECUTE format('GRANT %s TO %s', given.what, given.grantee::regrole);
     END LOOP;
 END $$;

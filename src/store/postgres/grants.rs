@@ -7,19 +7,23 @@ use crate::model::role::Role;
 use crate::model::text::quoted as escaped;
 
 /// For `serve`: it reads everything, and writes what it measures. Of a password it changes
-/// the hash and the retirement. It suspends users that reach a limit; a trigger keeps it
-/// from resuming them.
+/// the hash and the retirement, of an old name the end; triggers keep it from prolonging them. It suspends users that reach a limit; a trigger keeps it
+/// from resuming them. An alert that it raised stays as it is, until an operator acknowledges or
+/// deletes it.
 const SIGNIN: &str = "
     GRANT SELECT ON ALL TABLES IN SCHEMA smtpcred TO {to};
     GRANT INSERT ON smtpcred.events TO {to};
     GRANT INSERT, UPDATE, DELETE ON smtpcred.last_connections, smtpcred.counts,
         smtpcred.recipients, smtpcred.usage, smtpcred.usage_by_domain, smtpcred.summing,
-        smtpcred.failures, smtpcred.limits_near, smtpcred.allowed_addresses,
-        smtpcred.seen_addresses, smtpcred.alerts, smtpcred.alert_deliveries,
-        smtpcred.session_reports, smtpcred.sessions TO {to};
+        smtpcred.failures, smtpcred.limits_near, smtpcred.seen_addresses TO {to};
+    GRANT INSERT ON smtpcred.allowed_addresses, smtpcred.alerts, smtpcred.alert_deliveries TO {to};
+    GRANT UPDATE (more, last_at) ON smtpcred.alerts TO {to};
+    GRANT UPDATE (tries, next_at, sent_at, reason) ON smtpcred.alert_deliveries TO {to};
+    GRANT INSERT, DELETE ON smtpcred.session_reports, smtpcred.sessions TO {to};
     GRANT UPDATE (hash, retires_at, retiring_since, retire_latest) ON smtpcred.passwords TO {to};
     GRANT UPDATE (expiry_told, suspended_at) ON smtpcred.users TO {to};
-    GRANT UPDATE (settles_at, began_at) ON smtpcred.rotations TO {to};";
+    GRANT UPDATE (settles_at, began_at) ON smtpcred.rotations TO {to};
+    GRANT UPDATE (until, renamed_at) ON smtpcred.old_names TO {to};";
 
 /// Nothing changes or deletes an event.
 const OPERATOR: &str = "
@@ -40,6 +44,9 @@ const NOTHING: &str = "
     REVOKE ALL (hash, retires_at, retiring_since, retire_latest) ON smtpcred.passwords FROM {to};
     REVOKE ALL (expiry_told, suspended_at) ON smtpcred.users FROM {to};
     REVOKE ALL (settles_at, began_at) ON smtpcred.rotations FROM {to};
+    REVOKE ALL (until, renamed_at) ON smtpcred.old_names FROM {to};
+    REVOKE ALL (more, last_at) ON smtpcred.alerts FROM {to};
+    REVOKE ALL (tries, next_at, sent_at, reason) ON smtpcred.alert_deliveries FROM {to};
     REVOKE ALL ON SCHEMA smtpcred, smtpcred_audit FROM {to};";
 
 /// Gives a database user the rights of a role, in place of those it had. Returns an error if

@@ -122,6 +122,7 @@ pub fn may(engine: &mut Postgres, what: Right) -> Result<bool> {
     let sql = match what {
         Right::SeeHashes => "SELECT has_column_privilege('smtpcred.passwords', 'hash', 'SELECT')",
         Right::DeleteUsers => "SELECT has_table_privilege('smtpcred.users', 'DELETE')",
+        Right::DeleteAlerts => "SELECT has_table_privilege('smtpcred.alerts', 'DELETE')",
         Right::AddUsers => "SELECT has_table_privilege('smtpcred.users', 'INSERT')",
     };
     let may = engine.ask(|connection| connection.simple(sql))?;
@@ -138,7 +139,8 @@ pub fn added(engine: &mut Postgres) -> Result<Vec<String>> {
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE n.nspname = 'smtpcred' AND NOT t.tgisinternal
                 AND (c.relname, t.tgname) NOT IN (('users', 'only_suspend'),
-                    ('passwords', 'only_strengthen'), ('events', 'own_events'))
+                    ('passwords', 'only_strengthen'), ('events', 'own_events'),
+                    ('old_names', 'only_shorten'))
         UNION ALL SELECT 'the rule ' || quote_ident(rulename) || ' on ' || tablename
             FROM pg_catalog.pg_rules WHERE schemaname = 'smtpcred'
         UNION ALL SELECT 'the policy ' || quote_ident(policyname) || ' on ' || tablename
@@ -152,7 +154,7 @@ pub fn added(engine: &mut Postgres) -> Result<Vec<String>> {
 pub fn missing(engine: &mut Postgres) -> Result<Vec<String>> {
     const SQL: &str = "SELECT 'the trigger ' || ours.name || ' on ' || ours.relation
         FROM (VALUES ('users', 'only_suspend'), ('passwords', 'only_strengthen'),
-            ('events', 'own_events')) AS ours (relation, name)
+            ('events', 'own_events'), ('old_names', 'only_shorten')) AS ours (relation, name)
         WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t
             JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
