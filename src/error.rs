@@ -289,6 +289,8 @@ pub enum Error {
     StoreBusy(Place),
     /// The store has no space left.
     StoreFull(Place),
+    /// No messages are kept.
+    MessagesNotKept,
     /// The store does not exist.
     StoreMissing(Place),
     /// The store was replaced while it was open.

@@ -497,6 +497,12 @@ impl Error {
                 format!("no space left for the store {store}"),
             )
             .hint("free some space and try again; nothing was changed"),
+            Self::MessagesNotKept => entry(
+                "messages_not_kept",
+                Exit::Refused,
+                "messages are not kept",
+            )
+            .hint("keep them for 30 days from now on: smtpcred set-settings --keep-messages 30d"),
             Self::StoreMissing(store) => entry(
                 "store_missing",
                 Exit::TryAgain,

@@ -264,6 +264,7 @@ fn codes_and_exit_codes_do_not_change() {
         ),
         (Error::StoreBusy(store()), "store_busy", 75),
         (Error::StoreFull(store()), "store_full", 75),
+        (Error::MessagesNotKept, "messages_not_kept", 4),
         (Error::StoreMissing(store()), "store_missing", 75),
         (Error::StoreReplaced(store()), "store_replaced", 75),
         (

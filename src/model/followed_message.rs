@@ -1,6 +1,7 @@
 //! A message that a user sent, and the end of each recipient.
 
 use super::log_time::LogTime;
+use super::password::PasswordId;
 
 /// What happened to a message for one recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +25,23 @@ pub enum MessageState {
 }
 
 impl MessageState {
+    /// All states.
+    pub const ALL: [Self; 8] = [
+        Self::Sent,
+        Self::Deferred,
+        Self::Bounced,
+        Self::Expired,
+        Self::Deleted,
+        Self::Discarded,
+        Self::Held,
+        Self::Unknown,
+    ];
+
+    /// Returns the state with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
     /// Returns the name in JSON and CSV.
     pub const fn name(self) -> &'static str {
         match self {
@@ -60,6 +78,22 @@ pub enum UnknownReason {
 }
 
 impl UnknownReason {
+    /// All reasons.
+    pub const ALL: [Self; 7] = [
+        Self::NoLineYet,
+        Self::PassedOn,
+        Self::NoLine,
+        Self::LinesDropped,
+        Self::IdUsedAgain,
+        Self::TooManyOpen,
+        Self::Silent,
+    ];
+
+    /// Returns the reason with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+
     /// Returns the name in JSON and CSV.
     pub const fn name(self) -> &'static str {
         match self {
@@ -114,6 +148,27 @@ pub struct FollowedMessage {
     pub later_ids: Vec<String>,
     /// Those of all its ids that are still in a queue.
     pub open_ids: Vec<String>,
+}
+
+impl FollowedMessage {
+    /// Returns when the log last had something new about it.
+    pub fn changed_at(&self) -> LogTime {
+        let last = self.recipients.iter().map(|recipient| recipient.at).max();
+        last.map_or(self.key.at, |last| last.max(self.key.at))
+    }
+}
+
+/// A message as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedMessage {
+    /// Its number where it is kept.
+    pub id: i64,
+    /// What the log said about it.
+    pub message: FollowedMessage,
+    /// Whether nothing more about it will change.
+    pub is_settled: bool,
+    /// The password that it was sent with, if that is known.
+    pub password_id: Option<PasswordId>,
 }
 
 /// What there is to record about a message.

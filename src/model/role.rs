@@ -14,13 +14,21 @@ pub enum Role {
     Operator,
     /// Reads, without the hashes.
     Auditor,
+    /// `messages follow`: keeps what users sent, and sees of the store only their names.
+    Messages,
     /// Nothing.
     None,
 }
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 4] = [Self::Signin, Self::Operator, Self::Auditor, Self::None];
+    pub const ALL: [Self; 5] = [
+        Self::Signin,
+        Self::Operator,
+        Self::Auditor,
+        Self::Messages,
+        Self::None,
+    ];
 
     /// Returns the name on command lines.
     pub const fn name(self) -> &'static str {
@@ -28,6 +36,7 @@ impl Role {
             Self::Signin => "signin",
             Self::Operator => "operator",
             Self::Auditor => "auditor",
+            Self::Messages => "messages",
             Self::None => "none",
         }
     }
@@ -38,7 +47,9 @@ impl FromStr for Role {
 
     fn from_str(text: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|role| role.name() == text);
-        found.ok_or_else(|| Error::Usage("a role is signin, operator, auditor or none".into()))
+        found.ok_or_else(|| {
+            Error::Usage("a role is signin, operator, auditor, messages or none".into())
+        })
     }
 }
 

@@ -22,6 +22,7 @@ mod expiries;
 mod future_rows;
 mod imported_users;
 mod limits_near;
+mod messages;
 mod metrics;
 mod old_names;
 mod one_store;
@@ -74,6 +75,7 @@ pub use event_filter::EventFilter;
 pub use examine::Schema;
 pub use future_rows::FutureRows;
 pub use imported_users::ImportedUser;
+pub use messages::{MessageBatch, MessageFilter, MessagePlace, MessageStore, WrittenMessages};
 pub use metrics::{OldPassword, StoreMetrics};
 pub use one_store::name_below as file_system;
 pub use page::Page;
@@ -125,7 +127,7 @@ impl Store {
     pub fn open_within(location: &Location, access: Access, patience: Duration) -> Result<Self> {
         let (engine, warnings): (Box<dyn Engine>, _) = match location {
             Location::File(path) => {
-                let (engine, warnings) = sqlite::open(path, access, patience)?;
+                let (engine, warnings) = sqlite::open(path, &sqlite::STORE, access, patience)?;
                 (Box::new(engine), warnings)
             }
             #[cfg(feature = "postgres")]
@@ -135,9 +137,7 @@ impl Store {
             }
             #[cfg(not(feature = "postgres"))]
             Location::Postgres(_) => {
-                return Err(Error::Usage(
-                    "this smtpcred was built without PostgreSQL: the store has to be a file".into(),
-                ));
+                return Err(without_postgres());
             }
         };
         Ok(Self {
@@ -196,6 +196,11 @@ impl Store {
         tx.begin_as_holder()?;
         Ok(tx)
     }
+}
+
+#[cfg(not(feature = "postgres"))]
+fn without_postgres() -> Error {
+    Error::Usage("this smtpcred was built without PostgreSQL: the store has to be a file".into())
 }
 
 /// A change under way. It blocks all other changes, so it must not wait for a person.

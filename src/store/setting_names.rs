@@ -21,3 +21,5 @@ pub(super) const LAST_BACKUP: &str = "last_backup";
 pub(super) const BACKUP_AT: &str = "backup_at";
 /// The value of a setting that is on.
 pub(super) const YES: &str = "yes";
+pub(super) const KEEP_MESSAGES: &str = "keep_messages";
+pub(super) const KEEP_RECIPIENTS: &str = "keep_recipients";

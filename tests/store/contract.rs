@@ -10,6 +10,7 @@ mod examine;
 mod generated;
 mod history;
 mod many;
+mod messages;
 mod noteworthy;
 mod pages;
 mod relay;
@@ -31,14 +32,15 @@ use smtpcred::model::event::{Event, EventStamp};
 use smtpcred::model::hash::{Cost, Hash};
 use smtpcred::model::name::{DomainName, Username};
 use smtpcred::model::password::PasswordId;
+use smtpcred::model::role::Role;
 use smtpcred::model::rotation::RulesChange;
 use smtpcred::model::setting::Setting;
 use smtpcred::model::settings::{Ports, Settings};
 use smtpcred::model::time::Time;
 use smtpcred::model::user::{Status, User};
 use smtpcred::store::{
-    Access, DomainChange, EventFilter, Location, NewPassword, NewUser, OldPasswords, Page,
-    SendingChange, SettingsChange, Store, Tx, UserChange, UserFilter,
+    Access, DomainChange, EventFilter, Location, MessageStore, NewPassword, NewUser, OldPasswords,
+    Page, SendingChange, SettingsChange, Store, Tx, UserChange, UserFilter,
 };
 
 use crate::support::source::{NamedPath, Source};
@@ -546,6 +548,12 @@ fn p5_sqlite_keeps_the_contract() {
     let patience = std::time::Duration::from_secs(10);
     let open = || Store::open_within(&location, Access::Existing, patience).unwrap();
     story(&open);
+    let missing = MessageStore::open(&location, Access::Existing);
+    assert!(matches!(missing, Err(Error::MessagesNotKept)));
+    let opened = || MessageStore::open(&location, Access::Create).unwrap();
+    messages::story(&mut open(), &opened, true);
+    let file = MessageStore::file_of(&location).unwrap();
+    assert_eq!(file, folder.path().join("store-messages/messages.db"));
     open().check_deliveries().unwrap();
     open().require_hash_access().unwrap();
     open().wait_for_commits().unwrap();
@@ -566,6 +574,23 @@ fn p5_postgresql_keeps_the_contract() {
     story(&open);
     let refused = open().check_deliveries();
     assert!(refused.is_err(), "who knows who can write it");
+
+    server.sql("mail", "CREATE ROLE logs LOGIN");
+    change(&mut open(), 1, |tx| tx.grant(Role::Messages, "logs"));
+    let theirs = Location::Postgres(server.url_as("logs", "mail"));
+    let opened = || MessageStore::open_within(&theirs, Access::Existing, patience).unwrap();
+    messages::story(&mut open(), &opened, false);
+    assert_eq!(MessageStore::file_of(&theirs), None);
+    for table in ["users", "passwords", "settings", "events", "dovecot_users"] {
+        let read = format!("SELECT count(*) FROM smtpcred.{table}");
+        let refused = server.try_sql_as("logs", "mail", &read).unwrap_err();
+        assert!(refused.contains("permission denied"), "{refused}");
+    }
+    let names = "SELECT count(*) > 0 FROM smtpcred.followed_users";
+    assert_eq!(
+        server.try_sql_as("logs", "mail", names).unwrap().trim(),
+        "t"
+    );
 }
 
 /// A method that the story does not call is one that engines may differ in. What
@@ -606,6 +631,7 @@ fn uncalled(story: &[NamedPath], methods: &[(String, String)]) -> Vec<String> {
     let is_called = |of: &str, name: &str| {
         let receivers: &[&str] = match of {
             "Store" => &["store", "open()", "store()"],
+            "MessageStore" => &["messages"],
             _ => &["tx"],
         };
         story.iter().filter(|path| path.call.is_some()).any(|path| {
@@ -644,7 +670,7 @@ fn store_methods() -> Vec<(String, String)> {
     let methods: Vec<_> = store.flat_map(Source::public_methods).collect();
     let methods: Vec<_> = methods
         .into_iter()
-        .filter(|(of, _)| ["Store", "Tx"].contains(&of.as_str()))
+        .filter(|(of, _)| ["Store", "Tx", "MessageStore"].contains(&of.as_str()))
         .collect();
     assert!(methods.len() > 60, "the methods were not found");
     methods

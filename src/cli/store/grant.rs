@@ -17,6 +17,7 @@ Examples:
   smtpcred store grant --role signin --to relay1         for `serve` on a relay
   smtpcred store grant --role operator --to ana          creates and resets users
   smtpcred store grant --role auditor --to monitoring    only reads
+  smtpcred store grant --role messages --to logs         for `messages follow`
   smtpcred store grant --role none --to relay1           revokes all rights
 
 Roles:
@@ -29,6 +30,7 @@ Roles:
             can still be that of any password, so protect the password of this role as well as a relay.
   operator  changes everything except events, which it can only add.
   auditor   reads everything except hashes.
+  messages  reads the names of users, and writes what they sent; it has no access to passwords.
   Events of these roles name the database user as well as the user that the program reports.
 
 JSON:
@@ -42,7 +44,7 @@ JSON:
 #[command(after_long_help = HELP)]
 pub struct GrantRole {
     /// Grant this role: signin is for `serve`, operator changes everything, auditor reads everything
-    /// except hashes
+    /// except hashes, messages is for `messages follow`
     #[arg(long, value_name = "ROLE", value_parser = roles())]
     role: Role,
 

@@ -38,6 +38,12 @@ const AUDITOR: &str = "
     GRANT USAGE ON SCHEMA smtpcred_audit TO {to};
     GRANT SELECT ON ALL TABLES IN SCHEMA smtpcred_audit TO {to};";
 
+/// The reader of the logs sees no more of the store than the names of its users.
+const MESSAGES: &str = "
+    GRANT SELECT ON smtpcred.store, smtpcred.followed_users, smtpcred.message_settings TO {to};
+    GRANT SELECT, INSERT, UPDATE, DELETE ON smtpcred.messages, smtpcred.message_recipients,
+        smtpcred.message_later_ids, smtpcred.message_refusals, smtpcred.log_positions TO {to};";
+
 /// A role replaces the former one.
 const NOTHING: &str = "
     REVOKE ALL ON ALL TABLES IN SCHEMA smtpcred, smtpcred_audit FROM {to};
@@ -67,6 +73,7 @@ pub fn grant(engine: &mut Postgres, role: Role, to: &str) -> Result<()> {
         Role::Signin => SIGNIN,
         Role::Operator => OPERATOR,
         Role::Auditor => AUDITOR,
+        Role::Messages => MESSAGES,
         Role::None => "",
     };
     may_grant(engine)?;

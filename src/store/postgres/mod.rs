@@ -50,6 +50,8 @@ pub struct Postgres {
     hashes_hidden: bool,
     /// Statements of the change that are not sent yet.
     later: Vec<Deferred>,
+    /// The advisory lock of a change.
+    lock: i64,
     snapshot: Snapshot,
 }
 
@@ -70,16 +72,31 @@ struct Snapshot {
     changes: i64,
 }
 
-/// "smtpcred" in ASCII; the next two numbers are for rotations and indexes.
+/// "smtpcred" in ASCII; the next numbers are for rotations, indexes and messages.
 const LOCK: i64 = 0x736d_7470_6372_6564;
 const ROTATION: i64 = LOCK + 1;
 const INDEXING: i64 = LOCK + 2;
+const MESSAGES: i64 = LOCK + 3;
 /// How long to wait for an answer before a server counts as lost: for a caller that must
 /// not wait, and for others. The longer one allows for a commit on a distant standby.
 const ANSWER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 const NO_PRIMARY: &str = "it is no longer the primary: nothing can be written";
 /// Opens the store on its primary. `patience` is how long to wait for other writers.
 pub fn open(store: &Location, access: Access, patience: Duration) -> Result<Postgres> {
+    open_with(store, access, patience, LOCK)
+}
+
+/// Does the same for changes of messages alone, which do not block other changes.
+pub fn open_messages(store: &Location, access: Access, patience: Duration) -> Result<Postgres> {
+    let access = match access {
+        Access::Look => Access::Look,
+        // The tables are made with those of the store.
+        _ => Access::Existing,
+    };
+    open_with(store, access, patience, MESSAGES)
+}
+
+fn open_with(store: &Location, access: Access, patience: Duration, lock: i64) -> Result<Postgres> {
     let Location::Postgres(url) = store else {
         return Err(Error::Usage(format!("{store} is not a database")));
     };
@@ -96,6 +113,7 @@ pub fn open(store: &Location, access: Access, patience: Duration) -> Result<Post
         in_change: false,
         hashes_hidden: false,
         later: Vec::new(),
+        lock,
         snapshot: Snapshot::default(),
     };
     engine.connect()?;
@@ -150,7 +168,11 @@ impl Postgres {
     /// Begins a change, takes a lock and returns the server's answers.
     fn begin_locked(&mut self, lock: &str, patience: Duration) -> Result<Vec<String>> {
         self.check_cluster()?;
-        let sql = format!("BEGIN; SELECT {lock}({LOCK}); {}; {PROCESS}", self.state());
+        let sql = format!(
+            "BEGIN; SELECT {lock}({}); {}; {PROCESS}",
+            self.lock,
+            self.state()
+        );
         for _ in 0..2 {
             let begun = self.ask_first(|connection| connection.slowly(patience, &sql));
             let said = self.begun(begun)?;

@@ -11,7 +11,7 @@ use crate::store::engine::{Engine as _, Integrity, Right};
 
 /// Each one migrates a store from one version to the next. After a release they are
 /// never changed, only added to.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 12] = [
     include_str!("0001.sql"),
     include_str!("0002.sql"),
     include_str!("0003.sql"),
@@ -23,12 +23,13 @@ const MIGRATIONS: [&str; 11] = [
     include_str!("0009.sql"),
     include_str!("0010.sql"),
     include_str!("0011.sql"),
+    include_str!("0012.sql"),
 ];
 /// The version of the schema that this program knows.
 #[allow(clippy::cast_possible_wrap, reason = "a handful")]
 pub const KNOWN: i64 = MIGRATIONS.len() as i64;
 
-const TABLES: [&str; 29] = [
+const TABLES: [&str; 34] = [
     "domains",
     "users",
     "passwords",
@@ -58,6 +59,11 @@ const TABLES: [&str; 29] = [
     "sessions",
     "roles",
     "role_domains",
+    "messages",
+    "message_recipients",
+    "message_later_ids",
+    "message_refusals",
+    "log_positions",
 ];
 
 impl Postgres {

@@ -16,8 +16,7 @@ use super::errors::{damaged, foreign, io_error, too_new, translated};
 use super::header_fd::HeaderFd;
 use super::log::WriteAheadLog;
 use super::open::{FileState, guard, inspect};
-use super::schema::SCHEMA;
-use super::{Sqlite, busy_handler};
+use super::{STORE, Sqlite, busy_handler};
 use crate::error::{Error, Result};
 
 /// What age writes at the beginning of a file, as text or in binary.
@@ -123,7 +122,7 @@ pub fn open(path: &Path) -> Result<Sqlite> {
             ));
         }
     }
-    if inspect(&path, &file)? == FileState::Empty {
+    if inspect(&path, &file, &STORE)? == FileState::Empty {
         return Err(damaged(&path, "it has no tables"));
     }
     let failed = |e: &rusqlite::Error| translated(&path, e);
@@ -139,6 +138,7 @@ pub fn open(path: &Path) -> Result<Sqlite> {
         .map_err(|e| failed(&e))?;
     let store = Sqlite {
         connection,
+        kind: &STORE,
         log: WriteAheadLog::of(&real),
         path,
         patience: PATIENCE,
@@ -148,10 +148,10 @@ pub fn open(path: &Path) -> Result<Sqlite> {
         file,
     };
     let found = store.found_schema()?;
-    if found > SCHEMA {
-        return Err(too_new(&store.path, found, SCHEMA));
+    if found > STORE.known() {
+        return Err(too_new(&store.path, found, STORE.known()));
     }
-    if found == SCHEMA {
+    if found == STORE.known() {
         store.compare()?;
     }
     Ok(store)

@@ -9,7 +9,7 @@ use rusqlite::{ErrorCode, MAIN_DB, params_from_iter};
 use super::deadline::{STEPS, WHOLE};
 use super::errors::translated;
 use super::row::SqliteRow;
-use super::{Sqlite, rights, rotation_lock, schema};
+use super::{Sqlite, rights, rotation_lock};
 use crate::error::{Error, Result};
 use crate::model::role::Role;
 use crate::store::engine::{Arg, Engine, Integrity, OnNumberedRow, OnRow, Right, Space};
@@ -26,7 +26,7 @@ impl Engine for Sqlite {
     }
 
     fn schema(&mut self) -> Result<(i64, i64)> {
-        Ok((self.found_schema()?, schema::SCHEMA))
+        Ok((self.found_schema()?, self.kind.known()))
     }
 
     fn added(&mut self) -> Result<Vec<String>> {
@@ -189,7 +189,7 @@ impl Engine for Sqlite {
         // Rows of each index; all of them would take seconds.
         self.batch("PRAGMA analysis_limit = 1000")?;
         // One table at a time: others write in between.
-        for table in schema::ANALYZED {
+        for table in self.kind.analyzed {
             self.batch(&format!("ANALYZE {table}"))?;
         }
         Ok(())

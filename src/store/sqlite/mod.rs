@@ -6,6 +6,7 @@ mod companions;
 mod deadline;
 mod engine;
 mod errors;
+mod file_kind;
 mod header_fd;
 mod leftover_shm;
 mod log;
@@ -25,6 +26,8 @@ use rusqlite::{CachedStatement, Connection};
 pub use self::backup::{finish as finish_backup, open as open_backup};
 use self::deadline::Deadline;
 use self::errors::translated;
+use self::file_kind::FileKind;
+pub use self::file_kind::{MESSAGES, STORE};
 use self::header_fd::HeaderFd;
 use self::leftover_shm::LeftoverShm;
 pub use self::open::{need_creatable, open};
@@ -34,16 +37,10 @@ use super::engine::Engine as _;
 use super::one_store::NamedFile;
 use crate::error::{Error, Result};
 
-/// "SMTP" in ASCII, the application id in the header, by which file(1) and this
-/// program recognise a store:
-/// <https://www.sqlite.org/fileformat.html#the_database_header>
-pub const APPLICATION_ID: i32 = 0x534d_5450;
-/// The statement that writes it.
-pub const SET_APPLICATION_ID: &str = "PRAGMA application_id = 0x534d5450";
-
 /// An open SQLite store.
 pub struct Sqlite {
     connection: Connection,
+    kind: &'static FileKind,
     path: PathBuf,
     patience: Duration,
     deadline: Deadline,
@@ -120,7 +117,7 @@ impl Sqlite {
             .is_some_and(|before| before != self.connection.total_changes())
         {
             self.changed = None;
-            self.batch(SET_APPLICATION_ID)?;
+            self.batch(self.kind.set_application_id)?;
         }
         Ok(())
     }

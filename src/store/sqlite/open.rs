@@ -15,24 +15,24 @@ use rusqlite::{Connection, OpenFlags};
 use super::companions::{COMPANIONS, beside};
 use super::deadline::{Deadline, STEPS, WHOLE};
 use super::errors::{damaged, foreign, io_error, too_new, translated};
+use super::file_kind::FileKind;
 use super::header_fd::HeaderFd;
 use super::leftover_shm::LeftoverShm;
 use super::log::WriteAheadLog;
 use super::rights;
-use super::schema::SCHEMA;
-use super::{APPLICATION_ID, Sqlite, busy_handler};
+use super::{Sqlite, busy_handler};
 use crate::error::{Error, Result};
 use crate::files::Folder;
 use crate::store::access::Access;
 use crate::store::one_store::{NamedFile, is_on_local_disk};
 
-/// For every connection. `secure_delete`: an erased hash is overwritten.
-/// `cell_size_check`: damage is found when a page is read, not later.
-const PRAGMAS: &str = "PRAGMA cell_size_check = ON;
-    PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA synchronous = FULL;";
-
 /// Opens the store; also returns warnings for the admin.
-pub fn open(path: &Path, access: Access, patience: Duration) -> Result<(Sqlite, Vec<String>)> {
+pub fn open(
+    path: &Path,
+    kind: &'static FileKind,
+    access: Access,
+    patience: Duration,
+) -> Result<(Sqlite, Vec<String>)> {
     let path = std::path::absolute(path).map_err(|e| io_error(path, &e))?;
     is_on_local_disk(&path)?;
     if !path.exists() && access == Access::Create {
@@ -44,7 +44,7 @@ pub fn open(path: &Path, access: Access, patience: Duration) -> Result<(Sqlite, 
     let looks = access == Access::Look;
     let mut warnings = rights::check(&path, looks)?;
     let file = HeaderFd::open(&path).map_err(|e| io_error(&path, &e))?;
-    let state = match inspect(&path, &file) {
+    let state = match inspect(&path, &file, kind) {
         Err(Error::StoreTooNew { .. }) if looks => FileState::Wal,
         inspected => inspected?,
     };
@@ -78,12 +78,15 @@ pub fn open(path: &Path, access: Access, patience: Duration) -> Result<(Sqlite, 
         .map_err(|e| failed(&e))?;
     let deadline = Deadline::for_patience(if looks { WHOLE } else { patience });
     guard(&mut connection, &deadline).map_err(|e| failed(&e))?;
-    connection.execute_batch(PRAGMAS).map_err(|e| failed(&e))?;
+    connection
+        .execute_batch(kind.pragmas)
+        .map_err(|e| failed(&e))?;
     if looks {
         only_look(left, &connection).map_err(|e| failed(&e))?;
     }
     let mut store = Sqlite {
         connection,
+        kind,
         path,
         patience,
         deadline,
@@ -100,7 +103,7 @@ pub fn open(path: &Path, access: Access, patience: Duration) -> Result<(Sqlite, 
         store.check_log()?;
     }
     if looks {
-        if store.found_schema()? == SCHEMA {
+        if store.found_schema()? == kind.known() {
             store.compare()?;
         }
         return Ok((store, warnings));
@@ -298,7 +301,7 @@ pub(super) enum FileState {
 
 /// Reads the header as bytes: opening a stranger's file with SQLite could
 /// already change it.
-pub(super) fn inspect(path: &Path, file: &HeaderFd) -> Result<FileState> {
+pub(super) fn inspect(path: &Path, file: &HeaderFd, kind: &FileKind) -> Result<FileState> {
     const HEADER: usize = 100;
     const WAL: u8 = 2;
     let mut header = [0; HEADER];
@@ -324,11 +327,11 @@ pub(super) fn inspect(path: &Path, file: &HeaderFd) -> Result<FileState> {
     if nothing && header[18] != WAL && number(52) == 1 && number(64) == 1 {
         return Ok(FileState::Empty);
     }
-    if number(68) != APPLICATION_ID as u32 {
+    if number(68) != kind.application_id {
         return Err(foreign(path, "it is another program's SQLite file"));
     }
-    if i64::from(number(60)) > SCHEMA {
-        return Err(too_new(path, number(60).into(), SCHEMA));
+    if i64::from(number(60)) > kind.known() {
+        return Err(too_new(path, number(60).into(), kind.known()));
     }
     // Without a journal, the header holds the file's length. The order matters: a process
     // that grows the file removes its journal afterwards.

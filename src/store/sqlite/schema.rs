@@ -4,74 +4,17 @@
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
+use super::Sqlite;
 use super::deadline::WHOLE;
 use super::errors::{too_new, translated};
-use super::{SET_APPLICATION_ID, Sqlite};
 use crate::error::{Error, Result};
 use crate::model::text::escaped;
 use crate::store::engine::Engine as _;
 use crate::store::one_store::log::NUMBERED;
 
-/// Each one migrates a store from one version to the next. After a release they are
-/// never changed, only added to.
-const MIGRATIONS: [&str; 15] = [
-    include_str!("0001.sql"),
-    include_str!("0002.sql"),
-    include_str!("0003.sql"),
-    include_str!("0004.sql"),
-    include_str!("0005.sql"),
-    include_str!("0006.sql"),
-    include_str!("0007.sql"),
-    include_str!("0008.sql"),
-    include_str!("0009.sql"),
-    include_str!("0010.sql"),
-    include_str!("0011.sql"),
-    include_str!("0012.sql"),
-    include_str!("0013.sql"),
-    include_str!("0014.sql"),
-    include_str!("0015.sql"),
-];
-/// The version of the schema that this program knows.
-#[allow(clippy::cast_possible_wrap, reason = "a handful")]
-pub const SCHEMA: i64 = MIGRATIONS.len() as i64;
-
-/// The tables with an index of all their rows. ANALYZE counts all rows of any other table,
-/// whatever its limit, and blocks writers meanwhile.
-/// <https://www.sqlite.org/lang_analyze.html#approx>
-pub const ANALYZED: [&str; 28] = [
-    "domains",
-    "users",
-    "passwords",
-    "last_connections",
-    "settings",
-    "senders",
-    "tags",
-    "old_names",
-    "limits",
-    "counts",
-    "recipients",
-    "usage",
-    "usage_by_domain",
-    "failures",
-    "rotation_rules",
-    "rotations",
-    "event_names",
-    "totals",
-    "limits_near",
-    "address_rules",
-    "allowed_addresses",
-    "seen_addresses",
-    "alerts",
-    "alert_deliveries",
-    "session_reports",
-    "sessions",
-    "roles",
-    "role_domains",
-];
-
 impl Sqlite {
     pub(super) fn migrate(&mut self) -> Result<()> {
-        if self.found_schema()? == SCHEMA {
+        if self.found_schema()? == self.kind.known() {
             return Ok(());
         }
         self.batch("BEGIN IMMEDIATE")?;
@@ -90,12 +33,12 @@ impl Sqlite {
         let found = self.found_schema()?;
         let steps = usize::try_from(found)
             .ok()
-            .and_then(|n| MIGRATIONS.get(n..));
+            .and_then(|n| self.kind.migrations.get(n..));
         let Some(steps) = steps else {
-            return Err(too_new(&self.path, found, SCHEMA));
+            return Err(too_new(&self.path, found, self.kind.known()));
         };
         if found == 0 {
-            self.batch(SET_APPLICATION_ID)?;
+            self.batch(self.kind.set_application_id)?;
         }
         self.with_writable_schema(|| {
             // Views that were added and are broken: renaming a column leaves them as they are.
@@ -106,7 +49,7 @@ impl Sqlite {
             self.batch("PRAGMA writable_schema = OFF")?;
             stepped
         })?;
-        self.batch(&format!("PRAGMA user_version = {SCHEMA}"))?;
+        self.batch(&format!("PRAGMA user_version = {}", self.kind.known()))?;
         self.number_in_transaction()?;
         // As long as the change can still be rolled back.
         self.compare()?;
@@ -171,9 +114,6 @@ impl Sqlite {
     }
 }
 
-/// The objects of a store as a [`fingerprint`].
-const AS_MADE: &str = "08ce99da0985e3621100ca1a5a55273e589462e70603b470ddc696e5b1aa5c97";
-
 /// Everything except what SQLite creates itself.
 const OBJECTS: &str = "SELECT type, name, tbl_name, COALESCE(sql, '') FROM sqlite_schema
     WHERE NOT (type = 'table' AND name IN ('sqlite_sequence', 'sqlite_stat1', 'sqlite_stat4'))
@@ -194,15 +134,14 @@ impl Sqlite {
     pub(super) fn compare(&self) -> Result<Vec<String>> {
         let failed = |e: rusqlite::Error| translated(&self.path, &e);
         self.deadline.begin();
-        if fingerprint(&self.connection).map_err(failed)? == AS_MADE {
+        if fingerprint(&self.connection).map_err(failed)? == self.kind.as_made {
             return Ok(Vec::new());
         }
         let found = objects(&self.connection).map_err(failed)?;
         let made = Connection::open_in_memory()
             .and_then(|made| {
-                MIGRATIONS
-                    .iter()
-                    .try_for_each(|step| made.execute_batch(step))?;
+                let mut steps = self.kind.migrations.iter();
+                steps.try_for_each(|step| made.execute_batch(step))?;
                 objects(&made)
             })
             .map_err(failed)?;
@@ -276,10 +215,15 @@ fn fingerprint(store: &Connection) -> rusqlite::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::sqlite::file_kind::{FileKind, MESSAGES, STORE};
 
     fn made() -> Connection {
+        made_of(&STORE)
+    }
+
+    fn made_of(kind: &FileKind) -> Connection {
         let made = Connection::open_in_memory().unwrap();
-        for step in MIGRATIONS {
+        for step in kind.migrations {
             made.execute_batch(step).unwrap();
         }
         made
@@ -287,11 +231,13 @@ mod tests {
 
     #[test]
     fn the_fingerprint_matches_the_migrations() {
-        // After a new migration, copy the fingerprint shown here into AS_MADE.
-        assert_eq!(fingerprint(&made()).unwrap(), AS_MADE);
-        let analyzed = made();
-        analyzed.execute_batch("ANALYZE").unwrap();
-        assert_eq!(fingerprint(&analyzed).unwrap(), AS_MADE);
+        // After a new migration, copy the fingerprint shown here.
+        for kind in [&STORE, &MESSAGES] {
+            assert_eq!(fingerprint(&made_of(kind)).unwrap(), kind.as_made);
+            let analyzed = made_of(kind);
+            analyzed.execute_batch("ANALYZE").unwrap();
+            assert_eq!(fingerprint(&analyzed).unwrap(), kind.as_made);
+        }
     }
 
     #[test]
@@ -299,14 +245,16 @@ mod tests {
         const TABLES: &str = "SELECT t.name, min(COALESCE(i.partial, 1)) = 0
             FROM sqlite_schema t LEFT JOIN pragma_index_list(t.name) i
             WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%' GROUP BY t.name";
-        let store = made();
-        let mut tables = store.prepare(TABLES).unwrap();
-        let tables = tables
-            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-            .unwrap();
-        for table in tables {
-            let (name, indexed): (String, bool) = table.unwrap();
-            assert_eq!(ANALYZED.contains(&name.as_str()), indexed, "{name}");
+        for kind in [&STORE, &MESSAGES] {
+            let store = made_of(kind);
+            let mut tables = store.prepare(TABLES).unwrap();
+            let tables = tables
+                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+                .unwrap();
+            for table in tables {
+                let (name, indexed): (String, bool) = table.unwrap();
+                assert_eq!(kind.analyzed.contains(&name.as_str()), indexed, "{name}");
+            }
         }
     }
 
@@ -315,7 +263,7 @@ mod tests {
         let added_by = |sql: &str| {
             let store = made();
             store.execute_batch(sql).unwrap();
-            assert_ne!(fingerprint(&store).unwrap(), AS_MADE, "{sql}");
+            assert_ne!(fingerprint(&store).unwrap(), STORE.as_made, "{sql}");
             added(&objects(&made()).unwrap(), &objects(&store).unwrap())
         };
         let undo = "CREATE TRIGGER undo AFTER UPDATE ON users BEGIN SELECT 1; END";
