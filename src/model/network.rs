@@ -48,11 +48,6 @@ impl Network {
     pub fn covers(&self, other: &Self) -> bool {
         self.0.contains(&other.0)
     }
-
-    /// Returns whether it is every address of its family.
-    pub fn is_everything(&self) -> bool {
-        self.0.prefix_len() == 0
-    }
 }
 
 /// Networks among which an address is found quickly, however many there are.
@@ -67,6 +62,12 @@ impl Networks {
         let next = self.0.partition_point(|net| net.network() <= address);
         let before = next.checked_sub(1).and_then(|last| self.0.get(last));
         before.is_some_and(|net| net.contains(&address))
+    }
+
+    /// Returns every address of a family, for each family of which all are in them.
+    pub fn everything(&self) -> impl Iterator<Item = Network> {
+        let all = self.0.iter().filter(|net| net.prefix_len() == 0);
+        all.copied().map(Network)
     }
 
     /// Returns whether there are none.
@@ -236,6 +237,21 @@ mod tests {
         assert!(network("192.0.2.0/24").contains(address("::ffff:192.0.2.9")));
         assert!(!network("::/0").contains(address("192.0.2.9")));
         assert!(network("192.0.2.0/24").covers(&network("192.0.2.8")));
-        assert!(network("0.0.0.0/0").is_everything());
+    }
+
+    #[test]
+    fn networks_are_everything_together() {
+        let everything = |texts: &[&str]| {
+            let networks: Networks = texts.iter().map(|text| network(text)).collect();
+            let all: Vec<_> = networks.everything().map(|all| all.to_string()).collect();
+            all.join(" ")
+        };
+        assert_eq!(everything(&["0.0.0.0/0"]), "0.0.0.0/0");
+        assert_eq!(everything(&["0.0.0.0/1", "128.0.0.0/1"]), "0.0.0.0/0");
+        assert_eq!(everything(&["8000::/1", "192.0.2.0/24", "::/1"]), "::/0");
+        let both = ["::/0", "::ffff:0:0/97", "128.0.0.0/2", "192.0.0.0/2"];
+        assert_eq!(everything(&both), "0.0.0.0/0 ::/0");
+        assert_eq!(everything(&["0.0.0.0/1", "128.0.0.0/2", "192.0.0.0/3"]), "");
+        assert_eq!(everything(&["0.0.0.0/1", "8000::/1"]), "");
     }
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::record::DomainRecord;
-use crate::cli::allowing::{confirm_everything, listed};
+use crate::cli::allowing::{confirm_everything, in_list, listed};
 use crate::cli::complete;
 use crate::cli::context::Context;
 use crate::model::address_rules::AddressChange;
@@ -61,11 +61,11 @@ pub struct DisallowAddresses {
 
 impl AllowAddresses {
     pub fn run(self, context: &mut Context) -> Result<()> {
-        confirm_everything(
-            context,
-            &self.networks,
-            &format!("the users of {}", self.name),
-        )?;
+        let mut app = context.app(Access::Existing)?;
+        let known = in_list(&app.domain_addresses(&self.name)?);
+        drop(app);
+        let owner = format!("the users of {}", self.name);
+        confirm_everything(context, &self.networks, &known, &owner)?;
         let done = format!("allowed {} for the users of", listed(&self.networks));
         let change = AddressChange {
             allow: self.networks,

@@ -5,7 +5,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::record::{InstallationRecord, limits_in_a_row};
-use crate::cli::allowing::confirm_everything;
+use crate::cli::allowing::{confirm_everything, in_list};
 use crate::cli::args::addresses::AddressArgs;
 use crate::cli::args::alerts::AlertArgs;
 use crate::cli::args::limits::LimitArgs;
@@ -13,7 +13,7 @@ use crate::cli::args::rotation::RotationArgs;
 use crate::cli::changes;
 use crate::cli::context::Context;
 use crate::cli::terminal::record::Record;
-use crate::error::Error;
+use crate::error::{self, Error};
 use crate::model::address_rules::{AddressChange, AddressRules};
 use crate::model::alert_rules::AlertRules;
 use crate::model::day::Day;
@@ -161,7 +161,10 @@ impl SetSettings {
         let rotation = self.rotation.change_for_many()?;
         let alerts = self.alerts.change()?;
         let ignore_addresses = ignored(self.ignore_address)?;
-        confirm_everything(context, &self.allow, "all users")?;
+        if !self.allow.is_empty() {
+            let known = listed_before(context)?;
+            confirm_everything(context, &self.allow, &known, "all users")?;
+        }
         let addresses = AddressChange {
             allow: self.allow,
             disallow: self.disallow,
@@ -215,6 +218,14 @@ impl SetSettings {
         Ok(context.out.result(&ChangedSettingsRecord::new(
             &settings, &addresses, &rotation, &alerts,
         ))?)
+    }
+}
+
+/// Returns the installation's list; none if there is no store yet.
+fn listed_before(context: &Context) -> error::Result<Vec<Network>> {
+    match context.app(Access::Existing) {
+        Err(Error::StoreMissing(_)) => Ok(Vec::new()),
+        opened => Ok(in_list(&opened?.installation_addresses()?)),
     }
 }
 

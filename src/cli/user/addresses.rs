@@ -28,7 +28,8 @@ Examples:
 
 Lists:
   The list of the user, its domain's and the installation's add up. Each has 1,000 entries at most;
-  entries may overlap. A single address is a list entry of its own. 0.0.0.0/0 and ::/0 ask first.
+  entries may overlap. A single address is a list entry of its own. 0.0.0.0/0 and ::/0 ask
+  first, and so do entries that are the same together.
 
 JSON:
   The user, as in `user list`.";
@@ -109,7 +110,9 @@ impl AllowAddresses {
         let mut app = context.app(Access::Existing)?;
         let name = self.username.as_str();
         app.user(&self.username)?;
-        confirm_everything(context, &self.networks, name)?;
+        let lists = app.listings(&self.username)?;
+        let known: Vec<_> = lists.iter().map(|listing| listing.network).collect();
+        confirm_everything(context, &self.networks, &known, name)?;
         let change = AddressChange {
             allow: self.networks.clone(),
             ..AddressChange::default()
