@@ -20,6 +20,7 @@ mod prompts;
 mod report;
 mod scan;
 mod scan_git;
+mod scan_killed;
 mod scanners;
 mod several;
 mod snippets;

@@ -123,8 +123,7 @@ impl Git {
 pub fn explained(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     if text.contains("dubious ownership") {
-        return "git does not read it, because it belongs to another user: run this as its owner, or as root"
-            .to_owned();
+        return dubious(Uid::effective().is_root()).to_owned();
     }
     let mut lines = text.lines().filter(|line| !line.trim().is_empty());
     let line = lines.next().unwrap_or("git failed without a message");
@@ -133,6 +132,16 @@ pub fn explained(stderr: &[u8]) -> String {
         line.trim_start_matches("fatal: ")
             .trim_start_matches("error: ")
     )
+}
+
+/// Returns why git does not read it: it compares the owners of the folder and of what is in it with the
+/// user that runs it. Root runs it as the owner of the folder.
+const fn dubious(as_root: bool) -> &'static str {
+    if as_root {
+        "git does not read it, because the folder and its .git belong to different users: run this as the owner of .git"
+    } else {
+        "git does not read it, because it belongs to another user: run this as its owner, or as root"
+    }
 }
 
 /// Returns the owner of a folder.
