@@ -22,8 +22,28 @@ use smtpcred::model::plan::Plan;
 use smtpcred::model::text::escaped;
 use smtpcred::model::time::Time;
 use smtpcred::protocol::auth::{AuthConversation, AuthStep, MAX_LINE};
+use smtpcred::protocol::http::{self, HttpStep, MAX_REQUEST};
 use smtpcred::protocol::policy::{PolicyAction, PolicyReader};
 use smtpcred::protocol::sasl::{self, SaslCredentials};
+
+/// What someone who scrapes metrics sends, in pieces: once it is known what it is, more of it
+/// changes nothing.
+pub fn http(data: &[u8]) {
+    let data = &data[..data.len().min(MAX_REQUEST)];
+    let mut decided = HttpStep::More;
+    for length in 0..=data.len() {
+        let step = http::read(&data[..length]);
+        if decided != HttpStep::More {
+            assert_eq!(step, decided, "it changed its mind");
+        }
+        decided = step;
+    }
+    assert!(data.len() < MAX_REQUEST || decided != HttpStep::More);
+    if let HttpStep::Refuse(status) = decided {
+        let answer = status.answer();
+        assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
+}
 
 /// Lines of a mail server. `!` and `?` are ours: the oldest request that is
 /// being checked turns out right, or wrong.

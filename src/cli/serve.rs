@@ -21,7 +21,7 @@ use crate::model::size::MemorySize;
 use crate::model::store_location::Location;
 use crate::model::text::{invalid, socket_address};
 use crate::serve::log::Level;
-use crate::serve::{self, End, Options, Parts, SocketSpec};
+use crate::serve::{self, End, MetricsAddress, Options, Parts, SocketSpec};
 use crate::store::{Access, Store};
 
 const HELP: &str = "\
@@ -29,11 +29,12 @@ Examples:
   smtpcred serve --auth /var/spool/postfix/smtpcred/auth,group=postfix \\
                  --policy /var/spool/postfix/smtpcred/policy,group=postfix
   smtpcred serve --auth /run/smtpcred/auth,mode=0666 --listen 127.0.0.1:10040
+  smtpcred serve --auth /run/smtpcred/auth --metrics 127.0.0.1:9590
   smtpcred serve --check                                 exits with 0 if a running serve answers
 
 Sockets:
   serve creates them anew, with the mode 0660 unless you specify another one. Sockets from systemd's
-  socket activation (FileDescriptorName=auth or policy) replace the flags.
+  socket activation (FileDescriptorName=auth, policy or metrics) replace the flags.
 
 Log:
   One line each on stderr. A sign-in that was refused:
@@ -111,6 +112,16 @@ Senders:
   replies need it (RFC 5321 section 4.5.5). Such messages count. If no application sends them:
     -o smtpd_sender_restrictions=check_sender_access,inline:{<>=REJECT}
 
+Metrics:
+  --metrics answers GET /metrics as Prometheus scrapes it, and GET /healthz with 200, or with 503
+  while the store cannot be read. Counters begin when serve starts: sign-ins by result and the time
+  until they were accepted, decisions about messages by reason, messages by user for the first 1,000
+  users that send, the others together. What the store says is the same as in `smtpcred status
+  --format openmetrics`; a thread of its own reads it when someone scrapes, at most every 5 seconds
+  and less often if the store is large. At most 16 clients are connected; the oldest one makes room.
+  A page is written at most once a second. No password is asked for: anyone who may connect sees
+  the names of users.
+
 Temporary failures:
   If the store is locked, missing or damaged, or if there is too much to do, serve closes the
   connection, and the mail server defers its client (454 or 435 for a sign-in, 451 for a message).
@@ -142,6 +153,16 @@ pub struct Serve {
     /// An address of this machine for the policy service, such as 127.0.0.1:10040; repeatable
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     listen: Vec<SocketAddr>,
+
+    /// Where metrics are scraped: ADDRESS:PORT, or unix:PATH as for --auth; repeatable
+    ///
+    /// Answers GET /metrics, in the formats of Prometheus, and GET /healthz.
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Vec<MetricsAddress>,
+
+    /// Let other machines scrape the metrics, which name users and are not encrypted
+    #[arg(long, requires = "metrics")]
+    allow_remote_metrics: bool,
 
     /// How many passwords are hashed at the same time [default: one for each processor]
     #[arg(long, value_name = "N", value_parser = number::within(1..=256_u16))]
@@ -199,6 +220,8 @@ impl Serve {
             auth: self.auth,
             policy: self.policy,
             listen: self.listen,
+            metrics: self.metrics,
+            allow_remote_metrics: self.allow_remote_metrics,
             workers: self.workers.map(usize::from),
             remember: self.remember,
         };
@@ -217,7 +240,7 @@ impl Serve {
             })
         };
         let parts = Parts {
-            openers: [opener(), opener()],
+            openers: [opener(), opener(), opener()],
             world: WORLD,
             log: sink(context.out.is_quiet()),
             alerts: (!self.no_alerts)

@@ -112,6 +112,16 @@ impl Exposition {
         let _ = writeln!(text, "{name}_count {count}\n{name}_sum {sum}");
     }
 
+    /// Returns what was written so far, for [`Self::append`].
+    pub fn part(self) -> String {
+        self.text
+    }
+
+    /// Appends metrics that were written in the same format.
+    pub fn append(&mut self, part: &str) {
+        self.text.push_str(part);
+    }
+
     /// Ends the text.
     pub fn end(mut self) -> String {
         if self.form == ExpositionForm::OpenMetrics {

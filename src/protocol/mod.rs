@@ -1,8 +1,10 @@
-//! The protocols of mail servers: lines to requests, and answers to lines. Pure: no socket, no
-//! clock, no store. The caller reads lines from its socket and writes each answer whole.
+//! The protocols of mail servers: lines to requests, and answers to lines; and HTTP for those who
+//! scrape metrics. Pure: no socket, no clock, no store. The caller reads lines from its socket and
+//! writes each answer whole.
 
 pub mod auth;
 pub mod cache_status;
+pub mod http;
 pub mod policy;
 pub mod sasl;
 

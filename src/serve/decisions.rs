@@ -1,4 +1,5 @@
-//! Policy requests in progress: decided, counted, answered in order.
+//! Policy requests in progress: decided, counted, answered in order. A long file: one request is
+//! followed from its lines to its answer.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use super::effect::{ClientState, ConnectionId, Effect, Turn};
 use super::log::Level;
 use super::tables::{ByConnection, PendingTable};
 use super::timers::Timer;
+use crate::app::metrics::relay::PolicyCounts;
 use crate::app::relay::{
     Charge, Decision, Envelope, PolicyStage, Refusal, Relay, Requester, Reservation,
     ReservationOutcome, Ticket, address_name,
@@ -21,6 +23,8 @@ use crate::protocol::policy::{PolicyAction, PolicyReader, PolicyRequest, Protoco
 pub struct Decisions {
     clients: ByConnection<PolicyClient>,
     pending: PendingTable<PendingRequest>,
+    /// For metrics.
+    pub counts: PolicyCounts,
 }
 
 #[derive(Default)]
@@ -124,7 +128,13 @@ impl Decisions {
             }
         }
         if let (Some(LastAnswer::Counted(charge)), false) = (client.last, arrived) {
-            relay.refund(*charge);
+            self.refund(*charge, relay);
+        }
+    }
+
+    fn refund(&mut self, charge: Charge, relay: &mut Relay) {
+        if let Some(user) = relay.refund(charge) {
+            self.counts.undone(&user);
         }
     }
 
@@ -134,7 +144,7 @@ impl Decisions {
             return;
         };
         match client.last.take() {
-            Some(LastAnswer::Counted(charge)) => relay.refund(*charge),
+            Some(LastAnswer::Counted(charge)) => self.refund(*charge, relay),
             Some(LastAnswer::Repeated(envelope)) => relay.keep_answered(&envelope),
             Some(LastAnswer::Refused(envelope)) => relay.forget_refusal(&envelope),
             None => {}
@@ -227,6 +237,7 @@ impl Decisions {
             Err(error) => {
                 // An answer would be a guess; without one the mail server defers the message.
                 if let Some(one) = self.answered(ticket) {
+                    self.counts.deferred();
                     let why = format!("cannot tell whether a message may pass: {error}");
                     turn.hang_up(one.connection, why);
                 }
@@ -285,8 +296,9 @@ impl Decisions {
     }
 
     /// Hangs up on a request that was not answered in time.
-    pub fn give_up(&self, ticket: Ticket, turn: &mut Turn<'_>) {
+    pub fn give_up(&mut self, ticket: Ticket, turn: &mut Turn<'_>) {
         if let Some(one) = self.pending.get(ticket) {
+            self.counts.deferred();
             turn.hang_up(one.connection, TOO_LATE);
         }
     }
@@ -298,6 +310,8 @@ impl Decisions {
         charge: Option<Box<Charge>>,
         turn: &mut Turn<'_>,
     ) {
+        let user = charge.as_ref().and_then(|charge| charge.message_of());
+        self.counts.allowed(user);
         let last = match charge {
             Some(charge) => Some(LastAnswer::Counted(charge)),
             None => about_message(envelope).map(LastAnswer::Repeated),
@@ -329,6 +343,7 @@ impl Decisions {
                 _ => "554 5.7.1",
             },
         };
+        self.counts.refused(refusal);
         let text = refusal.text();
         let line = refused_line(turn.relay, &envelope, &text);
         let last = about_message(envelope).map(LastAnswer::Refused);

@@ -60,6 +60,11 @@ impl Housekeeping {
         self.store_lost = refreshed.is_err();
     }
 
+    /// Returns whether the store could be read when it was last looked at.
+    pub const fn is_store_well(&self) -> bool {
+        !self.store_lost
+    }
+
     /// Logs once that the memory for right passwords is full.
     pub fn remembering(&mut self, remembering: &CacheStatus) {
         if remembering.crowded > 0 && !self.crowded {

@@ -10,7 +10,7 @@ use mio::{Interest, Registry, Token};
 use super::connection::Stream;
 use super::log::{Level, Log};
 use super::socket_spec::SocketSpec;
-use super::sockets::{Listener, Protocol, Socket, remove};
+use super::sockets::{Listener, Purpose, Socket, remove};
 use crate::error::{Error, Result};
 
 /// All sockets on which we listen.
@@ -25,7 +25,7 @@ pub struct Listeners {
 struct OpenListener {
     listener: Listener,
     source: ListenerSource,
-    protocol: Protocol,
+    purpose: Purpose,
     /// Its file is missing, and that was logged.
     is_missed: bool,
 }
@@ -47,7 +47,7 @@ impl OpenListener {
             }
         };
         Ok(Self {
-            protocol: listener.protocol,
+            purpose: listener.purpose,
             listener,
             source,
             is_missed: false,
@@ -94,11 +94,8 @@ impl OpenListener {
     }
 
     /// The unit of its socket, as `dist/systemd` names it.
-    const fn unit(&self) -> &'static str {
-        match self.protocol {
-            Protocol::Auth => "smtpcred-auth.socket",
-            Protocol::Policy => "smtpcred-policy.socket",
-        }
+    fn unit(&self) -> String {
+        format!("smtpcred-{}.socket", self.purpose.name())
     }
 
     /// Closes it, and removes it if it is ours.
@@ -136,9 +133,9 @@ impl Listeners {
     }
 
     /// Accepts a connection of the listener with this number.
-    pub fn accept(&self, i: usize) -> io::Result<(Stream, Protocol)> {
+    pub fn accept(&self, i: usize) -> io::Result<(Stream, Purpose)> {
         let listener = &self.open[i];
-        Ok((listener.accept()?, listener.protocol))
+        Ok((listener.accept()?, listener.purpose))
     }
 
     /// Accepts no more; the sockets stay open, and clients wait in their queues.
@@ -163,7 +160,7 @@ impl Listeners {
 
     /// Binds our own sockets again if their files were removed. Returns the connections
     /// that the old sockets had not accepted yet.
-    pub fn rebind_removed(&mut self, registry: &Registry, log: &Log) -> Vec<(Stream, Protocol)> {
+    pub fn rebind_removed(&mut self, registry: &Registry, log: &Log) -> Vec<(Stream, Purpose)> {
         let mut waiting = Vec::new();
         for i in 0..self.open.len() {
             let Some((path, spec)) = self.open[i].removed() else {
@@ -201,9 +198,9 @@ impl Listeners {
         i: usize,
         spec: &SocketSpec,
         registry: &Registry,
-        waiting: &mut Vec<(Stream, Protocol)>,
+        waiting: &mut Vec<(Stream, Purpose)>,
     ) -> Result<()> {
-        let mut open = OpenListener::new(Listener::bind(self.open[i].protocol, spec)?)?;
+        let mut open = OpenListener::new(Listener::bind(self.open[i].purpose, spec)?)?;
         while let Ok(accepted) = self.accept(i) {
             waiting.push(accepted);
         }

@@ -11,9 +11,13 @@ mod hash_workers;
 mod housekeeping;
 mod listeners;
 pub mod log;
+mod metrics_address;
+mod metrics_thread;
 mod network;
 mod rebinding;
 mod restart;
+mod scrape_room;
+mod scrapes;
 mod sealed_memory;
 mod server;
 mod sign_ins;
@@ -28,6 +32,7 @@ mod writer_thread;
 use std::net::SocketAddr;
 use std::thread;
 
+pub use metrics_address::MetricsAddress;
 pub use restart::{End, Restart, start_report};
 pub use socket_spec::SocketSpec;
 
@@ -40,7 +45,7 @@ use crate::model::text::count;
 use alert_thread::AlertThread;
 use log::{Level, Log, Sink};
 use sealed_memory::SealedMemory;
-use sockets::{Listener, Protocol};
+use sockets::{Listener, Protocol, Purpose};
 
 /// How to serve.
 #[derive(Debug)]
@@ -51,6 +56,10 @@ pub struct Options {
     pub policy: Vec<SocketSpec>,
     /// For the policy protocol, on the loopback interface.
     pub listen: Vec<SocketAddr>,
+    /// For metrics.
+    pub metrics: Vec<MetricsAddress>,
+    /// Other machines may scrape metrics.
+    pub allow_remote_metrics: bool,
     /// Threads that hash; one for each processor if it is not specified.
     pub workers: Option<usize>,
     /// Memory for right passwords.
@@ -59,8 +68,8 @@ pub struct Options {
 
 /// What it needs from outside.
 pub struct Parts {
-    /// Open the store: one for reading, one for writing.
-    pub openers: [Opener; 2],
+    /// Open the store: one for reading, one for writing, one for metrics.
+    pub openers: [Opener; 3],
     /// The clock, randomness and the actor of events.
     pub world: World,
     /// Where lines of the log go.
@@ -76,22 +85,41 @@ pub const REMEMBER: MemorySize = MemorySize::mib(32);
 fn listeners(options: &Options) -> Result<Vec<Listener>> {
     let mut inherited = Listener::inherited()?;
     let mut listeners = Vec::new();
-    let auth = options.auth.iter().map(|spec| (Protocol::Auth, spec));
-    let policy = options.policy.iter().map(|spec| (Protocol::Policy, spec));
-    for (protocol, spec) in auth.chain(policy) {
+    let mail = |protocol| move |spec| (Purpose::Mail(protocol), spec);
+    let auth = options.auth.iter().map(mail(Protocol::Auth));
+    let policy = options.policy.iter().map(mail(Protocol::Policy));
+    let metrics = options.metrics.iter().filter_map(MetricsAddress::unix);
+    let metrics = metrics.map(|spec| (Purpose::Metrics, spec));
+    for (purpose, spec) in auth.chain(policy).chain(metrics) {
         let here = |listener: &Listener| listener.is_at(&spec.path);
         if listeners.iter().any(here) {
             continue;
         }
         listeners.push(match inherited.iter().position(here) {
             Some(i) => inherited.swap_remove(i).by(spec),
-            None => Listener::bind(protocol, spec)?,
+            None => Listener::bind(purpose, spec)?,
         });
     }
     listeners.extend(inherited);
-    for address in &options.listen {
-        if !listeners.iter().any(|listener| listener.is_on(*address)) {
-            listeners.push(Listener::bind_tcp(Protocol::Policy, *address)?);
+    let policy = Purpose::Mail(Protocol::Policy);
+    let policy = options.listen.iter().map(|address| (policy, *address));
+    let metrics = options.metrics.iter().filter_map(MetricsAddress::tcp);
+    let metrics = metrics.map(|address| (Purpose::Metrics, address));
+    for (purpose, address) in policy.chain(metrics) {
+        match purpose {
+            Purpose::Metrics if options.allow_remote_metrics => {}
+            Purpose::Metrics => Listener::check_is_local(
+                address,
+                "metrics name users and are not encrypted; if a firewall or a proxy protects them, \
+                 add --allow-remote-metrics",
+            )?,
+            Purpose::Mail(_) => Listener::check_is_local(
+                address,
+                "the protocol has neither passwords nor encryption",
+            )?,
+        }
+        if !listeners.iter().any(|listener| listener.is_on(address)) {
+            listeners.push(Listener::bind_tcp(purpose, address)?);
         }
     }
     Ok(listeners)
@@ -126,7 +154,8 @@ fn take_over(relay: &mut Relay, remember: MemorySize, workers: usize, log: &Log)
 /// system failed.
 pub fn run(options: &Options, parts: Parts) -> Result<End> {
     let listeners = listeners(options)?;
-    if listeners.is_empty() {
+    let is_mail = |one: &Listener| matches!(one.purpose, Purpose::Mail(_));
+    if !listeners.iter().any(is_mail) {
         let give = "give --auth SOCKET, --policy SOCKET or both";
         return Err(Error::Usage(give.into()));
     }
@@ -134,7 +163,8 @@ pub fn run(options: &Options, parts: Parts) -> Result<End> {
         .workers
         .or_else(|| thread::available_parallelism().ok().map(usize::from))
         .unwrap_or(1);
-    let [for_reading, for_writing] = parts.openers;
+    let has_metrics = listeners.iter().any(|one| one.purpose == Purpose::Metrics);
+    let [for_reading, for_writing, for_metrics] = parts.openers;
     let (log, writer) = Log::start(parts.log);
     let alerts = parts
         .alerts
@@ -145,7 +175,7 @@ pub fn run(options: &Options, parts: Parts) -> Result<End> {
         listeners,
         connections,
         relay,
-        for_writing,
+        (for_writing, has_metrics.then_some(for_metrics)),
         parts.world,
         workers,
         log,

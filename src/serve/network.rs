@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
-use mio::{Events, Poll, Registry, Token, Waker};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
 
 use super::connection::{Connection, READ, Received, Stream};
 use super::connections::{Connections, FIRST_TOKEN, token};
@@ -14,7 +14,7 @@ use super::effect::{ClientState, ConnectionId};
 use super::listeners::Listeners;
 use super::log::Log;
 use super::signals::Signals;
-use super::sockets::{Listener, Protocol};
+use super::sockets::{Listener, Protocol, Purpose};
 use crate::error::{Error, Result};
 
 pub struct Network {
@@ -37,6 +37,8 @@ pub enum Ready {
         id: ConnectionId,
         closed: bool,
     },
+    /// Someone who scrapes metrics has sent something, or has room for more.
+    Scrape(usize),
     /// The peer of a connection reads no more answers.
     Deaf(ConnectionId),
     Broken(ConnectionId),
@@ -45,12 +47,14 @@ pub enum Ready {
 const WAKER: Token = Token(0);
 const SIGNALS: usize = 1;
 const LISTENERS: usize = 16;
+/// The token of the first connection for metrics.
+const SCRAPES: usize = 512;
 
 impl Network {
     /// Listens on these. The first connection gets the number after `last`. The waker ends a
     /// poll from another thread.
     pub fn open(listeners: Vec<Listener>, last: u64) -> Result<(Self, Arc<Waker>)> {
-        if listeners.len() > FIRST_TOKEN - LISTENERS {
+        if listeners.len() > SCRAPES - LISTENERS {
             return Err(Error::Usage("too many sockets".into()));
         }
         let poll = Poll::new().map_err(system)?;
@@ -80,7 +84,8 @@ impl Network {
                     self.signals.came(n - SIGNALS);
                     ready.push(Ready::Woken);
                 }
-                Token(n) if n < FIRST_TOKEN => ready.push(Ready::Accept(n - LISTENERS)),
+                Token(n) if n < SCRAPES => ready.push(Ready::Accept(n - LISTENERS)),
+                Token(n) if n < FIRST_TOKEN => ready.push(Ready::Scrape(n - SCRAPES)),
                 _ => {
                     let registry = self.poll.registry();
                     ready.extend(of_connection(event, &mut self.connections, registry));
@@ -110,7 +115,7 @@ impl Network {
     }
 
     /// Accepts a connection of the listener with this number.
-    pub fn accept(&self, i: usize) -> io::Result<(Stream, Protocol)> {
+    pub fn accept(&self, i: usize) -> io::Result<(Stream, Purpose)> {
         self.listeners.accept(i)
     }
 
@@ -121,7 +126,7 @@ impl Network {
 
     /// Binds our own sockets again if their files were removed. Returns the connections that
     /// the old sockets had not accepted yet.
-    pub fn rebind_removed(&mut self, log: &Log) -> Vec<(Stream, Protocol)> {
+    pub fn rebind_removed(&mut self, log: &Log) -> Vec<(Stream, Purpose)> {
         self.listeners.rebind_removed(self.poll.registry(), log)
     }
 
@@ -134,6 +139,15 @@ impl Network {
     ) -> Option<ConnectionId> {
         let registry = self.poll.registry();
         self.connections.insert(stream, protocol, registry, now)
+    }
+
+    /// Waits for a connection for metrics, under a number below 512. Returns whether that is
+    /// possible.
+    pub fn watch_scrape(&self, stream: &mut Stream, number: usize) -> bool {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let registry = self.poll.registry();
+        let token = Token(SCRAPES + number);
+        registry.register(stream, token, both).is_ok()
     }
 
     pub fn is_full(&self) -> bool {

@@ -27,7 +27,7 @@ use nix::unistd::fexecve;
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 
 use super::sealed_memory::{SealedMemory, VARIABLE};
-use super::sockets::{Listener, Protocol};
+use super::sockets::Listener;
 use crate::app::relay::FORMAT;
 use crate::error::{Error, Result};
 use crate::model::text::escaped;
@@ -241,12 +241,8 @@ impl Restart {
             Ok(copies) => copies,
             Err(e) => return failed(e),
         };
-        let names: Vec<_> = (self.listeners.iter())
-            .map(|listener| match listener.protocol {
-                Protocol::Auth => "auth",
-                Protocol::Policy => "policy",
-            })
-            .collect();
+        let listeners = self.listeners.iter();
+        let names: Vec<_> = listeners.map(|one| one.purpose.name()).collect();
         // Without it, passwords are hashed once more.
         let memory = self.memory.as_ref();
         let memory = memory.and_then(|memory| memory.pass_on().ok());
@@ -342,13 +338,14 @@ fn replaced(program: PathBuf) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::sockets::Purpose;
 
     #[test]
     fn sockets_are_handed_over_side_by_side() {
         let listeners: Vec<_> = (0..3)
             .map(|_| {
                 let any = "127.0.0.1:0".parse().unwrap();
-                Listener::bind_tcp(Protocol::Auth, any).unwrap()
+                Listener::bind_tcp(Purpose::Metrics, any).unwrap()
             })
             .collect();
         // Other files use two of the numbers.

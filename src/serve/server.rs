@@ -1,7 +1,10 @@
 //! The loop. Each turn reads what came, then checks whether the store has changed, then
 //! answers: so everything that was committed before a request holds for its answer
 //! (promise 3). Decisions are made elsewhere; this carries out their effects. A long file:
-//! no other one touches the fields of the server.
+//! only its own rooms touch the fields of the server, too.
+
+mod metrics;
+mod stopping;
 
 use std::io;
 use std::sync::Arc;
@@ -12,17 +15,17 @@ use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGUSR2};
 
 use super::connection::{Received, Stream};
-use super::connections::HANDSHAKE;
 use super::decisions::Decisions;
 use super::effect::{ClientState, ConnectionId, Effect, Effects, Turn};
 use super::hash_workers::HashWorkers;
 use super::housekeeping::{Housekeeping, notify};
 use super::log::{Level, Log};
 use super::network::{Network, Ready};
-use super::restart::{End, Program, ProgramCheck, Restart, listen_to_signals};
-use super::sealed_memory::SealedMemory;
+use super::restart::{Program, ProgramCheck, listen_to_signals};
+use super::scrape_room::ScrapeRoom;
+use super::scrapes::MOST as MOST_SCRAPES;
 use super::sign_ins::SignIns;
-use super::sockets::{Listener, Protocol};
+use super::sockets::{Listener, Protocol, Purpose};
 use super::timers::{Timer, Timers};
 use super::writer_thread::{WriterReply, WriterThread};
 use crate::app::World;
@@ -64,6 +67,8 @@ pub struct Server {
     /// The program that will replace ours.
     restart: Option<Program>,
     program_check: Option<ProgramCheck>,
+    /// Those who scrape metrics, if that is wanted.
+    scrapes: Option<ScrapeRoom>,
 }
 
 /// What a line asks for.
@@ -89,8 +94,7 @@ const AT_ONCE: Duration = Duration::from_millis(1);
 /// Everything is written to the store within a second.
 const WRITE: Duration = Duration::from_millis(500);
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-/// How long answers are waited for once we were told to stop: as long as any answer takes.
-const DRAIN: Duration = Duration::from_secs(8);
+const ACCEPT_MORE: Duration = Duration::from_millis(5);
 /// How often to look whether someone asks for the open sessions.
 const LOOK: Duration = Duration::from_millis(500);
 /// How often to check whether all are answered, then.
@@ -103,7 +107,7 @@ impl Server {
         listeners: Vec<Listener>,
         connections: u64,
         mut relay: Relay,
-        for_writing: Opener,
+        (for_writing, for_metrics): (Opener, Option<Opener>),
         world: World,
         workers: usize,
         log: Log,
@@ -113,6 +117,7 @@ impl Server {
         // Opens the store before the first client needs it.
         let refreshed = relay.refresh(Instant::now());
         let now = Instant::now();
+        let scrapes = for_metrics.map(|open| ScrapeRoom::new(open, world, &waker));
         let mut server = Self {
             hash_workers: HashWorkers::start(workers, world.random, &waker),
             writer: WriterThread::start(for_writing, world, Arc::clone(&waker), log.clone()),
@@ -136,6 +141,7 @@ impl Server {
             stopping: None,
             restart: None,
             program_check: None,
+            scrapes,
         };
         let names = server.network.names();
         server.log.say(Level::Info, format!("ready: {names}"));
@@ -160,18 +166,6 @@ impl Server {
             }
             self.turn(now)?;
         }
-    }
-
-    fn is_done(&self, stopping: Stopping, now: Instant) -> bool {
-        let is_idle = |(id, protocol)| self.state(id, protocol) == ClientState::Idle;
-        let mut all = self.network.connections();
-        // Of those that were just let go of, there may be something to read.
-        let read = self.again.is_empty();
-        let answered =
-            self.sign_ins.is_empty() && self.decisions.is_empty() && self.network.all_sent();
-        read && answered
-            && !self.relay.is_renewing()
-            && (now >= stopping.handshakes || all.all(is_idle))
     }
 
     fn turn(&mut self, now: Instant) -> Result<()> {
@@ -204,6 +198,7 @@ impl Server {
                 Ready::Woken => {}
                 Ready::Accept(i) => self.accept(i, polled),
                 Ready::Read { id, closed } => self.receive(id, closed, polled),
+                Ready::Scrape(number) => self.scrape(number, polled),
                 Ready::Deaf(id) => self.close(id),
                 Ready::Broken(id) => self.broken(id),
             }
@@ -215,6 +210,7 @@ impl Server {
             self.answer_all(came, now);
         }
         self.timers(now);
+        self.answer_scrapes(now);
         self.sign_in(now, SignIns::hash_next);
         if !self.write_due && self.relay.has_pending() {
             self.write_due = true;
@@ -319,26 +315,41 @@ impl Server {
     }
 
     fn accept(&mut self, i: usize, now: Instant) {
+        // Anyone on this machine may connect there, as often as they like.
+        let mut scrapes = 2 * MOST_SCRAPES;
         while self.stopping.is_none() {
             match self.network.accept(i) {
-                Ok((stream, protocol)) => self.welcome(stream, protocol, now),
+                Ok((stream, Purpose::Metrics)) => {
+                    self.welcome_scrape(stream, now);
+                    scrapes -= 1;
+                    if scrapes == 0 {
+                        return self.accept_later(now + ACCEPT_MORE);
+                    }
+                }
+                Ok((stream, purpose)) => self.welcome(stream, purpose, now),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
                 Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(e) => {
                     self.log
                         .say(Level::Error, format!("cannot accept a connection: {e}"));
                     self.make_room();
-                    if !self.accept_due {
-                        self.accept_due = true;
-                        self.timers.set(now + ACCEPT_AGAIN, Timer::Accept);
-                    }
-                    return;
+                    return self.accept_later(now + ACCEPT_AGAIN);
                 }
             }
         }
     }
 
-    fn welcome(&mut self, stream: Stream, protocol: Protocol, now: Instant) {
+    fn accept_later(&mut self, at: Instant) {
+        if !self.accept_due {
+            self.accept_due = true;
+            self.timers.set(at, Timer::Accept);
+        }
+    }
+
+    fn welcome(&mut self, stream: Stream, purpose: Purpose, now: Instant) {
+        let Purpose::Mail(protocol) = purpose else {
+            return self.welcome_scrape(stream, now);
+        };
         if self.network.is_full() {
             self.make_room();
         }
@@ -533,6 +544,7 @@ impl Server {
             }
             Timer::Report => self.report(now),
             Timer::Sessions => self.tell_sessions(now),
+            Timer::Scrapes => self.look_at_scrapes(now),
             Timer::Accept => {
                 self.accept_due = false;
                 for i in 0..self.network.listeners() {
@@ -584,8 +596,8 @@ impl Server {
 
     fn rebind_removed(&mut self, now: Instant) {
         if self.stopping.is_none() {
-            for (stream, protocol) in self.network.rebind_removed(&self.log) {
-                self.welcome(stream, protocol, now);
+            for (stream, purpose) in self.network.rebind_removed(&self.log) {
+                self.welcome(stream, purpose, now);
             }
         }
     }
@@ -610,109 +622,5 @@ impl Server {
                 self.stop_accepting("stopping", now);
             }
         }
-    }
-
-    /// Stops for the new program if it can start, and otherwise continues.
-    fn replace_program(&mut self, now: Instant) {
-        let Some(checked) = self.program_check.as_ref().and_then(ProgramCheck::result) else {
-            return;
-        };
-        self.program_check = None;
-        match checked {
-            Ok(program) if self.stopping.is_none() => {
-                self.restart = Some(program);
-                self.stop_accepting("restarting", now);
-            }
-            Ok(_) => {}
-            Err(error) => self.log.say(
-                Level::Error,
-                format!("not restarted; this program keeps running: {error}"),
-            ),
-        }
-    }
-
-    fn stop_accepting(&mut self, word: &str, now: Instant) {
-        if self.stopping.is_some() {
-            return;
-        }
-        self.log
-            .say(Level::Info, format!("{word}: answering who has asked"));
-        notify(&[if self.restart.is_some() {
-            NotifyState::Reloading
-        } else {
-            NotifyState::Stopping
-        }]);
-        self.stopping = Some(Stopping {
-            answers: now + DRAIN,
-            handshakes: now + HANDSHAKE,
-        });
-        self.network.stop_accepting();
-    }
-
-    /// Closes connections, in each turn once we were told to stop, so that no request is lost:
-    /// one that a mail server has sent is answered, and the next one fails at once, for which it
-    /// connects again. Closed without this, it would wait for an answer that never comes.
-    fn let_go(&mut self, stopping: Stopping, now: Instant) {
-        // Delayed refusals are answered now: others wait to connect.
-        self.sign_in(now, SignIns::refuse_all);
-        let all: Vec<_> = self.network.connections().collect();
-        for (id, protocol) in all {
-            let state = self.state(id, protocol);
-            let Some(connection) = self.network.connection(id) else {
-                continue;
-            };
-            if connection.let_go || state == ClientState::Greeting && now < stopping.handshakes {
-                continue;
-            }
-            match connection.let_go() {
-                Ok(true) => self.again.push((id, true)),
-                Ok(false) if state == ClientState::Busy || !connection.is_sent() => {}
-                Ok(false) => self.close(id),
-                Err(_) => self.broken(id),
-            }
-        }
-    }
-
-    /// Writes everything that can be written, and ends.
-    pub fn stop(mut self, outcome: Result<()>) -> Result<End> {
-        // Before the last write: what did not arrive is not counted.
-        let all: Vec<_> = self.network.connections().collect();
-        for (id, _) in all {
-            self.close(id);
-        }
-        self.write(false);
-        if self.restart.is_none() {
-            self.writer.forget_relay(self.relay.name().to_owned());
-        }
-        self.hash_workers.stop();
-        let unwritten = self.writer.stop();
-        self.log.say(Level::Info, "stopped".into());
-        outcome?;
-        let Some(program) = self.restart else {
-            self.network.close();
-            return Ok(End::Stopped);
-        };
-        let last = self.network.last_connection();
-        let carry_over = |to: &mut dyn io::Write| self.relay.carry_over(to, &unwritten, last);
-        let memory = if program.takes_over {
-            SealedMemory::new(carry_over)
-                .inspect_err(|error| {
-                    let line = format!("cannot carry over what is remembered: {error}");
-                    self.log.say(Level::Warning, line);
-                })
-                .ok()
-        } else {
-            None
-        };
-        // One that came after the last turn would be lost.
-        if self.network.signal_ends() {
-            self.network.close();
-            return Ok(End::Stopped);
-        }
-        Ok(End::Restart(Restart {
-            listeners: self.network.into_listeners(),
-            program,
-            memory,
-        }))
     }
 }

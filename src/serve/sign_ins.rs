@@ -10,6 +10,7 @@ use super::hash_workers::HashResult;
 use super::log::Level;
 use super::tables::{ByConnection, PendingTable};
 use super::timers::Timer;
+use crate::app::metrics::relay::SignInCounts;
 use crate::app::relay::{
     Accepted, Attempt, Digest, HashJob, HashOutcome, LATEST, Relay, Service, SignInDecision, Ticket,
 };
@@ -26,6 +27,8 @@ pub struct SignIns {
     pending: PendingTable<PendingSignIn>,
     /// The time at which the queue is looked at again.
     hash_at: Option<Instant>,
+    /// For metrics.
+    pub counts: SignInCounts,
 }
 
 #[derive(Default)]
@@ -197,6 +200,7 @@ impl SignIns {
         turn: &mut Turn<'_>,
     ) -> Option<Ticket> {
         if self.pending.len() >= MOST {
+            self.counts.deferred();
             turn.hang_up(connection, "too many sign-ins at the same time");
             return None;
         }
@@ -235,6 +239,7 @@ impl SignIns {
                 one.refused = true;
                 (one.job, one.digest) = (None, None);
                 turn.relay.cancel_hash(ticket);
+                self.counts.refused(reason);
                 let line = turn.relay.record_refused(&one.attempt, reason);
                 turn.effect(Effect::Log(Level::Notice, line));
                 let timer = if answer <= latest {
@@ -339,6 +344,8 @@ impl SignIns {
         let name = accepted.name.as_str();
         if let Some(answer) = client.conversation.answer(id, Some(name)) {
             turn.reply(connection, answer);
+            self.counts
+                .accepted((turn.now + LATEST).saturating_duration_since(attempt.latest));
             if let Some(upgrade) = accepted.upgrade.take() {
                 turn.effect(Effect::Rehash(upgrade, Arc::clone(attempt)));
             }
@@ -374,6 +381,9 @@ impl SignIns {
         turn: &mut Turn<'_>,
     ) {
         if let Some(one) = self.forget(ticket, turn.relay) {
+            if !one.refused {
+                self.counts.deferred();
+            }
             turn.hang_up(one.connection, why);
         }
     }

@@ -26,9 +26,35 @@ pub enum Protocol {
     Policy,
 }
 
+/// What a socket is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Mail servers.
+    Mail(Protocol),
+    /// Those who scrape metrics.
+    Metrics,
+}
+
+impl Purpose {
+    const ALL: [Self; 3] = [
+        Self::Mail(Protocol::Auth),
+        Self::Mail(Protocol::Policy),
+        Self::Metrics,
+    ];
+
+    /// Returns the name under which a socket is passed on.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mail(Protocol::Auth) => "auth",
+            Self::Mail(Protocol::Policy) => "policy",
+            Self::Metrics => "metrics",
+        }
+    }
+}
+
 /// A socket that accepts connections.
 pub struct Listener {
-    pub protocol: Protocol,
+    pub purpose: Purpose,
     pub socket: Socket,
     /// Ours to remove.
     pub path: Option<PathBuf>,
@@ -56,7 +82,7 @@ impl AsFd for Socket {
 impl Listener {
     /// Binds a socket beside its path and renames it over the path, so that it is
     /// never missing and never has the wrong permissions.
-    pub fn bind(protocol: Protocol, spec: &SocketSpec) -> Result<Self> {
+    pub fn bind(purpose: Purpose, spec: &SocketSpec) -> Result<Self> {
         let failed = |e: io::Error| cannot(&spec.path, &e);
         let path = std::path::absolute(&spec.path).map_err(failed)?;
         let (folder, name) = Folder::of(&path).map_err(failed)?;
@@ -104,7 +130,7 @@ impl Listener {
             let _ = folder.remove(&beside);
             return Err(failed(error));
         }
-        let listener = Self::new(protocol, Socket::Unix(socket), Some(path))?;
+        let listener = Self::new(purpose, Socket::Unix(socket), Some(path))?;
         Ok(listener.by(spec))
     }
 
@@ -114,16 +140,21 @@ impl Listener {
         self
     }
 
-    /// Only for this machine: what is spoken there is not encrypted.
-    pub fn bind_tcp(protocol: Protocol, address: SocketAddr) -> Result<Self> {
-        if !address.ip().is_loopback() {
-            return Err(Error::Usage(format!(
-                "{address} is not on the loopback interface; the protocol has neither passwords nor encryption"
-            )));
-        }
+    /// Binds a port. What is spoken there is not encrypted: see [`Self::check_is_local`].
+    pub fn bind_tcp(purpose: Purpose, address: SocketAddr) -> Result<Self> {
         let socket = TcpListener::bind(address)
             .map_err(|e| Error::Socket(format!("cannot listen on {address}: {e}")))?;
-        Self::new(protocol, Socket::Tcp(socket), None)
+        Self::new(purpose, Socket::Tcp(socket), None)
+    }
+
+    /// Fails for an address that other machines can connect to.
+    pub fn check_is_local(address: SocketAddr, unless: &str) -> Result<()> {
+        if address.ip().is_loopback() {
+            return Ok(());
+        }
+        Err(Error::Usage(format!(
+            "{address} is not on the loopback interface; {unless}"
+        )))
     }
 
     /// Returns the sockets that were passed on to this process, by their names.
@@ -135,14 +166,11 @@ impl Listener {
         let mut listeners = Vec::new();
         for i in 0..passed.len() {
             let name = names.get(i).copied().unwrap_or_default();
-            let protocol = match name {
-                "auth" => Protocol::Auth,
-                "policy" => Protocol::Policy,
-                _ => {
-                    return Err(Error::Socket(format!(
-                        "a socket was passed on as '{name}'; FileDescriptorName= has to be auth or policy"
-                    )));
-                }
+            let Some(purpose) = Purpose::ALL.into_iter().find(|one| one.name() == name) else {
+                return Err(Error::Socket(format!(
+                    "a socket was passed on as '{name}'; FileDescriptorName= has to be auth, policy \
+                     or metrics"
+                )));
             };
             let failed =
                 |e: io::Error| Error::Socket(format!("a socket passed on is of no use: {e}"));
@@ -164,12 +192,12 @@ impl Listener {
             };
             fcntl(&socket, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(|e| failed(e.into()))?;
             let path = own_path(&socket);
-            listeners.push(Self::new(protocol, socket, path)?);
+            listeners.push(Self::new(purpose, socket, path)?);
         }
         Ok(listeners)
     }
 
-    fn new(protocol: Protocol, socket: Socket, path: Option<PathBuf>) -> Result<Self> {
+    fn new(purpose: Purpose, socket: Socket, path: Option<PathBuf>) -> Result<Self> {
         let failed = |e: io::Error| Error::Socket(format!("cannot listen: {e}"));
         // Postfix connects without waiting, and a full backlog is fatal to it.
         listen(&socket, Backlog::MAXALLOWABLE).map_err(|e| failed(e.into()))?;
@@ -179,7 +207,7 @@ impl Listener {
         }
         .map_err(failed)?;
         let mut listener = Self {
-            protocol,
+            purpose,
             socket,
             path,
             file: None,

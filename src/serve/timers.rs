@@ -32,6 +32,8 @@ pub enum Timer {
     Sessions,
     /// Accept again after there was no room.
     Accept,
+    /// Look at those who scrape metrics.
+    Scrapes,
 }
 
 /// A heap of this capacity is not shrunk.

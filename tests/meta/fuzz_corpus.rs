@@ -36,6 +36,11 @@ fn policy() {
 }
 
 #[test]
+fn http() {
+    each("http", harness::http);
+}
+
+#[test]
 fn sasl() {
     each("sasl", harness::sasl);
 }

@@ -11,6 +11,7 @@ mod leaks;
 mod limits;
 mod mail_servers;
 mod messages;
+mod metrics;
 mod outage;
 mod renamed;
 mod replaced;

@@ -2,6 +2,7 @@
 //! Names of users and domains are labels of few values only, so that a large store does not flood
 //! the system that scrapes it.
 
+pub mod relay;
 pub mod store;
 
 pub use crate::formats::openmetrics::{Exposition, ExpositionForm};

@@ -131,6 +131,17 @@ impl Relay {
         }
     }
 
+    /// Returns how many passwords are being hashed.
+    pub const fn hashing(&self) -> usize {
+        self.hash_queue.hashing()
+    }
+
+    /// Returns how many sessions seem to be open.
+    pub fn session_count(&self) -> usize {
+        self.sessions
+            .open_count((self.world.now)(), self.world.runs)
+    }
+
     /// Returns the name of this relay in the store, which no other has.
     pub fn name(&self) -> &str {
         &self.ends.relay

@@ -220,18 +220,29 @@ impl Sessions {
     /// Returns the sessions that seem to be open, each with the newest end when it began.
     /// `runs` is whether there is such a process on this machine.
     pub fn open(&self, now: Time, runs: impl Fn(u32) -> bool) -> Vec<(i64, OpenSession)> {
-        let mut open: Vec<_> = self
-            .processes
-            .entries()
-            .flat_map(|(process, served)| served.open(*process, &runs))
-            .filter(|one| now.epoch() - one.last.epoch() < SILENT)
-            .map(|one| (one.newest_end, one.listed()))
-            .collect();
+        let open = self.all_open(now, &runs);
+        let mut open: Vec<_> = open.map(|one| (one.newest_end, one.listed())).collect();
         if open.len() > LISTED {
             open.sort_by_key(|(_, one)| one.last);
             open.drain(..open.len() - LISTED);
         }
         open
+    }
+
+    /// Returns how many there are of these.
+    pub fn open_count(&self, now: Time, runs: impl Fn(u32) -> bool) -> usize {
+        self.all_open(now, &runs).count()
+    }
+
+    fn all_open<'a>(
+        &'a self,
+        now: Time,
+        runs: &'a impl Fn(u32) -> bool,
+    ) -> impl Iterator<Item = &'a Session> {
+        self.processes
+            .entries()
+            .flat_map(|(process, served)| served.open(*process, runs))
+            .filter(move |one| now.epoch() - one.last.epoch() < SILENT)
     }
 
     /// Corrects the newest ends after the store was replaced by an older one.

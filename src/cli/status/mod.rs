@@ -38,6 +38,7 @@ Metrics:
   attention. At most 100 users or limits are named in each metric: those with the most messages,
   the oldest passwords, the fullest limits. To find these, all passwords are read. If the store
   cannot be read, the only metrics are smtpcred_build_info and smtpcred_store_up, which is 0 then.
+  For the counters and times of sign-ins, see `smtpcred serve --metrics 127.0.0.1:9590`.
 
 JSON:
   {at, users: {total, active, overlap, suspended, expired}, domains, expiring: [{username, label,

@@ -75,9 +75,18 @@ impl Charge {
     }
 }
 
+impl Charge {
+    /// Returns the user whose message this is; `None` for recipients alone.
+    pub fn message_of(&self) -> Option<&Username> {
+        (self.amount.messages > 0).then_some(&self.username)
+    }
+}
+
 impl Relay {
     /// Refunds a charge: the mail server did not get the answer that let the message pass.
-    pub fn refund(&mut self, charge: Charge) {
+    /// Returns the user of the message, unless it stays counted.
+    pub fn refund(&mut self, charge: Charge) -> Option<Username> {
+        let message_of = charge.message_of().cloned();
         let Charge {
             username,
             password_id,
@@ -90,7 +99,7 @@ impl Relay {
         } = charge;
         // The message was asked about again and got the same answer, so it stays counted.
         if name.is_some() && !self.policy.messages.withdraw_answer(name) {
-            return;
+            return None;
         }
         for digest in &new_recipients {
             self.policy.messages.accept(name, Recipient::new(*digest));
@@ -109,6 +118,7 @@ impl Relay {
             new_recipients,
             at,
         });
+        message_of
     }
 
     /// Forgets a refusal that the mail server did not get: the next request for the

@@ -136,6 +136,11 @@ impl HashQueue {
         }
     }
 
+    /// Returns how many passwords are being hashed.
+    pub const fn hashing(&self) -> usize {
+        self.hashing.len()
+    }
+
     /// Returns false if too many already wait for the same user in the same network.
     pub fn push(&mut self, entry: HashRequest, now: Instant) -> bool {
         self.remove(entry.ticket);
