@@ -196,3 +196,92 @@ fn systemd_understands_the_rest() {
         assert_eq!(run.code, 0, "{program}: {}", run.stderr);
     }
 }
+
+fn promtool(args: &[&str], file: &Path) -> support::Run {
+    let run = Command::new("promtool").args(args).arg(file).output();
+    finished(run.expect("prometheus: run tests/run"))
+}
+
+#[test]
+#[ignore = "needs Prometheus: run tests/run"]
+fn the_alert_rules_are_valid_and_each_is_raised_by_its_cause() {
+    let rules = dist("prometheus/smtpcred.rules.yml");
+    let checked = promtool(&["check", "rules"], &rules);
+    assert_eq!(checked.code, 0, "{}{}", checked.stdout, checked.stderr);
+    let tests =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/prometheus/rules.test.yml");
+    let text = fs::read_to_string(tests).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().join("rules.test.yml");
+    fs::write(&here, text.replace("RULES", rules.to_str().unwrap())).unwrap();
+    let tested = promtool(&["test", "rules"], &here);
+    assert_eq!(tested.code, 0, "{}{}", tested.stdout, tested.stderr);
+}
+
+/// All expressions of a dashboard, as Grafana fills them in.
+fn expressions(dashboard: &serde_json::Value, found: &mut Vec<String>) {
+    match dashboard {
+        serde_json::Value::Object(fields) => {
+            for (name, value) in fields {
+                match value.as_str() {
+                    Some(text) if name == "expr" => found.push(
+                        text.replace("$__rate_interval", "5m")
+                            .replace("$instance", ".*"),
+                    ),
+                    _ => expressions(value, found),
+                }
+            }
+        }
+        serde_json::Value::Array(values) => {
+            values.iter().for_each(|value| expressions(value, found));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+#[ignore = "needs Prometheus: run tests/run"]
+fn the_dashboard_asks_what_prometheus_understands_and_knows() {
+    let text = fs::read_to_string(dist("grafana/smtpcred.json")).unwrap();
+    let mut found = Vec::new();
+    expressions(&serde_json::from_str(&text).unwrap(), &mut found);
+    assert!(found.len() > 15, "{found:?}");
+    let rule = |(n, expr): (usize, &String)| {
+        format!(
+            "  - {{record: 'r{n}', expr: {}}}\n",
+            serde_json::json!(expr)
+        )
+    };
+    let rules: String = found.iter().enumerate().map(rule).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.yml");
+    fs::write(&file, format!("groups:\n- name: x\n  rules:\n{rules}")).unwrap();
+    let checked = promtool(&["check", "rules"], &file);
+    assert_eq!(checked.code, 0, "{}{}", checked.stdout, checked.stderr);
+    // Each name is one that the program prints.
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut printed = String::new();
+    for file in [
+        "app/metrics/mod.rs",
+        "app/metrics/relay.rs",
+        "app/metrics/store.rs",
+        "cli/status/metrics.rs",
+    ] {
+        printed += &fs::read_to_string(source.join(file)).unwrap();
+    }
+    let rules = fs::read_to_string(dist("prometheus/smtpcred.rules.yml")).unwrap();
+    let name = regex::Regex::new(r"\bsmtpcred_[a-z_]+[a-z]").unwrap();
+    let all = found.join("\n") + &rules;
+    let mut names: Vec<_> = name.find_iter(&all).map(|one| one.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names {
+        let ends = ["_total", "_bucket", "_count", "_sum"];
+        let base = ends
+            .iter()
+            .find_map(|end| name.strip_suffix(end))
+            .unwrap_or(name);
+        assert!(printed.contains(&format!("\"{base}\"")), "{name}");
+    }
+}

@@ -13,6 +13,7 @@ mod mail_servers;
 mod messages;
 mod metrics;
 mod outage;
+mod prometheus;
 mod renamed;
 mod replaced;
 mod rights;

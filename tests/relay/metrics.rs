@@ -81,9 +81,10 @@ fn becomes(sandbox: &Sandbox, name: &str, value: &str) {
     });
 }
 
-fn message(instance: u32, sender: &str) -> String {
+/// A message that this user wants to send as this sender.
+pub fn message(instance: u32, user: &str, sender: &str) -> String {
     format!(
-        "protocol_state=END-OF-MESSAGE\nsasl_username={SHOP}\nsender={sender}\n\
+        "protocol_state=END-OF-MESSAGE\nsasl_username={user}\nsender={sender}\n\
         recipient=a@example.net\nrecipient_count=1\nsize=100\ninstance={instance}.1\n\n"
     )
 }
@@ -102,7 +103,7 @@ fn they_count_what_was_answered() {
     assert!(client.line().unwrap().starts_with("FAIL\t"));
     let mut policy = Client::policy(&sandbox);
     for (n, sender) in [(1, SHOP), (2, SHOP), (3, "ceo@example.org")] {
-        policy.send(message(n, sender).as_bytes());
+        policy.send(message(n, SHOP, sender).as_bytes());
         assert!(policy.line().unwrap().starts_with("action="));
         policy.line();
     }
@@ -291,14 +292,14 @@ fn other_machines_are_let_in_only_if_that_is_said() {
 }
 
 /// A port that listens, and its address.
-fn bound(address: &str) -> (TcpListener, String) {
+pub fn bound(address: &str) -> (TcpListener, String) {
     let port = TcpListener::bind(address).expect("a free port");
     let address = port.local_addr().unwrap().to_string();
     (port, address)
 }
 
 /// A relay that gets the port as `sd_listen_fds(3)` has it.
-fn given(sandbox: &Sandbox, port: TcpListener, more: &[&str]) -> Command {
+pub fn given(sandbox: &Sandbox, port: TcpListener, more: &[&str]) -> Command {
     const SCRIPT: &str = "exec 3<&0 </dev/null
         LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=metrics exec \"$@\"";
     let mut command = relay::command(sandbox, &["sh", "-c", SCRIPT, "sh"], more);
