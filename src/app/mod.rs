@@ -7,6 +7,7 @@ pub mod apply;
 pub mod audit;
 pub mod bulk;
 mod capacity;
+pub mod chain;
 pub mod close;
 mod columns;
 mod copy_user;

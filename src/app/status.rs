@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use super::App;
+use super::chain::verify_latest;
 use crate::error::Result;
 use crate::model::duration::Duration;
+use crate::model::event_chain::ChainFault;
 use crate::model::limit_kind::LimitUnit;
 use crate::model::name::Username;
 use crate::model::text::{count, in_shell};
@@ -18,6 +20,8 @@ use crate::store::{
 pub const SOON: Duration = Duration::days(14);
 /// How far back refused sign-ins matter.
 const LATELY: Duration = Duration::days(1);
+/// How many events are read, the latest ones.
+const LATEST_EVENTS: u32 = 1000;
 /// From this number on, refused sign-ins of one user are not typing errors.
 const MANY_REFUSALS: u64 = 10;
 
@@ -42,6 +46,8 @@ pub struct StatusReport {
     pub last_backup: Option<LastBackup>,
     /// The alerts that no one acknowledged.
     pub alerts: OpenAlerts,
+    /// The first fault among the latest events.
+    pub history: Option<ChainFault>,
 }
 
 /// Refused sign-ins of the last day.
@@ -110,6 +116,7 @@ impl App {
             sessions: self.store.session_count(now)?,
             last_backup,
             alerts,
+            history: verify_latest(&mut self.store, LATEST_EVENTS)?.fault,
         })
     }
 }
@@ -174,6 +181,7 @@ impl StatusReport {
     /// Returns what needs attention, the most urgent first.
     pub fn look_at(&self) -> Vec<Attention> {
         let matters = [
+            self.broken_history(),
             self.open_alerts(),
             self.unfinished_rotations(),
             self.full_limits(),
@@ -182,6 +190,14 @@ impl StatusReport {
             self.expiring(),
         ];
         matters.into_iter().flatten().collect()
+    }
+
+    fn broken_history(&self) -> Option<Attention> {
+        self.history.map(|fault| Attention {
+            matter: "history",
+            text: format!("the history is broken: {fault}"),
+            command: "smtpcred audit verify".into(),
+        })
     }
 
     fn open_alerts(&self) -> Option<Attention> {
@@ -335,6 +351,7 @@ mod tests {
             unfinished: Vec::new(),
             sessions: None,
             last_backup: None,
+            history: None,
             alerts: OpenAlerts {
                 // As many as there are unfinished rotations.
                 count: counts.unfinished,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::app::World;
+use crate::app::chain::LATEST;
 use crate::error::Result;
 use crate::store::{Store, UserScan};
 
@@ -13,6 +14,8 @@ pub struct Depth {
     pub users: u32,
     /// The days, the latest ones, whose usage is summed again.
     pub usage_days: i64,
+    /// How many events, the latest ones; `None` for all.
+    pub events: Option<u32>,
     /// The time limit of each check; a slow disk reads less in it.
     pub time: Duration,
 }
@@ -22,12 +25,14 @@ impl Depth {
     pub const SAMPLE: Self = Self {
         users: 100_000,
         usage_days: 2,
+        events: Some(LATEST),
         time: Duration::from_millis(700),
     };
     /// Reads everything, for up to an hour in each check.
     pub const FULL: Self = Self {
         users: u32::MAX,
         usage_days: 400,
+        events: None,
         time: Duration::from_secs(3600),
     };
 

@@ -9,6 +9,7 @@ pub mod dovecot;
 pub mod exim;
 mod files;
 mod findings;
+mod history;
 mod machine;
 mod mail_servers;
 mod options;

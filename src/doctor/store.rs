@@ -187,6 +187,7 @@ fn opened(area: &mut Area, location: &Location, world: World, depth: Depth) -> O
     let fits = schema(area, &mut store);
     if whole && fits {
         super::usage_sums::examine(area, &mut store, world, depth);
+        super::history::examine(area, &mut store, depth);
         Opened::Whole(store)
     } else {
         Opened::Unusable

@@ -53,6 +53,23 @@ impl Actor {
             host: short(&traces.host),
         }
     }
+
+    /// Returns the actor as a database names it that knows who logged in: its events name that
+    /// user, and keep beside it what the program says.
+    #[must_use]
+    pub fn signed_by(self, user: &str) -> Self {
+        if self.name == user {
+            return self;
+        }
+        let run_as = self
+            .run_as
+            .map_or_else(String::new, |run_as| format!(" as {run_as}"));
+        Self {
+            name: user.to_owned(),
+            run_as: Some(format!("{}{run_as}", self.name)),
+            host: self.host,
+        }
+    }
 }
 
 #[cfg(test)]

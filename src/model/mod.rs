@@ -13,6 +13,7 @@ pub mod domain;
 pub mod duration;
 pub mod duration_histogram;
 pub mod event;
+pub mod event_chain;
 pub mod followed_message;
 pub mod hash;
 pub mod holder;

@@ -61,14 +61,14 @@ impl CopiedTable {
     /// The audit trail.
     pub const EVENTS: Self = table!(
         "events",
-        "iittttttt",
-        "id, at, actor, run_as, host, action, domain, username, fields",
-        "$1, $2, $3, $4, $5, $6, $7, $8, $9",
+        "iitttttttt",
+        "id, at, actor, run_as, host, action, domain, username, fields, hash",
+        "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10",
         "id"
     );
 
     /// Tables that others refer to come first. Derived tables are not copied.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::DOMAINS,
         Self::USERS,
         table!(
@@ -102,6 +102,13 @@ impl CopiedTable {
         ),
         table!("settings", "tt", "name, value", "$1, $2", "name"),
         Self::EVENTS,
+        table!(
+            "event_marks",
+            "titi",
+            "mark, event, hash, at",
+            "$1, $2, $3, $4",
+            "mark"
+        ),
         table!(
             "senders",
             "tt",
@@ -274,6 +281,7 @@ impl Tx<'_> {
     /// Derives what is not copied from what is.
     pub fn derive(&mut self) -> Result<()> {
         self.store.engine.number_on()?;
+        self.read_chain_end_again();
         self.sum_later_days()?;
         self.correct_user_total()
     }

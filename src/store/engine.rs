@@ -318,6 +318,12 @@ pub trait Engine: Send {
     /// Begins a change, or fails as busy at once.
     fn begin_now(&mut self) -> Result<()>;
 
+    /// Returns what the beginning of the change has read about the chain of events, as
+    /// `event_chain` understands it: once, and `None` if it is cheap to ask.
+    fn chain_end(&mut self) -> Option<String> {
+        None
+    }
+
     /// Writes all of the change that can be written without committing it, so
     /// that a full disk shows here, while nothing has been handed over yet.
     fn flush(&mut self) -> Result<()>;
@@ -354,7 +360,7 @@ pub trait Engine: Send {
     /// Gives a database user the rights of a role, and revokes all others.
     fn grant(&mut self, role: Role, to: &str) -> Result<()>;
 
-    /// Continues the numbering of events, alerts and ends of sessions after rows that came with their numbers.
+    /// Continues the numbering of alerts and ends of sessions after rows that came with their numbers.
     fn number_on(&mut self) -> Result<()>;
 
     /// Runs a statement and returns how many rows it changed.

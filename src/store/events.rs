@@ -9,6 +9,7 @@ use super::event_names::BLOCK;
 use super::{Page, Store, Tx};
 use crate::error::{Error, Result};
 use crate::model::event::{Action, Event, Fields};
+use crate::model::event_chain::EventColumns;
 use crate::model::name::{DomainName, Username};
 
 impl Store {
@@ -201,23 +202,42 @@ impl Tx<'_> {
         fields: &Fields,
     ) -> Result<()> {
         const SQL: &str = "INSERT INTO events
-            (at, actor, run_as, host, action, domain, username, fields)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+            (id, at, actor, run_as, host, action, domain, username, fields, hash)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
         let fields = self.permit(action, domain, username, fields)?.to_json();
-        let actor = self.stamp.actor.clone();
+        let (at, actor) = (self.stamp.at, self.stamp.actor.clone());
+        let end = self.chain_end()?;
+        let actor = match &end.signer {
+            Some(signer) => actor.signed_by(signer),
+            None => actor,
+        };
+        let event = EventColumns {
+            id: end.next_id(),
+            at: at.epoch(),
+            actor: &actor.name,
+            run_as: actor.run_as.as_deref(),
+            host: &actor.host,
+            action: action.name(),
+            domain: domain.map(DomainName::as_str),
+            username: username.map(Username::as_str),
+            fields: &fields,
+        };
+        let hash = end.add(&event).to_string();
         let args = [
-            self.stamp.at.into(),
-            actor.name.as_str().into(),
-            actor.run_as.as_deref().into(),
-            actor.host.as_str().into(),
-            action.name().into(),
-            domain.map(DomainName::as_str).into(),
-            username.map(Username::as_str).into(),
-            fields.as_str().into(),
+            event.id.into(),
+            event.at.into(),
+            event.actor.into(),
+            event.run_as.into(),
+            event.host.into(),
+            event.action.into(),
+            event.domain.into(),
+            event.username.into(),
+            event.fields.into(),
+            hash.as_str().into(),
         ];
         self.later(SQL, &args)?;
         self.last_event = Some(EventMark {
-            at: self.stamp.at,
+            at,
             action,
             username: username.map(ToString::to_string),
             fields,

@@ -8,11 +8,13 @@ mod alert_rules;
 mod alerts;
 mod backup;
 mod before_changes;
+mod chain_end;
 mod closes;
 mod copy;
 mod counts;
 mod domains;
 mod engine;
+mod event_chain;
 mod event_filter;
 mod event_mark;
 mod event_names;
@@ -59,6 +61,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use chain_end::ChainEnd;
 use engine::Engine;
 use event_mark::EventMark;
 use restriction::{HolderCount, Restriction};
@@ -209,6 +212,8 @@ pub struct Tx<'a> {
     stamp: EventStamp,
     /// Its last event, by which it is recognised.
     last_event: Option<EventMark>,
+    /// Once an event was written.
+    chain_end: Option<ChainEnd>,
     /// A hash was deleted.
     scrub: bool,
     /// Passwords of unfinished rotations that were read ahead.
@@ -228,6 +233,7 @@ impl<'a> Tx<'a> {
             store,
             stamp,
             last_event: None,
+            chain_end: None,
             scrub: false,
             rotating: BTreeMap::new(),
             created: 0,
@@ -247,12 +253,14 @@ impl Tx<'_> {
     /// Finds most reasons for a failing commit in advance.
     pub fn flush(&mut self) -> Result<()> {
         self.add_created()?;
+        self.record_chain_end()?;
         self.store.engine.flush()
     }
 
     /// Commits the change. `CommitUnknown` means that it may have been made.
     pub fn commit(mut self) -> Result<()> {
         self.add_created()?;
+        self.record_chain_end()?;
         match self.store.engine.commit() {
             Err(unknown @ Error::CommitUnknown { .. }) => self.find_out(unknown)?,
             committed => committed?,

@@ -93,6 +93,10 @@ impl Mask {
                 r"\b[0-9a-f]{32}\b".into(),
                 "[DIGEST OF ALL THE TABLE'S ROWS]",
             ),
+            (
+                r"\b[0-9a-f]{64}\b".into(),
+                "[HASH OF ALL THE EVENTS UP TO THIS ONE]",
+            ),
             // A slow machine may take some seconds between two lines.
             (r"\b\ds\b".into(), "0s"),
             (r"\b\d\ds (old|ago)\b".into(), "0s $1"),

@@ -5,6 +5,7 @@ mod addresses;
 mod ahead;
 mod alerts;
 mod backup;
+mod chain;
 mod copying;
 mod examine;
 mod generated;
@@ -166,6 +167,7 @@ fn story(open: &dyn Fn() -> Store) {
     examine::story(&mut store);
     transfer::story(&mut store);
     generated::story(&mut store);
+    chain::story(&mut store);
     copying::story(&mut store);
     pages::story(&mut store);
     noteworthy::story(&mut store);

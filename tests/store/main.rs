@@ -2,6 +2,7 @@
 
 mod backup;
 mod bad_store;
+mod chain;
 mod command;
 mod commit_under_way;
 mod contract;

@@ -100,6 +100,7 @@ fn a_hundred_create(sandbox: &Sandbox) {
     }
     let runs = crowd.runs();
     succeeded(&runs);
+    sandbox.is_sound();
     assert_eq!(usernames(sandbox), names.iter().cloned().collect());
     assert_eq!(count(sandbox, "user.create"), PROCESSES);
     for (name, run) in names.iter().zip(&runs) {
@@ -277,4 +278,51 @@ fn upgrade_once(sandbox: &Sandbox) {
     assert_eq!(codes, [0; 10]);
     assert_eq!(count(sandbox, "password.rehash"), 1);
     assert_eq!(sandbox.verify("shop@example.com", &password), 0);
+}
+
+#[test]
+fn p13_twenty_writers_leave_one_chain() {
+    let _alone = alone();
+    twenty_write(&Sandbox::new());
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: run tests/run"]
+fn p13_twenty_writers_leave_one_chain_on_postgresql() {
+    let _alone = alone();
+    twenty_write(&Postgres::start().sandbox_with_domain());
+}
+
+fn twenty_write(sandbox: &Sandbox) {
+    sandbox.create("shop@example.com");
+    let head = sandbox.ok(&["audit", "head"]);
+    let mut crowd = Crowd::new();
+    for i in 0..20 {
+        let name = format!("app{i}@example.com");
+        let limit = (i + 1).to_string();
+        match i % 4 {
+            0 => crowd.add(sandbox, &["user", "create", &name, "--quiet"]),
+            1 => crowd.add(
+                sandbox,
+                &["domain", "add", &format!("d{i}.example"), "--quiet"],
+            ),
+            2 => crowd.add(
+                sandbox,
+                &[
+                    "user",
+                    "set",
+                    "shop@example.com",
+                    "--daily-limit",
+                    &limit,
+                    "--quiet",
+                ],
+            ),
+            _ => crowd.add(sandbox, &["user", "reset", "shop@example.com", "--quiet"]),
+        }
+    }
+    succeeded(&crowd.runs());
+    sandbox.is_sound();
+    let verified = sandbox.json(&["audit", "verify", "--head", &head]);
+    let before: i64 = head.split(' ').next().unwrap().parse().unwrap();
+    assert_eq!(verified["head"]["id"], before + 20);
 }

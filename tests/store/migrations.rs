@@ -379,6 +379,20 @@ fn with_history(sandbox: &Sandbox) {
     );
 }
 
+/// The events that were there are chained, and where the chain began is known.
+fn is_chained(sandbox: &Sandbox) {
+    sandbox.is_sound();
+    let chain = sandbox.json(&["audit", "verify"]);
+    assert_eq!(chain["begun"]["id"], 20_000, "{chain}");
+    sandbox.noted(&["domain", "add", "chained.example"]);
+    let chain = sandbox.json(&["audit", "verify"]);
+    assert_eq!(chain["head"]["id"], 20_001, "{chain}");
+    sandbox.sql("UPDATE events SET host = 'x' WHERE id = 777");
+    let broken = sandbox.run(&["audit", "verify", "--json"]);
+    assert_eq!(broken.code, 7, "{broken:?}");
+    assert!(broken.stdout.contains("event 777 "), "{broken:?}");
+}
+
 /// Answers that use the sums and the indexes.
 fn answers(sandbox: &Sandbox) -> Vec<serde_json::Value> {
     [
@@ -459,6 +473,7 @@ fn p2_a_migration_with_history_goes_on_after_a_kill() {
     );
     let blocks = sandbox.texts("SELECT CAST(count(DISTINCT block) AS TEXT) FROM event_names");
     assert_eq!(blocks, ["2"]);
+    is_chained(&sandbox);
 }
 
 #[test]
@@ -494,6 +509,7 @@ fn p2_a_migration_of_a_database_goes_on_after_a_kill() {
     assert_eq!(database.sql(VALID), "2");
     sandbox.ok(&["store", "migrate"]);
     assert_eq!(database.sql(VALID), "4");
+    is_chained(&sandbox);
     // The index finds the latest events of a user without sorting.
     database.sql("ANALYZE events");
     let plan = database.sql(

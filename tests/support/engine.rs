@@ -151,6 +151,8 @@ impl Sandbox {
 
     /// What is kept fits together, as far as the engine can tell.
     pub fn is_sound(&self) {
+        let history = self.run(&["audit", "verify"]);
+        assert_eq!(history.code, 0, "{history:?}");
         if let Some(database) = &self.database {
             // Keys are its own to watch over; but does every user have its password?
             let orphans = database.sql(

@@ -24,10 +24,11 @@ pub struct SentToday {
 }
 
 /// Everything that `status` may find.
-const MATTERS: [&str; 7] = [
+const MATTERS: [&str; 8] = [
     "alert",
     "expired",
     "expiring",
+    "history",
     "limit",
     "refused",
     "serve",

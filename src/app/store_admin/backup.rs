@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::copy::copy_tables;
 use crate::app::App;
+use crate::app::chain::verify_chain;
 use crate::app::verify::check_readable;
 use crate::error::{Error, Result};
 use crate::model::store_location::Location;
@@ -108,6 +109,9 @@ pub fn verify_store(store: &mut Store, place: &Location, now: Time) -> Result<Co
                 others => format!("; also affected: {}", count(others, "user")),
             };
             return Err(damaged(format!("{first}{others}")));
+        }
+        if let Some(fault) = verify_chain(store, None)?.fault {
+            return Err(damaged(format!("its history is broken: {fault}")));
         }
         users = Some(store.count(&CopiedTable::USERS)?);
         domains = Some(store.count(&CopiedTable::DOMAINS)?);

@@ -251,6 +251,7 @@ mod tests {
             expires_at: NOW.plus(SOON),
         };
         StatusReport {
+            history: None,
             now: NOW,
             counts: StatusCounts {
                 users: 1_000_000,

@@ -52,8 +52,8 @@ JSON:
   serve is not set up on this machine, or this user may not connect. sessions is the number of open
   ones at the last report of each `serve`, at most 5 minutes ago, and null if none runs. last_backup
   is the last one by `store backup`, null if there is none. alerts.open is how many alerts no one
-  has acknowledged; without any, latest is null. A matter is serve, alert, unfinished_rotation,
-  limit, refused, expired or expiring.
+  has acknowledged; without any, latest is null. A matter is serve, history, alert,
+  unfinished_rotation, limit, refused, expired or expiring.
 
 Exit codes:
   0 nothing needs attention, 7 something does. With --format openmetrics, 0 in both cases.";

@@ -25,7 +25,7 @@ Examples:
 
 Checks:
   The file is complete and its pages are intact; its tables are those of smtpcred; sign-in can read
-  the record of each user. Nothing is written, to the file or beside it. A file that age encrypted
+  the record of each user; each event fits the one before it (see smtpcred audit verify). Nothing is written, to the file or beside it. A file that age encrypted
   cannot be checked: decrypt it first.
 
 JSON:

@@ -158,6 +158,10 @@ impl Engine for Postgres {
         Err(Error::StoreBusy((&self.store).into()))
     }
 
+    fn chain_end(&mut self) -> Option<String> {
+        self.chain_end.take()
+    }
+
     fn flush(&mut self) -> Result<()> {
         // Everything was sent; checks that the server still answers.
         self.ask(|connection| connection.simple("SELECT 1"))
@@ -222,9 +226,7 @@ impl Engine for Postgres {
     }
 
     fn number_on(&mut self) -> Result<()> {
-        const SQL: &str = "SELECT setval(pg_get_serial_sequence('smtpcred.events', 'id'),
-            GREATEST(max(id), 1)) FROM smtpcred.events;
-            SELECT setval(pg_get_serial_sequence('smtpcred.alerts', 'id'),
+        const SQL: &str = "SELECT setval(pg_get_serial_sequence('smtpcred.alerts', 'id'),
             GREATEST(max(id), 1)) FROM smtpcred.alerts;
             SELECT setval(pg_get_serial_sequence('smtpcred.session_ends', 'id'),
             GREATEST(max(id), 1)) FROM smtpcred.session_ends";

@@ -13,6 +13,7 @@ use crate::model::text::quoted as escaped;
 const SIGNIN: &str = "
     GRANT SELECT ON ALL TABLES IN SCHEMA smtpcred TO {to};
     GRANT INSERT ON smtpcred.events TO {to};
+    GRANT INSERT, UPDATE ON smtpcred.event_marks TO {to};
     GRANT INSERT, UPDATE, DELETE ON smtpcred.last_connections, smtpcred.counts,
         smtpcred.recipients, smtpcred.usage, smtpcred.usage_by_domain, smtpcred.summing,
         smtpcred.failures, smtpcred.limits_near, smtpcred.seen_addresses TO {to};
@@ -29,7 +30,8 @@ const SIGNIN: &str = "
 const OPERATOR: &str = "
     GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA smtpcred TO {to};
     REVOKE INSERT, UPDATE, DELETE ON smtpcred.store FROM {to};
-    REVOKE UPDATE, DELETE ON smtpcred.events FROM {to};";
+    REVOKE UPDATE, DELETE ON smtpcred.events FROM {to};
+    REVOKE DELETE ON smtpcred.event_marks FROM {to};";
 
 const AUDITOR: &str = "
     GRANT SELECT ON ALL TABLES IN SCHEMA smtpcred TO {to};

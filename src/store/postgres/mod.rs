@@ -5,6 +5,7 @@
 //! reads stays true until its commit. Readers never wait.
 
 mod auth_methods;
+mod chain;
 mod cluster;
 mod conn_url;
 mod connect;
@@ -46,6 +47,8 @@ pub struct Postgres {
     /// How long to wait for the lock.
     patience: Duration,
     in_change: bool,
+    /// See [`CHAIN_END`].
+    chain_end: Option<String>,
     /// A read-only view replaces the table of passwords.
     hashes_hidden: bool,
     /// Statements of the change that are not sent yet.
@@ -80,6 +83,13 @@ const MESSAGES: i64 = LOCK + 3;
 /// How long to wait for an answer before a server counts as lost: for a caller that must
 /// not wait, and for others. The longer one allows for a commit on a distant standby.
 const ANSWER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
+/// What events of a change continue: see [`Engine::chain_end`](super::engine::Engine::chain_end).
+/// It is read with the lock, because each question to a distant server takes long.
+const CHAIN_END: &str = "SELECT CONCAT_WS(' ',
+    COALESCE((SELECT event || ' ' || hash FROM smtpcred.event_marks WHERE mark = 'head'), '0 -'),
+    (SELECT COALESCE(max(id), 0) FROM smtpcred.events),
+    CASE WHEN pg_has_role(session_user, (SELECT relowner FROM pg_catalog.pg_class
+        WHERE oid = CAST('smtpcred.store' AS regclass)), 'USAGE') THEN '' ELSE session_user END)";
 const NO_PRIMARY: &str = "it is no longer the primary: nothing can be written";
 /// Opens the store on its primary. `patience` is how long to wait for other writers.
 pub fn open(store: &Location, access: Access, patience: Duration) -> Result<Postgres> {
@@ -111,6 +121,7 @@ fn open_with(store: &Location, access: Access, patience: Duration, lock: i64) ->
         access,
         patience,
         in_change: false,
+        chain_end: None,
         hashes_hidden: false,
         later: Vec::new(),
         lock,
@@ -168,15 +179,13 @@ impl Postgres {
     /// Begins a change, takes a lock and returns the server's answers.
     fn begin_locked(&mut self, lock: &str, patience: Duration) -> Result<Vec<String>> {
         self.check_cluster()?;
-        let sql = format!(
-            "BEGIN; SELECT {lock}({}); {}; {PROCESS}",
-            self.lock,
-            self.state()
-        );
+        let (number, state) = (self.lock, self.state());
+        let sql = format!("BEGIN; SELECT {lock}({number}); {CHAIN_END}; {state}; {PROCESS}");
         for _ in 0..2 {
             let begun = self.ask_first(|connection| connection.slowly(patience, &sql));
             let said = self.begun(begun)?;
             if is_primary(&said) {
+                self.chain_end = said.get(1).cloned();
                 return Ok(said);
             }
             self.rollback();

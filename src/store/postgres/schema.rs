@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::chain::{CHAINED, chain_events};
 use super::translate::statements;
 use super::{LOCK, Postgres, indexes};
 use crate::error::{Error, Result};
@@ -11,7 +12,7 @@ use crate::store::engine::{Engine as _, Integrity, Right};
 
 /// Each one migrates a store from one version to the next. After a release they are
 /// never changed, only added to.
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 13] = [
     include_str!("0001.sql"),
     include_str!("0002.sql"),
     include_str!("0003.sql"),
@@ -24,18 +25,20 @@ const MIGRATIONS: [&str; 12] = [
     include_str!("0010.sql"),
     include_str!("0011.sql"),
     include_str!("0012.sql"),
+    include_str!("0013.sql"),
 ];
 /// The version of the schema that this program knows.
 #[allow(clippy::cast_possible_wrap, reason = "a handful")]
 pub const KNOWN: i64 = MIGRATIONS.len() as i64;
 
-const TABLES: [&str; 34] = [
+const TABLES: [&str; 35] = [
     "domains",
     "users",
     "passwords",
     "last_connections",
     "settings",
     "events",
+    "event_marks",
     "senders",
     "tags",
     "old_names",
@@ -146,7 +149,7 @@ pub fn added(engine: &mut Postgres) -> Result<Vec<String>> {
             WHERE n.nspname = 'smtpcred' AND NOT t.tgisinternal
                 AND (c.relname, t.tgname) NOT IN (('users', 'only_suspend'),
                     ('passwords', 'only_strengthen'), ('events', 'own_events'),
-                    ('old_names', 'only_shorten'))
+                    ('old_names', 'only_shorten'), ('event_marks', 'only_advance'))
         UNION ALL SELECT 'the rule ' || quote_ident(rulename) || ' on ' || tablename
             FROM pg_catalog.pg_rules WHERE schemaname = 'smtpcred'
         UNION ALL SELECT 'the policy ' || quote_ident(policyname) || ' on ' || tablename
@@ -160,7 +163,8 @@ pub fn added(engine: &mut Postgres) -> Result<Vec<String>> {
 pub fn missing(engine: &mut Postgres) -> Result<Vec<String>> {
     const SQL: &str = "SELECT 'the trigger ' || ours.name || ' on ' || ours.relation
         FROM (VALUES ('users', 'only_suspend'), ('passwords', 'only_strengthen'),
-            ('events', 'own_events'), ('old_names', 'only_shorten')) AS ours (relation, name)
+            ('events', 'own_events'), ('old_names', 'only_shorten'),
+            ('event_marks', 'only_advance')) AS ours (relation, name)
         WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_trigger t
             JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -252,6 +256,9 @@ fn migrate_in_transaction(engine: &mut Postgres) -> Result<()> {
     };
     for step in steps {
         make(engine, step)?;
+    }
+    if found < CHAINED {
+        chain_events(engine)?;
     }
     if found == 0 {
         engine.ask(|connection| connection.simple(&indexes::of_new_store()))?;

@@ -2,7 +2,7 @@
 
 /// Each one migrates a store from one version to the next. After a release they are
 /// never changed, only added to.
-const MIGRATIONS: [&str; 15] = [
+const MIGRATIONS: [&str; 16] = [
     include_str!("0001.sql"),
     include_str!("0002.sql"),
     include_str!("0003.sql"),
@@ -18,10 +18,11 @@ const MIGRATIONS: [&str; 15] = [
     include_str!("0013.sql"),
     include_str!("0014.sql"),
     include_str!("0015.sql"),
+    include_str!("0016.sql"),
 ];
 
 /// See [`FileKind::analyzed`].
-const ANALYZED: [&str; 28] = [
+const ANALYZED: [&str; 29] = [
     "domains",
     "users",
     "passwords",
@@ -39,6 +40,7 @@ const ANALYZED: [&str; 28] = [
     "rotation_rules",
     "rotations",
     "event_names",
+    "event_marks",
     "totals",
     "limits_near",
     "address_rules",
@@ -53,7 +55,7 @@ const ANALYZED: [&str; 28] = [
 ];
 
 /// The objects of a store as a fingerprint.
-const AS_MADE: &str = "08ce99da0985e3621100ca1a5a55273e589462e70603b470ddc696e5b1aa5c97";
+const AS_MADE: &str = "2676458ff9b420c47c6fe30dcdf91645d5a7367c6a426411bba093754a5a9adc";
 
 /// What the files of a kind have in common.
 #[derive(Debug)]
@@ -66,6 +68,8 @@ pub struct FileKind {
     /// Each one migrates a file from one version to the next. After a release they are never
     /// changed, only added to.
     pub migrations: &'static [&'static str],
+    /// The first version whose events are chained; `None` if it has no events.
+    pub chained: Option<i64>,
     /// Its tables, indexes and views as a fingerprint.
     pub as_made: &'static str,
     /// The tables with an index of all their rows. ANALYZE counts all rows of any other
@@ -90,6 +94,7 @@ pub const STORE: FileKind = FileKind {
     application_id: 0x534d_5450,
     set_application_id: "PRAGMA application_id = 0x534d5450",
     migrations: &MIGRATIONS,
+    chained: Some(16),
     as_made: AS_MADE,
     analyzed: &ANALYZED,
     pragmas: "PRAGMA cell_size_check = ON; PRAGMA foreign_keys = ON;
@@ -102,6 +107,7 @@ pub const MESSAGES: FileKind = FileKind {
     application_id: 0x534d_544d,
     set_application_id: "PRAGMA application_id = 0x534d544d",
     migrations: &[include_str!("messages/0001.sql")],
+    chained: None,
     as_made: "99a61abff3a97e706b6eb28f199ce0497919641534d723d2bef4d0fceed91b21",
     analyzed: &[
         "messages",

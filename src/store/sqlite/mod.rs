@@ -2,6 +2,7 @@
 
 mod backup;
 mod busy_handler;
+mod chain;
 mod companions;
 mod deadline;
 mod engine;

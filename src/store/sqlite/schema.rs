@@ -5,6 +5,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use super::Sqlite;
+use super::chain::chain_events;
 use super::deadline::WHOLE;
 use super::errors::{too_new, translated};
 use crate::error::{Error, Result};
@@ -49,6 +50,10 @@ impl Sqlite {
             self.batch("PRAGMA writable_schema = OFF")?;
             stepped
         })?;
+        if self.kind.chained.is_some_and(|chained| found < chained) {
+            self.deadline.begin_within(WHOLE);
+            chain_events(&self.connection).map_err(|e| translated(&self.path, &e))?;
+        }
         self.batch(&format!("PRAGMA user_version = {}", self.kind.known()))?;
         self.number_in_transaction()?;
         // As long as the change can still be rolled back.

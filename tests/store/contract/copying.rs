@@ -32,6 +32,7 @@ pub fn story(store: &mut Store) {
         OwnedArg::Null,
         OwnedArg::Null,
         text("{}"),
+        OwnedArg::Null,
     ];
     let mut tx = store.begin(stamp(90_000_001)).unwrap();
     tx.add_row(&CopiedTable::EVENTS, &far).unwrap();

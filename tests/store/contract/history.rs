@@ -191,6 +191,7 @@ fn numbered_events(store: &mut Store) {
             text(format!("e{}.example", i % 2)),
             text(format!("{user}@e{}.example", i % 2)),
             text(if is_rename(i) { RENAMED } else { "{}" }.into()),
+            OwnedArg::Null,
         ];
         tx.add_row(&CopiedTable::EVENTS, &row).unwrap();
     }

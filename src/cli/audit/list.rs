@@ -1,45 +1,27 @@
-//! `smtpcred audit …`
+//! `smtpcred audit list`
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
+use clap::Args;
 
-use super::args::number;
-use super::args::paging::PageArgs;
-use super::args::view::{COLUMNS, ViewArgs};
-use super::complete;
-use super::context::Context;
-use super::lazy::Lazy;
-use super::terminal::column::{Cell, Column, TimeForm};
-use super::terminal::list::RecordList;
-use super::terminal::record::Record;
-use super::user::refusal::RefusalRecord;
 use crate::app::App;
 use crate::app::audit::Which;
+use crate::cli::args::number;
+use crate::cli::args::paging::PageArgs;
+use crate::cli::args::view::{COLUMNS, ViewArgs};
+use crate::cli::complete;
+use crate::cli::context::Context;
+use crate::cli::terminal::column::{Cell, Column, TimeForm};
+use crate::cli::terminal::list::RecordList;
+use crate::cli::terminal::record::Record;
 use crate::error::{Error, Exit};
 use crate::host;
 use crate::model::event::Event;
 use crate::model::name::{DomainName, Username};
-use crate::model::refused_sign_ins::RefusalReason;
 use crate::model::since::Since;
-use crate::model::text::in_shell;
-use crate::store::{Access, EventFilter, RefusalKey};
-
-const HELP: &str = "\
-Examples:
-  smtpcred audit list --since 7d          what was changed
-  smtpcred audit failures --since 24h     which sign-ins were refused";
-
-/// Show who changed what, and when
-#[derive(Debug, Subcommand)]
-#[command(after_long_help = HELP)]
-pub enum AuditCommand {
-    #[command(aliases = ["ls", "log"])]
-    List(Lazy<ListEvents>),
-    Failures(Lazy<ListFailures>),
-}
+use crate::store::{Access, EventFilter};
 
 const LIST_HELP: &str = "\
 Examples:
@@ -114,57 +96,8 @@ const FOLLOWED: u32 = 10;
 /// How often it looks for new ones.
 const EVERY: Duration = Duration::from_secs(1);
 
-const FAILURES_HELP: &str = "\
-Examples:
-  smtpcred audit failures --since 24h
-  smtpcred audit failures --user shop@example.com --json
-  smtpcred audit failures --limit 100 --after \\
-                 '2026-11-20T19:35:50Z,shop@example.com,192.0.2.7,wrong-password'  the next page
-
-JSON:
-  A list of {username, address, reason, count, first_at, last_at}. The reasons are those of
-  `smtpcred serve`. A name is stored if it is a username or could be one: its
-  domain is in the store, and it is too short for a password. Names with stray spaces or dots are
-  shown in quotes. Any other name may be a password in the wrong field and is stored as
-  (hidden:0a1b2c3d), with its domain if that is in the store; the same name gets the same eight
-  characters until `smtpcred serve` restarts.";
-
-/// List refused sign-ins, latest first
-///
-/// They are counted by user, address and reason, and kept for 30 days.
-#[derive(Debug, Args)]
-#[command(after_long_help = FAILURES_HELP, mut_arg(COLUMNS, complete::columns::<RefusalRecord>))]
-pub struct ListFailures {
-    /// Show only sign-ins of this user
-    #[arg(long, value_name = "USERNAME", add = complete::usernames())]
-    user: Option<Username>,
-
-    /// Show only sign-ins since then: a duration ago (7d, 24h), a date (UTC) or a time
-    #[arg(long, value_name = "DURATION|TIME", allow_hyphen_values = true)]
-    since: Option<Since>,
-
-    /// Show only sign-ins after this one: its time, username, address and reason, separated by commas
-    #[arg(long, value_name = "PLACE")]
-    after: Option<RefusalKey>,
-
-    #[command(flatten)]
-    page: PageArgs,
-
-    #[command(flatten)]
-    view: ViewArgs,
-}
-
-impl AuditCommand {
-    pub fn run(self, context: &mut Context) -> Result<()> {
-        match self {
-            Self::List(list) => list.0.run(context),
-            Self::Failures(failures) => failures.0.run(context),
-        }
-    }
-}
-
 impl ListEvents {
-    fn run(self, context: &mut Context) -> Result<()> {
+    pub fn run(self, context: &mut Context) -> Result<()> {
         if self.follow && self.after.is_some() && self.page.limit.is_some() {
             let three = "--after with --follow shows all events since then: leave out --limit";
             return Err(Error::Usage(three.into()).into());
@@ -246,30 +179,6 @@ fn follow(
         which = Which::After(seen, None);
     }
     Err(Error::Answered(Exit::Interrupted).into())
-}
-
-impl ListFailures {
-    fn run(self, context: &mut Context) -> Result<()> {
-        let mut app = context.app(Access::Existing)?;
-        let mut list = self.view.apply(context.out.list::<RefusalRecord>())?;
-        let (user, most) = (self.user.as_ref(), self.page.limit);
-        let mut refused_address = None;
-        app.list_refusals(user, self.since, self.after, most, &mut |refusals| {
-            if refusals.reason == RefusalReason::AddressNotAllowed {
-                refused_address.get_or_insert_with(|| refusals.clone());
-            }
-            list.push(&RefusalRecord::new(&refusals))
-        })?;
-        list.end("no refused sign-ins found")?;
-        if let Some(first) = refused_address {
-            context.out.note(&format!(
-                "address-not-allowed: the password was right; to allow an address: smtpcred user allow {} {}",
-                in_shell(first.username.as_str()),
-                first.address
-            ));
-        }
-        Ok(())
-    }
 }
 
 impl Record for Event {

@@ -1,0 +1,43 @@
+//! `smtpcred audit …`
+
+mod failures;
+mod list;
+mod verify;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use self::failures::ListFailures;
+use self::list::ListEvents;
+use self::verify::{PrintHead, VerifyEvents};
+use super::context::Context;
+use super::lazy::Lazy;
+
+const HELP: &str = "\
+Examples:
+  smtpcred audit list --since 7d          what was changed
+  smtpcred audit failures --since 24h     which sign-ins were refused
+  smtpcred audit verify                   whether the history is whole";
+
+/// Show who changed what, and when
+#[derive(Debug, Subcommand)]
+#[command(after_long_help = HELP)]
+pub enum AuditCommand {
+    #[command(aliases = ["ls", "log"])]
+    List(Lazy<ListEvents>),
+    Failures(Lazy<ListFailures>),
+    #[command(alias = "check")]
+    Verify(Lazy<VerifyEvents>),
+    Head(Lazy<PrintHead>),
+}
+
+impl AuditCommand {
+    pub fn run(self, context: &mut Context) -> Result<()> {
+        match self {
+            Self::List(list) => list.0.run(context),
+            Self::Failures(failures) => failures.0.run(context),
+            Self::Verify(verify) => verify.0.run(context),
+            Self::Head(_) => PrintHead::run(context),
+        }
+    }
+}
