@@ -363,6 +363,24 @@ pub enum Error {
         /// The version that this program needs.
         known: i64,
     },
+    /// There is no backup of this name.
+    BackupMissing(Place),
+    /// A backup cannot be restored.
+    BackupUnfit {
+        /// The backup.
+        backup: Place,
+        /// Why not.
+        reason: String,
+        /// What to do about it.
+        cure: String,
+    },
+    /// A backup is of another installation than the store.
+    BackupOfOther {
+        /// The backup.
+        backup: Place,
+        /// The store.
+        store: Place,
+    },
     /// The database user has no right to read hashes.
     HashesHidden,
     /// The destination of a copy is not empty: it has this.

@@ -573,11 +573,8 @@ impl Error {
                 format!("the store {store} is damaged: {reason}"),
             )
             .hint(match store {
-                Place::File(path) => format!(
-                    "restore the store from a backup, and check the disk: {}",
-                    put_back(path)
-                ),
-                Place::Database(_) => RESTORE.into(),
+                Place::File(_) => RESTORE,
+                Place::Database(_) => OF_DATABASE,
             }),
             Self::StoreTooNew {
                 store,
@@ -609,6 +606,28 @@ impl Error {
                 "this database user may not see the hashes",
             )
             .hint(GRANT),
+            Self::BackupMissing(backup) => entry(
+                "backup_missing",
+                Exit::Failed,
+                format!("there is no backup at {backup}"),
+            )
+            .hint("list the backups in a folder with: smtpcred store verify --all FOLDER"),
+            Self::BackupUnfit {
+                backup,
+                reason,
+                cure,
+            } => entry(
+                "backup_unfit",
+                Exit::Failed,
+                format!("the backup {backup} cannot be restored: {reason}"),
+            )
+            .hint(cure),
+            Self::BackupOfOther { backup, store } => entry(
+                "backup_of_other",
+                Exit::Refused,
+                format!("the backup {backup} is of another installation than {store}"),
+            )
+            .hint("check both with smtpcred store verify; --other-installation restores it nevertheless"),
             Self::StoreNotEmpty(what) => entry(
                 "store_not_empty",
                 Exit::Refused,
@@ -752,7 +771,8 @@ impl Error {
 
 const GRANT: &str = "the owner of the database grants rights with: smtpcred store grant";
 const RESTORE: &str =
-    "restore the store from a backup, and check the disk; `smtpcred store --help` says how";
+    "restore the store from a backup, and check the disk: smtpcred store restore FILE";
+const OF_DATABASE: &str = "restore the store from a backup to an empty database, and check the disk: smtpcred store restore FILE";
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

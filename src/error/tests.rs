@@ -265,6 +265,24 @@ fn codes_and_exit_codes_do_not_change() {
         (Error::StoreBusy(store()), "store_busy", 75),
         (Error::StoreFull(store()), "store_full", 75),
         (Error::MessagesNotKept, "messages_not_kept", 4),
+        (Error::BackupMissing(store()), "backup_missing", 1),
+        (
+            Error::BackupUnfit {
+                backup: store(),
+                reason: reason(),
+                cure: cure(),
+            },
+            "backup_unfit",
+            1,
+        ),
+        (
+            Error::BackupOfOther {
+                backup: store(),
+                store: store(),
+            },
+            "backup_of_other",
+            4,
+        ),
         (Error::StoreMissing(store()), "store_missing", 75),
         (Error::StoreReplaced(store()), "store_replaced", 75),
         (

@@ -13,6 +13,7 @@
 mod descriptor;
 pub mod holes;
 pub mod listeners;
+mod private;
 pub mod programs;
 mod rights;
 pub mod tail;
@@ -21,7 +22,7 @@ mod walk;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Seek as _, SeekFrom, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ use rustix::io::Errno;
 
 pub use descriptor::descriptor_path;
 use descriptor::is_descriptor;
+pub use private::PrivateFolder;
 pub use rights::copy as copy_rights;
 use walk::{LastComponent, Walked, walk};
 pub use walk::{user, writable};
@@ -391,4 +393,28 @@ pub fn is_file(found: &Stat) -> bool {
 /// Returns whether it is a socket.
 pub fn is_socket(found: &Stat) -> bool {
     FileType::from_raw_mode(found.st_mode) == FileType::Socket
+}
+
+/// Copies what an open file has into a new file with mode 0600, which may be given to a user and
+/// a group. It is on the disk afterwards, or is not there.
+pub fn copy_new(
+    from: &mut File,
+    folder: &Folder,
+    name: &OsStr,
+    owner: Option<(u32, u32)>,
+) -> io::Result<()> {
+    let mut to = folder.create_file(name, 0o600)?;
+    let copied = (|| {
+        from.seek(SeekFrom::Start(0))?;
+        io::copy(from, &mut to)?;
+        if let Some((user, group)) = owner {
+            give(&to, Some(user), Some(group))?;
+        }
+        to.sync_all()?;
+        folder.sync()
+    })();
+    if copied.is_err() {
+        let _ = folder.remove(name);
+    }
+    copied
 }

@@ -57,6 +57,8 @@ pub enum Action {
     StoreCopy,
     /// A backup of the store was made.
     StoreBackup,
+    /// A backup was brought back.
+    StoreRestore,
     /// A database user was granted a role.
     StoreGrant,
     /// Four fifths of a limit were reached.
@@ -73,7 +75,7 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::DomainAdd,
         Self::DomainSet,
         Self::DomainRemove,
@@ -98,6 +100,7 @@ impl Action {
         Self::SettingsSet,
         Self::StoreCopy,
         Self::StoreBackup,
+        Self::StoreRestore,
         Self::StoreGrant,
         Self::LimitNear,
         Self::LimitReached,
@@ -133,6 +136,7 @@ impl Action {
             Self::SettingsSet => "settings.set",
             Self::StoreCopy => "store.copy",
             Self::StoreBackup => "store.backup",
+            Self::StoreRestore => "store.restore",
             Self::StoreGrant => "store.grant",
             Self::LimitNear => "limit.near",
             Self::LimitReached => "limit.reached",

@@ -16,6 +16,8 @@ pub struct CopiedTable {
     select: &'static str,
     count: &'static str,
     insert: &'static str,
+    /// Its columns come first.
+    key: &'static str,
 }
 
 macro_rules! table {
@@ -34,6 +36,7 @@ macro_rules! table {
                 $places,
                 ")"
             ),
+            key: $key,
         }
     };
 }
@@ -225,6 +228,14 @@ impl CopiedTable {
             "holder, domain"
         ),
     ];
+}
+
+impl CopiedTable {
+    /// Returns the part of a row that names it.
+    pub fn key<'a>(&self, row: &'a [OwnedArg]) -> &'a [OwnedArg] {
+        let columns = self.key.split(", ").count();
+        row.get(..columns).unwrap_or(row)
+    }
 }
 
 impl Store {

@@ -156,14 +156,19 @@ impl Tx<'_> {
 
     /// The users have to be gone before: see [`Tx::delete_user`].
     pub fn remove_domain(&mut self, name: &DomainName) -> Result<()> {
+        self.erase_domain(name)?;
+        self.event(Action::DomainRemove, Some(name), None, &Fields::default())
+    }
+
+    /// Does the same as a part of another change, whose event says so.
+    pub(super) fn erase_domain(&mut self, name: &DomainName) -> Result<()> {
         const SQL: &str = "DELETE FROM domains WHERE name = $1";
         self.later(SQL, &[name.as_str().into()])?;
         self.delete_limits(Scope::domain(name))?;
         self.forget_rotation_rules(Scope::domain(name))?;
         self.forget_addresses(Scope::domain(name))?;
         self.stop_old_names_in(name)?;
-        self.end_roles_in_domain(name)?;
-        self.event(Action::DomainRemove, Some(name), None, &Fields::default())
+        self.end_roles_in_domain(name)
     }
 
     /// Only where there is none: it stays the same for good.

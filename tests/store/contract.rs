@@ -16,6 +16,7 @@ mod noteworthy;
 mod pages;
 mod relay;
 mod renamed;
+mod restoring;
 mod rotation;
 mod sessions;
 mod status;
@@ -181,6 +182,7 @@ fn story(open: &dyn Fn() -> Store) {
     backup::story(&mut store);
     addresses::story(&mut store);
     sessions::story(&mut store);
+    restoring::story(&mut store);
 }
 
 fn domains(store: &mut Store) {

@@ -4,6 +4,7 @@ pub mod backfill;
 pub mod backup;
 pub mod copy;
 pub mod maintain;
+pub mod restore;
 
 use super::App;
 use crate::error::Result;

@@ -96,7 +96,10 @@ pub fn finish(path: &Path, file: &File, settings: &[(&str, &str)]) -> Result<()>
 pub fn open(path: &Path) -> Result<Sqlite> {
     let path = std::path::absolute(path).map_err(|e| io_error(path, &e))?;
     // It may have several names: programs that keep many backups link equal ones.
-    super::open::check_kind(&path)?;
+    super::open::check_kind(&path).map_err(|error| match error {
+        Error::StoreMissing(place) => Error::BackupMissing(place),
+        other => other,
+    })?;
     let real = path.canonicalize().map_err(|e| io_error(&path, &e))?;
     let file = HeaderFd::open(&real).map_err(|e| io_error(&path, &e))?;
     let mut beginning = [0; 100];

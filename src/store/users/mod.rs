@@ -297,6 +297,17 @@ impl Tx<'_> {
 
     /// Deletes a user with its hashes; its events stay.
     pub fn delete_user(&mut self, username: &Username) -> Result<()> {
+        self.erase_user(username)?;
+        self.event(
+            Action::UserDelete,
+            Some(&username.domain()),
+            Some(username),
+            &Fields::default(),
+        )
+    }
+
+    /// Does the same as a part of another change, whose event says so.
+    pub(super) fn erase_user(&mut self, username: &Username) -> Result<()> {
         const SQL: &str = "DELETE FROM users WHERE username = $1";
         self.subtract_user(username)?;
         self.later(SQL, &[username.as_str().into()])?;
@@ -305,11 +316,6 @@ impl Tx<'_> {
         self.forget_addresses(Scope::user(username))?;
         self.end_roles_of_user(username)?;
         self.scrub = true;
-        self.event(
-            Action::UserDelete,
-            Some(&username.domain()),
-            Some(username),
-            &Fields::default(),
-        )
+        Ok(())
     }
 }
