@@ -133,28 +133,9 @@ pub const OF_SERVICE: &str = "changes take effect at once, without a restart; to
 /// How the store is copied while it is in use.
 pub const OF_BACKUP: &str = "copy the store while it is in use with: smtpcred store backup FILE";
 
-/// Returns how to restore a copy of the store.
-pub fn of_restore(location: Result<Location>) -> String {
-    match location {
-        Ok(Location::File(path)) => {
-            let files = ["", "-wal", "-shm"].map(|end| {
-                let path = format!("{}{end}", path.to_string_lossy());
-                in_shell(&path).into_owned()
-            });
-            let [store, wal, shm] = files;
-            format!(
-                "stop all programs that use the store (systemctl stop 'smtpcred*'), then: \
-                rm -f {wal} {shm} && cp copy.db {store}; start them again; reset or suspend \
-                the users whose passwords were revoked since the copy was made. To let a suspended \
-                user sign in again: smtpcred user resume"
-            )
-        }
-        _ => {
-            "restore the database with pg_restore; or from a file: smtpcred store copy copy.db URL"
-                .to_owned()
-        }
-    }
-}
+/// How a backup is brought back.
+pub const OF_RESTORE: &str = "bring a backup of the store back with: smtpcred store restore FILE; \
+    let a suspended user sign in again with: smtpcred user resume";
 
 /// Returns a question about a domain that does not exist, for a list that found nothing.
 pub fn of_empty_list(store: &mut Store, domain: &DomainName) -> Result<Option<String>> {

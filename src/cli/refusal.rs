@@ -108,7 +108,7 @@ fn unknown_command(error: &clap::Error, command: &Command, args: &[String]) -> O
     let hint = match guess::meant(command, &words, follows)? {
         Meant::Line(ours) => format!("did you mean: {ours}"),
         Meant::Backup => hints::OF_BACKUP.to_owned(),
-        Meant::Restore => hints::of_restore(location(args)),
+        Meant::Restore => hints::OF_RESTORE.to_owned(),
         Meant::Service => hints::OF_SERVICE.to_owned(),
         Meant::Elsewhere(how) => how.to_owned(),
     };

@@ -13,6 +13,7 @@ mod maintain;
 mod many_at_once;
 mod migrations;
 mod pieces;
+mod restore;
 mod schema_doc;
 #[path = "../support/mod.rs"]
 mod support;

@@ -36,9 +36,19 @@ impl Draft {
             return Err(Error::OutputExists(path));
         }
         refuse_others(&folder).map_err(|e| failed(&e))?;
+        Self::begin(folder, name).map_err(|e| unwritten(&path, &e))
+    }
+
+    /// Does the same for a file that takes the place of another one. Nothing opens it by its name.
+    pub fn create_in_place_of(folder: Folder, name: OsString) -> Result<Self> {
+        let path = folder.join(&name);
+        Self::begin(folder, name).map_err(|e| unwritten(&path, &e))
+    }
+
+    fn begin(folder: Folder, name: OsString) -> io::Result<Self> {
         let mut temporary = name.clone();
         temporary.push(UNFINISHED);
-        let file = opened(&folder, &temporary).map_err(|e| failed(&e))?;
+        let file = opened(&folder, &temporary)?;
         let draft = Self {
             folder,
             name,
@@ -97,6 +107,17 @@ impl Draft {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(Error::OutputExists(path)),
             Err(e) => Err(unwritten(&path, &e)),
         }
+    }
+
+    /// Gives it the final name in place of the file that has it.
+    pub fn replace(mut self) -> Result<()> {
+        let path = self.target();
+        let replaced = self.is_named().and_then(|()| {
+            self.folder.rename(&self.temporary, &self.name)?;
+            self.folder.sync()
+        });
+        self.kept = replaced.is_ok();
+        replaced.map_err(|e| unwritten(&path, &e))
     }
 
     /// Fails if the temporary name is another file's by now.

@@ -6,6 +6,7 @@ mod draft;
 mod grant;
 mod init;
 mod maintain;
+mod restore;
 mod status;
 mod verify;
 
@@ -20,14 +21,11 @@ Examples:
   smtpcred store status
   smtpcred store backup /var/backups/smtpcred --keep 30
   smtpcred store verify /root/smtpcred.backup
+  smtpcred store restore /root/smtpcred.backup
   smtpcred store maintain --dry-run
   smtpcred store copy /var/lib/smtpcred/smtpcred.db postgres:///mail";
 
 /// Manage the store
-///
-/// To restore a backup of a file: stop all programs that use the store, remove smtpcred.db-wal and
-/// smtpcred.db-shm, copy the backup to smtpcred.db, and start the programs. To restore a database:
-/// `store copy` from the backup to an empty one.
 #[derive(Debug, Subcommand)]
 #[command(after_long_help = HELP)]
 pub enum StoreCommand {
@@ -41,6 +39,8 @@ pub enum StoreCommand {
     Backup(Lazy<backup::BackUpStore>),
     #[command(alias = "examine")]
     Verify(Lazy<verify::VerifyStore>),
+    #[command(alias = "recover")]
+    Restore(Lazy<restore::RestoreStore>),
     Copy(Lazy<copy::CopyStore>),
     Grant(Lazy<grant::GrantRole>),
     Maintain(Lazy<maintain::MaintainStore>),
@@ -54,6 +54,7 @@ impl StoreCommand {
             Self::Migrate(_) => init::migrate(context),
             Self::Backup(backup) => backup.0.run(context),
             Self::Verify(verify) => verify.0.run(context),
+            Self::Restore(restore) => restore.0.run(context),
             Self::Copy(copy) => copy.0.run(context),
             Self::Grant(grant) => grant.0.run(context),
             Self::Maintain(maintain) => maintain.0.run(context),
