@@ -291,6 +291,17 @@ pub enum Error {
     StoreFull(Place),
     /// No messages are kept.
     MessagesNotKept,
+    /// Messages are kept, and their file is gone.
+    MessagesMissing(PathBuf),
+    /// The messages beside a store cannot be read, with the reason.
+    MessagesUnreadable {
+        /// Their file.
+        file: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// No message has this queue id.
+    MessageNotFound(String),
     /// The store does not exist.
     StoreMissing(Place),
     /// The store was replaced while it was open.

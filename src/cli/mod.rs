@@ -18,6 +18,7 @@ mod guess;
 mod help;
 mod hints;
 mod lazy;
+mod messages;
 mod new_file;
 mod offer;
 mod overview;
@@ -144,6 +145,7 @@ fn run(command: Command, context: &mut Context) -> Result<()> {
         Command::Doctor(doctor) => doctor.0.run(context)?,
         Command::Serve(serve) => serve.0.run(context)?,
         Command::Session(command) => command.0.run(context)?,
+        Command::Messages(command) => command.0.run(context)?,
         Command::Audit(command) => command.0.run(context)?,
         Command::Alert(command) => command.0.run(context)?,
         Command::Role(command) => command.0.run(context)?,

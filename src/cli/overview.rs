@@ -24,7 +24,8 @@ const GROUPS: [(&str, &[&str]); 4] = [
     (
         "Inspect",
         &[
-            "status", "report", "why", "usage", "session", "audit", "alert", "scan", "doctor",
+            "status", "report", "why", "usage", "messages", "session", "audit", "alert", "scan",
+            "doctor",
         ],
     ),
     (

@@ -13,8 +13,9 @@ use super::lazy::{self, Lazy};
 use super::terminal::clipboard::owner::ClipboardOwner;
 use super::terminal::color::{self, Color};
 use super::{
-    alert, apply, audit, completion, config, doctor, domain, generate, help, report, role, scan,
-    serve, server_config, session, settings, setup, status, store, test, usage, user, verify, why,
+    alert, apply, audit, completion, config, doctor, domain, generate, help, messages, report,
+    role, scan, serve, server_config, session, settings, setup, status, store, test, usage, user,
+    verify, why,
 };
 use crate::deliver::owner;
 
@@ -102,7 +103,7 @@ pub enum Command {
     #[command(subcommand)]
     User(Lazy<user::UserCommand>),
     ShowSettings(Lazy<settings::ShowSettings>),
-    SetSettings(Lazy<settings::SetSettings>),
+    SetSettings(Box<Lazy<settings::SetSettings>>),
     Apply(Lazy<apply::Apply>),
     Verify(Lazy<verify::VerifyPassword>),
     Test(Lazy<test::SendTest>),
@@ -118,6 +119,8 @@ pub enum Command {
     Serve(Lazy<serve::Serve>),
     #[command(subcommand)]
     Session(Lazy<session::SessionCommand>),
+    #[command(subcommand)]
+    Messages(Lazy<messages::MessagesCommand>),
     #[command(subcommand)]
     Audit(Lazy<audit::AuditCommand>),
     #[command(subcommand)]

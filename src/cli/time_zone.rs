@@ -38,6 +38,13 @@ pub fn find(named: Option<(&str, &str)>) -> (TimeZone, Option<String>) {
     (TimeZone::UTC, Some(warning))
 }
 
+/// Returns the zone in which programs on this machine write local times: that of `TZ`, or the
+/// machine's.
+pub fn of_machine() -> TimeZone {
+    let named = std::env::var("TZ").ok().filter(|name| !name.is_empty());
+    find(named.as_deref().map(|name| (name, "TZ"))).0
+}
+
 /// Returns whether this can be the name of a zone: never a path out of their folder.
 pub fn is_name(name: &str) -> bool {
     let part = |part: &str| {

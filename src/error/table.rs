@@ -503,6 +503,24 @@ impl Error {
                 "messages are not kept",
             )
             .hint("keep them for 30 days from now on: smtpcred set-settings --keep-messages 30d"),
+            Self::MessagesMissing(file) => entry(
+                "messages_missing",
+                Exit::TryAgain,
+                format!("the file of the messages {} is missing", file.display()),
+            )
+            .hint("begin with an empty one: smtpcred set-settings --keep-messages 30d; then read past logs again: smtpcred messages read FILE"),
+            Self::MessagesUnreadable { file, reason } => entry(
+                "messages_unreadable",
+                Exit::TryAgain,
+                format!("the messages in {} cannot be read: {reason}", file.display()),
+            )
+            .hint("run the command as the owner of the file, or as root with sudo; if it is damaged, remove its folder, and begin with an empty one: smtpcred set-settings --keep-messages 30d"),
+            Self::MessageNotFound(id) => entry(
+                "message_not_found",
+                Exit::NotFound,
+                format!("no message {id}"),
+            )
+            .hint("list the last ones with: smtpcred messages list --limit 20"),
             Self::StoreMissing(store) => entry(
                 "store_missing",
                 Exit::TryAgain,

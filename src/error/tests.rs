@@ -283,6 +283,16 @@ fn codes_and_exit_codes_do_not_change() {
             "backup_of_other",
             4,
         ),
+        (Error::MessagesMissing("/x".into()), "messages_missing", 75),
+        (
+            Error::MessagesUnreadable {
+                file: "/x".into(),
+                reason: "no".into(),
+            },
+            "messages_unreadable",
+            75,
+        ),
+        (Error::MessageNotFound("4bX".into()), "message_not_found", 3),
         (Error::StoreMissing(store()), "store_missing", 75),
         (Error::StoreReplaced(store()), "store_replaced", 75),
         (

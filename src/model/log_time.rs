@@ -12,6 +12,11 @@ impl LogTime {
         Self(micros)
     }
 
+    /// Returns the beginning of a second.
+    pub const fn of(time: Time) -> Self {
+        Self(time.epoch().saturating_mul(1_000_000))
+    }
+
     /// Returns the microseconds since 1970 began.
     pub const fn micros(self) -> i64 {
         self.0

@@ -8,6 +8,7 @@ use super::alert_rules::AlertRule;
 use super::day::Day;
 use super::hash::{AcceptedSchemes, Cost};
 use super::limits::{Limits, OnLimit};
+use super::message_rules::MessageRules;
 use super::name::HostName;
 use super::network::Network;
 use super::text::invalid;
@@ -36,6 +37,8 @@ pub struct Settings {
     pub on_limit: Option<OnLimit>,
     /// Networks that say nothing about a client: of proxies, for example.
     pub ignore_addresses: Vec<Network>,
+    /// What is kept of messages.
+    pub messages: MessageRules,
     /// The share of a limit from which on it is an alert; `None`: the default.
     pub limit_alert: Option<AlertRule>,
 }

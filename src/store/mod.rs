@@ -23,6 +23,7 @@ mod examine;
 mod expiries;
 mod future_rows;
 mod imported_users;
+mod known_users;
 mod limits_near;
 mod messages;
 mod metrics;

@@ -2,8 +2,8 @@
 
 use super::engine::Row;
 use super::setting_names::{
-    ACCEPT_HASH, ALLOW_INSECURE, ARGON2, DAY, HOST, IGNORE_ADDRESSES, LIMIT_ALERT, ON_LIMIT, PORTS,
-    REQUIRE_VERIFIED, YES,
+    ACCEPT_HASH, ALLOW_INSECURE, ARGON2, DAY, HOST, IGNORE_ADDRESSES, KEEP_MESSAGES,
+    KEEP_RECIPIENTS, LIMIT_ALERT, ON_LIMIT, PORTS, REQUIRE_VERIFIED, YES,
 };
 use super::{Scope, SendingChange, Store, Tx};
 use crate::error::Result;
@@ -11,8 +11,10 @@ use crate::model::address_rules::AddressChange;
 use crate::model::alert::AlertKind;
 use crate::model::alert_rules::{AlertChange, AlertRule};
 use crate::model::day::Day;
+use crate::model::duration::Duration;
 use crate::model::event::{Action, Fields};
 use crate::model::hash::{AcceptedSchemes, Cost};
+use crate::model::message_rules::{KeepMessages, KeptRecipients};
 use crate::model::name::HostName;
 use crate::model::network::Network;
 use crate::model::rotation::RulesChange;
@@ -46,6 +48,10 @@ pub struct SettingsChange {
     pub addresses: AddressChange,
     /// Networks that say nothing about a client; empty for none.
     pub ignore_addresses: Option<Vec<Network>>,
+    /// Whether and how long messages are kept.
+    pub keep_messages: Option<KeepMessages>,
+    /// What is kept of their recipients.
+    pub keep_recipients: Option<KeptRecipients>,
 }
 
 impl Store {
@@ -66,6 +72,8 @@ impl Store {
                 DAY => settings.day = row.parsed(1).unwrap_or_default(),
                 ON_LIMIT => settings.on_limit = Some(row.parsed(1)?),
                 IGNORE_ADDRESSES => settings.ignore_addresses = networks(row)?,
+                KEEP_MESSAGES => settings.messages.keep = row.parsed::<KeepMessages>(1)?.0,
+                KEEP_RECIPIENTS => settings.messages.recipients = row.parsed(1)?,
                 LIMIT_ALERT => {
                     settings.limit_alert = AlertRule::stored(AlertKind::Limit, row.text(1)?);
                 }
@@ -119,6 +127,14 @@ impl Tx<'_> {
             (
                 IGNORE_ADDRESSES,
                 change.ignore_addresses.as_deref().map(ignored),
+            ),
+            (
+                KEEP_MESSAGES,
+                change.keep_messages.map(|said| said.0.map(Duration::exact)),
+            ),
+            (
+                KEEP_RECIPIENTS,
+                change.keep_recipients.map(|kept| Some(kept.to_string())),
             ),
         ];
         let mut fields = Fields::default();

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::model::address_rules::{AddressChange, AddressRules};
 use crate::model::alert_rules::{AlertChange, AlertRules};
 use crate::model::limits::{LimitSetting, Limits, OnLimit};
+use crate::model::message_rules::KeepMessages;
 use crate::model::name::DomainName;
 use crate::model::plan::{Common, DomainPlan, SettingsPlan, UserPlan};
 use crate::model::rotation::{RotationRules, RulesChange};
@@ -265,6 +266,18 @@ pub fn settings(
             wanted.ignore_addresses.as_ref(),
             every(&has.ignore_addresses),
             |all| every(all),
+        ),
+        keep_messages: differ.plain(
+            "keep_messages",
+            wanted.keep_messages.as_ref(),
+            texts(&KeepMessages(has.messages.keep)),
+            texts,
+        ),
+        keep_recipients: differ.plain(
+            "keep_recipients",
+            wanted.keep_recipients.as_ref(),
+            texts(&has.messages.recipients),
+            texts,
         ),
     };
     Ok((differ.0, change))

@@ -76,6 +76,8 @@ pub fn settings_changes(store: &mut Store, change: &SettingsChange) -> Result<Ve
         alerts,
         addresses,
         ignore_addresses,
+        keep_messages,
+        keep_recipients,
     } = change;
     let wanted = SettingsPlan {
         line: 0,
@@ -88,6 +90,8 @@ pub fn settings_changes(store: &mut Store, change: &SettingsChange) -> Result<Ve
         require_verified_domains: *require_verified_domains,
         alerts: alerts.clone(),
         ignore_addresses: ignore_addresses.clone(),
+        keep_messages: *keep_messages,
+        keep_recipients: *keep_recipients,
         common: common(sending, rotation, addresses),
     };
     Ok(settings(Some(store), Some(&wanted))?.0)

@@ -14,7 +14,7 @@ use crate::model::name::Username;
 use crate::model::password::PasswordId;
 use crate::model::time::Time;
 use crate::model::usage::Usage;
-use crate::store::{Space, Store, Tx};
+use crate::store::{Location, Space, Store, Tx};
 
 /// How long data is kept, in days.
 const USAGE_KEPT: u16 = 400;
@@ -48,6 +48,8 @@ pub enum MaintenanceTask {
     Hashes,
     /// Wrong sums of usage are corrected.
     Sums,
+    /// Messages that are not kept any more are deleted.
+    Messages,
     /// Missing indexes are created.
     Indexes,
     /// The statistics of the tables are collected.
@@ -70,6 +72,7 @@ impl MaintenanceTask {
             Self::Counts => "counts",
             Self::Hashes => "hashes",
             Self::Sums => "sums",
+            Self::Messages => "messages",
             Self::Indexes => "indexes",
             Self::Statistics => "statistics",
             Self::Space => "space",
@@ -131,6 +134,7 @@ impl Cutoffs {
             MaintenanceTask::Counts => store.old_counts(self.now, &self.day),
             MaintenanceTask::Hashes => store.old_hashes(self.hashes),
             MaintenanceTask::Ahead
+            | MaintenanceTask::Messages
             | MaintenanceTask::Sums
             | MaintenanceTask::Indexes
             | MaintenanceTask::Statistics
@@ -149,6 +153,7 @@ impl Cutoffs {
             MaintenanceTask::Alerts => tx.forget_old_alerts(self.alerts, MOST_ALERTS, PIECE),
             MaintenanceTask::Counts => tx.forget_old_counts(self.now, &self.day, PIECE),
             MaintenanceTask::Ahead
+            | MaintenanceTask::Messages
             | MaintenanceTask::Hashes
             | MaintenanceTask::Sums
             | MaintenanceTask::Indexes
@@ -232,6 +237,26 @@ impl App {
             })?;
         }
         Ok(complete)
+    }
+
+    /// Deletes messages that are not kept any more; `None` if there are none.
+    pub fn maintain_messages(
+        &mut self,
+        store: &Location,
+        dry_run: bool,
+    ) -> Result<Option<TaskReport>> {
+        let mut messages = match self.messages(store) {
+            Err(Error::MessagesNotKept) => return Ok(None),
+            opened => opened?,
+        };
+        let task = MaintenanceTask::Messages;
+        let rows = self.forget_messages(&mut messages, dry_run)?;
+        Ok(Some(TaskReport {
+            task,
+            what: described(task),
+            rows: Some(rows),
+            bytes: None,
+        }))
     }
 
     fn backfill_and_analyze(
@@ -422,6 +447,9 @@ fn described(task: MaintenanceTask) -> String {
         }
         MaintenanceTask::Sums => {
             "totals of usage or users that an older smtpcred left wrong: corrected".into()
+        }
+        MaintenanceTask::Messages => {
+            "messages that are too old, too many, or of names without a user".into()
         }
         MaintenanceTask::Indexes => "missing indexes of events".into(),
         MaintenanceTask::Statistics => "query statistics of the tables".into(),

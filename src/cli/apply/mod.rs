@@ -25,6 +25,7 @@ use crate::cli::terminal::prompt;
 
 use crate::app::App;
 use crate::app::apply::{ApplyOptions, ApplyRun, ChangeAction, Comparison, compare};
+use crate::app::messages::kept;
 use crate::deliver::{Prove, SystemDeliverer};
 use crate::error::{Error, Exit};
 use crate::files;
@@ -66,7 +67,8 @@ A plan:
 
 Keys:
   [settings]     host, ports (a list), argon2, accept_hash (a list), day, allow_insecure,
-                 require_verified_domains, ignore_addresses (a list)
+                 require_verified_domains, ignore_addresses (a list), keep_messages,
+                 keep_recipients
   [domains.\"…\"]  host, max_users
   [users.\"…\"]    label, note, tags, senders (a list), expires_at, suspended
   all three      daily_limit, limits, on_limit, rotate_every, deliver, deliver_timeout,
@@ -207,6 +209,7 @@ impl Apply {
         changes.outcomes = outcomes;
         let printed = changes.finish(context);
         let printed = context.out.recorded(printed);
+        tell_reader(context, &mut app);
         warn_of_unverified(context, &mut app);
         if let Some(error) = summary.store {
             return Err(error.into());
@@ -287,6 +290,16 @@ fn confirm(context: &mut Context, changes: &Changes) -> Result<(), Error> {
         return prompt::confirm(context, "deleting users", &consequence, &typed);
     }
     prompt::confirm(context, "applying a plan", &changes.line(true), "yes")
+}
+
+/// Tells the reader of the mail logs what the plan says about messages.
+fn tell_reader(context: &Context, app: &mut App) {
+    let told = app
+        .settings()
+        .and_then(|settings| kept::set_rules(&context.location()?, &settings.messages));
+    if let Err(error) = told {
+        context.out.warn(&format!("messages: {error}"));
+    }
 }
 
 /// Warns if users cannot send until their domain is verified: the plan may have required that.

@@ -189,7 +189,7 @@ pub const VERBS: &[(&[&str], &[&str])] = &[
 ];
 
 /// Nouns of other programs, and ours.
-pub const NOUNS: [(&str, &str); 40] = [
+pub const NOUNS: [(&str, &str); 43] = [
     ("account", "user"),
     ("accounts", "user"),
     ("alert", "alert"),
@@ -219,6 +219,9 @@ pub const NOUNS: [(&str, &str); 40] = [
     ("mailbox", "user"),
     ("mailboxes", "user"),
     ("mailuser", "user"),
+    ("mails", "messages"),
+    ("message", "messages"),
+    ("messages", "messages"),
     ("sasl", "user"),
     ("session", "session"),
     ("sessions", "session"),
@@ -423,6 +426,24 @@ pub const TOPICS: &[Topic] = &[
         user: &["user show"],
         domain: &["user list --sort used"],
     },
+    topic(
+        &[
+            "delivered",
+            "deliveries",
+            "delivery",
+            "mail-log",
+            "maillog",
+            "trace",
+            "track",
+            "tracking",
+        ],
+        &["messages list"],
+    ),
+    topic(
+        &["bounce", "bounced", "bounces"],
+        &["messages list --state bounced"],
+    ),
+    topic(&["deferred"], &["messages list --state deferred"]),
     Topic {
         words: &["who", "w", "sessions", "connections", "logged-in"],
         alone: &["session list"],
@@ -469,6 +490,16 @@ pub const PHRASES: &[(&[&str], &str)] = &[
             "alerts add …",
         ],
         "set-settings --alert-mail ADDRESS",
+    ),
+    (
+        &[
+            "log mail",
+            "mail list",
+            "mail log",
+            "mail logs",
+            "mail status",
+        ],
+        "messages list",
     ),
     (
         &["server status", "service status", "daemon status"],

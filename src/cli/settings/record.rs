@@ -9,6 +9,7 @@ use crate::cli::args::alerts::AlertRulesRecord;
 use crate::cli::args::rotation::RulesRecord;
 use crate::model::address_rules::AddressRules;
 use crate::model::alert_rules::AlertRules;
+use crate::model::duration::Duration;
 use crate::model::limits::Limits;
 use crate::model::network::Network;
 use crate::model::rotation::RotationRules;
@@ -27,6 +28,8 @@ pub struct InstallationRecord {
     #[serde(flatten)]
     pub addresses: AddressRulesRecord,
     pub ignore_addresses: Vec<String>,
+    pub keep_messages_seconds: Option<i64>,
+    pub keep_recipients: &'static str,
     #[serde(flatten)]
     pub rotation: RulesRecord,
     #[serde(flatten)]
@@ -54,6 +57,8 @@ impl InstallationRecord {
                 .iter()
                 .map(Network::to_string)
                 .collect(),
+            keep_messages_seconds: settings.messages.keep.map(Duration::seconds),
+            keep_recipients: settings.messages.recipients.name(),
             rotation: RulesRecord::new(rotation),
             alerts: AlertRulesRecord::new(alerts),
         }
@@ -65,6 +70,17 @@ impl InstallationRecord {
         let ignored = (!ignored.is_empty()).then(|| format!("ignored: {}", ignored.join(", ")));
         let lines: Vec<_> = self.addresses.text().into_iter().chain(ignored).collect();
         (!lines.is_empty()).then(|| lines.join("\n"))
+    }
+
+    /// Returns what is kept of messages for people; `None` if nothing is.
+    pub fn messages_text(&self) -> Option<String> {
+        let keep = Duration::stored(self.keep_messages_seconds?)?;
+        let recipients = match self.keep_recipients {
+            "full" => "",
+            "domain" => ", only the domains of recipients",
+            _ => ", without recipients",
+        };
+        Some(format!("kept for {}{recipients}", keep.exact()))
     }
 
     /// Returns the limits for people.

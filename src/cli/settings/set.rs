@@ -5,6 +5,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::record::{InstallationRecord, limits_in_a_row};
+use crate::app::messages::kept;
 use crate::cli::allowing::{confirm_everything, in_list};
 use crate::cli::args::addresses::AddressArgs;
 use crate::cli::args::alerts::AlertArgs;
@@ -20,6 +21,7 @@ use crate::model::day::Day;
 use crate::model::hash::{AcceptedSchemes, Cost};
 use crate::model::limit_kind::LimitKind;
 use crate::model::limits::LimitSetting;
+use crate::model::message_rules::{KeepMessages, KeptRecipients};
 use crate::model::name::HostName;
 use crate::model::network::Network;
 use crate::model::rotation::RotationRules;
@@ -36,13 +38,14 @@ Examples:
   smtpcred set-settings --accept-hash argon2,bcrypt,sha512-crypt
   smtpcred set-settings --limit messages/hour=5000 --day Europe/Berlin
   smtpcred set-settings --rotate-every 180d
+  smtpcred set-settings --keep-messages 30d --keep-recipients domain
   smtpcred set-settings --allow 10.0.0.0/8 --ignore-address 192.0.2.1
   smtpcred set-settings --alert-mail you@example.org --alert limit=90% --no-alert guesses
 
 JSON:
   {host, ports, argon2, accept_hash, day, allow_insecure, require_verified_domains,
   limits: {KIND: N}, on_limit, addresses, unknown_address, learn_seconds, allowed_addresses,
-  ignore_addresses, rotate_every_seconds,
+  ignore_addresses, keep_messages_seconds, keep_recipients, rotate_every_seconds,
   delivery: {command, write_file, write_env, env_name, timeout_seconds}, alerts: {KIND: VALUE},
   alert_exec: [[WORD]], alert_mail: [ADDRESS]}.
 
@@ -118,6 +121,27 @@ pub struct SetSettings {
     #[arg(long, value_name = "CIDR", help_heading = "Addresses")]
     ignore_address: Vec<Setting<Network>>,
 
+    /// Keep what users sent and how it ended for this long, or off; see `messages --help`
+    #[arg(
+        long,
+        value_name = "DURATION|off",
+        help_heading = "Messages",
+        hide_short_help = true
+    )]
+    keep_messages: Option<KeepMessages>,
+
+    /// Keep this of the addresses of recipients: full, domain or none
+    ///
+    /// With domain or none, addresses are cut once a message has its end, also in the replies of
+    /// other servers. What was kept before stays as it is.
+    #[arg(
+        long,
+        value_name = "PART",
+        help_heading = "Messages",
+        hide_short_help = true
+    )]
+    keep_recipients: Option<KeptRecipients>,
+
     #[command(flatten)]
     rotation: RotationArgs,
 
@@ -181,9 +205,11 @@ impl SetSettings {
             && alerts.is_empty()
             && sending.is_empty()
             && addresses.is_empty()
-            && ignore_addresses.is_none();
+            && ignore_addresses.is_none()
+            && self.keep_messages.is_none()
+            && self.keep_recipients.is_none();
         if nothing {
-            let give = "nothing to set: specify --host, --ports, --argon2, --accept-hash, --day, --allow-insecure, --require-verified-domains, --daily-limit, --limit, --on-limit, --addresses, --unknown-address, --learn, --allow, --disallow, --ignore-address, --rotate-every, --deliver, --alert, --no-alert, --alert-exec or --alert-mail";
+            let give = "nothing to set: specify --host, --ports, --argon2, --accept-hash, --day, --allow-insecure, --require-verified-domains, --daily-limit, --limit, --on-limit, --addresses, --unknown-address, --learn, --allow, --disallow, --ignore-address, --keep-messages, --keep-recipients, --rotate-every, --deliver, --alert, --no-alert, --alert-exec or --alert-mail";
             return Err(Error::Usage(give.into()).into());
         }
         let mut app = context.app(Access::Create)?;
@@ -199,9 +225,14 @@ impl SetSettings {
             rotation,
             addresses,
             ignore_addresses,
+            keep_messages: self.keep_messages,
+            keep_recipients: self.keep_recipients,
             alerts,
         };
         let (settings, fields) = app.set_settings(&change)?;
+        if self.keep_messages.is_some() || self.keep_recipients.is_some() {
+            kept::set_rules(&context.location()?, &settings.messages)?;
+        }
         let rotation = app.installation_rotation()?;
         let addresses = app.installation_addresses()?;
         let alerts = app.alert_rules()?;

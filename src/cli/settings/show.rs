@@ -33,7 +33,7 @@ JSON:
   {username, host, ports: [{port, encryption, recommended}], auth}; encryption is starttls or tls.
   Of the installation also argon2, accept_hash, day, allow_insecure, require_verified_domains,
   limits: {KIND: N}, on_limit, addresses, unknown_address, learn_seconds, allowed_addresses,
-  ignore_addresses, rotate_every_seconds, delivery, alerts, alert_exec and alert_mail. With --for:
+  ignore_addresses, keep_messages_seconds, keep_recipients, rotate_every_seconds, delivery, alerts, alert_exec and alert_mail. With --for:
   {client, title, file, username, host, port, encryption, text}; with --for list: a list of {client,
   title, file}. file is null if you choose it yourself.";
 
@@ -201,6 +201,8 @@ impl Record for SettingsRecord {
         let installation = self.installation.as_ref();
         let addresses = installation.and_then(InstallationRecord::addresses_text);
         lines.extend(addresses.map(|text| ("Addresses", text.into())));
+        let messages = installation.and_then(InstallationRecord::messages_text);
+        lines.extend(messages.map(|text| ("Messages", text.into())));
         lines
     }
 

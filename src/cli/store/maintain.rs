@@ -23,6 +23,7 @@ Tasks:
   counts      deleted once no limit needs them
   hashes      of passwords that retired 30 days ago: erased
   sums        of the usage of domains, where an older smtpcred left them wrong: corrected
+  messages    deleted as `messages --help` says, if any are kept
   indexes     of events, if any is missing (PostgreSQL): created
   statistics  of the tables, so that queries stay fast
   space       returned to the file system if a quarter of the file is unused
@@ -35,8 +36,8 @@ Space:
   needs free disk space of twice the size of the store.
 
 JSON:
-  A list of {task, what, rows, bytes}; rows and bytes are null if they are not counted. Sums
-  and indexes appear only if there is something to do.
+  A list of {task, what, rows, bytes}; rows and bytes are null if they are not counted. Sums,
+  messages and indexes appear only if there is something to do.
 
 Exit codes:
   0; 7 if this database user does not own the tables: only their owner can collect statistics and
@@ -64,9 +65,16 @@ impl MaintainStore {
             dry_run: self.dry_run,
             vacuum: self.vacuum,
         };
+        let location = context.location()?;
         let mut list = context.out.list::<DoneRecord>();
-        let complete = app.maintain(upkeep, &mut |done| list.push(&DoneRecord::from(done)))?;
+        let complete = app.maintain(upkeep, &mut |done| list.push(&DoneRecord::from(&done)))?;
+        // Last: the rest is done even if they cannot be read.
+        let messages = app.maintain_messages(&location, self.dry_run);
+        if let Ok(Some(done)) = &messages {
+            list.push(&DoneRecord::from(done))?;
+        }
         list.end("nothing to do")?;
+        messages?;
         if complete {
             return Ok(());
         }
@@ -82,11 +90,11 @@ struct DoneRecord {
     bytes: Option<u64>,
 }
 
-impl From<TaskReport> for DoneRecord {
-    fn from(done: TaskReport) -> Self {
+impl From<&TaskReport> for DoneRecord {
+    fn from(done: &TaskReport) -> Self {
         Self {
             task: done.task.name(),
-            what: done.what,
+            what: done.what.clone(),
             rows: done.rows,
             bytes: done.bytes,
         }

@@ -24,6 +24,7 @@ use super::hash::{AcceptedSchemes, Cost};
 use super::label::Label;
 use super::limit_kind::LimitKind;
 use super::limits::{LimitSetting, OnLimit};
+use super::message_rules::{KeepMessages, KeptRecipients};
 use super::name::{DomainName, HostName, Username};
 use super::network::Network;
 use super::note::Note;
@@ -76,6 +77,10 @@ pub struct SettingsPlan {
     pub alerts: AlertChange,
     /// Networks that say nothing about a client.
     pub ignore_addresses: Option<Vec<Network>>,
+    /// Whether and how long messages are kept.
+    pub keep_messages: Option<KeepMessages>,
+    /// What is kept of their recipients.
+    pub keep_recipients: Option<KeptRecipients>,
     /// What domains and users have, too.
     pub common: Common,
 }
@@ -265,6 +270,8 @@ impl SettingsPlan {
                 addresses: table.take("alert_mail", reader, all),
             },
             ignore_addresses: table.take("ignore_addresses", reader, networks),
+            keep_messages: table.take("keep_messages", reader, text),
+            keep_recipients: table.take("keep_recipients", reader, text),
             common,
         };
         table.end(reader);

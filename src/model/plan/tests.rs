@@ -33,6 +33,8 @@ fn all_there_is_can_be_said() {
         allow_insecure = false
         require_verified_domains = true
         ignore_addresses = "none"
+        keep_messages = "30d"
+        keep_recipients = "domain"
         daily_limit = 100_000
         limits = { "recipients/hour" = "none" }
         on_limit = "reject"
@@ -84,6 +86,8 @@ fn all_there_is_can_be_said() {
     assert_eq!(addresses.unknown, Some(Setting::None));
     assert_eq!(domain.common.allowed.as_ref().unwrap().len(), 2);
     assert_eq!(settings.ignore_addresses, Some(Vec::new()));
+    assert_eq!(settings.keep_messages.unwrap().to_string(), "30d");
+    assert_eq!(settings.keep_recipients.unwrap().name(), "domain");
     let users: Vec<_> = plan.users.keys().map(Username::as_str).collect();
     assert_eq!(users, ["b@example.com", "shop@example.com"]);
     let shop = &plan.users[&"shop@example.com".parse().unwrap()];

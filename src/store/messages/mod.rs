@@ -49,6 +49,11 @@ impl MessageStore {
                 }
                 match sqlite::open(&path, &sqlite::MESSAGES, access, patience) {
                     Err(Error::StoreMissing(_)) => return Err(Error::MessagesNotKept),
+                    Err(
+                        Error::StoreDamaged { reason, .. }
+                        | Error::StoreForeign { reason, .. }
+                        | Error::StoreUnreachable { reason, .. },
+                    ) => return Err(Error::MessagesUnreadable { file: path, reason }),
                     opened => {
                         let (engine, warnings) = opened?;
                         (Box::new(engine), warnings)

@@ -27,13 +27,13 @@ pub struct MessageBatch<'a> {
     pub recipients: KeptRecipients,
 }
 
-/// How many messages a batch recorded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The numbers of the messages that a batch recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WrittenMessages {
     /// Those that were not known.
-    pub new: u64,
+    pub new: Vec<i64>,
     /// Those about which something is new.
-    pub changed: u64,
+    pub changed: Vec<i64>,
 }
 
 /// The last that a batch says about a message.
@@ -76,8 +76,9 @@ impl MessageStore {
             for (change, existing) in changes.iter().zip(existing) {
                 match (existing, change.message) {
                     (Some(existing), _) => {
-                        let is_changed = this.update(&existing, change, batch.recipients)?;
-                        written.changed += u64::from(is_changed);
+                        if this.update(&existing, change, batch.recipients)? {
+                            written.changed.push(existing.id);
+                        }
                     }
                     (None, Some(message)) => new.push((change, message)),
                     (None, None) => {}
@@ -170,7 +171,7 @@ impl MessageStore {
         &mut self,
         new: &[(&LastChange, &FollowedMessage)],
         kept: KeptRecipients,
-    ) -> Result<u64> {
+    ) -> Result<Vec<i64>> {
         const SQL: &str = "INSERT INTO messages (queue_id, host, at, username, domain, sender,
                 message_id, size, later_ids, open_ids, settled, changed_at)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id";
@@ -217,7 +218,7 @@ impl MessageStore {
             self.set_recipients(*id, &[], &recipients)?;
             self.add_later_ids(*id, message)?;
         }
-        Ok(ids.len() as u64)
+        Ok(ids)
     }
 
     /// Returns the usernames that these names in a log are; `None` for those that no user

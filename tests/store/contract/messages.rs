@@ -74,7 +74,7 @@ fn write(
         ..MessageBatch::default()
     };
     let written = messages.write(&batch).unwrap();
-    (written.new, written.changed)
+    (written.new.len() as u64, written.changed.len() as u64)
 }
 
 fn listed(messages: &mut MessageStore, filter: &MessageFilter) -> Vec<String> {
