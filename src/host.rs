@@ -56,6 +56,33 @@ pub fn run_again(args: &[OsString]) {
     let _ = Command::new(program).arg0(name).args(rest).exec();
 }
 
+/// Does the same with this environment.
+pub fn run_again_in(args: &[OsString], environment: Vec<(OsString, OsString)>) {
+    let (Ok(program), Some((name, rest))) = (std::env::current_exe(), args.split_first()) else {
+        return;
+    };
+    let mut command = Command::new(program);
+    let _ = command
+        .arg0(name)
+        .args(rest)
+        .env_clear()
+        .envs(environment)
+        .exec();
+}
+
+/// Returns the home folder of the user that the program runs as, from the system and not from
+/// the environment.
+pub fn home() -> Option<PathBuf> {
+    let user = User::from_uid(Uid::effective()).ok().flatten()?;
+    Some(user.dir)
+}
+
+/// Returns the name of the user that logged in, as the kernel has it; `None` if none did.
+pub fn login_name() -> Option<String> {
+    let user = User::from_uid(login_uid()?).ok().flatten()?;
+    Some(user.name)
+}
+
 /// Returns a flag that SIGINT, SIGTERM or SIGHUP sets; a second one ends the process at
 /// once, with the exit code for interruptions. Fails if signals cannot be caught.
 pub fn stop_on_signals() -> Result<Arc<AtomicBool>> {

@@ -8,9 +8,9 @@ use crate::model::name::{DomainName, Username};
 /// A role to grant.
 #[derive(Debug)]
 pub struct RoleRequest {
-    /// Who gets it.
+    /// Its future holder.
     pub holder: HolderName,
-    /// What he may do.
+    /// What it allows.
     pub role: HolderRole,
     /// In these domains; empty for all.
     pub domains: Vec<DomainName>,

@@ -3,6 +3,7 @@
 use super::{App, need_domain, need_user, not_found};
 use crate::error::Result;
 use crate::model::address_rules::{AddressPolicy, AddressRules};
+use crate::model::delivery::Destination;
 use crate::model::domain::Domain;
 use crate::model::duration::Duration;
 use crate::model::limits::{Limits, OnLimit};
@@ -74,9 +75,23 @@ impl App {
             rules,
             refusals: self.refusals(username)?,
             old_names: self.store.old_names_of(username)?,
-            rotation: self.store.rotation_rules(username)?,
+            rotation: {
+                let rules = self.store.rotation_rules(username)?;
+                self.shown(rules)
+            },
             unfinished: self.store.unfinished(username)?,
         })
+    }
+
+    /// Returns rules as the holder of a role may see them: without commands and paths.
+    fn shown(&self, rules: RotationRules) -> RotationRules {
+        match self.store.restricted_to() {
+            None => rules,
+            Some(_) => RotationRules {
+                delivery: Destination::default(),
+                ..rules
+            },
+        }
     }
 
     /// Returns refused sign-ins that were meant for a user, the latest first.
@@ -97,7 +112,10 @@ impl App {
             limits: self.store.limits(Scope::domain(name))?,
             on_limit: self.store.domain_on_limit(name)?,
             addresses: self.domain_addresses(name)?,
-            rotation: self.store.own_rotation_rules(Scope::domain(name))?,
+            rotation: {
+                let rules = self.store.own_rotation_rules(Scope::domain(name))?;
+                self.shown(rules)
+            },
             must_be_verified: self.store.settings()?.require_verified_domains,
             domain,
         })

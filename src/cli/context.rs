@@ -2,6 +2,7 @@
 
 use crate::cli::world::WORLD;
 use crate::host;
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,7 @@ use super::terminal::output::{AskedFormat, Output, OutputFormat};
 use super::terminal::pager::PagerChoice;
 use crate::app::App;
 use crate::error::{Error, Exit, Result};
+use crate::model::holder::HolderName;
 use crate::model::name::DomainName;
 use crate::store::{Access, Location, Store};
 
@@ -78,6 +80,8 @@ pub struct Globals {
 pub struct Context {
     globals: Globals,
     settings: Settings,
+    /// Set if it runs for the holder of a role.
+    holder: Option<HolderSession>,
     /// Prints what the command answers.
     pub out: Output,
 }
@@ -90,8 +94,34 @@ impl Context {
         Self {
             globals,
             settings,
+            holder: None,
             out,
         }
+    }
+
+    /// Creates the context of a command for the holder of a role: without a pager, which could
+    /// run other programs, and without configuration files.
+    pub fn of_holder(globals: &Globals, session: HolderSession) -> Self {
+        let globals = Globals {
+            no_pager: true,
+            store: None,
+            ..globals.clone()
+        };
+        let mut context = Self::new(globals);
+        context.out.is_for_holder = true;
+        context.holder = Some(session);
+        context
+    }
+
+    /// Returns the store that holders get: the given one, that of the file for all users, or the
+    /// default one.
+    pub fn location_for_holder(given: Option<&OsStr>) -> Result<Location> {
+        if let Some(given) = given.filter(|given| !given.is_empty()) {
+            return Location::parse(given);
+        }
+        let mut settings = Settings::default();
+        settings.read_system_file()?;
+        configured_store(&settings)
     }
 
     /// Returns whether metrics are asked for, which only one command has.
@@ -151,7 +181,10 @@ impl Context {
 
     /// Opens the store and prints its warnings.
     pub fn app(&self, access: Access) -> Result<App> {
-        let store = Store::open(&self.location()?, access)?;
+        let store = match &self.holder {
+            Some(session) => session.store()?,
+            None => Store::open(&self.location()?, access)?,
+        };
         for warning in &store.warnings {
             self.out.warn(warning);
         }
@@ -176,6 +209,9 @@ impl Context {
 
     /// Returns where the store is.
     pub fn location(&self) -> Result<Location> {
+        if let Some(session) = &self.holder {
+            return Ok(session.location.clone());
+        }
         match &self.globals.store {
             Some(path) if !path.as_os_str().is_empty() => Location::parse(path.as_os_str()),
             _ => configured_store(&self.settings),
@@ -212,7 +248,9 @@ impl Context {
     /// Prints the error, with a hint that may come from the store. Returns the exit code.
     pub fn failure(&mut self, error: &anyhow::Error) -> Exit {
         let known = error.downcast_ref::<Error>();
-        let better = known.and_then(|known| hints::of_error(known, self.location()));
+        // Better hints come from the whole store.
+        let known_to_all = known.filter(|_| self.holder.is_none());
+        let better = known_to_all.and_then(|known| hints::of_error(known, self.location()));
         let hint = better.or_else(|| known.and_then(Error::hint));
         self.out.failure_with(error, hint.as_deref())
     }
@@ -242,6 +280,37 @@ impl Context {
     /// Returns whether --yes is given.
     pub fn confirmed_beforehand(&self) -> bool {
         self.globals.yes
+    }
+}
+
+/// The store of a holder.
+pub struct HolderSession {
+    location: Location,
+    /// Open until a command takes it.
+    opened: RefCell<Option<Store>>,
+    name: HolderName,
+    key: Option<String>,
+}
+
+impl HolderSession {
+    /// Creates the session of a holder whose store is open, and restricted to its role.
+    pub fn new(location: Location, store: Store, name: HolderName, key: Option<String>) -> Self {
+        Self {
+            location,
+            opened: RefCell::new(Some(store)),
+            name,
+            key,
+        }
+    }
+
+    /// Returns the store, or opens it once more.
+    fn store(&self) -> Result<Store> {
+        if let Some(store) = self.opened.take() {
+            return Ok(store);
+        }
+        let mut store = Store::open(&self.location, Access::Existing)?;
+        store.restrict(&self.name, self.key.as_deref())?;
+        Ok(store)
     }
 }
 

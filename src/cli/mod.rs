@@ -5,6 +5,7 @@ mod alert;
 mod allowing;
 mod apply;
 mod args;
+mod as_holder;
 mod audit;
 mod changes;
 mod complete;
@@ -29,6 +30,7 @@ mod refusal;
 mod report;
 mod reveal;
 mod role;
+mod run_as;
 mod scan;
 mod serve;
 mod serve_check;
@@ -68,13 +70,25 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
+/// Returns a line for each command and each of its arguments, with what each role may use:
+/// `command,argument,viewer,operator,self`.
+pub fn verdicts() -> Vec<String> {
+    let mut command = Cli::command();
+    command.build();
+    as_holder::verdicts(&command)
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     host::harden();
+    let mut args: Vec<OsString> = std::env::args_os().collect();
+    // First, because a stranger may have chosen the environment.
+    if let Some(exit) = as_holder::answer(&args, run) {
+        return exit.into();
+    }
     if let Some(exit) = complete::answer_shell(Cli::command) {
         return exit.into();
     }
-    let mut args: Vec<OsString> = std::env::args_os().collect();
     if let Some(exit) = overview::bare(&args, run) {
         return exit.into();
     }
@@ -111,6 +125,7 @@ pub fn main() -> ExitCode {
 fn configured(command: &Command, context: &mut Context) -> Result<()> {
     match command {
         Command::Config(_)
+        | Command::As(_)
         | Command::Completion(_)
         | Command::PasswordStrength(_)
         | Command::Generate(_)
@@ -149,6 +164,7 @@ fn run(command: Command, context: &mut Context) -> Result<()> {
         Command::Audit(command) => command.0.run(context)?,
         Command::Alert(command) => command.0.run(context)?,
         Command::Role(command) => command.0.run(context)?,
+        Command::As(_) => run_as::RunAs::run()?,
         Command::Store(command) => command.0.run(context)?,
         Command::Config(command) => command.0.run(context)?,
         Command::Completion(completion) => completion.0.run(context)?,

@@ -32,7 +32,10 @@ const GROUPS: [(&str, &[&str]); 4] = [
         "Server",
         &["set-settings", "setup", "show-server-config", "serve"],
     ),
-    ("Files", &["apply", "store", "role", "config", "completion"]),
+    (
+        "Files",
+        &["apply", "store", "role", "as", "config", "completion"],
+    ),
 ];
 
 /// Runs a command.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{ArgMatches, ColorChoice, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use super::args::strength::Strength;
 use super::context::{Globals, configured_color};
@@ -14,8 +14,8 @@ use super::terminal::clipboard::owner::ClipboardOwner;
 use super::terminal::color::{self, Color};
 use super::{
     alert, apply, audit, completion, config, doctor, domain, generate, help, messages, report,
-    role, scan, serve, server_config, session, settings, setup, status, store, test, usage, user,
-    verify, why,
+    role, run_as, scan, serve, server_config, session, settings, setup, status, store, test, usage,
+    user, verify, why,
 };
 use crate::deliver::owner;
 
@@ -127,6 +127,8 @@ pub enum Command {
     Alert(Lazy<alert::AlertCommand>),
     #[command(subcommand)]
     Role(Lazy<role::RoleCommand>),
+    #[command(name = "as")]
+    As(Lazy<run_as::RunAs>),
     #[command(subcommand)]
     Store(Lazy<store::StoreCommand>),
     #[command(subcommand)]
@@ -159,6 +161,34 @@ pub fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
         };
         parse_once(args, color)
     })
+}
+
+/// Parses a command line of a stranger. `None` if it does not pass a check of what was given.
+pub fn parse_if(
+    args: &[OsString],
+    passes: &mut dyn FnMut(&ArgMatches, &clap::Command) -> bool,
+) -> Result<Option<Cli>, clap::Error> {
+    let mut parse = |whole: bool| {
+        lazy::describe_in_whole(whole);
+        let mut command = Cli::command().color(ColorChoice::Never);
+        let matches = command.try_get_matches_from_mut(args);
+        let cli = matches.and_then(|mut matches| {
+            if !passes(&matches, &command) {
+                return Ok(None);
+            }
+            let cli = Cli::from_arg_matches_mut(&mut matches);
+            cli.map(Some).map_err(|error| error.format(&mut command))
+        });
+        std::mem::forget(command);
+        cli
+    };
+    let parsed = parse(false).or_else(|error| match error.kind() {
+        // Of all commands.
+        ErrorKind::DisplayHelp => parse(true),
+        _ => Err(error),
+    });
+    lazy::describe_in_whole(true);
+    parsed
 }
 
 fn parse_once(args: &[OsString], color: ColorChoice) -> Result<Cli, clap::Error> {

@@ -25,7 +25,7 @@ Examples:
 /// Manage what others may do over SSH or sudo
 ///
 /// A role works only through `smtpcred as`, which SSH or sudo runs for its holder: see
-/// smtpcred-roles(7). Whoever can open the store is its owner and needs no role.
+/// smtpcred-roles(7). A user that can open the store is its owner and needs no role.
 #[derive(Debug, Subcommand)]
 #[command(after_long_help = HELP)]
 pub enum RoleCommand {
@@ -61,7 +61,7 @@ JSON:
 #[derive(Debug, Args)]
 #[command(after_long_help = GRANT_HELP)]
 pub struct GrantHolder {
-    /// Who gets the role, such as a login name
+    /// The holder, such as a login name
     #[arg(value_name = "NAME")]
     name: HolderName,
 

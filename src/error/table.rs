@@ -287,7 +287,7 @@ impl Error {
                 format!("{holder} may make {most} changes within an hour, and has made them"),
             )
             .hint(format!(
-                "there are more after {until}; the owner of the store grants more with: smtpcred role grant --hourly-changes"
+                "there are more after {until}; the owner of the store grants more with the flag --hourly-changes of: smtpcred role grant"
             )),
             Self::NotSearched(1) => entry(
                 "not_searched",

@@ -67,9 +67,9 @@ pub enum Action {
     LimitReached,
     /// Alerts were acknowledged.
     AlertAck,
-    /// Somebody who is not the owner was granted a role.
+    /// A role was granted.
     RoleGrant,
-    /// The role of somebody was revoked.
+    /// A role was revoked.
     RoleRevoke,
 }
 

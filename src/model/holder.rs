@@ -1,4 +1,4 @@
-//! Who holds a role: somebody who is not the store's owner, and what he may do over SSH or sudo.
+//! Roles: what others than the store's owner may do over SSH or sudo.
 
 use std::fmt;
 use std::str::FromStr;
@@ -131,9 +131,9 @@ impl fmt::Display for Reach {
 /// A role and its holder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GivenRole {
-    /// Who has it.
+    /// Its holder.
     pub holder: HolderName,
-    /// What he may do.
+    /// What it allows.
     pub role: HolderRole,
     /// What it is about.
     pub reach: Reach,

@@ -22,6 +22,7 @@ mod events;
 mod examine;
 mod expiries;
 mod future_rows;
+mod holder_state;
 mod imported_users;
 mod known_users;
 mod limits_near;
@@ -66,7 +67,7 @@ use std::time::{Duration, Instant};
 use chain_end::ChainEnd;
 use engine::Engine;
 use event_mark::EventMark;
-use restriction::{HolderCount, Restriction};
+use holder_state::{HolderCount, Restriction};
 
 pub use access::Access;
 pub use alert_outbox::{AlertClaim, AlertDelivery, AlertPace, SUMMED_UP, UnsentAlerts};
@@ -116,7 +117,7 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// An open store.
 pub struct Store {
     engine: Box<dyn Engine>,
-    /// Whose role it is open for, if not for its owner.
+    /// The role that it is open for, if not for its owner.
     restriction: Option<Restriction>,
     /// Messages about it for the admin.
     pub warnings: Vec<String>,

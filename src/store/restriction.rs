@@ -1,40 +1,17 @@
 //! A store that is open for the holder of a role: what the role is not about does not exist,
 //! and each change is checked where it is made.
 
-use super::roles::HourOfChanges;
+use super::holder_state::{HourOfChanges, Restriction};
 use super::{Store, Tx};
 use crate::error::{Error, Result};
-use crate::model::actor::Actor;
 use crate::model::duration::Duration;
-use crate::model::event::{Action, EventStamp, Fields};
+use crate::model::event::{Action, Fields};
 use crate::model::holder::{GivenRole, HolderName, HolderRole, Reach};
 use crate::model::limit_kind::LimitKind;
 use crate::model::name::{DomainName, Username};
 use crate::model::setting::{LimitValue, Setting};
 use crate::model::time::Time;
 use crate::store::{Scope, SendingChange};
-
-/// For whom a store is open.
-pub(super) struct Restriction {
-    given: GivenRole,
-    /// The fingerprint of the key that he signed in with.
-    key: Option<String>,
-}
-
-/// What is counted of the change of a holder.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct HolderCount {
-    hour: Option<HourOfChanges>,
-    counted: bool,
-}
-
-impl HolderCount {
-    /// Nothing yet.
-    pub(super) const NONE: Self = Self {
-        hour: None,
-        counted: false,
-    };
-}
 
 impl HolderRole {
     /// Returns whether the role allows a change.
@@ -70,7 +47,7 @@ const fn is_of_rotation(action: Action) -> bool {
 
 impl Store {
     /// Restricts the store, as long as it is open, to what the role of a holder is about.
-    /// `key` is the fingerprint of his key, for the events. Fails if he has no role.
+    /// `key` is the fingerprint of its key, for the events. Fails if it has no role.
     pub fn restrict(&mut self, holder: &HolderName, key: Option<&str>) -> Result<()> {
         let given = self.given_role(holder)?;
         let given = given.ok_or_else(|| Error::RoleNotFound(holder.to_string()))?;
@@ -103,20 +80,6 @@ impl Store {
     pub(super) fn lists_for(&self) -> Option<&str> {
         let given = self.restricted_to()?;
         (given.reach != Reach::All).then(|| given.holder.as_str())
-    }
-}
-
-impl Restriction {
-    /// Names the holder as the one who makes a change.
-    pub(super) fn sign(&self, stamp: &mut EventStamp) {
-        let actor = &mut stamp.actor;
-        let holder = self.given.holder.to_string();
-        let process = std::mem::replace(&mut actor.name, holder);
-        let run_as = actor.run_as.take().unwrap_or(process);
-        *actor = Actor {
-            run_as: Some(run_as),
-            ..actor.clone()
-        };
     }
 }
 

@@ -1,6 +1,7 @@
 //! The roles of those who are not the store's owner.
 
 use super::engine::Row;
+use super::holder_state::HourOfChanges;
 use super::{Store, Tx};
 use crate::error::Result;
 use crate::model::event::{Action, Fields};
@@ -12,13 +13,6 @@ use crate::model::time::Time;
 const ALL: &str = "all";
 const DOMAINS: &str = "domains";
 const USER: &str = "user";
-
-/// How many changes a holder made in the hour that began then.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct HourOfChanges {
-    pub(super) from: Time,
-    pub(super) changes: u32,
-}
 
 macro_rules! select {
     ($where:literal) => {

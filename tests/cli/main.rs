@@ -18,6 +18,8 @@ mod panel;
 mod picker;
 mod prompts;
 mod report;
+mod roles;
+mod roles_ssh;
 mod scan;
 mod scan_git;
 mod scan_killed;

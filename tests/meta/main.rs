@@ -11,6 +11,7 @@ mod installed_servers;
 mod layers;
 mod package;
 mod readme;
+mod roles;
 #[path = "../support/mod.rs"]
 mod support;
 mod words;

@@ -47,8 +47,8 @@ JSON:
   The actions are domain.add, domain.set, domain.remove, domain.verify, user.create, user.import,
   user.set, user.reset, user.rotate, user.retire, user.suspend, user.resume, user.rename, user.close,
   user.delete, user.expired, session.end, rotation.begin, rotation.withdraw, rotation.unfinished,
-  password.rehash, settings.set, store.copy, store.backup, store.restore, store.grant, limit.near,
-  limit.reached and alert.ack.";
+  password.rehash, settings.set, store.copy, store.backup, store.restore, store.grant, role.grant,
+  role.revoke, limit.near, limit.reached and alert.ack.";
 
 /// List events
 #[derive(Debug, Args)]

@@ -91,12 +91,24 @@ impl Settings {
         Ok(())
     }
 
+    /// Reads only the file for all users. Fails if it has a problem.
+    pub fn read_system_file(&mut self) -> Result<()> {
+        let problems = self.read_each([(Source::System, Some(SYSTEM.into()))]);
+        match problems.into_iter().next() {
+            Some(problem) => Err(problem.error),
+            None => Ok(()),
+        }
+    }
+
     fn read_all(&mut self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        let paths = [
+        self.read_each([
             (Source::User, file::of_user()),
             (Source::System, Some(SYSTEM.into())),
-        ];
+        ])
+    }
+
+    fn read_each<const N: usize>(&mut self, paths: [(Source, Option<PathBuf>); N]) -> Vec<Problem> {
+        let mut problems = Vec::new();
         for (source, path) in paths {
             let Some(path) = path else { continue };
             match file::read(&path) {

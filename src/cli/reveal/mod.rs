@@ -58,7 +58,12 @@ impl RevealArgs {
             _ if chosen && self.reveal.is_none() => Ok(Box::new(NoReveal)),
             None if io::stdout().is_terminal() => {
                 let (times, styled) = (out.times.clone(), out.is_colored());
-                Ok(Box::new(Panel::new(self.copy.clone(), times, styled)?))
+                let copy = if out.is_for_holder {
+                    self.copy.to_this_terminal()
+                } else {
+                    self.copy.clone()
+                };
+                Ok(Box::new(Panel::new(copy, times, styled)?))
             }
             reveal => {
                 let reveal = reveal.unwrap_or(RevealForm::Line);

@@ -33,6 +33,41 @@ pub fn refuse(args: &[String], refusal: &Refusal, color: Color) -> Exit {
     Exit::Usage
 }
 
+/// Prints an error before there is an output. Returns the exit code.
+pub fn refuse_error(format: OutputFormat, error: &Error) -> Exit {
+    let hint = error.hint();
+    print_error(
+        format,
+        false,
+        error.code(),
+        &error.to_string(),
+        hint.as_deref(),
+    );
+    error.exit()
+}
+
+/// Prints help for a stranger, or what clap found wrong with its command line: nothing of the
+/// store. Returns the exit code.
+pub fn refuse_words(error: &clap::Error, format: OutputFormat) -> Exit {
+    use clap::error::ErrorKind;
+    use std::error::Error as _;
+
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        return printed(error.print());
+    }
+    if let Some(ours) = error.source().and_then(|e| e.downcast_ref::<Error>()) {
+        return refuse_error(format, ours);
+    }
+    let rendered = error.to_string();
+    let message = rendered.split("\n\n").next().unwrap_or_default();
+    let message = message.trim_start_matches("error: ").replace("\n ", "");
+    print_error(format, false, "usage", &message, Some("see --help"));
+    Exit::Usage
+}
+
 /// The format of errors about a command line that could not be parsed.
 pub fn asked_format(args: &[String]) -> OutputFormat {
     let is_json = args.iter().any(|a| a == "--json" || a == "--format=json")

@@ -42,6 +42,8 @@ pub struct Output {
     pub(super) wide: bool,
     /// How times are shown on a terminal.
     pub(in crate::cli) times: Times,
+    /// Whether the holder of a role sees it: at the other end of a connection.
+    pub(in crate::cli) is_for_holder: bool,
     wanted_pager: PagerChoice,
     pager: Option<Pager>,
     pub(in crate::cli) stdout: io::BufWriter<io::Stdout>,
@@ -89,6 +91,7 @@ impl Output {
             on_terminal: io::stdout().is_terminal(),
             wide: look.wide,
             times: Times::new(look.zone),
+            is_for_holder: false,
             wanted_pager: look.pager,
             pager: None,
             stdout: io::BufWriter::with_capacity(BUFFER, io::stdout()),

@@ -74,6 +74,14 @@ impl Env {
     }
 }
 
+/// Returns only what terminal this is.
+pub fn of_terminal() -> Env {
+    Env {
+        term: std::env::var("TERM").ok().filter(|term| !term.is_empty()),
+        ..Env::default()
+    }
+}
+
 /// Reads the variables of this process and of its parents.
 pub fn read() -> Env {
     let mut env = Env::default();

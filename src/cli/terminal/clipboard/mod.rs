@@ -36,9 +36,23 @@ pub struct CopyArgs {
         allow_hyphen_values = true
     )]
     copy_timeout: Duration,
+
+    /// Whether the person is at the other end of the terminal, and nowhere else.
+    #[arg(skip)]
+    only_terminal: bool,
 }
 
 impl CopyArgs {
+    /// Returns the flags for a person that only this terminal reaches: no desktop and no tmux of
+    /// this machine, and nothing of the parent processes.
+    pub fn to_this_terminal(&self) -> Self {
+        Self {
+            copy: Some(ClipboardChoice::Terminal),
+            only_terminal: true,
+            ..self.clone()
+        }
+    }
+
     /// Returns whether a clipboard was asked for.
     pub fn is_explicit(&self) -> bool {
         self.copy.is_some_and(|copy| copy != ClipboardChoice::Never)
@@ -48,7 +62,11 @@ impl CopyArgs {
     pub fn copy(&self, password: &Password) -> Clipboard {
         let copy = self.copy.unwrap_or_default();
         let mut clipboard = Clipboard {
-            env: environment::read(),
+            env: if self.only_terminal {
+                environment::of_terminal()
+            } else {
+                environment::read()
+            },
             holder: Holder::None,
             outcome: CopyOutcome::Sent,
         };
