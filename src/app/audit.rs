@@ -6,6 +6,15 @@ use crate::model::event::Event;
 use crate::model::since::Since;
 use crate::store::EventFilter;
 
+/// When events happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Period {
+    /// Then or later.
+    pub since: Option<Since>,
+    /// Before then.
+    pub until: Option<Since>,
+}
+
 /// Which of the matching events to list.
 #[derive(Clone, Copy, Debug)]
 pub enum Which {
@@ -22,11 +31,13 @@ impl App {
     pub fn list_events(
         &mut self,
         mut filter: EventFilter,
-        since: Option<Since>,
+        period: Period,
         which: Which,
         each: &mut dyn FnMut(Event) -> Result<()>,
     ) -> Result<()> {
-        filter.since = since.map(|since| since.at(self.now()));
+        let now = self.now();
+        filter.since = period.since.map(|since| since.at(now));
+        filter.until = period.until.map(|until| until.at(now));
         if let Some(username) = &filter.username {
             let old = self.store.old_names_of(username)?.into_iter();
             filter.old_names = old.map(|old| old.old_name).collect();

@@ -4,6 +4,7 @@
 pub mod addresses;
 pub mod alerts;
 pub mod apply;
+pub mod archive;
 pub mod audit;
 pub mod bulk;
 mod capacity;

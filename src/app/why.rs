@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::audit::Which;
+use super::audit::{Period, Which};
 use super::{App, need_user};
 use crate::error::{Error, Result};
 use crate::model::address_rules::{AddressPolicy, AddressRules, AddressVerdict};
@@ -154,7 +154,7 @@ impl App {
         };
         let mut last = None;
         let latest = Which::NewestFirst(Some(EVENTS));
-        self.list_events(filter, None, latest, &mut |event| {
+        self.list_events(filter, Period::default(), latest, &mut |event| {
             if last.is_none() && event.action == Action::UserClose.name() {
                 last = Some(event);
             }

@@ -1,10 +1,15 @@
 //! The audit trail: one line for each change. Nothing secret.
 
+use std::str::FromStr;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::actor::Actor;
+use super::event_chain::EventHash;
+use super::text::quoted;
 use super::time::Time;
+use crate::error::{Error, Result};
 
 /// Everything that changes a store. The names are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +72,8 @@ pub enum Action {
     LimitReached,
     /// Alerts were acknowledged.
     AlertAck,
+    /// Old events were written to an archive and removed.
+    AuditArchive,
     /// A role was granted.
     RoleGrant,
     /// A role was revoked.
@@ -75,7 +82,7 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::DomainAdd,
         Self::DomainSet,
         Self::DomainRemove,
@@ -105,6 +112,7 @@ impl Action {
         Self::LimitNear,
         Self::LimitReached,
         Self::AlertAck,
+        Self::AuditArchive,
         Self::RoleGrant,
         Self::RoleRevoke,
     ];
@@ -141,9 +149,19 @@ impl Action {
             Self::LimitNear => "limit.near",
             Self::LimitReached => "limit.reached",
             Self::AlertAck => "alert.ack",
+            Self::AuditArchive => "audit.archive",
             Self::RoleGrant => "role.grant",
             Self::RoleRevoke => "role.revoke",
         }
+    }
+}
+
+impl FromStr for Action {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|action| action.name() == name);
+        found.ok_or_else(|| Error::Usage(format!("there is no action {}", quoted(name))))
     }
 }
 
@@ -216,4 +234,7 @@ pub struct Event {
     pub username: Option<String>,
     /// What was set to what, as a JSON object.
     pub fields: Value,
+    /// The hash of the event and of the one before it. Not in lists.
+    #[serde(skip)]
+    pub hash: Option<EventHash>,
 }

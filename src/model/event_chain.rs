@@ -4,7 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::time::Time;
 use crate::error::{Error, Result};
@@ -89,8 +90,16 @@ impl Serialize for EventHash {
     }
 }
 
+impl<'de> Deserialize<'de> for EventHash {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse()
+            .map_err(|error: Error| D::Error::custom(error.to_string()))
+    }
+}
+
 /// A place in the chain.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChainPlace {
     /// The number of an event; 0 before the first one.
     pub id: i64,
@@ -104,6 +113,15 @@ impl fmt::Display for ChainPlace {
     }
 }
 
+/// Where the chain of a store began that had events before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainBegin {
+    /// The last event of a version without a chain.
+    pub id: i64,
+    /// When the events up to it were chained.
+    pub at: Time,
+}
+
 /// What a store records about its chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChainMarks {
@@ -113,7 +131,7 @@ pub struct ChainMarks {
     pub archived: Option<ChainPlace>,
     /// The last event of a version without a chain, and when the chain was begun; `None` if
     /// all events were chained from the first one.
-    pub begun: Option<(ChainPlace, Time)>,
+    pub begun: Option<ChainBegin>,
 }
 
 /// A head that was kept elsewhere.
@@ -156,6 +174,8 @@ pub enum ChainFault {
     BehindHead(i64, i64),
     /// The last event is not the recorded one.
     HeadDiffers(i64),
+    /// In an archive, the line behind this event is damaged.
+    Unreadable(i64),
     /// The record of the last event is missing.
     NoHead,
     /// No event has the kept hash.
@@ -174,6 +194,7 @@ impl ChainFault {
             | Self::CutEnd(id, _)
             | Self::BehindHead(id, _)
             | Self::HeadDiffers(id) => Some(id),
+            Self::Unreadable(id) => Some(id + 1),
             Self::NoHead | Self::KeptHeadArchived(_) => None,
             Self::KeptHead(id) => id,
         }
@@ -209,6 +230,7 @@ impl fmt::Display for ChainFault {
                 f,
                 "event {id} is not the one that was recorded as the last: it was rewritten"
             ),
+            Self::Unreadable(id) => write!(f, "the line behind event {id} is damaged"),
             Self::NoHead => f.write_str("the record of the last event was removed"),
             Self::KeptHead(None) => f.write_str(
                 "no event has the kept hash: events before it were rewritten or removed since",
@@ -304,10 +326,15 @@ impl ChainCheck {
         self.look_for_kept();
     }
 
+    /// Passes over a line of an archive that is no event.
+    pub fn unreadable(&mut self) {
+        self.fault(ChainFault::Unreadable(self.last.id));
+    }
+
     /// Versions without a chain left gaps in the numbers: a database counts on after a change
     /// that was rolled back.
     fn may_skip(&self, id: i64) -> bool {
-        self.marks.begun.is_some_and(|(begun, _)| id <= begun.id)
+        self.marks.begun.is_some_and(|begun| id <= begun.id)
     }
 
     fn look_for_kept(&mut self) {

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use jiff::civil::{Date, Time as Clock, date};
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::duration::Duration;
 use super::text::invalid;
@@ -146,6 +147,14 @@ impl fmt::Display for Time {
             Some(text) => f.write_str(text),
             None => write!(f, "@{}", self.0),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse()
+            .map_err(|error: Error| D::Error::custom(error.to_string()))
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use blake3::Hasher;
 
-use super::setting_names::{BACKUP_AT, LAST_BACKUP};
+use super::setting_names::{BACKUP_AT, INSTALLATION, LAST_BACKUP};
 use super::{Store, Tx, sqlite};
 use crate::error::Result;
 use crate::model::event::{Action, Fields};
@@ -71,7 +71,10 @@ impl Store {
     pub fn installation(&mut self) -> Result<Option<String>> {
         const SQL: &str = "SELECT id, at, actor, host, action, fields FROM events
             ORDER BY id LIMIT 1";
-        let mut digest = None;
+        let mut digest = self.setting(INSTALLATION)?;
+        if digest.is_some() {
+            return Ok(digest);
+        }
         self.engine.query(SQL, &[], &mut |row| {
             let mut hasher = Hasher::new();
             hasher.update(&row.int(0)?.to_le_bytes());
@@ -111,6 +114,12 @@ impl Store {
 }
 
 impl Tx<'_> {
+    /// Keeps what identifies the installation, before its first event is removed.
+    pub(super) fn keep_installation(&mut self) -> Result<()> {
+        let installation = self.store.installation()?;
+        self.put(INSTALLATION, installation.as_deref())
+    }
+
     /// Records a good backup.
     pub fn record_backup(&mut self, made: &LastBackup) -> Result<()> {
         self.put(LAST_BACKUP, Some(&made.value()))?;

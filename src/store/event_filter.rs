@@ -1,6 +1,7 @@
 //! Which events are read, and the statement that does it with an index.
 
 use super::engine::Arg;
+use crate::model::event::Action;
 use crate::model::name::{DomainName, Username};
 use crate::model::time::Time;
 
@@ -15,13 +16,17 @@ pub struct EventFilter {
     pub old_names: Vec<Username>,
     /// The person who did it.
     pub actor: Option<String>,
+    /// What was done.
+    pub action: Option<Action>,
     /// At this time or later.
     pub since: Option<Time>,
+    /// Before this time.
+    pub until: Option<Time>,
 }
 
 macro_rules! columns {
     () => {
-        "e.id, e.at, e.actor, e.run_as, e.host, e.action, e.domain, e.username, e.fields"
+        "e.id, e.at, e.actor, e.run_as, e.host, e.action, e.domain, e.username, e.fields, e.hash"
     };
 }
 
@@ -55,7 +60,8 @@ macro_rules! out_of_domain {
 macro_rules! wanted {
     () => {
         " AND (CAST($3 AS TEXT) IS NULL OR e.username = $3)
-            AND (CAST($4 AS TEXT) IS NULL OR e.actor = $4) AND e.at >= $5"
+            AND (CAST($4 AS TEXT) IS NULL OR e.actor = $4) AND e.at >= $5
+            AND (CAST($7 AS TEXT) IS NULL OR e.action = $7) AND e.at < $8"
     };
 }
 
@@ -80,7 +86,7 @@ macro_rules! before {
             columns!(),
             " FROM events e WHERE ",
             $first,
-            " AND e.id < $1 AND e.id > $7",
+            " AND e.id < $1 AND e.id > $9",
             wanted!(),
             " ORDER BY e.id DESC LIMIT $6"
         )
@@ -99,6 +105,7 @@ macro_rules! in_block {
             $domain,
             " AND (CAST($5 AS TEXT) IS NULL OR e.username = $5)
             AND (CAST($6 AS TEXT) IS NULL OR e.actor = $6) AND e.at >= $7
+            AND (CAST($9 AS TEXT) IS NULL OR e.action = $9) AND e.at < $10
             ORDER BY n.event ",
             $order,
             " LIMIT $8"
@@ -184,7 +191,7 @@ impl OneFilter {
         }
     }
 
-    pub(super) fn args(&self, place: i64, most: u32) -> [Arg<'_>; 6] {
+    pub(super) fn args(&self, place: i64, most: u32) -> [Arg<'_>; 8] {
         let filter = &self.filter;
         [
             place.into(),
@@ -193,6 +200,8 @@ impl OneFilter {
             filter.actor.as_deref().into(),
             filter.since.map_or(Arg::Int(i64::MIN), Into::into),
             most.into(),
+            filter.action.map(Action::name).into(),
+            filter.until.map_or(Arg::Int(i64::MAX), Into::into),
         ]
     }
 }

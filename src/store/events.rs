@@ -189,6 +189,7 @@ fn read(row: &dyn Row) -> Result<Event> {
         domain: owned(row.opt_text(6)?),
         username: owned(row.opt_text(7)?),
         fields,
+        hash: row.opt_text(9)?.and_then(|hash| hash.parse().ok()),
     })
 }
 
@@ -299,7 +300,7 @@ mod tests {
         for sql in statements {
             let mut plan = Vec::new();
             let explain: &'static str = Box::leak(format!("EXPLAIN QUERY PLAN {sql}").into());
-            let places = (1..=8).filter(|place| sql.contains(&format!("${place}")));
+            let places = (1..=10).filter(|place| sql.contains(&format!("${place}")));
             let none = vec![Arg::Null; places.count()];
             store
                 .engine

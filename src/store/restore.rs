@@ -2,7 +2,7 @@
 
 use super::engine::{Arg, OwnedArg, Row};
 use super::event_names::BLOCK;
-use super::setting_names::{BACKUP_AT, LAST_BACKUP};
+use super::setting_names::{BACKUP_AT, INSTALLATION, LAST_BACKUP};
 use super::{CopiedTable, Store, Tx};
 use crate::error::{Error, Result};
 use crate::model::event::{Action, Fields};
@@ -125,7 +125,9 @@ impl CopiedTable {
     pub fn is_setting(&self, row: &[OwnedArg]) -> bool {
         match (self.name, row) {
             ("allowed_addresses", [_, _, learned, ..]) => *learned == OwnedArg::Int(0),
-            ("settings", [OwnedArg::Text(name), ..]) => name != LAST_BACKUP && name != BACKUP_AT,
+            ("settings", [OwnedArg::Text(name), ..]) => {
+                ![LAST_BACKUP, BACKUP_AT, INSTALLATION].contains(&name.as_str())
+            }
             _ => true,
         }
     }

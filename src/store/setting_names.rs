@@ -17,6 +17,8 @@ pub(super) const ALERT: &str = "alert.";
 pub(super) const IGNORE_ADDRESSES: &str = "ignore_addresses";
 /// When the last good backup was made, and where it is.
 pub(super) const LAST_BACKUP: &str = "last_backup";
+/// What identifies the installation, once its first event was archived.
+pub(super) const INSTALLATION: &str = "installation";
 /// In a backup: when it was made.
 pub(super) const BACKUP_AT: &str = "backup_at";
 /// The value of a setting that is on.

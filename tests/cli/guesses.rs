@@ -792,7 +792,6 @@ const LEAD: &[(&str, &str)] = &[
     ),
     ("audit --last 5", "audit list --last 5"),
     ("audit show 5", "smtpcred audit list"),
-    ("audit export", "audit list --format csv"),
     (
         "audit search shop@example.com",
         "audit list --user shop@example.com",

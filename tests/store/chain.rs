@@ -1,7 +1,11 @@
 //! A history that shows tampering (promise 13).
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::Duration;
 
 use rusqlite::{Connection, params};
 use smtpcred::app::chain::verify_chain;
@@ -244,7 +248,8 @@ fn p13_copies_and_backups_have_the_same_chain() {
 #[test]
 #[ignore = "needs PostgreSQL: run tests/run"]
 fn p13_copies_and_backups_of_a_database_have_the_same_chain() {
-    copies(&Postgres::start().sandbox_with_domain());
+    let server = Postgres::start();
+    copies(&server.sandbox_with_domain());
 }
 
 fn copies(sandbox: &Sandbox) {
@@ -304,4 +309,129 @@ fn p13_what_a_role_adds_shows() {
     // Nothing else stops.
     sandbox.create("other@example.com");
     assert_eq!(sandbox.run(&["audit", "verify"]).code, 7);
+}
+
+#[test]
+fn p13_the_chain_goes_on_behind_an_archive() {
+    let history = History::new();
+    archive(&history.sandbox);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: run tests/run"]
+fn p13_the_chain_of_a_database_goes_on_behind_an_archive() {
+    let server = Postgres::start();
+    archive(&server.sandbox_with_domain());
+}
+
+const ALL: &str = "2100-01-01";
+
+fn archive(sandbox: &Sandbox) {
+    let file = |name: &str| sandbox.folder.path().join(name).display().to_string();
+    let [one, two, none] = ["one.jsonl", "two.jsonl", "none.jsonl"].map(file);
+    let installation = || sandbox.json(&["store", "verify"])[0]["installation"].clone();
+    let (head, first) = (sandbox.ok(&["audit", "head"]), installation());
+    sandbox.create("old@example.com");
+    let nothing = sandbox.json(&["audit", "archive", &none, "--before", "2026-10-01"]);
+    assert_eq!(nothing["events"], 0);
+    let archived = sandbox.json(&["audit", "archive", &one, "--before", ALL]);
+    assert_eq!(archived["first"], 1);
+    let mode = fs::metadata(&one).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(installation(), first);
+    // What made it is the first event now.
+    let events = sandbox.json(&["audit", "list"]);
+    assert_eq!(events.as_array().unwrap().len(), 1);
+    assert_eq!(events[0]["action"], "audit.archive");
+    sandbox.create("new@example.com");
+    sandbox.is_sound();
+    // The archive proves what the store no longer can.
+    let kept = sandbox.run(&["audit", "verify", "--head", &head]);
+    assert_eq!(kept.code, 7, "{kept:?}");
+    assert!(
+        kept.stdout.contains("that of an archived event"),
+        "{kept:?}"
+    );
+    let whole = sandbox.json(&["audit", "verify", &one, "--head", &head]);
+    assert_eq!(whole["events"], archived["events"]);
+    let taken = sandbox.run(&["audit", "archive", &one, "--before", ALL]);
+    assert_ne!(taken.code, 0, "{taken:?}");
+    let next = sandbox.json(&["audit", "archive", &two, "--before", ALL]);
+    assert_eq!(next["events"], 2);
+    let start = fs::read_to_string(&two).unwrap();
+    let start: serde_json::Value = serde_json::from_str(start.lines().next().unwrap()).unwrap();
+    assert_eq!(start["after"], archived["head"]);
+    sandbox.is_sound();
+
+    let text = fs::read_to_string(&one).unwrap();
+    let line = |n: usize| text.lines().nth(n).unwrap();
+    let last = text.lines().count() - 1;
+    for broken in [
+        text.replace(line(1), &line(1).replace("domain.add", "domain.set")),
+        text.replace(&format!("{}\n", line(1)), ""),
+        text.replace(&format!("{}\n", line(last)), ""),
+        text.replace(line(2), &line(2)[..20]),
+        format!("{text}{}\n", line(last)),
+    ] {
+        fs::write(&one, broken).unwrap();
+        let run = sandbox.run(&["audit", "verify", &one]);
+        assert_eq!(run.code, 7, "{run:?}");
+    }
+    fs::write(&one, "{}\n").unwrap();
+    assert_eq!(sandbox.run(&["audit", "verify", &one]).code, 2);
+
+    // What does not verify is not archived.
+    sandbox.create("last@example.com");
+    sandbox.sql("UPDATE events SET host = 'x'");
+    let three = file("three.jsonl");
+    let refused = sandbox.run(&["audit", "archive", &three, "--before", ALL]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(
+        refused.stderr.contains("nothing was archived"),
+        "{refused:?}"
+    );
+    assert!(!Path::new(&three).exists());
+    assert_eq!(
+        sandbox.json(&["audit", "list"]).as_array().unwrap().len(),
+        2
+    );
+}
+
+/// Each event is in the store or in a whole archive.
+#[test]
+fn p13_a_killed_archive_loses_no_event() {
+    let history = History::new();
+    let sandbox = &history.sandbox;
+    let mut dice = Dice::new();
+    let mut archived = 0;
+    for round in 0..20 {
+        let file = sandbox.folder.path().join(format!("{round}.jsonl"));
+        let args = ["audit", "archive", file.to_str().unwrap(), "--before", ALL];
+        let before = events_of(sandbox);
+        let mut running = sandbox
+            .command(&args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Any moment will do.
+        sleep(dice.within(Duration::from_millis(120)));
+        running.kill().unwrap();
+        running.wait().unwrap();
+        sandbox.is_sound();
+        let after = events_of(sandbox);
+        if after.first() == before.first() {
+            continue;
+        }
+        archived += 1;
+        let whole = sandbox.json(&["audit", "verify", file.to_str().unwrap()]);
+        assert_eq!(whole["head"]["id"], before.last().copied().unwrap());
+    }
+    println!("{archived} of 20 were archived");
+}
+
+fn events_of(sandbox: &Sandbox) -> Vec<i64> {
+    let events = sandbox.json(&["audit", "list"]);
+    let events = events.as_array().unwrap().iter();
+    events.map(|event| event["id"].as_i64().unwrap()).collect()
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 
+use super::which::EventArgs;
 use crate::app::App;
-use crate::app::audit::Which;
+use crate::app::audit::{Period, Which};
 use crate::cli::args::number;
 use crate::cli::args::paging::PageArgs;
 use crate::cli::args::view::{COLUMNS, ViewArgs};
@@ -19,14 +20,13 @@ use crate::cli::terminal::record::Record;
 use crate::error::{Error, Exit};
 use crate::host;
 use crate::model::event::Event;
-use crate::model::name::{DomainName, Username};
-use crate::model::since::Since;
 use crate::store::{Access, EventFilter};
 
 const LIST_HELP: &str = "\
 Examples:
   smtpcred audit list --since 7d
   smtpcred audit list --since 2026-11-30 --user shop@example.com
+  smtpcred audit list --action user.delete --until 2026-11-30
   smtpcred audit list --last 20                          the latest 20
   smtpcred audit list --follow                           the latest 10, and new ones as they come
   smtpcred audit list --json --limit 1000 --after 4711   the next page, or events since then
@@ -48,27 +48,14 @@ JSON:
   user.set, user.reset, user.rotate, user.retire, user.suspend, user.resume, user.rename, user.close,
   user.delete, user.expired, session.end, rotation.begin, rotation.withdraw, rotation.unfinished,
   password.rehash, settings.set, store.copy, store.backup, store.restore, store.grant, role.grant,
-  role.revoke, limit.near, limit.reached and alert.ack.";
+  role.revoke, limit.near, limit.reached, alert.ack and audit.archive.";
 
 /// List events
 #[derive(Debug, Args)]
 #[command(after_long_help = LIST_HELP, mut_arg(COLUMNS, complete::columns::<Event>))]
 pub struct ListEvents {
-    /// Show only events about this domain and its users
-    #[arg(long, value_name = "DOMAIN", add = complete::domains())]
-    domain: Option<DomainName>,
-
-    /// Show only events about this user
-    #[arg(long, value_name = "USERNAME", add = complete::usernames())]
-    user: Option<Username>,
-
-    /// Show only events by this actor, as in the column WHO
-    #[arg(long, value_name = "ACTOR")]
-    actor: Option<String>,
-
-    /// Show only events since then: a duration ago (7d, 24h), a date (UTC) or a time
-    #[arg(long, value_name = "DURATION|TIME", allow_hyphen_values = true)]
-    since: Option<Since>,
+    #[command(flatten)]
+    events: EventArgs,
 
     /// Show only the latest N events
     #[arg(long, value_name = "N", conflicts_with_all = ["after", "limit"],
@@ -81,7 +68,7 @@ pub struct ListEvents {
 
     /// Show the latest 10 events, or those that the other options select, and then new ones as they
     /// come
-    #[arg(long, short)]
+    #[arg(long, short, conflicts_with = "until")]
     follow: bool,
 
     #[command(flatten)]
@@ -104,24 +91,18 @@ impl ListEvents {
         }
         let which = self.which(context.out.is_for_people());
         let mut app = context.app(Access::Existing)?;
-        let domain = self.domain.clone();
-        let filter = EventFilter {
-            domain: self.domain,
-            username: self.user,
-            old_names: Vec::new(),
-            actor: self.actor,
-            since: None,
-        };
+        let domain = self.events.domain.clone();
+        let (filter, period) = self.events.filter();
         let old = match &filter.username {
             Some(username) => app.store.old_name(username)?,
             None => None,
         };
         let mut list = self.view.apply(context.out.list::<Event>())?;
         if self.follow {
-            return follow(&mut app, filter, self.since, which, list.endless());
+            return follow(&mut app, filter, period, which, list.endless());
         }
         let mut found = false;
-        app.list_events(filter, self.since, which, &mut |event| {
+        app.list_events(filter, period, which, &mut |event| {
             found = true;
             list.push(&event)
         })?;
@@ -145,7 +126,7 @@ impl ListEvents {
             (None, Some(last)) => Which::Last(last),
             (None, None) if self.follow => match limit {
                 Some(limit) => Which::Last(limit),
-                None if self.since.is_none() => Which::Last(FOLLOWED),
+                None if self.events.since.is_none() => Which::Last(FOLLOWED),
                 None => Which::After(0, None),
             },
             (after, _) => Which::After(after.unwrap_or(0), limit),
@@ -158,7 +139,7 @@ impl ListEvents {
 fn follow(
     app: &mut App,
     mut filter: EventFilter,
-    mut since: Option<Since>,
+    mut period: Period,
     mut which: Which,
     mut list: RecordList,
 ) -> Result<()> {
@@ -171,12 +152,12 @@ fn follow(
         }
         // Events that do not match are not read again.
         let mut seen = app.store.last_event()?;
-        app.list_events(filter.clone(), since.take(), which, &mut |event| {
+        app.list_events(filter.clone(), period, which, &mut |event| {
             seen = seen.max(event.id);
             list.push(&event)
         })?;
         list.wait(EVERY)?;
-        which = Which::After(seen, None);
+        (which, period.since) = (Which::After(seen, None), None);
     }
     Err(Error::Answered(Exit::Interrupted).into())
 }

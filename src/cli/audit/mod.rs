@@ -1,12 +1,17 @@
 //! `smtpcred audit …`
 
+mod archive;
+mod export;
 mod failures;
 mod list;
 mod verify;
+mod which;
 
 use anyhow::Result;
 use clap::Subcommand;
 
+use self::archive::ArchiveEvents;
+use self::export::ExportEvents;
 use self::failures::ListFailures;
 use self::list::ListEvents;
 use self::verify::{PrintHead, VerifyEvents};
@@ -26,9 +31,11 @@ pub enum AuditCommand {
     #[command(aliases = ["ls", "log"])]
     List(Lazy<ListEvents>),
     Failures(Lazy<ListFailures>),
+    Export(Lazy<ExportEvents>),
     #[command(alias = "check")]
     Verify(Lazy<VerifyEvents>),
     Head(Lazy<PrintHead>),
+    Archive(Lazy<ArchiveEvents>),
 }
 
 impl AuditCommand {
@@ -36,6 +43,8 @@ impl AuditCommand {
         match self {
             Self::List(list) => list.0.run(context),
             Self::Failures(failures) => failures.0.run(context),
+            Self::Export(export) => export.0.run(context),
+            Self::Archive(archive) => archive.0.run(context),
             Self::Verify(verify) => verify.0.run(context),
             Self::Head(_) => PrintHead::run(context),
         }

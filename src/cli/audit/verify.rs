@@ -1,22 +1,28 @@
 //! `smtpcred audit verify` and `smtpcred audit head`
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
+use super::archive::verify_file;
 use crate::app::chain::verify_chain;
+use crate::cli::args::path;
 use crate::cli::context::Context;
 use crate::cli::terminal::column::{Cell, Column, TimeForm, Tone};
 use crate::cli::terminal::output::OutputFormat;
 use crate::cli::terminal::record::Record;
 use crate::error::{Error, Exit};
-use crate::model::event_chain::{ChainFault, ChainMarks, ChainPlace, ChainReport, KeptHead};
-use crate::model::time::Time;
+use crate::model::event_chain::{
+    ChainBegin, ChainFault, ChainMarks, ChainPlace, ChainReport, KeptHead,
+};
 use crate::store::Access;
 
 const HELP: &str = "\
 Examples:
   smtpcred audit verify
+  smtpcred audit verify /root/events-2025.jsonl           an archive
   smtpcred audit verify --head \"$(cat head-of-monday)\"   with what audit head printed on Monday
 
 What it shows:
@@ -30,7 +36,7 @@ JSON:
   {result, reason, event, others, events, first, head: {id, hash}, begun: {id, at}, archived}; the
   result is whole or broken. The first fault is in reason and event, and others is how many more
   there are. begun is the last event of a version without a chain, archived the last one that was
-  archived; both may be null.
+  archived, or the last one before an archive; both may be null.
 
 Exit codes:
   0 whole; 7 broken.";
@@ -39,6 +45,10 @@ Exit codes:
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
 pub struct VerifyEvents {
+    /// The archive to check, which `smtpcred audit archive` wrote; without it, the store
+    #[arg(value_name = "FILE", value_parser = path::given())]
+    file: Option<PathBuf>,
+
     /// Check that the history contains this head, which `smtpcred audit head` printed
     #[arg(long, value_name = "HEAD")]
     head: Option<KeptHead>,
@@ -65,9 +75,14 @@ pub struct PrintHead {}
 
 impl VerifyEvents {
     pub fn run(self, context: &mut Context) -> Result<()> {
-        let mut app = context.app(Access::Look)?;
-        let marks = app.store.chain_marks()?;
-        let report = verify_chain(&mut app.store, self.head)?;
+        let (report, marks) = if let Some(file) = &self.file {
+            let (start, report) = verify_file(file, self.head)?;
+            (report, start.marks())
+        } else {
+            let mut app = context.app(Access::Look)?;
+            let marks = app.store.chain_marks()?;
+            (verify_chain(&mut app.store, self.head)?, marks)
+        };
         let is_whole = report.fault.is_none();
         context.out.one(&VerifiedEvents::new(&report, marks))?;
         if is_whole {
@@ -97,14 +112,8 @@ struct VerifiedEvents {
     events: u64,
     first: Option<i64>,
     head: ChainPlace,
-    begun: Option<Begun>,
+    begun: Option<ChainBegin>,
     archived: Option<i64>,
-}
-
-#[derive(Serialize)]
-struct Begun {
-    id: i64,
-    at: Time,
 }
 
 impl VerifiedEvents {
@@ -121,7 +130,7 @@ impl VerifiedEvents {
             events: report.events,
             first: report.first,
             head: report.head,
-            begun: marks.begun.map(|(place, at)| Begun { id: place.id, at }),
+            begun: marks.begun,
             archived: marks.archived.map(|place| place.id),
         }
     }
@@ -154,7 +163,10 @@ impl Record for VerifiedEvents {
             self.events.to_string().into(),
             number(self.first),
             self.head.to_string().into(),
-            self.archived.map(|id| format!("up to event {id}")).into(),
+            self.archived
+                .filter(|id| *id > 0)
+                .map(|id| format!("up to event {id}"))
+                .into(),
             self.begun.as_ref().map(|begun| begun.at.to_string()).into(),
         ]
     }

@@ -131,7 +131,6 @@ pub const VERBS: &[(&[&str], &[&str])] = &[
         &["user set --remove-tag KEY"],
     ),
     (&["get", "show"], &["audit list"]),
-    (&["export"], &["audit list --format csv"]),
     (
         &["alias", "aliases", "sender", "senders", "sendas"],
         &["user set --sender ADDRESS"],

@@ -1,10 +1,11 @@
 //! The part of the story about the chain of events.
 
 use smtpcred::app::chain::{verify_chain, verify_latest};
-use smtpcred::model::event_chain::{ChainCheck, KeptHead};
+use smtpcred::error::Error;
+use smtpcred::model::event_chain::{ChainCheck, ChainPlace, KeptHead};
 use smtpcred::store::{DomainChange, Store};
 
-use super::{change, stamp};
+use super::{at, change, stamp};
 
 pub fn story(store: &mut Store) {
     let before = verify_chain(store, None).unwrap();
@@ -45,4 +46,40 @@ pub fn story(store: &mut Store) {
         let report = verify_latest(store, latest).unwrap();
         assert_eq!((report.fault, report.events), (None, read));
     }
+    archived(store, after.head);
+}
+
+/// In a change that is rolled back: later parts of the story read all events.
+fn archived(store: &mut Store, head: ChainPlace) {
+    assert_eq!(store.chain_before(at(-1)).unwrap(), None);
+    let place = store.chain_before(at(91_000_001)).unwrap().unwrap();
+    let events = store.count_events_to(place.id).unwrap();
+    let all = store.count_events_to(head.id).unwrap();
+    assert!(events > 0 && events < all, "{events} of {all}");
+    let installation = store.installation().unwrap();
+    let none = ChainPlace::default();
+    for (after, head, events) in [
+        (place, place, events),
+        (none, head, events),
+        (none, place, 1),
+    ] {
+        let mut tx = store.begin(stamp(91_000_002)).unwrap();
+        let refused = tx.remove_archived(after, head, events, "events.jsonl");
+        assert!(
+            matches!(refused, Err(Error::Inconsistent(_))),
+            "{refused:?}"
+        );
+    }
+    let mut tx = store.begin(stamp(91_000_002)).unwrap();
+    tx.remove_archived(none, place, events, "events.jsonl")
+        .unwrap();
+    tx.flush().unwrap();
+    let store = tx.store();
+    assert_eq!(store.count_events_to(place.id).unwrap(), 0);
+    assert_eq!(store.installation().unwrap(), installation);
+    let mut check = ChainCheck::new(store.chain_marks().unwrap(), None);
+    while store.read_chain(&mut check, 100).unwrap() {}
+    let report = check.end();
+    assert_eq!((report.fault, report.first), (None, Some(place.id + 1)));
+    assert_eq!(report.events, u64::from(all - events + 1));
 }
