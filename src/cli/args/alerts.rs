@@ -141,3 +141,30 @@ fn text(rules: &AlertRules) -> String {
     lines.extend(ways);
     lines.join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Command;
+
+    use super::*;
+
+    /// Each kind has a cause in the tests of the relay.
+    #[test]
+    fn the_help_lists_the_kinds_that_are_raised() {
+        let command = AlertArgs::augment_args(Command::new("set"));
+        let mut args = command.get_arguments();
+        let flag = args.find(|arg| arg.get_id() == "alert").unwrap();
+        let help = flag.get_long_help().unwrap().to_string();
+        let (_, kinds) = help.split_once("The kinds are ").unwrap();
+        let (kinds, _) = kinds.split_once(". All").unwrap();
+        let kinds = kinds.replace(" and ", ", ").replace('\n', " ");
+        let listed: Vec<_> = kinds.split(", ").map(str::trim).collect();
+        assert_eq!(listed, AlertKind::ALL.map(AlertKind::name));
+        for kind in help.split("value on: ").skip(1).flat_map(|rest| {
+            let (examples, _) = rest.split_once("; repeatable").unwrap();
+            examples.split(", ")
+        }) {
+            assert!(kind.parse::<AlertSetting>().is_ok(), "{kind}");
+        }
+    }
+}
