@@ -88,8 +88,8 @@ What happens:
   An application whose password works can sign in again: `smtpcred user close` and `smtpcred user
   reset` stop the password.
   A session ends if all that is given matches; one from an unknown address does not match --address.
-  After a crash of `serve`, sessions from before it are unknown and do not end: restart the mail
-  server.
+  After a crash of `serve` or kill -9, sessions from before it are unknown and do not end, not even
+  with a new password: restart the mail server (a reload is not enough), or suspend the user.
 
 JSON:
   {sessions, silent}: how many sessions were known, and the machines whose `serve` did not answer.";
