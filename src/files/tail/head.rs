@@ -42,6 +42,11 @@ impl LogHead {
         blake3::hash(known).to_hex()[..32].to_owned()
     }
 
+    /// Whether nothing was read.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether another log begins like this, as far as both are known.
     pub fn is_like(&self, other: &Self) -> bool {
         let shorter = self.0.len().min(other.0.len());

@@ -14,6 +14,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use head::LogHead;
 pub use open_log::FilePosition;
 use open_log::{OpenLog, OpenRead};
 use rotated::RotatedLogs;
@@ -25,6 +26,13 @@ use super::Folder;
 const QUIET: Duration = Duration::from_secs(1);
 /// How long a renamed log is read at most once there are lines in the new one.
 const LAST: Duration = Duration::from_secs(10);
+
+/// How long before the time of a position logs may have been changed that are read again, in
+/// seconds.
+const BEFORE: i64 = 120;
+
+/// How many of the last logs are not read again.
+const KNOWN: usize = 16;
 
 /// What came of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +72,8 @@ pub struct LogTail {
     replaced: Option<ReplacedLog>,
     /// Where reading of the log before stopped.
     last: Option<FilePosition>,
+    /// What the last logs that were read began with.
+    known: Vec<LogHead>,
 }
 
 /// The path names another log, which has lines.
@@ -88,6 +98,7 @@ impl LogTail {
             is_lost: false,
             replaced: None,
             last,
+            known: Vec::new(),
         }
     }
 
@@ -123,11 +134,20 @@ impl LogTail {
                 return Ok(TailRead::Bytes(count));
             }
             OpenRead::CutOff => self.find_copy()?,
+            OpenRead::End if log.was_filled()? => {
+                let changed = log.changed;
+                self.add_since(changed)?;
+            }
             OpenRead::End if !self.rotated.is_empty() => {}
             OpenRead::End if !self.is_over(now)? => return Ok(TailRead::Nothing),
-            OpenRead::End => self.find_next()?,
+            OpenRead::End => {}
         }
-        self.last = self.log.take().map(|log| log.position());
+        if let Some(log) = self.log.take() {
+            self.last = Some(log.position());
+            let surplus = (self.known.len() + 1).saturating_sub(KNOWN);
+            self.known.drain(..surplus);
+            self.known.push(log.head().clone());
+        }
         self.replaced = None;
         self.open()
     }
@@ -180,73 +200,84 @@ impl LogTail {
 
     /// Finds the log that an earlier run read, and those after it.
     fn resume(&mut self, position: &FilePosition) -> io::Result<()> {
+        if position.offset == 0 {
+            return self.add_since((position.since.saturating_sub(BEFORE), 0));
+        }
         if let Some(file) = self.file()?
             && OpenLog::resumed(file, false, position)?.is_some()
         {
             return Ok(());
         }
-        match self.read_up_to(position)? {
-            Some((rotated, log)) => {
-                self.rotated = rotated.after(&log)?.into();
-                self.rotated.push_front(log);
-            }
-            None => self.is_lost = position.offset > 0,
-        }
-        Ok(())
+        self.continue_in_copy(position)
     }
 
     /// The log was emptied: what was not read before may be in a copy.
     fn find_copy(&mut self) -> io::Result<()> {
-        let Some(position) = self.position().filter(|position| position.offset > 0) else {
-            return Ok(());
-        };
-        match self.read_up_to(&position)? {
-            Some((_, copy)) => self.rotated.push_front(copy),
-            None => self.is_lost = true,
+        match self.position().filter(|position| position.offset > 0) {
+            Some(position) => self.continue_in_copy(&position),
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    /// The log was rotated, perhaps several times.
-    fn find_next(&mut self) -> io::Result<()> {
-        if let Some(log) = &self.log {
-            self.rotated = self.rotated()?.after(log)?.into();
-        }
-        Ok(())
-    }
-
-    fn read_up_to(&self, position: &FilePosition) -> io::Result<Option<(RotatedLogs, OpenLog)>> {
+    /// Continues in the log that was read up to this position, whatever it is called now, and
+    /// with those after it.
+    fn continue_in_copy(&mut self, position: &FilePosition) -> io::Result<()> {
         // Twice: it may be renamed or compressed meanwhile.
         for _ in 0..2 {
-            let rotated = match self.rotated() {
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-                rotated => rotated?,
+            let Some(rotated) = self.rotated()? else {
+                break;
             };
             if let Some(log) = rotated.read_up_to(position) {
-                return Ok(Some((rotated, log)));
+                let known = [log.head().clone()];
+                let known = [&self.known[..], &known].concat();
+                self.rotated = rotated.since(log.changed, &known)?.into();
+                self.rotated.push_front(log);
+                return Ok(());
             }
         }
-        Ok(None)
+        self.is_lost = true;
+        Ok(())
     }
 
-    fn rotated(&self) -> io::Result<RotatedLogs> {
-        let (folder, name) = Folder::of_target(&self.path)?;
-        RotatedLogs::beside(folder, &name)
+    /// Reads the rotated logs that were changed since this time, and were not read yet.
+    fn add_since(&mut self, time: (i64, i64)) -> io::Result<()> {
+        let mut known = self.known.clone();
+        known.extend(self.log.as_ref().map(|log| log.head().clone()));
+        if let Some(rotated) = self.rotated()? {
+            self.rotated = rotated.since(time, &known)?.into();
+        }
+        Ok(())
     }
 
-    /// Whether the path names another log by now, and no one writes to this one any more.
+    /// `None` if there is no folder.
+    fn rotated(&self) -> io::Result<Option<RotatedLogs>> {
+        match Folder::of_target(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            found => {
+                let (folder, name) = found?;
+                RotatedLogs::beside(folder, &name).map(Some)
+            }
+        }
+    }
+
+    /// Whether the path names another log by now, or the log after this one was rotated, too,
+    /// and no one writes to this one any more.
     fn is_over(&mut self, now: Instant) -> io::Result<bool> {
         let Some(log) = &self.log else {
             return Ok(true);
         };
+        let (id, changed) = (log.id, log.changed_now()?);
         let (folder, name) = match Folder::of_target(&self.path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             found => found?,
         };
-        let another = folder
-            .find(&name)?
-            .filter(|found| (found.st_dev, found.st_ino) != log.id && found.st_size > 0);
-        if another.is_none() {
+        let found = folder.find(&name)?;
+        if found.is_some_and(|found| (found.st_dev, found.st_ino) == id) {
+            self.replaced = None;
+            return Ok(false);
+        }
+        self.add_since(changed)?;
+        if self.rotated.is_empty() && found.is_none_or(|found| found.st_size == 0) {
             self.replaced = None;
             return Ok(false);
         }
@@ -254,7 +285,12 @@ impl LogTail {
             since: now,
             quiet_since: now,
         });
-        Ok(now - replaced.quiet_since >= QUIET || now - replaced.since >= LAST)
+        let is_over = now - replaced.quiet_since >= QUIET || now - replaced.since >= LAST;
+        if !is_over {
+            // Found again, with what comes until then.
+            self.rotated.clear();
+        }
+        Ok(is_over)
     }
 }
 

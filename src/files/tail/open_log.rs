@@ -20,6 +20,9 @@ pub struct FilePosition {
     pub offset: u64,
     /// A name for what the log begins with, up to the offset.
     pub head: String,
+    /// Logs that were changed later may have lines that were not read, if nothing of this one
+    /// was: it begins with nothing. In seconds since 1970.
+    pub since: i64,
 }
 
 /// What came of reading.
@@ -156,7 +159,13 @@ impl OpenLog {
             inode: self.id.1,
             offset: self.line_end,
             head: self.head.digest(self.line_end),
+            since: self.changed.0,
         }
+    }
+
+    /// Whether it is still empty, but was written: emptied before it was looked at.
+    pub fn was_filled(&self) -> io::Result<bool> {
+        Ok(self.offset == 0 && self.changed_now()? != self.changed)
     }
 
     /// What it begins with, as far as it was read.

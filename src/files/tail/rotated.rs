@@ -66,24 +66,25 @@ impl RotatedLogs {
         })
     }
 
-    /// Opens those that were written after this one, in that order.
-    pub fn after(&self, log: &OpenLog) -> io::Result<Vec<OpenLog>> {
-        let changed = log.changed_now()?;
-        let newer = self.logs.iter().filter(|other| {
-            let is_another = other.id != log.id && !self.begins_like(other, log.head());
-            other.changed > changed && is_another
-        });
-        let opened = newer.map(|other| OpenLog::new(self.open(other)?, other.is_packed));
+    /// Opens those that were changed at this time, in seconds and nanoseconds, or later, in that
+    /// order; without those that begin like one of these. Clocks of file systems are slow, so that
+    /// logs which were changed one after the other may have the same time.
+    pub fn since(&self, time: (i64, i64), known: &[LogHead]) -> io::Result<Vec<OpenLog>> {
+        let wanted = self.logs.iter().filter(|log| log.changed >= time);
+        let wanted = wanted.filter(|log| !self.is_known(log, known));
+        let opened = wanted.map(|log| OpenLog::new(self.open(log)?, log.is_packed));
         opened.collect()
     }
 
-    /// Whether this one is the same log, as after it was copied or compressed. An unreadable
-    /// one counts as the same: it is not read.
-    fn begins_like(&self, log: &RotatedLog, head: &LogHead) -> bool {
+    /// Whether this one is one of these, perhaps copied or compressed. An unreadable or empty one
+    /// counts as known: it is not read.
+    fn is_known(&self, log: &RotatedLog, known: &[LogHead]) -> bool {
         let file = self.open(log);
         let opened = file.and_then(|file| OpenLog::new(file, log.is_packed));
         let beginning = opened.and_then(OpenLog::beginning);
-        beginning.map_or(true, |beginning| beginning.is_like(head))
+        beginning.map_or(true, |beginning| {
+            beginning.is_empty() || known.iter().any(|known| known.is_like(&beginning))
+        })
     }
 
     fn open(&self, log: &RotatedLog) -> io::Result<File> {

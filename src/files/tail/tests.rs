@@ -298,3 +298,55 @@ fn long_logs_are_told_apart_by_their_beginnings() {
     // The one that was written later comes in between.
     room.says(&format!("|last\n|other\n{lines}more\n|new\n"));
 }
+
+#[test]
+fn what_was_written_and_copied_before_anyone_looked_is_read() {
+    let mut room = Room::new();
+    room.append("mail.log", "");
+    room.says("|");
+    room.append("mail.log", "one\n");
+    fs::copy(room.path("mail.log"), room.path("mail.log.1")).unwrap();
+    room.truncate();
+    room.wait();
+    room.append("mail.log", "two\n");
+    room.wait();
+    room.says("|one\n|two\n");
+    // The same while nothing runs.
+    let mut room = Room::new();
+    room.append("mail.log", "");
+    room.says("|");
+    let position = room.tail.position().unwrap();
+    assert_eq!(position.offset, 0);
+    room.append("mail.log", "one\n");
+    fs::copy(room.path("mail.log"), room.path("mail.log.1")).unwrap();
+    room.truncate();
+    room.append("mail.log", "two\n");
+    room.restart();
+    room.wait();
+    room.says("|one\n|two\n");
+}
+
+#[test]
+fn logs_that_were_rotated_at_once_are_all_read() {
+    let mut room = Room::new();
+    room.append("mail.log", "one\n");
+    room.says("|one\n");
+    for number in 1..=3 {
+        room.rename("mail.log", &format!("mail.log.{number}"));
+        room.append("mail.log", &format!("{number} more\n"));
+    }
+    // Nothing is written since the last time.
+    room.rename("mail.log", "mail.log.4");
+    for _ in 0..4 {
+        room.wait();
+    }
+    // In any order, if the clock of the file system is too slow to tell.
+    let mut read: Vec<&str> = room.read.split('|').collect();
+    read.sort_unstable();
+    assert_eq!(read, ["", "1 more\n", "2 more\n", "3 more\n"]);
+    room.read.clear();
+    room.append("mail.log", "new\n");
+    room.wait();
+    room.wait();
+    room.says("|new\n");
+}
