@@ -433,6 +433,20 @@ pub enum Error {
     /// `serve` runs as root.
     RunsAsRoot,
 
+    /// No log of a mail server was found.
+    NoMailLog,
+    /// A log cannot be read.
+    LogUnreadable {
+        /// The log.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// Another process records messages.
+    FollowerRunning,
+    /// This user may not read the journal.
+    JournalForbidden,
+
     /// No DNS server answers, or the one that answers has no result, as this sentence says.
     DnsFailed(String),
     /// A domain's token is not in its DNS.

@@ -4,11 +4,12 @@
 //! name `model` and `error`, which name no other.
 //!
 //! ```text
-//! cli     -> setup, serve, scan, deliver, doctor, smtp, dns, app, store, files, host
+//! cli     -> setup, serve, follow, scan, deliver, doctor, smtp, dns, app, store, files, host
 //! setup   -> doctor, app, smtp, store, files
 //! doctor  -> app, smtp, protocol, store, files
 //! deliver -> app, smtp, files
 //! serve   -> app, protocol, files
+//! follow  -> app, store, formats, files
 //! scan    -> files
 //! app     -> store, formats
 //! store   -> files, tls
@@ -17,6 +18,7 @@
 //!
 //! - `cli`: the terminal: arguments, output, prompts, the clipboard
 //! - `serve`: sockets and threads around the protocols and `app`
+//! - `follow`: reads the logs of mail servers as they grow, and records what they say
 //! - `scan`: searches files, archives and Git repositories for passwords
 //! - `deliver`: runs commands and writes files that get new passwords
 //! - `setup`: changes the configuration of mail servers on this machine
@@ -52,6 +54,7 @@ pub mod dns;
 pub mod doctor;
 pub mod error;
 pub mod files;
+pub mod follow;
 pub mod formats;
 pub mod host;
 pub mod model;

@@ -39,12 +39,12 @@ JSON:
   A list of {area, check, state: ok | warn | fail, found, advice, because}; without advice it is
   null. because names the finding that this one follows from, by area and check, such as
   \"store file\"; others have null. The areas are store, machine, serve, server, postfix, exim,
-  dovecot, ports, rotation, alerts and users; what is not set up here has no findings.";
+  dovecot, ports, rotation, alerts, messages and users; what is not set up here has no findings.";
 
 /// Check everything on this machine and suggest fixes
 ///
 /// The store, the clock, `smtpcred serve` and its sockets, the configurations of the mail servers,
-/// the ports and their certificates, rotation, alerts, users. Nothing is changed. Exits with 0 if
+/// the ports and their certificates, rotation, alerts, the follower of messages, users. Nothing is changed. Exits with 0 if
 /// everything is ok, 1 if something fails, 7 if there are only warnings. Without root, some checks may
 /// be impossible.
 #[derive(Debug, Args)]

@@ -13,6 +13,7 @@ use nix::unistd::Uid;
 use super::args::number;
 use super::context::Context;
 use super::serve_check;
+use super::terminal::stream::log_line;
 use crate::app::alerts::SharedSender;
 use crate::app::relay::Opener;
 use crate::deliver::alert::SystemAlertSender;
@@ -20,7 +21,6 @@ use crate::error::Error;
 use crate::model::size::MemorySize;
 use crate::model::store_location::Location;
 use crate::model::text::{invalid, socket_address};
-use crate::serve::log::Level;
 use crate::serve::{self, End, MetricsAddress, Options, Parts, SocketSpec};
 use crate::store::{Access, Store};
 
@@ -290,17 +290,6 @@ fn can_read(location: &Location) -> Result<()> {
     Ok(())
 }
 
-/// The journal reads the urgency of a line from its beginning (sd-daemon(3)).
 fn sink(quiet: bool) -> serve::log::Sink {
-    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    Box::new(move |level, line| {
-        if quiet && level == Level::Info {
-            return;
-        }
-        if journal {
-            super::terminal::stream::say(&format!("<{}>{line}", level as u8));
-        } else {
-            super::terminal::stream::say(line);
-        }
-    })
+    Box::new(move |level, line| log_line(level as u8, line, quiet))
 }

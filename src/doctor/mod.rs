@@ -11,7 +11,9 @@ mod files;
 mod findings;
 mod history;
 mod machine;
+pub mod mail_logs;
 mod mail_servers;
+mod messages;
 mod options;
 mod ports;
 pub mod postfix;
@@ -66,6 +68,7 @@ pub fn examine(location: &Location, world: World, options: &DoctorOptions) -> Ve
     ports::examine(&mut findings, &store, options, world);
     rotation::examine(&mut findings, &mut store, world);
     alerts::examine(&mut findings, &mut store, world, options.obstacle);
+    messages::examine(&mut findings, location, world);
     users::examine(&mut findings, &mut store, world, depth);
     findings.into_list()
 }

@@ -689,6 +689,35 @@ impl Error {
                 "smtpcred serve should not run as root",
             )
             .hint("give it a user of its own (dist/systemd/smtpcred.service does), or add --allow-root"),
+            Self::NoMailLog => entry(
+                "no_mail_log",
+                Exit::Failed,
+                "no log of a mail server was found on this machine",
+            )
+            .hint("name it, as in --log /var/log/mail.log; or --journal"),
+            Self::LogUnreadable { path, reason } => entry(
+                "log_unreadable",
+                Exit::Failed,
+                format!("{} cannot be read: {reason}", path.display()),
+            )
+            .hint(
+                "the group of the file may read it, often adm; smtpcred-messages.service is in \
+                that group",
+            ),
+            Self::FollowerRunning => entry(
+                "follower_running",
+                Exit::TryAgain,
+                "another process records the messages",
+            )
+            .hint("smtpcred-messages.service does; to see what happens: smtpcred messages follow --print"),
+            Self::JournalForbidden => entry(
+                "journal_forbidden",
+                Exit::Failed,
+                "this user may not read the journal",
+            )
+            .hint(
+                "the groups systemd-journal and adm may; smtpcred-messages.service is in both",
+            ),
             Self::DnsFailed(what) => entry("dns_failed", Exit::TryAgain, what)
             .hint("try again, or ask another server: --resolver 192.0.2.53"),
             Self::NotVerified {

@@ -411,6 +411,17 @@ fn codes_and_exit_codes_do_not_change() {
         ),
         (Error::Socket(text()), "socket", 1),
         (Error::RunsAsRoot, "runs_as_root", 4),
+        (Error::NoMailLog, "no_mail_log", 1),
+        (
+            Error::LogUnreadable {
+                path: "/x".into(),
+                reason: reason(),
+            },
+            "log_unreadable",
+            1,
+        ),
+        (Error::FollowerRunning, "follower_running", 75),
+        (Error::JournalForbidden, "journal_forbidden", 1),
         (Error::DnsFailed(text()), "dns_failed", 75),
         (
             Error::NotVerified {

@@ -24,6 +24,7 @@ pub mod limit_kind;
 pub mod limits;
 pub mod local_time;
 pub mod log_position;
+pub mod log_source;
 pub mod log_time;
 pub mod mailbox;
 pub mod message_rules;

@@ -7,7 +7,7 @@ use crate::support::source::{NamedPath, Source, resolved};
 
 /// From top to bottom, each with those it may name beside itself. `model` and
 /// `error` are named by everybody; `error` names nobody.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     (
         "cli",
         &[
@@ -19,6 +19,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("doctor", &["app", "smtp", "protocol", "store", "files"]),
     ("deliver", &["app", "smtp", "files"]),
     ("serve", &["app", "protocol", "files"]),
+    ("follow", &["app", "store", "formats", "files"]),
     ("scan", &["files"]),
     ("app", &["store", "formats"]),
     ("store", &["files", "tls"]),

@@ -6,6 +6,7 @@ mod close;
 mod dialogs;
 mod dovecot;
 mod failover;
+mod follow;
 mod hostile;
 mod leaks;
 mod limits;

@@ -1,10 +1,28 @@
 //! Messages that an earlier run followed, taken up again from what was recorded of them.
 
 use super::leg::{Leg, LegKey, LegResult, LinkKind, Owner, Phase};
-use super::tracker::Tracker;
+use super::log_age::LogMoment;
+use super::tracker::{GRACE, Tracker};
 use crate::formats::maillog::attempt::{Agent, AttemptResult, DeliveryAttempt};
 use crate::formats::maillog::queue_id::QueueId;
 use crate::model::followed_message::{FollowedMessage, MessageState};
+
+/// A client that is silent for longer, in seconds, has most often left.
+const SLOW: u64 = 1800;
+
+/// Whether a later run follows the same from this moment on. What is not recorded are
+/// messages that clients are sending, and legs of strangers that later lines may give to a
+/// user.
+pub fn is_enough_from(tracker: &Tracker, moment: LogMoment) -> bool {
+    let seconds = tracker.age.seconds();
+    let is_received = |key: &LegKey| {
+        let leg = tracker.legs.get(*key)?;
+        (leg.phase == Phase::Receiving && leg.touched + SLOW >= seconds).then_some(leg)
+    };
+    let first = tracker.receiving.iter().find_map(is_received);
+    let is_after = first.is_none_or(|leg| leg.first_event > moment.events);
+    is_after && moment.seconds + GRACE <= seconds
+}
 
 /// Takes up an open message. False if its id is none.
 pub fn adopt(tracker: &mut Tracker, message: &FollowedMessage) -> bool {

@@ -1,5 +1,6 @@
 //! Events of the log in, changes of messages out.
 
+pub use super::log_age::LogMoment;
 use super::tracker::{Place, Tracker};
 use super::{adopt, exim, postfix};
 use crate::formats::maillog::log_reader::{LogEntry, LogEvent};
@@ -49,7 +50,7 @@ impl Follower {
         match &entry.event {
             LogEvent::Postfix(event) => postfix::apply(tracker, &place, event, &*self.wanted),
             LogEvent::Exim(event) => exim::apply(tracker, &place, event, &*self.wanted),
-            LogEvent::Dropped(_) => tracker.note_gap(),
+            LogEvent::Dropped(_) => tracker.age.note_gap(),
         }
     }
 
@@ -70,6 +71,22 @@ impl Follower {
     /// Passes on the messages that clients were refused after their data.
     pub fn drain_refused(&mut self, sink: impl FnMut(RefusedMessage)) {
         self.tracker.refusals.drain(..).for_each(sink);
+    }
+
+    /// Lines were lost: what has no end may have had one there.
+    pub const fn lose(&mut self) {
+        self.tracker.age.note_gap();
+    }
+
+    /// Now, as the logs have it.
+    pub const fn moment(&self) -> LogMoment {
+        self.tracker.age.moment()
+    }
+
+    /// Whether a later run that adopts the open messages, and reads all lines from this moment
+    /// on, follows all that this one follows.
+    pub fn is_enough_from(&self, moment: LogMoment) -> bool {
+        adopt::is_enough_from(&self.tracker, moment)
     }
 
     /// Settles what is over, without waiting for late lines: a log that nothing is added to

@@ -16,6 +16,15 @@ pub struct LogAge {
     gap: Option<u64>,
 }
 
+/// How far the logs were followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogMoment {
+    /// How many lines had an event.
+    pub events: u64,
+    /// How much time passed in them.
+    pub seconds: u64,
+}
+
 impl LogAge {
     pub const fn new() -> Self {
         Self {
@@ -47,6 +56,13 @@ impl LogAge {
     /// Lines were dropped: what has no end may have had one there.
     pub const fn note_gap(&mut self) {
         self.gap = Some(self.events);
+    }
+
+    pub const fn moment(&self) -> LogMoment {
+        LogMoment {
+            events: self.events,
+            seconds: self.seconds,
+        }
     }
 
     pub const fn events(&self) -> u64 {

@@ -16,7 +16,7 @@ use crate::model::followed_message::{
 use crate::model::log_time::LogTime;
 
 /// How long lines about a closed leg are expected, in seconds: filters log at their own pace.
-const GRACE: u64 = 60;
+pub const GRACE: u64 = 60;
 /// How long a client may take to send a message.
 const RECEIVING: u64 = 24 * 3600;
 /// How long a message may be in the queue without a line.
@@ -44,10 +44,10 @@ pub struct Tracker {
     pub refusals: Vec<RefusedMessage>,
     pub changed: Vec<LegKey>,
     shared_queues: SharedQueues,
-    age: LogAge,
+    pub age: LogAge,
     pub references: LegReferences,
     closed: VecDeque<(u64, LegKey)>,
-    receiving: VecDeque<LegKey>,
+    pub receiving: VecDeque<LegKey>,
     own: VecDeque<LegKey>,
     strangers: VecDeque<LegKey>,
     limit: usize,
@@ -85,11 +85,6 @@ impl Tracker {
         }
         self.let_go_of_old();
         while self.legs.bytes() > self.limit && self.evict() {}
-    }
-
-    /// Lines were dropped: what has no end may have had one there.
-    pub const fn note_gap(&mut self) {
-        self.age.note_gap();
     }
 
     /// A new leg, or one of an earlier run of which the lines are read again. An open one

@@ -1,9 +1,11 @@
 //! `smtpcred messages …`
 
+mod follow;
 mod list;
 mod read;
 mod record;
 mod show;
+mod state;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -15,6 +17,7 @@ const HELP: &str = "\
 Examples:
   smtpcred set-settings --keep-messages 30d              from now on, messages are kept for 30 days
   smtpcred messages read /var/log/mail.log*              what the logs say about the past
+  systemctl enable --now smtpcred-messages               what they will say (see follow --help)
   smtpcred messages list --state bounced --since 24h     what could not be delivered
   smtpcred messages show 4dXyz12AbCz                     the whole way of one message
 
@@ -64,6 +67,8 @@ pub enum MessagesCommand {
     Show(Lazy<show::ShowMessage>),
     #[command(aliases = ["import", "load"])]
     Read(Lazy<read::ReadLogs>),
+    #[command(alias = "watch")]
+    Follow(Lazy<follow::FollowMessages>),
 }
 
 impl MessagesCommand {
@@ -72,6 +77,7 @@ impl MessagesCommand {
             Self::List(list) => list.0.run(context),
             Self::Show(show) => show.0.run(context),
             Self::Read(read) => read.0.run(context),
+            Self::Follow(follow) => follow.0.run(context),
         }
     }
 }

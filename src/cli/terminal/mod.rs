@@ -9,6 +9,7 @@ mod csv;
 mod format;
 mod layout;
 pub mod list;
+pub mod live;
 pub mod look;
 pub mod output;
 pub mod pager;

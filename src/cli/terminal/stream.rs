@@ -19,6 +19,20 @@ pub fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// Prints a line of a service's log on stderr, with its urgency as syslog numbers it. The
+/// journal reads that from the beginning of the line (sd-daemon(3)).
+pub fn log_line(urgency: u8, line: &str, quiet: bool) {
+    const INFO: u8 = 6;
+    if quiet && urgency >= INFO {
+        return;
+    }
+    if std::env::var_os("JOURNAL_STREAM").is_some() {
+        say(&format!("<{urgency}>{line}"));
+    } else {
+        say(line);
+    }
+}
+
 /// Prints a message for people on stderr, after a word such as "hint:", which may be coloured.
 /// A terminal gets it in lines that fit.
 pub fn tell(before: &str, message: &str) {
