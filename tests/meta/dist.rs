@@ -88,6 +88,7 @@ fn the_services_are_shut_in() {
         ("smtpcred", 5),
         ("smtpcred-maintain", 5),
         ("smtpcred-backup", 5),
+        ("smtpcred-messages", 6),
         ("smtpcred-rotate", 20),
     ] {
         let unit = dist("systemd").join(format!("{unit}.service"));
@@ -130,6 +131,7 @@ fn systemd_understands_the_rest() {
         "smtpcred-maintain.service",
         "smtpcred-maintain.timer",
         "smtpcred-alerts.service",
+        "smtpcred-messages.service",
         "smtpcred-backup.service",
         "smtpcred-backup.timer",
     ] {
@@ -162,6 +164,7 @@ fn systemd_understands_the_rest() {
                     "smtpcred-maintain.timer",
                     "smtpcred-maintain.service",
                     "smtpcred-alerts.service",
+                    "smtpcred-messages.service",
                     "smtpcred-backup.timer",
                     "smtpcred-backup.service",
                 ]
