@@ -43,6 +43,18 @@ struct LastChange<'a> {
     is_settled: bool,
 }
 
+impl LastChange<'_> {
+    /// Returns whether a message is not from before the end of this one: a log that is read again
+    /// takes nothing back.
+    fn is_newer(&self, message: &FollowedMessage) -> bool {
+        let settled = self.message.filter(|_| self.is_settled);
+        match settled {
+            Some(settled) => message.changed_at() > settled.changed_at(),
+            None => !self.is_settled,
+        }
+    }
+}
+
 /// What is recorded already.
 struct Existing {
     id: i64,
@@ -363,9 +375,13 @@ fn last_changes(changes: &[MessageChange]) -> Vec<LastChange<'_>> {
             });
             last.len() - 1
         });
+        let last = &mut last[place];
         match change {
-            MessageChange::Changed(message) => last[place].message = Some(message),
-            MessageChange::Settled(_) => last[place].is_settled = true,
+            MessageChange::Changed(message) if last.is_newer(message) => {
+                last.message = Some(message);
+            }
+            MessageChange::Changed(_) => {}
+            MessageChange::Settled(_) => last.is_settled = true,
         }
     }
     last
