@@ -385,6 +385,11 @@ pub fn give(file: &impl AsFd, user: Option<u32>, group: Option<u32>) -> io::Resu
     )?)
 }
 
+/// Makes reading from a pipe fail with `WouldBlock` where it would wait.
+pub fn never_wait(pipe: &impl AsFd) -> io::Result<()> {
+    Ok(rustix::fs::fcntl_setfl(pipe, OFlags::NONBLOCK)?)
+}
+
 /// Returns whether it is a regular file.
 pub fn is_file(found: &Stat) -> bool {
     FileType::from_raw_mode(found.st_mode) == FileType::RegularFile

@@ -7,18 +7,16 @@
 
 use std::env::join_paths;
 use std::io::{self, ErrorKind, Read};
-use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::fs::OFlags;
-
 use crate::error::{Error, Result};
+use crate::files::never_wait;
 use crate::files::programs::{find_program, program_folders};
 use crate::model::log_time::LogTime;
 
-/// Mail, whoever sends it; Exim, which some versions log as another facility; and journald's
+/// All mail; Exim, which some versions log as another facility; and journald's
 /// own entries about what it dropped.
 const MATCHES: [&str; 7] = [
     "SYSLOG_FACILITY=2",
@@ -217,10 +215,6 @@ fn start(from: &JournalStart, now: Instant) -> Result<Running> {
         }
         _ => Err(failed("has no output".to_owned())),
     }
-}
-
-fn never_wait(pipe: &impl AsFd) -> io::Result<()> {
-    Ok(rustix::fs::fcntl_setfl(pipe, OFlags::NONBLOCK)?)
 }
 
 fn is_later(error: &io::Error) -> bool {

@@ -11,8 +11,8 @@ const LAYERS: [(&str, &[&str]); 17] = [
     (
         "cli",
         &[
-            "setup", "serve", "scan", "deliver", "doctor", "smtp", "dns", "app", "store", "files",
-            "host",
+            "setup", "serve", "follow", "scan", "deliver", "doctor", "smtp", "dns", "app", "store",
+            "files", "host",
         ],
     ),
     ("setup", &["doctor", "app", "smtp", "store", "files"]),
