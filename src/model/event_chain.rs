@@ -326,7 +326,7 @@ impl ChainCheck {
         self.look_for_kept();
     }
 
-    /// Passes over a line of an archive that is no event.
+    /// Passes over a damaged line of an archive.
     pub fn unreadable(&mut self) {
         self.fault(ChainFault::Unreadable(self.last.id));
     }
