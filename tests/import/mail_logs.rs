@@ -109,7 +109,7 @@ pub fn row(message: &FollowedMessage, recipient: &RecipientOutcome) -> String {
 }
 
 /// The recordings have 280 characters of each reply.
-fn begin(reply: &str) -> String {
+pub fn begin(reply: &str) -> String {
     reply.chars().take(280).collect()
 }
 
@@ -117,7 +117,8 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/import/maillogs")
 }
 
-fn recording(name: &str) -> Vec<u8> {
+/// A recording.
+pub fn recording(name: &str) -> Vec<u8> {
     fs::read(folder().join(name)).expect("a recording")
 }
 
@@ -169,22 +170,44 @@ fn wanted(case: &str, fields: &[&str]) -> Option<String> {
     })
 }
 
-#[test]
-fn every_recipient_of_every_recording_ends_as_it_did() {
+fn table() -> Vec<Vec<String>> {
     let table = fs::read_to_string(folder().join("expected.tsv")).expect("the table");
-    let table: Vec<Vec<&str>> = table
-        .lines()
-        .skip(1)
-        .map(|l| l.split('\t').collect())
+    let lines = table.lines().skip(1);
+    lines
+        .map(|line| line.split('\t').map(str::to_owned).collect())
+        .collect()
+}
+
+/// The names of the recordings with an end.
+pub fn cases() -> Vec<String> {
+    let mut cases: Vec<String> = table()
+        .into_iter()
+        .map(|fields| fields[0].clone())
         .collect();
-    let mut cases: Vec<&str> = table.iter().map(|fields| fields[0]).collect();
     cases.dedup();
     assert_eq!(cases.len(), 41);
+    cases
+}
+
+/// What must be found in a recording.
+pub fn expected(case: &str) -> Vec<String> {
+    let table = table();
+    let of_case = table.iter().filter(|fields| fields[0] == case);
+    let mut rows: Vec<String> = of_case
+        .filter_map(|fields| {
+            let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+            wanted(case, &fields)
+        })
+        .collect();
+    rows.sort();
+    rows
+}
+
+#[test]
+fn every_recipient_of_every_recording_ends_as_it_did() {
     let mut wrong = Vec::new();
-    for case in cases {
-        let of_case = table.iter().filter(|fields| fields[0] == case);
-        let mut wanted: Vec<String> = of_case.filter_map(|fields| wanted(case, fields)).collect();
-        wanted.sort();
+    for case in cases() {
+        let wanted = expected(&case);
         let found = rows(&recording(&format!("{case}.log")));
         let missing = wanted.iter().filter(|row| !found.contains(row));
         wrong.extend(missing.map(|row| format!("- {case}: {row}")));

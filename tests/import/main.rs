@@ -9,6 +9,7 @@ mod hashes;
 mod hostile;
 mod mail_logs;
 mod mail_logs_hostile;
+mod messages;
 mod servers;
 #[path = "../support/mod.rs"]
 mod support;

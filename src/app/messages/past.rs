@@ -85,8 +85,10 @@ impl<'a> PastLogs<'a> {
         let mut follower = Follower::new(LIMIT, wanted);
         if let Some(first) = first {
             messages.unsettled(&mut |message| {
-                let before = first.micros() - message.changed_at().micros();
-                if message.key.at < first && (0..LONGEST_TRY).contains(&before) {
+                // Traditional times have whole seconds: the log may begin within that of a
+                // message.
+                let silent = first.micros() - message.changed_at().micros();
+                if message.key.at <= first && silent < LONGEST_TRY {
                     follower.adopt(&message);
                 }
                 Ok(())

@@ -1,7 +1,10 @@
 //! `smtpcred messages read`
 
+use std::collections::HashSet;
 use std::io::{self, BufReader, Read};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::Result;
 use clap::Args;
@@ -57,6 +60,10 @@ pub struct ReadLogs {
 struct OpenedLog {
     name: PathBuf,
     first: Option<LogTime>,
+    /// Its device and inode; none of stdin.
+    file: Option<(u64, u64)>,
+    /// When it was last written: a log that was rotated away is older.
+    written: Option<SystemTime>,
 }
 
 impl ReadLogs {
@@ -79,11 +86,17 @@ impl ReadLogs {
         let mut logs = Vec::new();
         for name in self.files {
             match begin(&name) {
-                Ok(first) => logs.push(OpenedLog { name, first }),
+                Ok(log) => logs.push(log),
                 Err(error) => fail(context, &name, &error),
             }
         }
-        logs.sort_by_key(|log| log.first.unwrap_or(LogTime::from_micros(i64::MAX)));
+        // A file that is read twice in one run would look like other messages with the same ids.
+        let mut named = HashSet::new();
+        logs.retain(|log: &OpenedLog| log.file.is_none_or(|file| named.insert(file)));
+        logs.sort_by_key(|log| {
+            let first = log.first.unwrap_or(LogTime::from_micros(i64::MAX));
+            (first, log.written)
+        });
         let first = logs.iter().find_map(|log| log.first);
         let mut past = PastLogs::begin(&mut app, &mut messages, first)?;
         for log in &logs {
@@ -110,13 +123,30 @@ fn is_stdin(name: &Path) -> bool {
     name == Path::new("-")
 }
 
-/// Returns the time of its first line about a message. Stdin can be read only once.
-fn begin(name: &Path) -> io::Result<Option<LogTime>> {
+/// Finds out which file it is, and the time of its first line about a message. Stdin can be
+/// read only once.
+fn begin(name: &Path) -> io::Result<OpenedLog> {
     if is_stdin(name) {
-        return Ok(None);
+        return Ok(OpenedLog {
+            name: name.to_owned(),
+            first: None,
+            file: None,
+            written: None,
+        });
+    }
+    let found = files::open(name)?.metadata()?;
+    if !found.is_file() && !found.is_dir() {
+        return Err(io::Error::other(
+            "it is not a file: give it as stdin, with -",
+        ));
     }
     let (mut bytes, times) = open(name)?;
-    Ok(first_time(&mut bytes, times))
+    Ok(OpenedLog {
+        name: name.to_owned(),
+        first: first_time(&mut bytes, times),
+        file: Some((found.dev(), found.ino())),
+        written: found.modified().ok(),
+    })
 }
 
 /// Opens a log, and how to read its times.
