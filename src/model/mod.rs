@@ -3,6 +3,7 @@
 
 pub mod actor;
 pub mod address_rules;
+pub mod age;
 pub mod alert;
 pub mod alert_rules;
 pub mod cache_status;
