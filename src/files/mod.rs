@@ -34,7 +34,7 @@ use rustix::io::Errno;
 
 pub use descriptor::descriptor_path;
 use descriptor::is_descriptor;
-pub use private::PrivateFolder;
+pub use private::{Elsewhere, PrivateFolder};
 pub use rights::copy as copy_rights;
 use walk::{LastComponent, Walked, walk};
 pub use walk::{user, writable};

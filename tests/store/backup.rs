@@ -177,7 +177,7 @@ fn verify_finds_what_is_no_good_backup() {
     assert!(bad(&sandbox, "other").contains("end is missing"));
     write(&[]);
     assert!(bad(&sandbox, "other").contains("empty"));
-    write(b"age-encryption.org/v1\n-> X25519 x\n");
+    write(b"-----BEGIN AGE ENCRYPTED FILE-----\n");
     assert!(bad(&sandbox, "other").contains("age --decrypt"));
     write(b"username,password\n");
     assert!(bad(&sandbox, "other").contains("not an SQLite file"));

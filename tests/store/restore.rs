@@ -856,3 +856,96 @@ fn p14_root_restores_no_backup_that_others_can_write() {
     assert_eq!(std::os::unix::fs::MetadataExt::uid(&found), NOBODY);
     assert_eq!(usernames(&sandbox), ["a@example.com"]);
 }
+
+/// A pair of keys that age-keygen made.
+const RECIPIENT: &str = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
+const SECRET: &str = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX";
+const OTHER: &str = "AGE-SECRET-KEY-1XMWWC06LY3EE5RYTXM9MFLAZ2U56JJJ36S0MYPDRWSVLUL66MV4QX3S7F6";
+
+#[test]
+fn an_encrypted_backup_is_verified_and_restored_with_its_key() {
+    encrypted(&Sandbox::new());
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: run tests/run"]
+fn an_encrypted_backup_is_verified_and_restored_with_its_key_on_postgresql() {
+    encrypted(&Postgres::start().sandbox_with_domain());
+}
+
+fn encrypted(sandbox: &Sandbox) {
+    let old = sandbox.create("a@example.com");
+    fs::write(at(sandbox, "key"), format!("# a comment\n{SECRET}\n")).unwrap();
+    fs::write(at(sandbox, "other"), OTHER).unwrap();
+    sandbox.noted(&["store", "backup", BACKUP, "--encrypt-to", RECIPIENT]);
+    let sealed = fs::read(at(sandbox, BACKUP)).unwrap();
+    assert!(sealed.starts_with(b"age-encryption.org/v1\n"));
+    let has = |part: &[u8]| sealed.windows(part.len()).any(|found| found == part);
+    assert!(!has(b"SQLite") && !has(b"example.com") && !has(b"argon2id"));
+    assert_eq!(
+        fs::metadata(at(sandbox, BACKUP))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o7777,
+        0o600
+    );
+    let verified = |more: &[&str]| {
+        let run = sandbox.run(&[&["store", "verify", BACKUP, "--json"], more].concat());
+        let list: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        (run.code, list[0]["result"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(verified(&[]), (7, "unchecked".into()));
+    assert_eq!(verified(&["--identity", "other"]), (7, "bad".into()));
+    assert_eq!(
+        verified(&["--identity", "other", "--identity", "key"]),
+        (0, "good".into())
+    );
+
+    let new = sandbox.create("b@example.com");
+    for identity in [
+        &[][..],
+        &["--identity", "other"],
+        &["--identity", "missing"],
+    ] {
+        let run = restore(sandbox, identity);
+        assert!([1, 2].contains(&run.code), "{}", run.stderr);
+        assert!(run.stderr.contains("identity"), "{}", run.stderr);
+    }
+    fs::write(at(sandbox, "cut"), &sealed[..sealed.len() / 2]).unwrap();
+    let cut = ["store", "restore", "cut", "--yes", "--identity", "key"];
+    let run = sandbox.run(&cut);
+    assert!(
+        run.code == 1 && run.stderr.contains("damaged"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(sandbox.verify("b@example.com", &new), 0);
+    restored(sandbox, &["--identity", "key"]);
+    assert_eq!(sandbox.verify("a@example.com", &old), 0);
+    assert_eq!(sandbox.verify("b@example.com", &new), 3);
+
+    // A secret key is not repeated, and in a folder both kinds are of one series.
+    let run = sandbox.run(&["store", "backup", "x", "--encrypt-to", SECRET]);
+    assert!(
+        run.code == 2 && !run.stderr.contains("GFPYY"),
+        "{}",
+        run.stderr
+    );
+    fs::create_dir(at(sandbox, "folder")).unwrap();
+    let in_folder = |more: &[&str]| {
+        let args = [&["store", "backup", "folder", "--keep", "1", "-q"], more].concat();
+        wait_for("another second", || {
+            (sandbox.run(&args).code == 0).then_some(())
+        });
+        let names = fs::read_dir(at(sandbox, "folder")).unwrap();
+        let names: Vec<_> = names.map(|name| name.unwrap().path()).collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+        names[0].extension().unwrap().to_owned()
+    };
+    assert_eq!(in_folder(&["--encrypt-to", RECIPIENT]), "age");
+    assert_eq!(in_folder(&[]), "backup");
+    assert_eq!(in_folder(&["--encrypt-to", RECIPIENT]), "age");
+    let all = sandbox.json(&["store", "verify", "--all", "folder"]);
+    assert_eq!(all[1]["result"], "unchecked");
+}

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::draft::Draft;
+use super::encrypted::{COPY, check_backup, encrypt_backup, size_of};
 use crate::app::App;
 use crate::cli::args::path;
 use crate::cli::context::Context;
@@ -18,16 +19,18 @@ use crate::cli::new_file::unwritten;
 use crate::cli::terminal::record::Record;
 use crate::cli::terminal::stream::write_error;
 use crate::error::Error;
-use crate::files::{Folder, is_file};
+use crate::files::{Elsewhere, Folder, PrivateFolder, is_file};
+use crate::model::age::Recipient;
+use crate::model::store_location::Location;
 use crate::model::text::count;
 use crate::model::time::Time;
-use crate::store::{Access, LastBackup, Store};
+use crate::store::{Access, LastBackup};
 
 const HELP: &str = "\
 Examples:
   smtpcred store backup /root/smtpcred.backup
   smtpcred store backup /var/backups/smtpcred --keep 30          from the timer, each night
-  smtpcred store backup - | age -r age1… > smtpcred.backup.age   encrypted
+  smtpcred store backup /mnt/nas/ --keep 30 --encrypt-to age1…   encrypted, for the key of an admin
 
 Contents:
   Everything, including all hashes, as it was at one moment: a store file with the mode 0600, even
@@ -35,8 +38,13 @@ Contents:
   file that ends with .unfinished, which the next run for the same name or folder removes. Existing
   files are never overwritten. Meanwhile users sign in, and others change the store.
 
+Encryption:
+  --encrypt-to takes a public key of age (age1…), which age-keygen prints. Keep the secret key
+  elsewhere: store verify and store restore need it. What is not encrypted is never on the disk:
+  it is in memory (/dev/shm), or, if there is no room, in the folder of the store.
+
 Folders:
-  In a folder the file is named smtpcred-STORE-TIME.backup. --keep removes the oldest files of this
+  In a folder the file is named smtpcred-STORE-TIME.backup, with .age if it is encrypted. --keep removes the oldest files of this
   store with such names, after the new one is complete.
 
 JSON:
@@ -55,6 +63,10 @@ pub struct BackUpStore {
     /// Keep this many backups of the folder and remove older ones
     #[arg(long, value_name = "N")]
     keep: Option<NonZeroU16>,
+
+    /// Encrypt it to this public key of age; can be repeated
+    #[arg(long, value_name = "RECIPIENT")]
+    encrypt_to: Vec<Recipient>,
 }
 
 impl BackUpStore {
@@ -74,14 +86,19 @@ impl BackUpStore {
         let (draft, series) = if let Some(folder) = folder {
             let series = Series::of(&mut app)?;
             series.clear_left(context, &folder);
-            let name = series.name(app.now());
+            let name = series.name(app.now(), !self.encrypt_to.is_empty());
             (Draft::create(folder, name)?, Some(series))
         } else {
             let (folder, name) = Folder::of(&self.to).map_err(|e| unwritten(&self.to, &e))?;
             (Draft::create(folder, name)?, None)
         };
         let target = draft.target();
-        let made = app.back_up(&draft.path(), &draft.file, &target.display().to_string())?;
+        let name = target.display().to_string();
+        let made = if self.encrypt_to.is_empty() {
+            app.back_up(&draft.path(), &draft.file, &name)?
+        } else {
+            self.encrypted(context, &mut app, &draft, &name)?
+        };
         let bytes = length(&draft)?;
         draft.keep()?;
         record(context, &mut app, &made);
@@ -118,6 +135,32 @@ impl BackUpStore {
         }
     }
 
+    /// Makes the backup where no other user sees it, and writes it encrypted.
+    fn encrypted(
+        &self,
+        context: &Context,
+        app: &mut App,
+        draft: &Draft,
+        name: &str,
+    ) -> Result<LastBackup, Error> {
+        let private = private(app, &context.location()?, false)?;
+        let (mut plain, made) = to_private_file(app, &private, name)?;
+        let mut written = || -> io::Result<()> {
+            let mut file = io::BufWriter::new(&draft.file);
+            let key = encrypt_backup(&mut plain, &mut file, &self.encrypt_to)?;
+            file.flush()?;
+            draft.file.sync_all()?;
+            check_backup(
+                draft
+                    .reader()
+                    .map_err(|e| io::Error::other(e.to_string()))?,
+                &key,
+            )
+        };
+        written().map_err(|e| unwritten(&draft.target(), &e))?;
+        Ok(made)
+    }
+
     fn to_stdout(&self, context: &mut Context) -> Result<()> {
         if self.keep.is_some() {
             return Err(Error::Usage("--keep needs a folder, and not stdout".into()).into());
@@ -129,14 +172,18 @@ impl BackUpStore {
             .into());
         }
         let mut app = context.app(Access::Existing)?;
-        let private = Store::private_folder()?;
-        let backed_up = to_private_file(&mut app, &private);
+        let location = context.location()?;
+        let private = private(&mut app, &location, self.encrypt_to.is_empty())?;
+        let (mut file, made) = to_private_file(&mut app, &private, "stdout")?;
         // Before the slow part: nothing is left of it if this process is killed there.
-        if let Ok((above, name)) = Folder::of(&private) {
-            let _ = above.remove_folder(&name);
-        }
-        let (mut file, made) = backed_up?;
-        io::copy(&mut file, &mut context.out.stdout).map_err(|e| write_error(&e))?;
+        drop(private);
+        let stdout = &mut context.out.stdout;
+        let written = if self.encrypt_to.is_empty() {
+            io::copy(&mut file, stdout).map(|_| ())
+        } else {
+            encrypt_backup(&mut file, stdout, &self.encrypt_to).map(|_| ())
+        };
+        written.map_err(|e| write_error(&e))?;
         context.out.finish()?;
         record(context, &mut app, &made);
         context.out.note("backed up to stdout");
@@ -144,11 +191,27 @@ impl BackUpStore {
     }
 }
 
-/// Returns a file without a name.
-fn to_private_file(app: &mut App, private: &Path) -> Result<(File, LastBackup), Error> {
-    let folder = Folder::open(private).map_err(|e| unwritten(private, &e))?;
-    let draft = Draft::create(folder, OsString::from("backup"))?;
-    let made = app.back_up(&draft.path(), &draft.file, "stdout")?;
+fn private(app: &mut App, store: &Location, temporary: bool) -> Result<PrivateFolder, Error> {
+    let elsewhere = Elsewhere {
+        beside: store.file(),
+        temporary,
+    };
+    let size = size_of(app)?;
+    PrivateFolder::with_room(size, elsewhere).map_err(|e| Error::FileUnwritten {
+        path: "/dev/shm".into(),
+        reason: e.to_string(),
+    })
+}
+
+/// Returns a backup in a private folder.
+fn to_private_file(
+    app: &mut App,
+    private: &PrivateFolder,
+    name: &str,
+) -> Result<(File, LastBackup), Error> {
+    let folder = Folder::open(private.path()).map_err(|e| unwritten(private.path(), &e))?;
+    let draft = Draft::create(folder, OsString::from(COPY))?;
+    let made = app.back_up(&draft.path(), &draft.file, name)?;
     Ok((draft.reader()?, made))
 }
 
@@ -173,6 +236,7 @@ struct Series {
 }
 
 const END: &str = ".backup";
+const ENCRYPTED: &str = ".age";
 
 impl Series {
     fn of(app: &mut App) -> Result<Self, Error> {
@@ -184,14 +248,17 @@ impl Series {
     }
 
     /// Sorts by time.
-    fn name(&self, at: Time) -> OsString {
+    fn name(&self, at: Time, encrypted: bool) -> OsString {
         let time: String = at.to_string().chars().filter(|c| *c != ':').collect();
-        format!("{}{time}{END}", self.start).into()
+        let encrypted = if encrypted { ENCRYPTED } else { "" };
+        format!("{}{time}{END}{encrypted}", self.start).into()
     }
 
     /// A file that smtpcred named so.
     fn has(&self, name: &str) -> bool {
         let time = name
+            .strip_suffix(ENCRYPTED)
+            .unwrap_or(name)
             .strip_prefix(&self.start)
             .and_then(|rest| rest.strip_suffix(END));
         let shape = "0000-00-00T000000Z";
@@ -288,9 +355,11 @@ mod tests {
         let series = Series {
             start: "smtpcred-0123abcd-".into(),
         };
-        let name = series.name(Time::from_epoch(1_800_000_000));
-        assert_eq!(name, "smtpcred-0123abcd-2027-01-15T080000Z.backup");
-        assert!(series.has(name.to_str().unwrap()));
+        let names = [false, true].map(|e| series.name(Time::from_epoch(1_800_000_000), e));
+        let [plain, encrypted] = names.map(|name| name.into_string().unwrap());
+        assert_eq!(plain, "smtpcred-0123abcd-2027-01-15T080000Z.backup");
+        assert_eq!(encrypted, format!("{plain}.age"));
+        assert!(series.has(&plain) && series.has(&encrypted));
         for other in [
             "smtpcred-ffffffff-2027-01-15T080000Z.backup",
             "smtpcred-0123abcd-2027-01-15T080000Z.backup.unfinished",

@@ -3,6 +3,7 @@
 mod backup;
 mod copy;
 mod draft;
+mod encrypted;
 mod grant;
 mod init;
 mod maintain;

@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
+use super::encrypted::{COPY, decrypted, identities, is_encrypted};
 use crate::app::store_admin::backup::{Contents, verify_store};
 use crate::cli::args::path;
 use crate::cli::context::Context;
@@ -13,7 +14,8 @@ use crate::cli::terminal::column::Column;
 use crate::cli::terminal::record::Record;
 use crate::cli::world::WORLD;
 use crate::error::{Error, Exit, Place};
-use crate::files::Folder;
+use crate::files::{self, Elsewhere, Folder};
+use crate::model::age::Identity;
 use crate::model::time::Time;
 use crate::store::{Access, Location, Store};
 
@@ -22,6 +24,7 @@ Examples:
   smtpcred store verify                                the store itself
   smtpcred store verify /root/smtpcred.backup
   smtpcred store verify --all /var/backups/smtpcred
+  smtpcred store verify smtpcred.backup.age --identity key.txt
 
 Checks:
   The file is complete and its pages are intact; its tables are those of smtpcred; sign-in can read
@@ -29,13 +32,13 @@ Checks:
   cannot be checked: decrypt it first.
 
 JSON:
-  A list of {file, result, reason, at, users, domains, schema, installation}; result is good or bad.
-  Of a bad one all but file, result and reason are null. Users and domains are null for a backup of
+  A list of {file, result, reason, at, users, domains, schema, installation}; result is good, bad or unchecked.
+  Unless it is good, all but file, result and reason are null. Users and domains are null for a backup of
   an older version, whose tables are checked, but not their rows. In at is when a backup was made,
   null for a copy by another program.
 
 Exit codes:
-  0; 7 if one is bad, or if there is none in the folder.";
+  0; 7 if one is bad, if there is none in the folder, or if the one that was named is unchecked.";
 
 /// Check whether a backup, or the store itself, is intact
 #[derive(Debug, Args)]
@@ -48,10 +51,15 @@ pub struct VerifyStore {
     /// Check the store and all backups in the folder
     #[arg(long, requires = "file")]
     all: bool,
+
+    /// Decrypt backups with the secret key in this file; can be repeated
+    #[arg(long, value_name = "FILE", requires = "file", value_parser = path::given())]
+    identity: Vec<PathBuf>,
 }
 
 impl VerifyStore {
     pub fn run(self, context: &mut Context) -> Result<()> {
+        let identities = identities(&self.identity)?;
         let mut list = Vec::new();
         if self.all || self.file.is_none() {
             list.push(None);
@@ -67,8 +75,14 @@ impl VerifyStore {
         for file in list {
             let place =
                 file.map_or_else(|| (location.clone(), false), |f| (Location::File(f), true));
-            let verified = verified(&place.0, place.1)?;
-            all_good &= verified.result == GOOD;
+            let verified = if place.1 {
+                backup(&place.0, &location, &identities)?
+            } else {
+                verified(&place.0, Store::open(&place.0, Access::Look), false)?
+            };
+            // Where backups are made, the key may be missing on purpose.
+            let passes = verified.result == UNCHECKED && self.all;
+            all_good &= verified.result == GOOD || passes;
             out.push(&verified)?;
         }
         out.end("nothing to check")?;
@@ -90,17 +104,50 @@ fn backups(path: &Path) -> Result<Vec<PathBuf>, Error> {
     };
     let folder = Folder::open(path).map_err(failed)?;
     let mut names = folder.names().map_err(failed)?;
-    names.retain(|name| name.as_encoded_bytes().ends_with(b".backup"));
+    let is_backup = |name: &[u8]| name.ends_with(b".backup") || name.ends_with(b".backup.age");
+    names.retain(|name| is_backup(name.as_encoded_bytes()));
     names.sort_unstable();
     Ok(names.iter().map(|name| path.join(name)).collect())
 }
 
-/// Fails only if it cannot be found out now.
-fn verified(place: &Location, is_backup: bool) -> Result<VerifiedRecord, Error> {
-    let opened = match place {
-        Location::File(path) if is_backup => Store::open_backup(path),
-        _ => Store::open(place, Access::Look),
+/// Verifies a backup, which may be encrypted.
+fn backup(
+    place: &Location,
+    store: &Location,
+    identities: &[Identity],
+) -> Result<VerifiedRecord, Error> {
+    let Location::File(path) = place else {
+        return verified(place, Store::open(place, Access::Look), true);
     };
+    let encrypted = files::open(path).and_then(|mut file| Ok((is_encrypted(&mut file)?, file)));
+    let Ok((true, mut file)) = encrypted else {
+        return verified(place, Store::open_backup(path), true);
+    };
+    if identities.is_empty() {
+        return Ok(VerifiedRecord::unchecked(place.to_string()));
+    }
+    let elsewhere = Elsewhere {
+        beside: store.file(),
+        temporary: false,
+    };
+    match decrypted(path, &mut file, identities, elsewhere) {
+        Ok((private, _)) => {
+            let plain = Store::open_backup(&private.path().join(COPY));
+            verified(place, plain, true)
+        }
+        Err(Error::BackupUnfit { reason, .. }) => {
+            Ok(VerifiedRecord::bad(place.to_string(), reason))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Fails only if it cannot be found out now.
+fn verified(
+    place: &Location,
+    opened: Result<Store, Error>,
+    is_backup: bool,
+) -> Result<VerifiedRecord, Error> {
     let contents = opened.and_then(|mut store| verify_store(&mut store, place, (WORLD.now)()));
     let file = place.to_string();
     match contents {
@@ -111,6 +158,7 @@ fn verified(place: &Location, is_backup: bool) -> Result<VerifiedRecord, Error> 
 }
 
 const GOOD: &str = "good";
+const UNCHECKED: &str = "unchecked";
 
 #[derive(Serialize)]
 struct VerifiedRecord {
@@ -139,9 +187,18 @@ impl VerifiedRecord {
     }
 
     const fn bad(file: String, reason: String) -> Self {
+        Self::without_contents(file, "bad", reason)
+    }
+
+    fn unchecked(file: String) -> Self {
+        let reason = "it is encrypted: --identity FILE checks it";
+        Self::without_contents(file, UNCHECKED, reason.to_owned())
+    }
+
+    const fn without_contents(file: String, result: &'static str, reason: String) -> Self {
         Self {
             file,
-            result: "bad",
+            result,
             reason: Some(reason),
             at: None,
             users: None,

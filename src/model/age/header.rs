@@ -73,11 +73,11 @@ pub fn write(
             .map_err(|_| AgeError::Damaged("the key cannot be wrapped"))?;
         let [share, wrapped] = [&share[..], &wrapped].map(|bytes| BASE64.encode(bytes));
         // 32 bytes are a single line.
-        header += &format!("{STANZA}{X25519} {share}\n{wrapped}\n");
+        header.extend([STANZA, X25519, " ", &share, "\n", &wrapped, "\n"]);
     }
     header += END;
     let mac = BASE64.encode(key.mac(header.as_bytes()).finalize().into_bytes());
-    header += &format!(" {mac}\n");
+    header.extend([" ", &mac, "\n"]);
     to.write_all(header.as_bytes())?;
     Ok(key)
 }

@@ -4,7 +4,7 @@ mod place;
 mod shown;
 mod source;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
@@ -16,11 +16,11 @@ use crate::app::App;
 use crate::app::store_admin::restore::{Comparison, RestoreOptions, Revive, live_passwords};
 use crate::cli::args::path;
 use crate::cli::context::Context;
+use crate::cli::store::encrypted::identities;
 use crate::cli::terminal::output::OutputFormat;
 use crate::cli::terminal::prompt;
 use crate::cli::world::WORLD;
 use crate::error::{Error, Exit};
-use crate::files::Folder;
 use crate::model::text::count;
 use crate::store::{Access, Integrity, Location, Store};
 
@@ -28,6 +28,7 @@ const HELP: &str = "\
 Examples:
   smtpcred store restore /root/smtpcred.backup --dry-run
   smtpcred store restore /root/smtpcred.backup
+  smtpcred store restore smtpcred.backup.age --identity key.txt
   smtpcred store restore /root/smtpcred.backup --revive example.com --keep-new-users
 
 Result:
@@ -75,6 +76,10 @@ pub struct RestoreStore {
     #[arg(long)]
     keep_new_users: bool,
 
+    /// Decrypt the backup with the secret key in this file; can be repeated
+    #[arg(long, value_name = "FILE", value_parser = path::given())]
+    identity: Vec<PathBuf>,
+
     /// Restore the backup of another installation
     #[arg(long)]
     other_installation: bool,
@@ -98,7 +103,8 @@ enum Present {
 impl RestoreStore {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let location = context.location()?;
-        let source = Source::open(&self.file, location.file().and_then(owner))?;
+        let identities = identities(&self.identity)?;
+        let source = Source::open(&self.file, &location, &identities)?;
         match present(context, &location)? {
             Present::InUse(app) => self.restore(context, &location, app, source),
             Present::Unused(app) => self.replace(context, &location, source, "is empty", Some(app)),
@@ -296,12 +302,6 @@ fn record(source: &Source, comparison: &Comparison, kept: Option<String>) -> Res
         stopped_known: true,
         changes: ChangeRecord::all(comparison),
     }
-}
-
-/// Returns the owner of the store, who can write whatever a backup has.
-fn owner(store: &Path) -> Option<u32> {
-    let (folder, name) = Folder::of_target(store).ok()?;
-    Some(folder.find(&name).ok()??.st_uid)
 }
 
 /// Looks at the store. Fails if it cannot be told whether it is intact.

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 
-use super::source::{COPY, Source, copied};
+use super::source::{Source, copied};
 use crate::app::App;
 use crate::cli::new_file::unwritten;
 use crate::cli::store::draft::Draft;
+use crate::cli::store::encrypted::{COPY, size_of};
 use crate::cli::world::WORLD;
 use crate::error::{Error, Result};
-use crate::files::{Folder, PrivateFolder, copy_new, give};
+use crate::files::{Elsewhere, Folder, PrivateFolder, copy_new, give};
 use crate::model::store_location::Location;
 use crate::model::time::Time;
 use crate::store::{Access, Store};
@@ -65,7 +66,11 @@ impl KeptStore {
         }
         let mut app = App::new(Store::open(location, Access::Look)?, WORLD);
         let size = size_of(&mut app)?;
-        let private = PrivateFolder::with_room(size).map_err(|e| failed(&e))?;
+        let elsewhere = Elsewhere {
+            beside: location.file(),
+            temporary: true,
+        };
+        let private = PrivateFolder::with_room(size, elsewhere).map_err(|e| failed(&e))?;
         let folder = Folder::open(private.path()).map_err(|e| failed(&e))?;
         let draft = Draft::create(folder, COPY.into())?;
         let made = app.back_up(&draft.path(), &draft.file, &path.display().to_string());
@@ -114,7 +119,8 @@ impl KeptStore {
 pub fn become_store(source: &mut Source, store: &Path, kept: Option<&KeptStore>) -> Result<()> {
     let failed = |e: &io::Error| unwritten(store, e);
     // Made whole where no other user sees it.
-    let (private, _) = copied(&mut source.file).map_err(|e| failed(&e))?;
+    let elsewhere = source.elsewhere(Some(store));
+    let (private, _) = copied(&mut source.file, elsewhere).map_err(|e| failed(&e))?;
     let made = private.path().join(COPY);
     {
         let opened = Store::open(&Location::File(made), Access::Existing)?;
@@ -175,17 +181,6 @@ fn owner_of(above: &Folder, name: &OsStr) -> io::Result<Option<(u32, u32)>> {
         None => above.metadata()?,
     };
     Ok(Some((found.st_uid, found.st_gid)))
-}
-
-/// Returns about how large a copy of a store is.
-fn size_of(app: &mut App) -> Result<u64> {
-    /// A row with its share of the indexes.
-    const ROW: u64 = 1024;
-    let contents = app.contents()?;
-    Ok(contents.space.map_or_else(
-        || (contents.users + contents.events) * ROW,
-        |space| space.whole,
-    ))
 }
 
 fn with(name: &OsStr, suffix: &str) -> OsString {

@@ -10,9 +10,11 @@ use nix::unistd::Uid;
 
 use crate::app::store_admin::backup::{Contents, verify_store};
 use crate::app::store_admin::restore::RestoredFrom;
+use crate::cli::store::encrypted::{COPY, decrypted, is_encrypted};
 use crate::cli::world::WORLD;
 use crate::error::{Error, Place, Result};
-use crate::files::{Folder, PrivateFolder, copy_new};
+use crate::files::{Elsewhere, Folder, PrivateFolder, copy_new};
+use crate::model::age::Identity;
 use crate::model::store_location::Location;
 use crate::store::{Access, Store};
 
@@ -29,23 +31,31 @@ pub struct Source {
     pub file: File,
     /// For messages.
     pub name: String,
+    elsewhere_temporary: bool,
     _copy: Option<PrivateFolder>,
 }
 
 impl Source {
-    /// Opens and verifies a backup. `owner` is the owner of the store, who may write it.
-    pub fn open(path: &Path, owner: Option<u32>) -> Result<Self> {
-        let named = path.display().to_string();
+    /// Opens and verifies a backup, for this store. An encrypted one needs an identity.
+    pub fn open(path: &Path, store: &Location, identities: &[Identity]) -> Result<Self> {
         let unread = |e: &io::Error| unread(path, e);
         let (folder, name) = Folder::of_target(path).map_err(|e| unread(&e))?;
         let mut file = folder.read(&name).map_err(|e| unread(&e))?;
-        refuse_others(path, &folder, &file, owner)?;
+        refuse_others(path, &folder, &file, store.file().and_then(owner))?;
+        let encrypted = is_encrypted(&mut file).map_err(|e| unread(&e))?;
+        let elsewhere = Elsewhere {
+            beside: store.file(),
+            temporary: !encrypted,
+        };
         // No other user may exchange it after it was verified.
         let exchangeable = Uid::effective().is_root() && folder.exchangeable_at().is_some();
         let mut copy = None;
-        if exchangeable {
+        if encrypted {
+            let (private, plain) = decrypted(path, &mut file, identities, elsewhere)?;
+            (copy, file) = (Some(private), plain);
+        } else if exchangeable {
             refuse_in_use(path, &folder, &name)?;
-            let (private, copied) = copied(&mut file).map_err(|e| unread(&e))?;
+            let (private, copied) = copied(&mut file, elsewhere).map_err(|e| unread(&e))?;
             (copy, file) = (Some(private), copied);
         }
         let place = copy
@@ -55,28 +65,38 @@ impl Source {
             let contents = verify_store(&mut store, &Location::File(place.clone()), (WORLD.now)())?;
             Ok((store, contents))
         });
-        let (mut store, mut contents) = opened.map_err(|error| unfit(path, error))?;
-        let schema = store.schema()?;
+        let (mut opened, mut contents) = opened.map_err(|error| unfit(path, error))?;
+        let schema = opened.schema()?;
         if schema.found < schema.known {
-            drop(store);
-            let (private, opened) = match copy {
+            drop(opened);
+            let (private, migrated) = match copy {
                 Some(private) => (private, file),
-                None => copied(&mut file).map_err(|e| unread(&e))?,
+                None => copied(&mut file, elsewhere).map_err(|e| unread(&e))?,
             };
-            file = opened;
+            file = migrated;
             let migrated = Location::File(private.path().join(COPY));
-            store = Store::open(&migrated, Access::Existing).map_err(|error| unfit(path, error))?;
-            contents = verify_store(&mut store, &migrated, (WORLD.now)())
+            opened =
+                Store::open(&migrated, Access::Existing).map_err(|error| unfit(path, error))?;
+            contents = verify_store(&mut opened, &migrated, (WORLD.now)())
                 .map_err(|error| unfit(path, error))?;
             copy = Some(private);
         }
         Ok(Self {
-            store,
+            store: opened,
             contents,
             file,
-            name: named,
+            name: path.display().to_string(),
+            elsewhere_temporary: !encrypted,
             _copy: copy,
         })
+    }
+
+    /// Returns where a copy of it may be.
+    pub const fn elsewhere<'a>(&self, beside: Option<&'a Path>) -> Elsewhere<'a> {
+        Elsewhere {
+            beside,
+            temporary: self.elsewhere_temporary,
+        }
     }
 
     /// Returns what the event of the restore says about it.
@@ -88,17 +108,20 @@ impl Source {
     }
 }
 
-/// The name of the copy in its private folder.
-pub const COPY: &str = "backup.db";
-
 /// Copies an open file into a private folder.
-pub fn copied(file: &mut File) -> io::Result<(PrivateFolder, File)> {
+pub fn copied(file: &mut File, elsewhere: Elsewhere) -> io::Result<(PrivateFolder, File)> {
     let length = file.metadata()?.len();
     // A migration writes beside it.
-    let private = PrivateFolder::with_room(length.saturating_mul(3))?;
+    let private = PrivateFolder::with_room(length.saturating_mul(3), elsewhere)?;
     copy_new(file, private.folder(), COPY.as_ref(), None)?;
     let copy = private.folder().read(COPY.as_ref())?;
     Ok((private, copy))
+}
+
+/// Returns the owner of the store, who can write whatever a backup has.
+fn owner(store: &Path) -> Option<u32> {
+    let (folder, name) = Folder::of_target(store).ok()?;
+    Some(folder.find(&name).ok()??.st_uid)
 }
 
 /// A user who can write a backup that root restores could sign in as anyone.
