@@ -12,7 +12,8 @@ use sha2::Sha256;
 use x25519_dalek::{X25519_BASEPOINT_BYTES, x25519};
 use zeroize::Zeroizing;
 
-use super::{AgeError, Identity, Recipient};
+use super::failure::AgeError;
+use super::keys::{Identity, Recipient};
 use crate::error::Result as OurResult;
 use crate::model::password::Random;
 
@@ -88,7 +89,7 @@ pub fn read(from: &mut dyn BufRead, identities: &[Identity]) -> Result<FileKey, 
     let mut key = None;
     if line(from, &mut header)? != VERSION {
         return Err(AgeError::Damaged(
-            "it is no file of age in this version, or armored",
+            "it is not a file of age in this version, or armored",
         ));
     }
     loop {

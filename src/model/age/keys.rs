@@ -61,7 +61,7 @@ impl Identity {
                 .then(|| decoded(line, IDENTITY))
                 .flatten();
             found.push(Self(key.ok_or(
-                "it has a line that is no secret key of age (AGE-SECRET-KEY-1…)",
+                "it has a line that is not a secret key of age (AGE-SECRET-KEY-1…)",
             )?));
         }
         if found.is_empty() {

@@ -3,6 +3,7 @@
 //! Only keys of the kind X25519. The crate of that name brings 89 others, for translations,
 //! plugins and keys of SSH; this needs four, of the family that is here already.
 
+mod failure;
 mod header;
 mod keys;
 
@@ -12,41 +13,16 @@ use chacha20poly1305::aead::Aead as _;
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit as _};
 use zeroize::{Zeroize as _, Zeroizing};
 
+pub use failure::AgeError;
 pub use header::FileKey;
 pub use keys::{Identity, Recipient};
 
-use crate::error::Error;
 use crate::model::password::Random;
 
 /// How much is encrypted at once.
 const CHUNK: usize = 64 * 1024;
 const TAG: usize = 16;
 const NONCE: usize = 16;
-
-/// Why a file is not encrypted or decrypted.
-#[derive(Debug)]
-pub enum AgeError {
-    /// None of the identities fits.
-    OtherKey,
-    /// It is no such file, or it was changed.
-    Damaged(&'static str),
-    /// Reading or writing failed.
-    Io(io::Error),
-    /// There is no randomness.
-    Random(Error),
-}
-
-impl From<io::Error> for AgeError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl From<Error> for AgeError {
-    fn from(error: Error) -> Self {
-        Self::Random(error)
-    }
-}
 
 /// Encrypts everything to these recipients. Returns the key, to read it again.
 pub fn encrypt(
