@@ -36,6 +36,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// One that ran this long did not fail at its start.
 const RAN: Duration = Duration::from_secs(60);
+/// One that ran this long, and printed nothing, has nothing to print.
+const QUIET: Duration = Duration::from_secs(20);
 /// How much of its last words is kept, in bytes.
 const WORDS: usize = 2000;
 
@@ -98,6 +100,13 @@ impl JournalReader {
             JournalStart::At(cursor, _) => Some(cursor),
             JournalStart::Since(_) => None,
         }
+    }
+
+    /// Whether it is read up to now, or at least up to the cursor.
+    pub fn is_read(&self) -> bool {
+        let running = self.running.as_ref();
+        let is_quiet = running.is_some_and(|running| running.since.elapsed() >= QUIET);
+        self.cursor().is_some() || is_quiet
     }
 
     /// The entry with this cursor and time was read.
@@ -188,6 +197,9 @@ fn start(from: &JournalStart, now: Instant) -> Result<Running> {
             "--all",
             "--follow",
             "--no-tail",
+            // Without it, --follow shows nothing from before the last boot, and --boot=all does not
+            // help.
+            "--merge",
             FIELDS,
             &begin,
         ])

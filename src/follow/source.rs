@@ -128,7 +128,8 @@ impl FollowedLog {
                 let at = tail.position()?;
                 (Some((at.device, at.inode)), at.offset, Some(at.head))
             }
-            LogPlace::Journal(journal) => (None, 0, Some(journal.cursor()?.to_owned())),
+            LogPlace::Journal(journal) if !journal.is_read() => return None,
+            LogPlace::Journal(journal) => (None, 0, journal.cursor().map(str::to_owned)),
         };
         Some(LogPosition {
             source: self.name.clone(),

@@ -88,7 +88,7 @@ fn the_services_are_shut_in() {
         ("smtpcred", 5),
         ("smtpcred-maintain", 5),
         ("smtpcred-backup", 5),
-        ("smtpcred-messages", 6),
+        ("smtpcred-messages", 7),
         ("smtpcred-rotate", 20),
     ] {
         let unit = dist("systemd").join(format!("{unit}.service"));
