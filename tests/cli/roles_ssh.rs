@@ -1,5 +1,6 @@
 //! Roles through the real sshd: forced commands of an operator, a viewer and an application.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::net::TcpStream;
 use std::path::Path;
@@ -55,7 +56,12 @@ impl<'a> Sshd<'a> {
             let public = fs::read_to_string(folder.join(format!("{name}.pub"))).unwrap();
             let store = sandbox.location().into_string().unwrap();
             let command = format!("'{PROGRAM}' --store '{store}' as {name}");
-            keys += &format!("restrict,pty,command=\"{command}\" {public}");
+            writeln!(
+                keys,
+                "restrict,pty,command=\"{command}\" {}",
+                public.trim_end()
+            )
+            .unwrap();
         }
         fs::write(folder.join("authorized_keys"), keys).unwrap();
         let port = free_port();

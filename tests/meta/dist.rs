@@ -236,7 +236,9 @@ fn expressions(dashboard: &serde_json::Value, found: &mut Vec<String>) {
             }
         }
         serde_json::Value::Array(values) => {
-            values.iter().for_each(|value| expressions(value, found));
+            for value in values {
+                expressions(value, found);
+            }
         }
         _ => {}
     }

@@ -28,7 +28,7 @@ fn own_network() {
 /// Postfix on port 25, with a mailbox for ana@alerts.test in this folder.
 fn postfix<'a>(shown: &str, place: &'a Place, mail: &Path) -> Postfix<'a> {
     let mut setup = Setup::shipped(false, shown);
-    setup.main += &format!(
+    let mailbox = format!(
         "virtual_mailbox_domains = alerts.test\n\
          virtual_mailbox_base = {}\n\
          virtual_mailbox_maps = inline:{{ana@alerts.test=ana/}}\n\
@@ -37,6 +37,7 @@ fn postfix<'a>(shown: &str, place: &'a Place, mail: &Path) -> Postfix<'a> {
          virtual_gid_maps = static:65534\n",
         mail.display()
     );
+    setup.main += &mailbox;
     Postfix::start_on(place, &setup, [25, free_port(), free_port()])
 }
 

@@ -1,5 +1,6 @@
 //! A real Prometheus scrapes `serve`: what it stores is what the store says.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -81,10 +82,10 @@ impl Prometheus {
 
     /// The value of an expression; nothing before there is one.
     fn value(&self, expression: &str) -> Option<f64> {
-        let encoded: String = expression
-            .bytes()
-            .map(|byte| format!("%{byte:02x}"))
-            .collect();
+        let mut encoded = String::new();
+        for byte in expression.bytes() {
+            write!(encoded, "%{byte:02x}").unwrap();
+        }
         let found = self.get(&format!("query?query={encoded}"));
         found["data"]["result"][0]["value"][1]
             .as_str()?

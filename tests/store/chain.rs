@@ -95,13 +95,12 @@ fn tampering(dice: &mut Dice, last: u64) -> (String, u64) {
     };
     match dice.below(9) {
         0..=2 => (edit(dice, id), id),
-        3 => (format!("DELETE FROM events WHERE id = {id}"), id),
         // With the numbers closed up.
-        4 if id < last => {
+        3 if id < last => {
             let close = moved(id + 1, -1);
             (format!("DELETE FROM events WHERE id = {id}; {close}"), id)
         }
-        5 if id < last => {
+        4 if id < last => {
             let swap = format!(
                 "UPDATE events SET id = -1 WHERE id = {id};
                 UPDATE events SET id = {id} WHERE id = {id} + 1;
@@ -110,12 +109,12 @@ fn tampering(dice: &mut Dice, last: u64) -> (String, u64) {
             (swap, id)
         }
         // Behind itself, or at the end.
-        6 => (
+        5 => (
             format!("{} {}", moved(id + 1, 1), inserted(id + 1, id)),
             id + 1,
         ),
-        7 => (inserted(last + 1, id), last + 1),
-        8 => (format!("DELETE FROM events WHERE id >= {id}"), id),
+        6 => (inserted(last + 1, id), last + 1),
+        7 => (format!("DELETE FROM events WHERE id >= {id}"), id),
         _ => (format!("DELETE FROM events WHERE id = {id}"), id),
     }
 }
@@ -158,9 +157,10 @@ fn chained_again(path: &Path, from: i64) {
             username: text(7),
             fields: text(8).unwrap(),
         };
-        let hash = match id < from {
-            true => text(9).unwrap().parse::<EventHash>().unwrap(),
-            false => last.hash.followed_by(&event),
+        let hash = if id < from {
+            text(9).unwrap().parse::<EventHash>().unwrap()
+        } else {
+            last.hash.followed_by(&event)
         };
         last = ChainPlace { id, hash };
         let set = "UPDATE events SET hash = ?2 WHERE id = ?1";

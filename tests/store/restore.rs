@@ -510,7 +510,7 @@ impl History {
         if names.is_empty() {
             return self.create();
         }
-        let name = names[self.dice.below(names.len() as u64) as usize].clone();
+        let name = self.dice.choose(&names).clone();
         match self.dice.below(if renames { 9 } else { 8 }) {
             0 | 1 => {
                 let password = reset(&self.sandbox, &name);

@@ -27,6 +27,10 @@ impl Dice {
         self.0 % most
     }
 
+    pub fn choose<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[usize::try_from(self.below(from.len() as u64)).expect("an index")]
+    }
+
     pub fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }

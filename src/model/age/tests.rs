@@ -3,6 +3,8 @@ use super::*;
 /// Of age-keygen.
 const SECRET: &str = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX";
 
+// Its type is that of the real one.
+#[expect(clippy::unnecessary_wraps)]
 fn random(bytes: &mut [u8]) -> crate::error::Result<()> {
     bytes.fill(7);
     Ok(())
@@ -30,7 +32,7 @@ fn every_length_comes_back() {
     let other = Identity::all_of(&format!("# of another\n\n{SECRET}\n")).unwrap();
     let recipient = identity().recipient();
     for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 5] {
-        let plain: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
+        let plain: Vec<u8> = (0..=250).cycle().take(length).collect();
         let sealed = encrypted(&plain, &[recipient, recipient]);
         assert!(decrypted(&sealed, &other).unwrap() == plain, "{length}");
     }

@@ -24,12 +24,13 @@ fn postfix<'a>(sandbox: &Sandbox, place: &'a Place) -> Postfix<'a> {
     let sockets = ["--auth", &auth, "--policy", &policy];
     let mut setup = Setup::shipped(false, &sandbox.ok(&[&command[..], &sockets].concat()));
     let (error, retry) = ("error:5.1.1 no such user", "retry:4.2.2 mailbox full");
-    setup.main += &format!(
+    let ends = format!(
         "maillog_file = {}\n\
          transport_maps = inline:{{ {{bad.test = {error}}}, {{slow.test = {retry}}} }}\n\
          smtpd_reject_unlisted_recipient = no\n",
         log(place)
     );
+    setup.main += &ends;
     Postfix::start(place, &setup)
 }
 

@@ -23,7 +23,7 @@ pub fn story(store: &mut Store) {
         tx.add_domain(&name, &DomainChange::default())?;
         tx.flush()?;
         // After what may be a change's last word.
-        tx.remove_domain(&name).map(|_| ())
+        tx.remove_domain(&name)
     });
     let kept = KeptHead {
         id: None,

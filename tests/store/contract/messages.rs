@@ -105,7 +105,10 @@ fn a_log_that_is_read_again_takes_nothing_back(messages: &mut MessageStore) {
     assert_eq!(write(messages, &[Changed(last.clone())], full), (0, 1));
     assert_eq!(write(messages, &[Changed(first.clone())], full), (0, 0));
     let settled = Settled(last.key.clone());
-    assert_eq!(write(messages, &[settled.clone()], full), (0, 1));
+    assert_eq!(
+        write(messages, std::slice::from_ref(&settled), full),
+        (0, 1)
+    );
     let again = [Changed(first), Changed(last), settled];
     assert_eq!(write(messages, &again, full), (0, 0));
     let all = MessageFilter::default();
