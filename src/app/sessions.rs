@@ -38,7 +38,7 @@ impl App {
         }
         let request = match self.ask_for_sessions() {
             Ok(request) => request,
-            // Who may only read sees the last reports.
+            // Without the right to write, only the last reports are seen.
             Err(Error::StoreForbidden { .. }) => i64::MAX,
             Err(error) => return Err(error),
         };

@@ -90,6 +90,7 @@ pub struct GrantHolder {
 const REVOKE_HELP: &str = "\
 Examples:
   smtpcred role revoke ana
+  smtpcred role list                                     who still has one
 
 A command of the holder that is under way changes nothing any more.";
 

@@ -11,7 +11,7 @@ use regex::Regex;
 use crate::support::source;
 
 /// What a hole in a format string or a placeholder may stand for.
-const VALUES: [&str; 10] = [
+const VALUES: [&str; 12] = [
     "shop@example.com",
     "example.com",
     "2",
@@ -21,6 +21,8 @@ const VALUES: [&str; 10] = [
     "phpmailer",
     "587",
     "postgresql://mail@db/mail",
+    "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj",
+    "4711 00000000000000000000000000000000000000000000000000000000deadbeef",
     "",
 ];
 
@@ -171,7 +173,9 @@ fn collect(at: &str, text: &str, found: &mut Vec<Suggested>) {
 
 /// Why a line is not accepted; `None` if it is, with any value for its placeholders.
 fn refusal(line: &str) -> Option<String> {
-    let hole = Regex::new(r"\{[^}]*\}|…|\.\.\.|\b[A-Z][A-Z_]+\b|\bN\b|\[[^\]]*\]").unwrap();
+    let hole =
+        Regex::new(r"\{[^}]*\}|\$\([^)]*\)|\bage1…|…|\.\.\.|\b[A-Z][A-Z_]+\b|\bN\b|\[[^\]]*\]")
+            .unwrap();
     let mut reason = None;
     // Prose may follow: words without a flag.
     let words: Vec<&str> = line.split(' ').collect();
@@ -185,11 +189,18 @@ fn refusal(line: &str) -> Option<String> {
     };
     let shortest = flags.map_or(least, |at| at + 1).max(least).min(words.len());
     for length in (shortest..=words.len()).rev() {
-        let line = words[..length].join(" ");
+        let line = words[..length]
+            .join(" ")
+            .replace("'4711 c0ffee…'", "'HEAD'");
         let choices = VALUES
             .iter()
             .flat_map(|one| VALUES.map(|other| [*one, other]));
+        let holes = hole.find_iter(&line).count();
         for [first, others] in choices {
+            // What has no hole is the same for all, and one hole for all of the others.
+            if (holes == 0 && first != VALUES[0]) || (holes < 2 && others != VALUES[0]) {
+                continue;
+            }
             let mut holes = 0;
             let filled = hole.replace_all(&line, |_: &regex::Captures| {
                 holes += 1;

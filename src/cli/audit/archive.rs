@@ -32,7 +32,7 @@ What happens:
   removed and the store stays as it is. Events that were made before by a clock that was ahead stay,
   with all after them. A store whose events were tampered with is not archived.
   Nothing else ever removes events. Keep the archives: a head from before can only be compared with
-  them (smtpcred audit verify FILE --head HEAD).
+  them (smtpcred audit verify FILE --head 'HEAD').
 
 Format:
   JSON lines. The first one is {smtpcred_archive, installation, after: {id, hash}, head: {id, hash},
