@@ -92,7 +92,7 @@ Examples:
   smtpcred role revoke ana
   smtpcred role list                                     who still has one
 
-A command of the holder that is under way changes nothing any more.";
+A command that the holder is running then changes nothing more.";
 
 /// Revoke the role of a holder
 #[derive(Debug, Args)]

@@ -15,7 +15,7 @@ use crate::store::Access;
 const HELP: &str = "\
 Examples:
   smtpcred audit export > events.jsonl
-  smtpcred audit export --since 2026-11-01 --until 2026-12-01 | gzip > november.jsonl.gz
+  smtpcred audit export --since 2026-11-01 --until 2026-12-01 | gzip > events.jsonl.gz
   smtpcred audit export --action user.delete | jq -r .username
 
 Output:

@@ -23,7 +23,7 @@ const HELP: &str = "\
 Examples:
   smtpcred store verify                                the store itself
   smtpcred store verify /root/smtpcred.backup
-  smtpcred store verify --all /var/backups/smtpcred
+  smtpcred store verify --all /mnt/nas/
   smtpcred store verify smtpcred.backup.age --identity key.txt
 
 Checks:
