@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use super::findings::{Area, Findings};
+use super::store::{ExaminedStore, UNREAD};
 use crate::app::World;
 use crate::error::{Error, Result};
 use crate::model::log_position::LogPosition;
@@ -22,8 +23,14 @@ const START: &str = "systemctl enable --now smtpcred-messages.service; \
                      or in the foreground: smtpcred messages follow";
 
 /// Checks what follows the logs, if messages are kept.
-pub fn examine(findings: &mut Findings, location: &Location, world: World) {
+pub fn examine(findings: &mut Findings, store: &ExaminedStore, location: &Location, world: World) {
     let mut area = findings.area("messages");
+    if store.app.is_none() {
+        if let Some(cause) = &store.unread {
+            area.follows("follower", UNREAD, cause);
+        }
+        return;
+    }
     match followed(location) {
         Ok(None) | Err(Error::MessagesNotKept) => {}
         Ok(Some(positions)) => judge(&mut area, &positions, (world.now)()),

@@ -68,7 +68,7 @@ pub fn examine(location: &Location, world: World, options: &DoctorOptions) -> Ve
     ports::examine(&mut findings, &store, options, world);
     rotation::examine(&mut findings, &mut store, world);
     alerts::examine(&mut findings, &mut store, world, options.obstacle);
-    messages::examine(&mut findings, location, world);
+    messages::examine(&mut findings, &store, location, world);
     users::examine(&mut findings, &mut store, world, depth);
     findings.into_list()
 }

@@ -26,7 +26,7 @@ struct Users {
 /// How many users with a password are remembered.
 const WITH_PASSWORD: usize = 1_000_000;
 /// How many bytes users without a password may take.
-const WITHOUT: usize = 20 * 1024 * 1024;
+const WITHOUT: usize = 16 * 1024 * 1024;
 /// How many bytes a name takes beside its letters.
 const EACH: usize = 64;
 /// The longest name, in bytes.
