@@ -319,6 +319,7 @@ fn what_follows_names_its_cause() {
         "rotation timer",
         "rotation unfinished",
         "alerts destination",
+        "messages follower",
         "users never used",
         "users old passwords",
         "users expiring",
@@ -330,7 +331,7 @@ fn what_follows_names_its_cause() {
     assert!(table.stdout.contains("not checked, because of store file"));
     let last = table.stdout.lines().last().unwrap();
     assert!(
-        last.ends_with(", 3 failures, and 10 that follow from others"),
+        last.ends_with(", 3 failures, and 11 that follow from others"),
         "{last}"
     );
 
