@@ -141,6 +141,24 @@ pub struct Session {
     pub failed_after: std::time::Duration,
 }
 
+impl Session {
+    /// Returns the id that the server gave the message: the last word of Postfix's
+    /// `Ok: queued as ID`, or behind `id=` as Exim says it.
+    pub fn queue_id(&self) -> Option<&str> {
+        let last = self.steps.last()?;
+        if last.stage != Stage::Message {
+            return None;
+        }
+        let id = match last.said.split_once(" queued as ") {
+            Some((_, id)) => id,
+            None => last.said.split_once("id=")?.1,
+        };
+        let id = id.split_whitespace().next()?;
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        (id.len() <= 40 && id.bytes().all(known)).then_some(id)
+    }
+}
+
 impl Stage {
     /// Returns the name in JSON.
     pub const fn name(self) -> &'static str {
@@ -256,6 +274,35 @@ impl fmt::Display for Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_queue_id_is_in_the_last_reply() {
+        let id = |stage, said: &str| {
+            let step = Step {
+                stage,
+                took: std::time::Duration::ZERO,
+                said: said.to_owned(),
+            };
+            let session = Session {
+                steps: vec![step],
+                tls: None,
+                sign_in_in_clear: false,
+                fault: None,
+                handed_over: true,
+                failed_after: std::time::Duration::ZERO,
+            };
+            session.queue_id().map(str::to_owned)
+        };
+        let sent = |said| id(Stage::Message, said);
+        let postfix = "250 2.0.0 Ok: queued as 4dXyz12AbCz";
+        assert_eq!(sent(postfix).unwrap(), "4dXyz12AbCz");
+        let exim = "250 OK id=1vPabc-000000001Ab-2Cde";
+        assert_eq!(sent(exim).unwrap(), "1vPabc-000000001Ab-2Cde");
+        for none in ["250 OK", "250 Ok: queued as ", "250 Ok: queued as a;b"] {
+            assert_eq!(sent(none), None, "{none}");
+        }
+        assert_eq!(id(Stage::SignIn, postfix), None);
+    }
 
     #[test]
     fn a_status_is_three_numbers_at_the_beginning() {

@@ -1,5 +1,6 @@
 //! `messages follow`: what it records from logs that are written meanwhile.
 
+mod delivery;
 mod journal;
 mod traffic;
 

@@ -1,6 +1,8 @@
 //! `smtpcred test`
 
+mod delivery;
 mod record;
+mod row;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -9,6 +11,7 @@ use anyhow::Result;
 use clap::Args;
 use zeroize::Zeroizing;
 
+use self::delivery::Awaited;
 use self::record::{SessionFindings, TestRecord, TestReporter};
 use super::complete;
 use super::context::Context;
@@ -25,7 +28,7 @@ use crate::model::settings::{PORTS, Port, Ports};
 use crate::model::smtp_session::Session;
 use crate::model::text;
 use crate::smtp::{self, Content, Errand, Mail, SignInAs, Visit};
-use crate::store::Access;
+use crate::store::{Access, Location};
 
 const HELP: &str = "\
 Examples:
@@ -34,17 +37,21 @@ Examples:
   smtpcred test shop@example.com --dry-run --all-ports < /root/shop.password
   smtpcred test shop@example.com --to you@example.org --port 465 --address 127.0.0.1 \\
                                  --password-file /root/shop.password --json
+  smtpcred test shop@example.com --to you@example.org --wait 60s   and is it delivered?
   smtpcred test shop@example.com --without-tls           what an application without TLS gets
 
 Steps:
   address, connect, greeting, STARTTLS, TLS, EHLO, AUTH, MAIL FROM, RCPT TO, DATA. Without --to the
   test ends after AUTH, and with --dry-run before DATA. A message that is sent counts towards the
-  limits.
+  limits. With --wait, the test goes on until the log of the mail server shows that the next server
+  took the message, or refused it: messages must be kept and followed on this machine
+  (smtpcred set-settings --keep-messages 30d).
 
 JSON:
   {username, from, to, sent, ports: [{host, port, encryption, offered, ok, steps: [{step,
   milliseconds, said}], tls: {version, certificate: {names, issuer, not_before, not_after}}, fault:
-  {code, said, cause, next}, warnings, note}]}. said is the server's reply. ok is null if the
+  {code, said, cause, next}, warnings, note}], delivery: {queue_id, state, dsn, reply, milliseconds}}. delivery is there
+  with --wait; its state is as in `smtpcred messages list`, or null. said is the server's reply. ok is null if the
   sign-in was not repeated after a refusal. A code is one of
   wrong_password, mistyped_password, old_password, suspended, expired, address_not_allowed,
   server_asks_elsewhere, sign_in_refused, cannot_check, mechanism_refused, encryption_required,
@@ -56,8 +63,8 @@ JSON:
   no_such_host, dns_failed, cannot_sign_in or protocol.
 
 Exit codes:
-  0 everything works; 7 it works with warnings, or not on every offered port. Otherwise the reason:
-  6 wrong password, 4 refused by a rule, 75 an outage that may pass, 1 anything else.
+  0 everything works; 7 it works with warnings, not on every offered port, or the delivery was
+  deferred; 1 it was not delivered; 75 the log did not show it in time. Otherwise the reason: 6 wrong password, 4 refused by a rule, 75 an outage that may pass, 1 anything else.
 
 Environment:
   SSL_CERT_FILE     certificates to trust instead of this machine's";
@@ -126,6 +133,16 @@ pub struct SendTest {
     )]
     timeout: Duration,
 
+    /// Wait until the log shows the outcome of the message, at most this long
+    #[arg(
+        long,
+        value_name = "DURATION",
+        requires = "to",
+        conflicts_with = "dry_run",
+        allow_hyphen_values = true
+    )]
+    wait: Option<Duration>,
+
     /// Read the password from a file that only you can read, instead of stdin
     #[arg(long, value_name = "FILE", value_parser = path::given())]
     password_file: Option<PathBuf>,
@@ -162,6 +179,8 @@ impl SendTest {
             Some(from) => from.clone(),
             None => self.name.as_str().parse()?,
         };
+        // Before anything is sent.
+        let mut awaited = self.awaited(&mut app, &context.location()?)?;
         let password = self.password()?;
         let password = std::str::from_utf8(&password)
             .map_err(|_| Error::Usage("the password is not valid UTF-8".into()))?;
@@ -172,7 +191,7 @@ impl SendTest {
         };
         let others = self.others();
         let mut reporter = TestReporter::new(&mut context.out, self.all_ports);
-        let mut sent = false;
+        let (mut sent, mut delivery) = (false, None);
         let mut refused = false;
         for server in &servers {
             let offered =
@@ -184,34 +203,18 @@ impl SendTest {
                 subject: &self.subject.0,
                 body: &body,
             });
-            let credentials = SignInAs {
-                username: &self.name,
-                password,
-            };
-            let errand = if self.without_tls {
-                Errand::WithoutTls
-            } else if refused {
-                // Once is enough: each attempt counts as a guess.
-                Errand::Look
-            } else if self.to.is_none() {
-                Errand::SignIn(credentials)
-            } else {
-                let from = &from;
-                Errand::Mail(
-                    credentials,
-                    Mail {
-                        from,
-                        to,
-                        content: message,
-                    },
-                )
+            let accepts = message.is_some();
+            let mail = Mail {
+                from: &from,
+                to,
+                content: message,
             };
             let visit = Visit {
                 server,
                 address: self.address,
                 patience: std::time::Duration::from_secs(self.timeout.seconds().unsigned_abs()),
                 any_certificate: false,
-                errand,
+                errand: self.errand(password, refused, mail),
             };
             let session = smtp::visit(&visit, &mut |step| reporter.step(step))?;
             let at = FaultContext {
@@ -225,16 +228,27 @@ impl SendTest {
             };
             sent |= session.handed_over;
             let met = meet(&mut app, &session, &at);
+            let accepted = accepts && session.fault.is_none();
+            let queue_id = session.queue_id().map(str::to_owned);
             reporter.end(session, met, !refused)?;
+            if let Some(awaited) = awaited.as_mut().filter(|_| accepted) {
+                let outcome = awaited.delivery(queue_id.as_deref(), app.now())?;
+                reporter.delivery(&outcome)?;
+                delivery = Some(outcome);
+            }
             refused |= reporter.is_refused();
         }
-        let (ports, exit) = reporter.finish();
+        let (ports, mut exit) = reporter.finish();
+        if let Some(delivery) = delivery.as_ref().filter(|_| exit == Exit::Done) {
+            exit = delivery.exit();
+        }
         let record = TestRecord {
             username: self.name.as_str(),
             from: from.as_str(),
             to: self.to.as_ref().map(Mailbox::as_str),
             sent,
             ports,
+            delivery,
         };
         record.print(&mut context.out)?;
         match exit {
@@ -261,6 +275,38 @@ impl SendTest {
             port,
         };
         Ok(ports.into_iter().map(server).collect())
+    }
+
+    fn errand<'a>(&'a self, password: &'a str, refused: bool, mail: Mail<'a>) -> Errand<'a> {
+        let credentials = SignInAs {
+            username: &self.name,
+            password,
+        };
+        if self.without_tls {
+            Errand::WithoutTls
+        } else if refused {
+            // Once is enough: each attempt counts as a guess.
+            Errand::Look
+        } else if self.to.is_none() {
+            Errand::SignIn(credentials)
+        } else {
+            Errand::Mail(credentials, mail)
+        }
+    }
+
+    /// Prepares to wait for the delivery. Fails if messages are not kept any more: then nothing
+    /// follows the log.
+    fn awaited(&self, app: &mut App, location: &Location) -> Result<Option<Awaited>, Error> {
+        let Some(patience) = self.wait else {
+            return Ok(None);
+        };
+        if app.settings()?.messages.keep.is_none() {
+            return Err(Error::MessagesNotKept);
+        }
+        Ok(Some(Awaited {
+            messages: app.messages(location)?,
+            patience: std::time::Duration::from_secs(patience.seconds().unsigned_abs()),
+        }))
     }
 
     /// Returns the command that tries the other ports.

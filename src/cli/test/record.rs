@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::delivery::Delivery;
+use super::row::TestRow;
 use crate::app::explain::Explanation;
 use crate::cli::terminal::output::{Output, OutputFormat};
 use crate::cli::terminal::record::Record;
@@ -149,6 +151,25 @@ impl<'a> TestReporter<'a> {
         Ok(())
     }
 
+    /// Prints the outcome of the message.
+    pub fn delivery(&mut self, delivery: &Delivery) -> Result<()> {
+        let word = match delivery.word() {
+            "fail" => "FAIL",
+            word => word,
+        };
+        let took = format!("{} ms", delivery.milliseconds);
+        self.say(&format!(
+            "{word:4}  {took:>8}  {:9}  {}",
+            "delivery",
+            delivery.said()
+        ))?;
+        if let Some((cause, next)) = delivery.advice() {
+            self.say(&format!("      because  {cause}"))?;
+            self.say(&format!("      {:7}  {next}", "next"))?;
+        }
+        Ok(())
+    }
+
     fn explain(&mut self, explained: &Explanation) -> Result<()> {
         self.say(&format!("      because  {}", explained.cause))?;
         for (i, next) in explained.next.iter().enumerate() {
@@ -186,6 +207,9 @@ pub struct TestRecord<'a> {
     pub to: Option<&'a str>,
     pub sent: bool,
     pub ports: Vec<PortTest>,
+    /// Only if it was waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
 }
 
 /// The test of one port.
@@ -279,6 +303,9 @@ impl TestRecord<'_> {
                         list.push(&row)?;
                     }
                 }
+                if let Some((delivery, port)) = self.delivery.as_ref().zip(self.ports.first()) {
+                    list.push(&port.delivered(delivery))?;
+                }
                 list.end("")
             }
         }
@@ -286,8 +313,8 @@ impl TestRecord<'_> {
 }
 
 impl PortTest {
-    fn rows(&self) -> Vec<TestRow> {
-        let row = |state, step: &str| TestRow {
+    fn row(&self, state: &'static str, step: &str) -> TestRow {
+        TestRow {
             host: self.host.clone(),
             port: self.port,
             encryption: self.encryption,
@@ -297,7 +324,22 @@ impl PortTest {
             said: String::new(),
             cause: String::new(),
             next: String::new(),
-        };
+        }
+    }
+
+    fn delivered(&self, delivery: &Delivery) -> TestRow {
+        let (cause, next) = delivery.advice().unwrap_or_default();
+        TestRow {
+            milliseconds: Some(delivery.milliseconds),
+            said: delivery.reply.clone().unwrap_or_default(),
+            cause,
+            next,
+            ..self.row(delivery.word(), "delivery")
+        }
+    }
+
+    fn rows(&self) -> Vec<TestRow> {
+        let row = |state, step: &str| self.row(state, step);
         let steps = self.steps.iter().map(|step| TestRow {
             milliseconds: Some(step.milliseconds),
             said: step.said.clone(),
@@ -315,49 +357,6 @@ impl PortTest {
             .iter()
             .map(|warning| explained("warn", warning));
         steps.chain(faults).chain(warnings).collect()
-    }
-}
-
-/// A row of CSV.
-#[derive(Serialize)]
-struct TestRow {
-    host: String,
-    port: u16,
-    encryption: &'static str,
-    state: &'static str,
-    step: String,
-    milliseconds: Option<u64>,
-    said: String,
-    cause: String,
-    next: String,
-}
-
-impl Record for TestRow {
-    const FIELDS: &'static [&'static str] = &[
-        "host",
-        "port",
-        "encryption",
-        "state",
-        "step",
-        "milliseconds",
-        "said",
-        "cause",
-        "next",
-    ];
-
-    fn fields(&self) -> Vec<String> {
-        let took = self.milliseconds.map(|took| took.to_string());
-        vec![
-            self.host.clone(),
-            self.port.to_string(),
-            self.encryption.to_owned(),
-            self.state.to_owned(),
-            self.step.clone(),
-            took.unwrap_or_default(),
-            self.said.clone(),
-            self.cause.clone(),
-            self.next.clone(),
-        ]
     }
 }
 
