@@ -69,7 +69,7 @@ impl Store {
     /// Returns what identifies the installation: a digest of its first event, which all
     /// copies and backups of the store have. `None` as long as nothing was ever changed.
     pub fn installation(&mut self) -> Result<Option<String>> {
-        const SQL: &str = "SELECT id, at, actor, host, action, fields FROM events
+        const SQL: &str = "SELECT id, at, actor, host, action, fields, domain, username FROM events
             ORDER BY id LIMIT 1";
         let mut digest = self.setting(INSTALLATION)?;
         if digest.is_some() {
@@ -79,7 +79,7 @@ impl Store {
             let mut hasher = Hasher::new();
             hasher.update(&row.int(0)?.to_le_bytes());
             hasher.update(&row.int(1)?.to_le_bytes());
-            for column in 2..6 {
+            for column in 2..8 {
                 hasher.update(row.opt_text(column)?.unwrap_or_default().as_bytes());
                 hasher.update(&[0]);
             }

@@ -49,8 +49,10 @@ fn fill(path: &Path) {
             .map(|(i, (name, kind))| match (name.as_str(), kind.as_str()) {
                 ("username", _) => Value::Text("ü@a.example".into()),
                 ("domain" | "name", _) => Value::Text("a.example".into()),
+                ("holder", _) => Value::Text("ana".into()),
                 ("password_id", _) => Value::Text("key00001".into()),
-                ("id" | "alert", _) => Value::Integer(4711),
+                ("hash", _) => Value::Text("0123456789abcdef".repeat(4)),
+                ("id" | "alert" | "event", _) => Value::Integer(4711),
                 (_, "TEXT") => Value::Text(format!("{table} ' \\ {i}\n")),
                 _ => Value::Integer(1_800_000_000_000 + i64::try_from(i).unwrap()),
             })
@@ -98,6 +100,8 @@ fn all(path: &Path) -> Rows {
         let width = columns(&store, &table).len();
         let rest = match table.as_str() {
             "events" => "WHERE action <> 'store.copy'",
+            // It is about that event.
+            "event_marks" => "WHERE mark <> 'head'",
             _ => "",
         };
         let mut found = store

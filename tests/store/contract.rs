@@ -17,6 +17,7 @@ mod pages;
 mod relay;
 mod renamed;
 mod restoring;
+mod roles;
 mod rotation;
 mod sessions;
 mod status;
@@ -183,6 +184,7 @@ fn story(open: &dyn Fn() -> Store) {
     addresses::story(&mut store);
     sessions::story(&mut store);
     restoring::story(&mut store);
+    roles::story(&mut store, open);
 }
 
 fn domains(store: &mut Store) {
