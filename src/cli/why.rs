@@ -1,5 +1,6 @@
 //! `smtpcred why`
 
+mod bounce;
 mod theft;
 
 use std::net::IpAddr;
@@ -24,6 +25,7 @@ use crate::model::text::{in_shell, times};
 use crate::model::time::Time;
 use crate::model::user::PasswordInfo;
 use crate::store::Access;
+use bounce::BounceRecord;
 use theft::TheftRecord;
 
 const HELP: &str = "\
@@ -38,11 +40,13 @@ JSON:
   reason, count}, senders, addresses, unknown_address, learning_until, allowed_addresses, limits:
   [{owner, limit, most, used, used_up, frees_at}], unfinished_rotation: {password_id, reason,
   began_at, ways_out: {arrived, not_arrived, reset}}, expires_at, next, alerts: {open, latest: [{id,
-  at, kind, text}]}, sessions: [as in `session list`], last_close: {at, by, reason, suspended}}; a
-  missing value is null. used may include up to 64 messages that `serve` has reserved for each busy
-  user. latest has at most the latest three alerts that no one acknowledged. sessions are as last
-  reported, at most 5 minutes ago, and null if no `serve` runs with this store; `session list` asks.
-  last_close is the last `user close`, of the latest 1000 events of the user.";
+  at, kind, text}]}, sessions: [as in `session list`], last_close: {at, by, reason, suspended},
+  last_bounce: {queue_id, at, address, dsn, reply, meaning, next}}; a missing value is null. used
+  may include up to 64 messages that `serve` has reserved for each busy user. latest has at most the
+  latest three alerts that no one acknowledged. sessions are as last reported, at most 5 minutes
+  ago, and null if no `serve` runs with this store; `session list` asks. last_close is the last
+  `user close`, of the latest 1000 events of the user. last_bounce is the last message within 7 days
+  that bounced or expired, if messages are kept (smtpcred set-settings --keep-messages 30d).";
 
 /// Explain why a user cannot currently sign in or send
 ///
@@ -63,7 +67,10 @@ impl ExplainUser {
     pub fn run(self, context: &mut Context) -> Result<()> {
         let mut app = context.app(Access::Existing)?;
         let answer = app.why_from(&self.name, self.from)?;
-        let record = WhyRecord::new(&answer);
+        let mut record = WhyRecord::new(&answer);
+        let bounce = app.last_bounce(&context.location()?, &self.name)?;
+        let domain = self.name.domain();
+        record.last_bounce = bounce.map(|bounce| BounceRecord::new(bounce, domain.as_str()));
         let works = record.can_sign_in && record.can_send;
         context.out.one(&record)?;
         if works {
@@ -94,6 +101,7 @@ struct WhyRecord<'a> {
     next: Vec<String>,
     #[serde(flatten)]
     theft: TheftRecord,
+    last_bounce: Option<BounceRecord>,
     #[serde(skip)]
     now: Time,
     #[serde(skip)]
@@ -180,6 +188,7 @@ impl<'a> WhyRecord<'a> {
             expires_at: user.expires_at,
             next: answer.next(),
             theft: TheftRecord::new(answer),
+            last_bounce: None,
             now: answer.now,
             standings: &answer.limits,
         }
@@ -322,6 +331,8 @@ impl Record for WhyRecord<'_> {
         let addresses = self.addresses.text();
         lines.extend(addresses.map(|text| ("Addresses", text.into())));
         lines.extend(self.theft.lines(self.username));
+        let bounce = self.last_bounce.as_ref();
+        lines.extend(bounce.map(|bounce| bounce.line(self.now)));
         lines.extend(next);
         lines
     }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::Follower;
-use crate::support::desk::{Desk, at};
+use crate::support::desk::{Desk, USER, at};
 use crate::support::mail::Place;
 use crate::support::mail::postfix::{Postfix, Setup};
 use crate::support::nobody::give_to_nobody;
@@ -92,4 +92,19 @@ smtpd_reject_unlisted_recipient = no
         "{shown:?}"
     );
     follower.stop();
+
+    // The application's admin is told, and the holder of a role sees no recipients.
+    let bounce = &sandbox.json(&["why", USER])["last_bounce"];
+    assert_eq!(bounce["address"], "you@bad.test", "{bounce:#}");
+    assert_eq!(bounce["meaning"], "the address does not exist");
+    let line = sandbox.run(&["why", USER]).stdout;
+    assert!(
+        line.contains("ago to you@bad.test: no such user (the address"),
+        "{line}"
+    );
+    sandbox.noted(&["role", "grant", "helpdesk", "--role", "viewer"]);
+    let store = sandbox.store().display().to_string();
+    let seen = sandbox.json(&["--store", &store, "as", "helpdesk", "--", "why", USER]);
+    assert!(seen["last_bounce"].is_null(), "{seen:#}");
+    assert_eq!(seen["username"], USER);
 }
