@@ -60,11 +60,12 @@ impl Postgres {
             .arg(&data)
             .output();
         succeeded("initdb", &made.expect("initdb runs"));
-        // Standbys connect as any database user does.
+        // Standbys connect as any database user does. Servers are killed, not machines: what
+        // was written stays without waiting for the disk, which other tests keep busy.
         let settings = format!(
             "listen_addresses = ''\nport = {PORT}\nmax_wal_senders = 4\nwal_level = replica\n\
              hot_standby = on\nmax_connections = 200\nlog_connections = off\n\
-             wal_log_hints = on\nwal_keep_size = 64MB\n"
+             wal_log_hints = on\nwal_keep_size = 64MB\nfsync = off\n"
         );
         let config = data.join("postgresql.conf");
         let mut config = OpenOptions::new().append(true).open(config).unwrap();
