@@ -18,6 +18,7 @@ mod log_age;
 mod outcome;
 pub mod past;
 mod postfix;
+pub mod recent;
 mod references;
 mod shared_queues;
 mod tracker;

@@ -49,6 +49,9 @@ impl StatusRecord {
             || Cell::new("none unfinished", Tone::Dim),
         ));
         lines.push(("Alerts", self.alerts.cell()));
+        if let Some(messages) = &self.messages_1h {
+            lines.push(("Messages", messages.cell()));
+        }
         // Others make backups, too, so that none is no reason for a line.
         if let Some(made) = &self.last_backup {
             lines.push(("Backup", made.at.to_string().into()));

@@ -14,14 +14,14 @@ use super::world::WORLD;
 use crate::app::App;
 use crate::doctor::serve_sockets;
 use crate::error::{Error, Exit};
-use crate::store::{Access, Store};
+use crate::store::{Access, Location, Store};
 
 mod lines;
 mod metrics;
 mod record;
 
 use lines::{ATTENTION, Lines};
-use record::StatusRecord;
+use record::{Messages, StatusRecord};
 
 const HELP: &str = "\
 Examples:
@@ -46,8 +46,10 @@ JSON:
   {address, count}}, limits_near: [{owner, limit, most, used, used_up}], rotations_unfinished:
   [{username, password_id, reason, began_at}], sessions, serve: {answers, sockets: [{name, path,
   answers, found}]}, last_backup: {at, file}, alerts: {open, latest: {id, at, kind, username}},
-  look_at: [{matter, text, command}], counts: {expiring, limits_near, rotations_unfinished}}. Lists
-  have at most 10 entries; counts has the full numbers, for expiring those within 14d. exact is
+  messages_1h: {sent, deferred, bounced, other}, look_at: [{matter, text, command}], counts:
+  {expiring, limits_near, rotations_unfinished}}. Lists have at most 10 entries; counts has the full
+  numbers, for expiring those within 14d. messages_1h counts the recipients of the last hour's
+  messages, and is null if they are not kept. exact is
   false if a part of the refused sign-ins is estimated because it began earlier. answers is null if
   serve is not set up on this machine, or this user may not connect. sessions is the number of open
   ones at the last report of each `serve`, at most 5 minutes ago, and null if none runs. last_backup
@@ -95,7 +97,7 @@ impl ShowStatus {
         if self.watch {
             return self.watch(context, app);
         }
-        let record = self.record(&mut app)?;
+        let record = self.record(&mut app, &context.location()?)?;
         context.out.one(&record)?;
         if record.look_at.is_empty() {
             return Ok(());
@@ -103,10 +105,12 @@ impl ShowStatus {
         Err(Error::Answered(Exit::Attention).into())
     }
 
-    fn record(&self, app: &mut App) -> crate::error::Result<StatusRecord> {
+    fn record(&self, app: &mut App, store: &Location) -> crate::error::Result<StatusRecord> {
         let report = app.status()?;
         let sockets = serve_sockets(self.auth.as_deref(), self.policy.as_deref());
-        Ok(StatusRecord::new(report, sockets))
+        let mut record = StatusRecord::new(report, sockets);
+        record.messages_1h = app.recent_messages(store)?.map(Messages::new);
+        Ok(record)
     }
 
     /// Trouble with the store is shown, and the store opened again.
@@ -134,16 +138,16 @@ impl ShowStatus {
     fn watched(&self, context: &Context, app: &mut Option<App>) -> crate::error::Result<Lines> {
         /// Keys are not answered meanwhile.
         const PATIENCE: Duration = Duration::from_secs(1);
+        let location = context.location()?;
         let mut open = if let Some(open) = app.take() {
             open
         } else {
-            let location = context.location()?;
             let store = Store::open_within(&location, Access::Existing, PATIENCE)?;
             App::new(store, WORLD)
         };
         // Fails if the file was replaced.
         open.store.version()?;
-        let lines = self.record(&mut open)?.all_lines();
+        let lines = self.record(&mut open, &location)?.all_lines();
         *app = Some(open);
         Ok(lines)
     }

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
+use crate::app::messages::recent::RecentMessages;
 use crate::app::status::{Attention, RefusedLately, StatusReport};
 use crate::cli::args::rotation::UnfinishedRecord;
-use crate::cli::terminal::column::Cell;
+use crate::cli::terminal::column::{Cell, Tone};
 use crate::cli::terminal::record::Record;
 use crate::doctor::{ServeSocket, SocketState};
 use crate::model::time::Time;
@@ -23,6 +24,7 @@ pub struct StatusRecord {
     pub(super) serve: Serve,
     pub(super) last_backup: Option<Backup>,
     pub(super) alerts: Alerts,
+    pub messages_1h: Option<Messages>,
     pub look_at: Vec<LookAt>,
     pub(super) counts: Counts,
 }
@@ -34,6 +36,15 @@ pub struct Users {
     pub(super) overlap: u64,
     pub(super) suspended: u64,
     pub(super) expired: u64,
+}
+
+/// Recipients of the messages of the last hour.
+#[derive(Serialize)]
+pub struct Messages {
+    sent: u64,
+    deferred: u64,
+    bounced: u64,
+    other: u64,
 }
 
 #[derive(Serialize)]
@@ -161,7 +172,42 @@ impl StatusRecord {
             serve,
             last_backup: report.last_backup.map(Backup::new),
             alerts: Alerts::new(&report.alerts),
+            messages_1h: None,
         }
+    }
+}
+
+impl Messages {
+    pub const fn new(recent: RecentMessages) -> Self {
+        Self {
+            sent: recent.sent,
+            deferred: recent.deferred,
+            bounced: recent.bounced,
+            other: recent.other,
+        }
+    }
+
+    /// Returns the line for people.
+    pub(super) fn cell(&self) -> Cell {
+        let parts = [
+            (self.sent, "sent"),
+            (self.deferred, "deferred"),
+            (self.bounced, "bounced"),
+            (self.other, "other"),
+        ];
+        let parts = parts.iter().filter(|(count, _)| *count > 0);
+        let parts: Vec<_> = parts
+            .map(|(count, word)| format!("{count} {word}"))
+            .collect();
+        if parts.is_empty() {
+            return Cell::new("none in the last hour", Tone::Dim);
+        }
+        let tone = if self.bounced + self.deferred > self.sent {
+            Tone::Warning
+        } else {
+            Tone::Plain
+        };
+        Cell::new(format!("{} in the last hour", parts.join(", ")), tone)
     }
 }
 

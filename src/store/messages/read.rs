@@ -3,7 +3,9 @@
 use super::row::{self, columns};
 use super::{MessagePlace, MessageStore};
 use crate::error::Result;
-use crate::model::followed_message::{FollowedMessage, RecordedMessage, RefusedMessage};
+use crate::model::followed_message::{
+    FollowedMessage, MessageState, RecordedMessage, RefusedMessage,
+};
 use crate::model::log_position::LogPosition;
 use crate::model::log_time::LogTime;
 use crate::store::engine::{Arg, Row};
@@ -80,6 +82,21 @@ impl MessageStore {
                 Ok(())
             })?;
         Ok(refused)
+    }
+
+    /// Returns how many recipients of the messages from a time on are in each state.
+    pub fn states_since(&mut self, since: LogTime) -> Result<Vec<(MessageState, u64)>> {
+        const SQL: &str = "SELECT r.state, CAST(sum(r.count) AS BIGINT)
+            FROM messages m JOIN message_recipients r ON r.message = m.id
+            WHERE m.at >= $1 GROUP BY r.state ORDER BY r.state";
+        let mut states = Vec::new();
+        self.engine
+            .query(SQL, &[since.micros().into()], &mut |row| {
+                let state = MessageState::named(row.text(0)?).unwrap_or(MessageState::Unknown);
+                states.push((state, row.int(1)?.unsigned_abs()));
+                Ok(())
+            })?;
+        Ok(states)
     }
 
     fn messages(&mut self, sql: &'static str, args: &[Arg]) -> Result<Vec<RecordedMessage>> {

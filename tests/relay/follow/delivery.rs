@@ -102,6 +102,16 @@ smtpd_reject_unlisted_recipient = no
         line.contains("ago to you@bad.test: no such user (the address"),
         "{line}"
     );
+    let status = || -> serde_json::Value {
+        serde_json::from_str(&sandbox.run(&["status", "--json"]).stdout).unwrap()
+    };
+    let hour = serde_json::json!({"sent": 2, "deferred": 1, "bounced": 2, "other": 0});
+    assert_eq!(status()["messages_1h"], hour);
+    let line = sandbox.run(&["status"]).stdout;
+    assert!(
+        line.contains("2 sent, 1 deferred, 2 bounced in the last hour"),
+        "{line}"
+    );
     sandbox.noted(&["role", "grant", "helpdesk", "--role", "viewer"]);
     let store = sandbox.store().display().to_string();
     let seen = sandbox.json(&["--store", &store, "as", "helpdesk", "--", "why", USER]);

@@ -153,6 +153,12 @@ fn lists_are_filtered_and_go_on_behind_a_place(messages: &mut MessageStore) {
     };
     let all = MessageFilter::default;
     assert_eq!(ids(messages, &all()), ["M2", "M1", "M0"]);
+    let counted = messages.states_since(LogTime::from_micros(i64::MIN));
+    let mut counted = counted.unwrap();
+    counted.sort_unstable();
+    assert_eq!(counted, states.map(|state| (state, 1)));
+    let later = LogTime::from_micros(i64::MAX);
+    assert_eq!(messages.states_since(later).unwrap(), []);
     for (to, found) in [
         ("bob@example.net", 3),
         ("BOB@example.net", 3),
