@@ -349,7 +349,8 @@ fn a_killed_setup_is_undone_by_the_next_one() {
     let (points, least) = if support::is_long() {
         (ALL, "12")
     } else {
-        (FEW, "6")
+        // On a busy machine, one of the calls may come at another place.
+        (FEW, "5")
     };
     let script = KILLED.replace("POINTS", points).replace("LEAST", least);
     nothing_is_wrong(&script);
@@ -429,7 +430,7 @@ fn a_killed_undo_is_finished_by_the_next_one() {
 const UNDONE: &str = r#"
 running() {
     touch /root/wrong /root/seen
-    for at in renameat:2 fsync:22 fsync:23 fsync:24 fsync:25 fsync:26 fsync:27; do
+    for at in renameat:2 fsync:21 fsync:22 fsync:23 fsync:24 fsync:25 fsync:26 fsync:27 fsync:28; do
         rm -rf /var/lib/smtpcred /var/lib/smtpcred-setup /var/spool/postfix/smtpcred
         strace -o /dev/null -e "inject=${at%:*}:signal=KILL:when=${at#*:}" \
             smtpcred setup postfix --yes > /dev/null 2>&1 < /dev/null

@@ -105,6 +105,15 @@ impl Follower {
     /// Asks it to end; it must do so well.
     pub fn stop(mut self) {
         let pid = self.child.0.id().try_into().expect("a process id");
+        // If it was only just started, the signal would still kill it.
+        wait_for("it to catch SIGTERM", || {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            let caught = status
+                .lines()
+                .find_map(|line| line.strip_prefix("SigCgt:"))?;
+            let caught = u64::from_str_radix(caught.trim(), 16).ok()?;
+            (caught >> (Signal::SIGTERM as u32 - 1) & 1 == 1).then_some(())
+        });
         kill(Pid::from_raw(pid), Signal::SIGTERM).expect("it runs");
         let status = wait_for("its end", || self.child.0.try_wait().expect("ours"));
         assert!(status.success(), "{status}: {}", self.said());
