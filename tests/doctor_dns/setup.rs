@@ -430,7 +430,8 @@ fn a_killed_undo_is_finished_by_the_next_one() {
 const UNDONE: &str = r#"
 running() {
     touch /root/wrong /root/seen
-    for at in renameat:2 fsync:21 fsync:22 fsync:23 fsync:24 fsync:25 fsync:26 fsync:27 fsync:28; do
+    # How often SQLite syncs may differ. From sendto:3 on, the user of the proof signs in.
+    for at in renameat:2 fsync:21 fsync:23 fsync:25 fsync:27 sendto:4 sendto:7; do
         rm -rf /var/lib/smtpcred /var/lib/smtpcred-setup /var/spool/postfix/smtpcred
         strace -o /dev/null -e "inject=${at%:*}:signal=KILL:when=${at#*:}" \
             smtpcred setup postfix --yes > /dev/null 2>&1 < /dev/null
