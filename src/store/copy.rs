@@ -76,10 +76,10 @@ impl CopiedTable {
         Self::USERS,
         table!(
             "passwords",
-            "tttiiiiiti",
+            "tttiiiiitiitt",
             "username, password_id, hash, created_at, retires_at, retiring_since, retire_unused,
-                retire_latest, imported, generated",
-            "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10",
+                retire_latest, imported, generated, temporary, label, networks",
+            "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13",
             "username, password_id"
         ),
         table!(

@@ -45,9 +45,10 @@ impl Tx<'_> {
                 NULLIF(COALESCE(digest_name, username), $2)
             FROM users WHERE username = $1";
         const PASSWORDS: &str = "INSERT INTO passwords (username, password_id, hash, created_at,
-                retires_at, retiring_since, retire_unused, retire_latest, imported, generated)
+                retires_at, retiring_since, retire_unused, retire_latest, imported, generated,
+                temporary, label, networks)
             SELECT CAST($2 AS TEXT), password_id, hash, created_at, retires_at, retiring_since,
-                retire_unused, retire_latest, imported, generated
+                retire_unused, retire_latest, imported, generated, temporary, label, networks
             FROM passwords WHERE username = $1";
         const DELETE: &str = "DELETE FROM users WHERE username = $1";
         const COUNTS: &str = add_to_counts!(

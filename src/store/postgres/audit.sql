@@ -10,5 +10,5 @@ CREATE OR REPLACE VIEW smtpcred_audit.passwords AS
                 THEN '$' || split_part(hash, '$', 2) || '$v=19$' || split_part(hash, '$', 4)
             ELSE '' END AS hash,
         created_at, retires_at, retiring_since, retire_unused, retire_latest,
-        CAST(NULL AS TEXT) AS imported, generated
+        CAST(NULL AS TEXT) AS imported, generated, temporary, label, networks
     FROM smtpcred.passwords;

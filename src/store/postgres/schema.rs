@@ -12,7 +12,7 @@ use crate::store::engine::{Engine as _, Integrity, Right};
 
 /// Each one migrates a store from one version to the next. After a release they are
 /// never changed, only added to.
-const MIGRATIONS: [&str; 13] = [
+const MIGRATIONS: [&str; 14] = [
     include_str!("0001.sql"),
     include_str!("0002.sql"),
     include_str!("0003.sql"),
@@ -26,6 +26,7 @@ const MIGRATIONS: [&str; 13] = [
     include_str!("0011.sql"),
     include_str!("0012.sql"),
     include_str!("0013.sql"),
+    include_str!("0014.sql"),
 ];
 /// The version of the schema that this program knows.
 #[allow(clippy::cast_possible_wrap, reason = "a handful")]
