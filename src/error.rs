@@ -111,6 +111,22 @@ pub enum Error {
         /// When the older one retires, for people.
         until: String,
     },
+    /// A user that cannot sign in would get a password.
+    UserStopped {
+        /// The user.
+        username: String,
+        /// Its status.
+        status: &'static str,
+    },
+    /// A user has as many temporary passwords as it can have.
+    TooManyTemporary {
+        /// The user.
+        username: String,
+        /// How many that are.
+        most: usize,
+        /// The one that ends next.
+        password_id: String,
+    },
     /// An earlier rotation of the user is unfinished.
     RotationUnfinished {
         /// The user.

@@ -45,7 +45,8 @@ pub struct StolenCase {
 impl StolenCase {
     /// Returns the passwords that may be stolen: those that work.
     pub fn stolen(&self) -> Vec<PasswordId> {
-        let live = self.user.live_passwords(self.at);
+        let all = self.user.all_passwords();
+        let live = all.filter(|password| password.is_live(self.at));
         live.map(|password| password.id.clone()).collect()
     }
 

@@ -66,11 +66,11 @@ pub trait Handover: Pending {
 }
 
 /// What happened before a change is made.
-struct Handed<'a> {
-    now: Time,
+pub(super) struct Handed<'a> {
+    pub(super) now: Time,
     /// A person confirmed the state at that time.
     confirmed: bool,
-    new: &'a NewPassword,
+    pub(super) new: &'a NewPassword,
 }
 
 /// The username of a new user.
@@ -182,7 +182,10 @@ impl App {
         let names: Vec<_> = passwords.iter().map(|(username, _)| username).collect();
         let users = self.store.users_named(&names)?;
         let has = |user: Option<User>, password_id: &PasswordId| {
-            user.is_some_and(|user| user.live_passwords(now).any(|live| live.id == *password_id))
+            user.is_some_and(|user| {
+                let mut all = user.all_passwords();
+                all.any(|own| own.is_live(now) && own.id == *password_id)
+            })
         };
         let both = users.into_iter().zip(passwords);
         Ok(both
@@ -230,12 +233,12 @@ impl App {
     /// Shows the password, makes the change and commits it. A failure after the
     /// password may be known withdraws the password. The change carries the time at
     /// which it is made: a person may have looked at the password for a long time.
-    fn hand_over(
+    pub(super) fn hand_over<T>(
         &mut self,
         credential: Credential,
         handover: &mut dyn Handover,
-        change: impl FnOnce(&mut Tx<'_>, &Handed) -> Result<User>,
-    ) -> Result<User> {
+        change: impl FnOnce(&mut Tx<'_>, &Handed) -> Result<T>,
+    ) -> Result<T> {
         let new = self.hashed(&credential)?;
         handover.present(credential)?;
         let handed = Handed {
@@ -252,7 +255,7 @@ impl App {
         commit_handed_over(tx, handover, |tx| change(tx, &handed))
     }
 
-    fn credential(
+    pub(super) fn credential(
         &mut self,
         username: &Username,
         password: Password,

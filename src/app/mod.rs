@@ -18,6 +18,7 @@ pub mod domains;
 pub mod explain;
 pub mod export;
 pub mod import;
+pub mod issue;
 pub mod messages;
 pub mod metrics;
 pub mod near_names;

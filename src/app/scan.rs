@@ -161,7 +161,7 @@ impl App {
 }
 
 fn judge(leak: &mut Leak, user: &User, now: Time) {
-    let mut passwords = user.passwords.iter();
+    let mut passwords = user.all_passwords();
     let Some(own) = passwords.find(|password| password.id == leak.password_id) else {
         return;
     };

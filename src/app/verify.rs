@@ -61,12 +61,13 @@ impl App {
             self.hasher.dummy_hash(password, cost)?;
             return Err(not_found(&mut self.store, username, now));
         };
+        let kind = classify(password);
         let hashes = std::mem::take(&mut row.hashes);
         let hashes: Vec<_> = hashes
             .into_iter()
-            .filter(|hash| hash.is_live(now))
+            .filter(|hash| hash.is_live(now) && hash.may_be(&kind))
             .collect();
-        let live = hashes.len();
+        let live = hashes.iter().filter(|hash| !hash.temporary).count();
         for stored in hashes {
             let hash = readable(username, &stored)?;
             if self.hasher.verify(password, &hash)? {
@@ -81,7 +82,7 @@ impl App {
                 });
             }
         }
-        Ok(PasswordVerdict::Wrong(match classify(password) {
+        Ok(PasswordVerdict::Wrong(match kind {
             PasswordKind::Mistyped => WrongPassword::Mistyped,
             PasswordKind::Generated(password_id) if self.had(username, &password_id)? => {
                 WrongPassword::Stopped(password_id)
@@ -93,8 +94,7 @@ impl App {
     fn had(&mut self, username: &Username, password_id: &PasswordId) -> Result<bool> {
         let user = self.store.user(username)?;
         Ok(user.is_some_and(|user| {
-            user.passwords
-                .iter()
+            user.all_passwords()
                 .any(|password| password.id == *password_id)
         }))
     }

@@ -23,7 +23,7 @@ use crate::model::refused_sign_ins::RefusedSignIns;
 use crate::model::sender::Sender;
 use crate::model::text::{in_shell, times};
 use crate::model::time::Time;
-use crate::model::user::PasswordInfo;
+use crate::model::user::{PasswordInfo, User};
 use crate::store::Access;
 use bounce::BounceRecord;
 use theft::TheftRecord;
@@ -36,7 +36,7 @@ Examples:
 
 JSON:
   {username, status, can_sign_in, can_send, reasons, passwords: [{id, created_at, retires_at,
-  last_used_at}], last_sign_in: {at, address, password_id}, last_refusal: {at, username, address,
+  temporary, last_used_at}], last_sign_in: {at, address, password_id}, last_refusal: {at, username, address,
   reason, count}, senders, addresses, unknown_address, learning_until, allowed_addresses, limits:
   [{owner, limit, most, used, used_up, frees_at}], unfinished_rotation: {password_id, reason,
   began_at, ways_out: {arrived, not_arrived, reset}}, expires_at, next, alerts: {open, latest: [{id,
@@ -113,6 +113,8 @@ struct LivePassword<'a> {
     id: &'a str,
     created_at: Time,
     retires_at: Option<Time>,
+    /// Issued beside the user's own.
+    temporary: bool,
     last_used_at: Option<Time>,
 }
 
@@ -157,7 +159,7 @@ impl<'a> WhyRecord<'a> {
         let can_send = can_sign_in && no_sending.is_none() && used_up.is_empty();
         let mut reasons: Vec<_> = no_sign_in.into_iter().chain(no_sending).collect();
         reasons.extend(used_up.iter().map(|limit| limit.words()));
-        let last = user.passwords.iter().filter_map(|password| {
+        let last = user.all_passwords().filter_map(|password| {
             let last = password.last_connection.as_ref()?;
             Some((password, last))
         });
@@ -168,10 +170,7 @@ impl<'a> WhyRecord<'a> {
             can_sign_in,
             can_send,
             reasons,
-            passwords: user
-                .live_passwords(answer.now)
-                .map(LivePassword::new)
-                .collect(),
+            passwords: LivePassword::all(user, answer.now),
             last_sign_in: last.map(|(password, last)| LastSignInRecord {
                 at: last.at,
                 address: last.address.as_deref(),
@@ -205,9 +204,14 @@ impl<'a> WhyRecord<'a> {
                 Some(at) => format!("last used {}", self.ago(at)),
                 None => "never used".into(),
             };
-            let retires = password.retires_at.map(|at| format!(", retires {at}"));
+            let (kind, until) = if password.temporary {
+                ("temporary ", "ends")
+            } else {
+                ("", "retires")
+            };
+            let retires = password.retires_at.map(|at| format!(", {until} {at}"));
             format!(
-                "password ID {}, {age} old, {used}{}",
+                "{kind}password ID {}, {age} old, {used}{}",
                 password.id,
                 retires.unwrap_or_default()
             )
@@ -217,11 +221,21 @@ impl<'a> WhyRecord<'a> {
 }
 
 impl<'a> LivePassword<'a> {
-    fn new(password: &'a PasswordInfo) -> Self {
+    /// Returns the user's own passwords that work, then the temporary ones.
+    fn all(user: &'a User, now: Time) -> Vec<Self> {
+        let own = user.live_passwords(now);
+        let own = own.map(|password| Self::new(password, false));
+        let issued = user.live_temporary(now);
+        own.chain(issued.map(|issued| Self::new(&issued.password, true)))
+            .collect()
+    }
+
+    fn new(password: &'a PasswordInfo, temporary: bool) -> Self {
         Self {
             id: password.id.as_str(),
             created_at: password.created_at,
             retires_at: password.retires_at,
+            temporary,
             last_used_at: password.last_connection.as_ref().map(|last| last.at),
         }
     }

@@ -189,6 +189,34 @@ impl Error {
                 ),
             )
             .hint("wait until then, or reset without --overlap, which stops both at once"),
+            Self::UserStopped { username, status } => entry(
+                "user_stopped",
+                Exit::Refused,
+                format!("{username} is {status} and cannot sign in with any password"),
+            )
+            .hint(match *status {
+                "suspended" => format!(
+                    "let it sign in again first: smtpcred user resume {}",
+                    in_shell(username)
+                ),
+                _ => format!(
+                    "set a later expiry first: smtpcred user set {} --expires-in 180d",
+                    in_shell(username)
+                ),
+            }),
+            Self::TooManyTemporary {
+                username,
+                most,
+                password_id,
+            } => entry(
+                "too_many_temporary",
+                Exit::Refused,
+                format!("{username} already has {most} temporary passwords that work"),
+            )
+            .hint(format!(
+                "end one, such as the one that ends next: smtpcred user retire {} --password-id {password_id}",
+                in_shell(username)
+            )),
             Self::RotationUnfinished {
                 username,
                 reason,

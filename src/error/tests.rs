@@ -136,6 +136,23 @@ fn codes_and_exit_codes_do_not_change() {
             "untrusted_delivery",
             4,
         ),
+        (
+            Error::UserStopped {
+                username: username(),
+                status: "suspended",
+            },
+            "user_stopped",
+            4,
+        ),
+        (
+            Error::TooManyTemporary {
+                username: username(),
+                most: 20,
+                password_id: text(),
+            },
+            "too_many_temporary",
+            4,
+        ),
         (Error::LastPassword(text()), "last_password", 4),
         (Error::ChangedMeanwhile(text()), "changed_meanwhile", 4),
         (

@@ -30,6 +30,8 @@ pub enum Action {
     UserSet,
     /// A user got a new password.
     UserReset,
+    /// A user got a temporary password.
+    UserIssue,
     /// A user was suspended.
     UserSuspend,
     /// A suspended user was resumed.
@@ -42,7 +44,7 @@ pub enum Action {
     UserExpired,
     /// A rotation ended: the new password was delivered.
     UserRotate,
-    /// An overlap was ended by hand: one password stopped.
+    /// An overlap or a temporary password was ended by hand: one password stopped.
     UserRetire,
     /// Open sessions were ended by hand.
     SessionEnd,
@@ -82,7 +84,7 @@ pub enum Action {
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::DomainAdd,
         Self::DomainSet,
         Self::DomainRemove,
@@ -91,6 +93,7 @@ impl Action {
         Self::UserImport,
         Self::UserSet,
         Self::UserReset,
+        Self::UserIssue,
         Self::UserSuspend,
         Self::UserResume,
         Self::UserRename,
@@ -128,6 +131,7 @@ impl Action {
             Self::UserImport => "user.import",
             Self::UserSet => "user.set",
             Self::UserReset => "user.reset",
+            Self::UserIssue => "user.issue",
             Self::UserSuspend => "user.suspend",
             Self::UserResume => "user.resume",
             Self::UserRename => "user.rename",

@@ -52,6 +52,7 @@ pub mod smtp_session;
 pub mod store_location;
 pub mod stranger;
 pub mod tag;
+pub mod temporary;
 pub mod text;
 pub mod time;
 pub mod transfer;

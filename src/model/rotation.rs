@@ -273,6 +273,7 @@ mod tests {
             suspended_at: None,
             created_at: Time::from_epoch(0),
             passwords: passwords.iter().map(password).collect(),
+            temporary: Vec::new(),
         }
     }
 

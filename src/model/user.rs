@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use super::duration::Duration;
 use super::name::Username;
+use super::network::Network;
 use super::password::PasswordId;
 use super::tag::Tags;
 use super::text::invalid;
@@ -29,8 +30,10 @@ pub struct User {
     pub suspended_at: Option<Time>,
     /// When it was created.
     pub created_at: Time,
-    /// All its passwords, also erased ones, oldest first.
+    /// All its own passwords, also erased ones, oldest first.
     pub passwords: Vec<PasswordInfo>,
+    /// All its temporary passwords, also ended ones, in the order of their ends.
+    pub temporary: Vec<TemporaryPassword>,
 }
 
 /// A password of a user, without its hash.
@@ -48,6 +51,17 @@ pub struct PasswordInfo {
     pub last_connection: Option<LastConnection>,
     /// What was sent with it.
     pub sent: SentMail,
+}
+
+/// A temporary password, without its hash.
+#[derive(Clone, Debug)]
+pub struct TemporaryPassword {
+    /// What it has in common with the others.
+    pub password: PasswordInfo,
+    /// What it is for.
+    pub label: Option<String>,
+    /// From where it works; empty: from where its user may sign in.
+    pub networks: Vec<Network>,
 }
 
 /// What was sent with a password, as far as it is known which one a session signed in with.
@@ -144,6 +158,13 @@ impl PasswordInfo {
     }
 }
 
+impl TemporaryPassword {
+    /// Returns whether it works at this time, unless its user is kept from signing in.
+    pub fn is_live(&self, now: Time) -> bool {
+        self.password.is_live(now)
+    }
+}
+
 impl User {
     /// Returns the status at this time.
     pub fn status(&self, now: Time) -> Status {
@@ -162,7 +183,19 @@ impl User {
         self.created_at == seen.created_at && seen.passwords.iter().all(had)
     }
 
-    /// Returns the passwords that work at this time, oldest first.
+    /// Returns all its passwords, also temporary, old and ended ones.
+    pub fn all_passwords(&self) -> impl Iterator<Item = &PasswordInfo> {
+        let temporary = self.temporary.iter().map(|issued| &issued.password);
+        self.passwords.iter().chain(temporary)
+    }
+
+    /// Returns the temporary passwords that work at this time; the next to end comes first.
+    pub fn live_temporary(&self, now: Time) -> impl Iterator<Item = &TemporaryPassword> {
+        let all = self.temporary.iter();
+        all.filter(move |issued| issued.is_live(now))
+    }
+
+    /// Returns its own passwords that work at this time, oldest first.
     pub fn live_passwords(&self, now: Time) -> impl DoubleEndedIterator<Item = &PasswordInfo> {
         self.passwords
             .iter()
@@ -194,8 +227,7 @@ impl User {
 
     /// Returns the last sign-in with any password; `None` if there was none.
     pub fn last_connection(&self) -> Option<&LastConnection> {
-        self.passwords
-            .iter()
+        self.all_passwords()
             .filter_map(|password| password.last_connection.as_ref())
             .max_by_key(|connection| connection.at)
     }
@@ -267,6 +299,7 @@ mod tests {
                 // From a rotation that failed.
                 at(8, password(Some(Time::from_epoch(9)), true)),
             ],
+            temporary: Vec::new(),
         };
         let made = |user: &User| user.password().map(|password| password.created_at.epoch());
         assert_eq!(made(&user), Some(2));

@@ -55,6 +55,8 @@ impl Tx<'_> {
                 self.stop_password(username, password_id)?;
             }
         }
+        // A suspension ends; they must not work again then.
+        self.end_temporary_passwords(username)?;
         if close.new.is_none() {
             let args = [username.as_str().into(), self.stamp.at.into()];
             self.later(SUSPEND, &args)?;

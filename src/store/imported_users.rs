@@ -179,7 +179,7 @@ impl Tx<'_> {
         const SQL: &str = "UPDATE passwords
             SET hash = NULL,
                 retires_at = CASE WHEN retires_at < $3 THEN retires_at ELSE $3 END
-            WHERE username = $1 AND password_id <> $2 AND hash IS NOT NULL";
+            WHERE username = $1 AND password_id <> $2 AND hash IS NOT NULL AND temporary = 0";
         let args = [
             username.as_str().into(),
             password_id.as_str().into(),

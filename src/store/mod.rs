@@ -52,6 +52,7 @@ mod sign_ins;
 mod sqlite;
 mod status;
 mod stored_users;
+mod temporary_passwords;
 mod totals;
 mod upkeep;
 mod usage;
@@ -96,6 +97,7 @@ pub use settings::SettingsChange;
 pub use sign_ins::{RefusalKey, Seen, SignInRow};
 pub use sqlite::{Hole, Staged, Staging, WriterKind, holes};
 pub use status::{ExpiringUser, LimitNear, RefusalCount, StatusCounts, StoreStatus, UnfinishedOf};
+pub use temporary_passwords::NewTemporary;
 pub use usage_totals::DailyUsage;
 pub use users::{NewUser, UserChange, UserFilter, UserReader, UserRules, UserScan};
 

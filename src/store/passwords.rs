@@ -8,7 +8,9 @@ use crate::error::{Error, Result};
 use crate::model::event::{Action, Fields};
 use crate::model::hash::Hash;
 use crate::model::name::Username;
-use crate::model::password::PasswordId;
+use crate::model::network::Network;
+use crate::model::password::{PasswordId, PasswordKind};
+use crate::model::temporary;
 use crate::model::time::Time;
 
 /// A password to store.
@@ -42,12 +44,23 @@ pub struct StoredHash {
     pub retires_at: Option<Time>,
     /// By smtpcred. Not set if it was chosen or if that is unknown.
     pub generated: bool,
+    /// Issued beside the others.
+    pub temporary: bool,
+    /// From where a temporary one works; empty: from where its user may sign in.
+    pub networks: Vec<Network>,
 }
 
 impl StoredHash {
     /// Returns whether it still works.
     pub fn is_live(&self, now: Time) -> bool {
         self.retires_at.is_none_or(|at| now < at)
+    }
+
+    /// Returns whether it may be the hash of a password of this kind. All temporary ones are
+    /// generated and name themselves, so that a guess is not compared with twenty hashes.
+    pub fn may_be(&self, kind: &PasswordKind) -> bool {
+        let named = matches!(kind, PasswordKind::Generated(id) if *id == self.password_id);
+        named || !self.temporary
     }
 }
 
@@ -66,7 +79,7 @@ macro_rules! one_that_stays {
             "SELECT password_id FROM passwords
             WHERE username = $1 AND (",
             stays!(),
-            " OR hash IS NOT NULL AND retires_at > $2)
+            " OR hash IS NOT NULL AND temporary = 0 AND retires_at > $2)
             ORDER BY retires_at IS NOT NULL, created_at DESC, password_id LIMIT 1"
         )
     };
@@ -88,8 +101,8 @@ impl Store {
 
     /// Returns the hashes of each of these users that are not erased, the newest first.
     pub fn hashes_of(&mut self, names: &[&Username]) -> Result<Vec<Vec<StoredHash>>> {
-        const SQL: &str = "SELECT password_id, hash, retires_at, generated FROM passwords
-            WHERE username = $1 AND hash IS NOT NULL ORDER BY created_at DESC, password_id";
+        const SQL: &str = "SELECT password_id, hash, retires_at, generated, temporary, networks
+            FROM passwords WHERE username = $1 AND hash IS NOT NULL ORDER BY created_at DESC, password_id";
         let mut found: Vec<_> = names.iter().map(|_| Vec::new()).collect();
         self.of_each(SQL, names, &mut |number, row| {
             found[number].push(StoredHash {
@@ -97,6 +110,8 @@ impl Store {
                 hash: row.text(1)?.to_owned(),
                 retires_at: row.opt_time(2)?,
                 generated: row.int(3)? != 0,
+                temporary: row.int(4)? != 0,
+                networks: temporary::networks(row.opt_text(5)?)?,
             });
             Ok(())
         })?;
@@ -163,7 +178,8 @@ impl Tx<'_> {
         // What retires earlier keeps its time.
         const RETIRE: &str = "UPDATE passwords
             SET retires_at = $2, retiring_since = $3, retire_unused = NULL, retire_latest = NULL
-            WHERE username = $1 AND hash IS NOT NULL AND (retires_at IS NULL OR retires_at > $2)";
+            WHERE username = $1 AND hash IS NOT NULL AND temporary = 0
+                AND (retires_at IS NULL OR retires_at > $2)";
         // Whatever was under way: it is decided now.
         const DECIDED: &str = "DELETE FROM rotations WHERE username = $1";
         // Erases the hashes of passwords that retired long ago.
@@ -191,12 +207,12 @@ impl Tx<'_> {
         )
     }
 
-    /// Revokes all passwords of a user at once.
+    /// Revokes all passwords of a user at once, except for temporary ones.
     pub(super) fn stop_passwords(&mut self, username: &Username) -> Result<()> {
         const STOP: &str = "UPDATE passwords
             SET hash = NULL,
                 retires_at = CASE WHEN retires_at < $2 THEN retires_at ELSE $2 END
-            WHERE username = $1 AND hash IS NOT NULL";
+            WHERE username = $1 AND hash IS NOT NULL AND temporary = 0";
         let args = [username.as_str().into(), self.stamp.at.into()];
         self.scrub = true;
         self.later(STOP, &args)

@@ -2,7 +2,7 @@
 
 use super::engine::Arg;
 use super::passwords::stays;
-use super::users::{last_sign_of_life, read_password, read_user, select_users, sort_passwords};
+use super::users::{add_password, last_sign_of_life, read_user, select_users, sort_passwords};
 use super::{Store, UserScan};
 use crate::error::Result;
 use crate::model::alert::AlertKind;
@@ -107,7 +107,7 @@ macro_rules! report_users {
                     max(CASE WHEN hash IS NOT NULL AND (retires_at IS NULL OR retires_at > $2)
                             AND substr(hash || CAST($3 AS TEXT), 1, length($1)) <> $1
                         THEN 1 ELSE 0 END) AS unlike
-                FROM passwords WHERE username > $4 AND username <= $5
+                FROM passwords WHERE username > $4 AND username <= $5 AND temporary = 0
                 GROUP BY username) k ON k.username = u.username
             LEFT JOIN (SELECT username, max(seen_at) AS seen_at
                 FROM last_connections WHERE username > $4 AND username <= $5
@@ -196,11 +196,13 @@ impl Store {
                     networks: None,
                 });
             }
-            if let (Some(last), Some(password)) = (found.last_mut(), read_password(row)?) {
-                if let Some(hash) = row.opt_text(17)? {
-                    last.hashes.push((password.id.clone(), hash.to_owned()));
-                }
-                last.user.passwords.push(password);
+            let Some(last) = found.last_mut() else {
+                return Ok(());
+            };
+            let before = last.user.passwords.len();
+            add_password(&mut last.user, row)?;
+            if let (Some(own), Some(hash)) = (last.user.passwords.get(before), row.opt_text(20)?) {
+                last.hashes.push((own.id.clone(), hash.to_owned()));
             }
             Ok(())
         })?;

@@ -21,6 +21,9 @@ pub struct PasswordRecord {
     created_at: i64,
     imported: Option<String>,
     generated: i64,
+    temporary: i64,
+    label: Option<String>,
+    networks: Option<String>,
 }
 
 impl PasswordRecord {
@@ -32,6 +35,11 @@ impl PasswordRecord {
     /// Returns whether it works without an end.
     pub fn stays(&self) -> bool {
         self.hash.is_some() && self.retires_at.is_none()
+    }
+
+    /// Returns whether it was issued beside the others.
+    pub const fn is_temporary(&self) -> bool {
+        self.temporary != 0
     }
 
     /// Returns whether its hash was erased.
@@ -166,7 +174,7 @@ impl Store {
                 daily_limit, on_limit
             FROM users WHERE username > $1 AND username <= $2 ORDER BY username";
         const PASSWORDS: &str = "SELECT username, password_id, hash, created_at, retires_at,
-                imported, generated
+                imported, generated, temporary, label, networks
             FROM passwords WHERE username > $1 AND username <= $2 ORDER BY username, password_id";
         let args = [after.into(), last.into()];
         let mut users: Vec<UserRecord> = Vec::new();
@@ -267,6 +275,9 @@ fn read_password(row: &dyn Row) -> Result<PasswordRecord> {
         retires_at: row.opt_time(4)?,
         imported: text(5)?,
         generated: row.int(6)?,
+        temporary: row.int(7)?,
+        label: text(8)?,
+        networks: text(9)?,
     })
 }
 
@@ -313,8 +324,9 @@ impl Tx<'_> {
     ) -> Result<()> {
         const SQL: &str =
             "INSERT INTO passwords (username, password_id, hash, created_at, retires_at,
-                retiring_since, retire_unused, retire_latest, imported, generated)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                retiring_since, retire_unused, retire_latest, imported, generated, temporary,
+                label, networks)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
             ON CONFLICT (username, password_id) DO UPDATE SET hash = excluded.hash,
                 retires_at = excluded.retires_at, retiring_since = excluded.retiring_since,
                 retire_unused = excluded.retire_unused, retire_latest = excluded.retire_latest";
@@ -331,6 +343,9 @@ impl Tx<'_> {
             beside.map(|beside| beside.latest).into(),
             password.imported.as_deref().into(),
             password.generated.into(),
+            password.temporary.into(),
+            password.label.as_deref().into(),
+            password.networks.as_deref().into(),
         ];
         self.later(SQL, &args)
     }

@@ -24,6 +24,8 @@ impl HolderRole {
                     action,
                     Action::UserCreate
                         | Action::UserReset
+                        | Action::UserIssue
+                        | Action::UserRetire
                         | Action::UserSet
                         | Action::UserSuspend
                         | Action::UserResume

@@ -240,7 +240,7 @@ impl Tx<'_> {
                 retire_unused = $5, retire_latest = $6
             WHERE username = $1 AND password_id <> $2 AND hash IS NOT NULL AND retires_at IS NULL";
         const STOP: &str = "UPDATE passwords SET hash = NULL, retires_at = $3
-            WHERE username = $1 AND password_id <> $2 AND hash IS NOT NULL";
+            WHERE username = $1 AND password_id <> $2 AND hash IS NOT NULL AND temporary = 0";
         let name = username.as_str();
         if !self.is_rotating(username, password_id)? {
             return Ok(false);
@@ -318,7 +318,8 @@ impl Tx<'_> {
 
     fn stop_retiring(&mut self, username: &Username) -> Result<()> {
         const SQL: &str = "UPDATE passwords SET hash = NULL, retires_at = $2
-            WHERE username = $1 AND hash IS NOT NULL AND retires_at IS NOT NULL";
+            WHERE username = $1 AND hash IS NOT NULL AND retires_at IS NOT NULL
+                AND temporary = 0";
         self.scrub = true;
         let args = [username.as_str().into(), self.stamp.at.into()];
         self.later(SQL, &args)

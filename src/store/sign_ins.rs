@@ -12,6 +12,7 @@ use crate::model::name::Username;
 use crate::model::password::PasswordId;
 use crate::model::refused_sign_ins::{RefusalReason, RefusedSignIns};
 use crate::model::stranger::WrittenName;
+use crate::model::temporary;
 use crate::model::text::invalid;
 use crate::model::time::{CLOCKS_DIFFER, Time};
 use crate::model::user::SentMail;
@@ -38,7 +39,8 @@ macro_rules! sign_in_columns {
                 p.created_at, p.generated, u.created_at,
                 (SELECT CAST(1 AS BIGINT)
                     WHERE EXISTS (SELECT 1 FROM address_rules WHERE owner = u.username)
-                    OR EXISTS (SELECT 1 FROM allowed_addresses WHERE owner = u.username))",
+                    OR EXISTS (SELECT 1 FROM allowed_addresses WHERE owner = u.username)),
+                p.temporary, p.networks",
             $more,
             " FROM users u
             LEFT JOIN passwords p ON p.username = u.username AND p.hash IS NOT NULL ",
@@ -98,12 +100,12 @@ impl Store {
             let mut found: Vec<(Username, SignInRow)> = Vec::new();
             let args = [after.as_str().into(), last.as_str().into()];
             self.engine.query(SQL, &args, &mut |row| {
-                let name = row.text(9)?;
+                let name = row.text(11)?;
                 if found
                     .last()
                     .is_none_or(|(before, _)| before.as_str() != name)
                 {
-                    found.push((row.parsed(9)?, read_times(row)?));
+                    found.push((row.parsed(11)?, read_times(row)?));
                 }
                 if let (Some((_, found)), Some((_, hash))) = (found.last_mut(), read_hash(row)?) {
                     found.hashes.push(hash);
@@ -212,6 +214,8 @@ fn read_hash(row: &dyn Row) -> Result<Option<(Time, StoredHash)>> {
         hash: row.text(3)?.to_owned(),
         retires_at: row.opt_time(4)?,
         generated: row.int(6)? != 0,
+        temporary: row.int(9)? != 0,
+        networks: temporary::networks(row.opt_text(10)?)?,
     };
     Ok(Some((row.time(5)?, hash)))
 }

@@ -124,7 +124,7 @@ const COUNTS: &str = "SELECT
         AND expires_at <= $1),
     (SELECT count(*) FROM users WHERE suspended_at IS NULL AND expires_at > $1
         AND expires_at <= $2),
-    (SELECT count(*) FROM passwords WHERE retires_at > $1),
+    (SELECT count(*) FROM passwords WHERE retires_at > $1 AND temporary = 0),
     (SELECT count(*) FROM domains),
     (SELECT count(*) FROM rotations)";
 
@@ -136,21 +136,23 @@ const ROTATING: &str = "SELECT count(*) FROM rotations r JOIN users u ON u.usern
         AND (SELECT count(*) FROM passwords p WHERE p.username = r.username
             AND p.hash IS NOT NULL AND p.retires_at IS NULL) > 1
         AND NOT EXISTS (SELECT 1 FROM passwords p WHERE p.username = r.username
-            AND p.hash IS NOT NULL AND p.retires_at > $1)";
+            AND p.hash IS NOT NULL AND p.temporary = 0 AND p.retires_at > $1)";
 
 /// Passwords that retire, of users that cannot sign in: from few passwords.
 const RETIRING_STOPPED: &str = "SELECT count(*) FROM passwords p CROSS JOIN users u
-    WHERE p.retires_at > $1 AND u.username = p.username
+    WHERE p.retires_at > $1 AND p.temporary = 0 AND u.username = p.username
         AND (u.suspended_at IS NOT NULL OR u.expires_at <= $1)";
 
 /// The same from few users.
 const STOPPED_RETIRING: &str = "SELECT count(*) FROM
     (SELECT username FROM users WHERE suspended_at IS NOT NULL
     UNION ALL SELECT username FROM users WHERE suspended_at IS NULL AND expires_at <= $1) u
-    CROSS JOIN passwords p WHERE p.username = u.username AND p.retires_at > $1";
+    CROSS JOIN passwords p WHERE p.username = u.username AND p.retires_at > $1
+        AND p.temporary = 0";
 
 /// The names of both, where there are many: joining them takes SQLite ten times as long.
-const RETIRING: &str = "SELECT username FROM passwords WHERE retires_at > $1";
+const RETIRING: &str = "SELECT username FROM passwords
+    WHERE retires_at > $1 AND temporary = 0";
 const STOPPED: &str = "SELECT username FROM users WHERE suspended_at IS NOT NULL
     UNION ALL SELECT username FROM users WHERE suspended_at IS NULL AND expires_at <= $1";
 

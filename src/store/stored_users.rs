@@ -25,7 +25,7 @@ macro_rules! select_stored {
             $crate::store::users::tags::tags_of!("u"),
             " FROM ",
             $users,
-            " u LEFT JOIN passwords p ON p.username = u.username ",
+            " u LEFT JOIN passwords p ON p.username = u.username AND p.temporary = 0 ",
             $rest,
             " ORDER BY u.username, p.created_at DESC, p.retires_at IS NOT NULL, p.password_id"
         )

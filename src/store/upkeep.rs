@@ -61,15 +61,15 @@ impl Store {
         self.count_rows(SQL, &[first.into(), most.saturating_sub(1).into()])
     }
 
-    /// Counts the hashes of passwords that retired before a time.
+    /// Counts the hashes of passwords that retired before a time, and the temporary passwords.
     pub fn old_hashes(&mut self, before: Time) -> Result<u64> {
         const SQL: &str = "SELECT count(*) FROM passwords
-            WHERE retires_at < $1 AND hash IS NOT NULL";
+            WHERE retires_at < $1 AND (hash IS NOT NULL OR temporary = 1)";
         self.count_rows(SQL, &[before.into()])
     }
 
     /// Returns up to `limit` passwords, from a username on, that retired before a time and
-    /// still have their hash.
+    /// still have their hash, or are temporary.
     pub fn retired_before(
         &mut self,
         before: Time,
@@ -77,7 +77,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<(Username, PasswordId)>> {
         const SQL: &str = "SELECT username, password_id FROM passwords
-            WHERE username >= $1 AND retires_at < $2 AND hash IS NOT NULL
+            WHERE username >= $1 AND retires_at < $2 AND (hash IS NOT NULL OR temporary = 1)
             ORDER BY username, password_id LIMIT $3";
         let mut found = Vec::new();
         let args = [from.into(), before.into(), limit.into()];
@@ -166,7 +166,8 @@ impl Tx<'_> {
         Ok(rows(forgotten).unsigned_abs())
     }
 
-    /// Erases the hash of a password, if it still counts as retired before that time.
+    /// Erases the hash of a password, or deletes a temporary one, if it still counts as retired
+    /// before that time.
     pub fn erase_retired(
         &mut self,
         username: &Username,
@@ -174,14 +175,17 @@ impl Tx<'_> {
         before: Time,
     ) -> Result<u64> {
         const SQL: &str = "UPDATE passwords SET hash = NULL
-            WHERE username = $1 AND password_id = $2 AND retires_at < $3 AND hash IS NOT NULL";
+            WHERE username = $1 AND password_id = $2 AND retires_at < $3 AND hash IS NOT NULL
+                AND temporary = 0";
+        const TEMPORARY: &str = "DELETE FROM passwords
+            WHERE username = $1 AND password_id = $2 AND retires_at < $3 AND temporary = 1";
         let args = [
             username.as_str().into(),
             password_id.as_str().into(),
             before.into(),
         ];
         self.scrub = true;
-        let erased = self.execute(SQL, &args)?;
+        let erased = self.execute(SQL, &args)? + self.execute(TEMPORARY, &args)?;
         Ok(rows(erased).unsigned_abs())
     }
 }

@@ -26,4 +26,5 @@ mod sign_in;
 mod slow_reader;
 #[path = "../support/mod.rs"]
 mod support;
+mod temporary;
 mod upgraded;

@@ -21,6 +21,7 @@ mod roles;
 mod rotation;
 mod sessions;
 mod status;
+mod temporary;
 mod together;
 mod transfer;
 mod verified;
@@ -184,6 +185,7 @@ fn story(open: &dyn Fn() -> Store) {
     addresses::story(&mut store);
     sessions::story(&mut store);
     restoring::story(&mut store);
+    temporary::story(&mut store);
     roles::story(&mut store, open);
 }
 

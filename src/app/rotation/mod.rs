@@ -188,7 +188,7 @@ impl App {
     }
 
     /// Ends an overlap: revokes the password that would retire, or the given one, and keeps
-    /// the other. Returns the user and the ID of the revoked password.
+    /// the other. Also ends a temporary password, if its ID is given. Returns the user and the ID of the revoked password.
     pub fn retire_password(
         &mut self,
         username: &Username,
@@ -197,6 +197,15 @@ impl App {
         let now = self.now().plausible()?;
         let mut tx = self.begin()?;
         let user = need_user(tx.store(), username, now)?;
+        if let Some(issued) = password_id
+            && user
+                .live_temporary(now)
+                .any(|own| own.password.id == *issued)
+        {
+            tx.end_temporary_password(username, issued)?;
+            tx.commit()?;
+            return Ok((need_user(&mut self.store, username, now)?, issued.clone()));
+        }
         let live: Vec<_> = user.live_passwords(now).collect();
         let found = match password_id {
             Some(password_id) => live.iter().find(|live| live.id == *password_id),
@@ -218,7 +227,17 @@ impl App {
                     ways_out.unwrap_or_default()
                 )));
             }
-            (None, None) => return Err(Error::LastPassword(username.to_string())),
+            (None, None) => {
+                let issued: Vec<_> = user.live_temporary(now).collect();
+                let ids = issued.iter().map(|own| own.password.id.as_str());
+                return Err(match issued.len() {
+                    0 => Error::LastPassword(username.to_string()),
+                    _ => Error::Usage(format!(
+                        "{username} has no old password that works; to end a temporary one, add --password-id with one of: {}",
+                        ids.collect::<Vec<_>>().join(", ")
+                    )),
+                });
+            }
         };
         tx.retire_password(username, &stops)?;
         tx.commit()?;

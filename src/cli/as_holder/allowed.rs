@@ -99,6 +99,19 @@ const RULES: &[Rule] = &[
         needed: &[],
     },
     Rule {
+        // Without --from, which would override the rules of the owner for addresses.
+        command: "user issue",
+        roles: OPERATORS,
+        arguments: &["username", "lifetime", "label", "short_password", "reveal"],
+        needed: &[],
+    },
+    Rule {
+        command: "user retire",
+        roles: OPERATORS,
+        arguments: &["username", "password_id"],
+        needed: &[],
+    },
+    Rule {
         command: "user rotate",
         roles: OPERATORS,
         arguments: &["usernames", "overlap", "retire", "overlap_max"],

@@ -21,7 +21,7 @@ Tasks:
   usage       deleted after 400 days
   failures    refused sign-ins: deleted 30 days after the last one, or beyond the latest 10,000
   counts      deleted once no limit needs them
-  hashes      of passwords that retired 30 days ago: erased
+  hashes      of passwords that retired 30 days ago: erased; temporary passwords are deleted
   sums        of the usage of domains, where an older smtpcred left them wrong: corrected
   messages    deleted as `messages --help` says, if any are kept
   indexes     of events, if any is missing (PostgreSQL): created

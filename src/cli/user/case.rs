@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::record::PasswordRecord;
+use super::password_record::PasswordRecord;
 use crate::app::close::StolenCase;
 use crate::cli::session::SessionRecord;
 use crate::cli::terminal::column::Cell;
@@ -123,7 +123,8 @@ impl<'a> CaseRecord<'a> {
             reason: reason.map(Note::as_str),
             status: user.status(case.at).name(),
             passwords: user
-                .live_passwords(case.at)
+                .all_passwords()
+                .filter(|password| password.is_live(case.at))
                 .map(PasswordRecord::new)
                 .collect(),
             networks: UsedNetwork::all(case),

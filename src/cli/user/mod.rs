@@ -10,8 +10,10 @@ mod create;
 mod export;
 mod import;
 mod input;
+mod issue;
 mod list;
 mod overlap;
+mod password_record;
 pub mod record;
 pub mod refusal;
 mod rejected_rows;
@@ -22,6 +24,7 @@ mod rotate;
 pub mod rotated;
 mod row_record;
 mod several;
+mod temporary;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -45,6 +48,7 @@ pub enum UserCommand {
     Copy(Lazy<copy::CopyUser>),
     #[command(aliases = ["passwd", "password"])]
     Reset(Lazy<reset::ResetPassword>),
+    Issue(Lazy<issue::IssuePassword>),
     Rotate(Lazy<Box<rotate::RotatePasswords>>),
     Retire(Lazy<retire::RetirePassword>),
     Close(Lazy<Box<close::CloseUser>>),
@@ -75,6 +79,7 @@ impl UserCommand {
             Self::Create(create) => create.0.run(context),
             Self::Copy(copy) => copy.0.run(context),
             Self::Reset(reset) => reset.0.run(context),
+            Self::Issue(issue) => issue.0.run(context),
             Self::Rotate(rotate) => rotate.0.run(context),
             Self::Retire(retire) => retire.0.run(context),
             Self::Close(close) => close.0.run(context),

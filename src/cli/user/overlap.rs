@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::record::{PasswordRecord, UserRecord};
+use super::password_record::PasswordRecord;
+use super::record::UserRecord;
 use crate::cli::terminal::column::{Cell, Column, TimeForm};
 use crate::cli::terminal::record::Record;
 

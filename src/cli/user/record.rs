@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::password_record::{ConnectionRecord, PasswordRecord};
 use super::refusal::RefusalRecord;
+use super::temporary::{self, TemporaryRecord};
 use crate::app::usage::Detail;
 use crate::app::users::Trouble;
 use crate::cli::args::addresses::AddressPolicyRecord;
@@ -16,9 +18,8 @@ use crate::model::limit_kind::LimitKind;
 use crate::model::old_name::OldName;
 use crate::model::sender::Sender;
 use crate::model::tag::{self, Tags};
-use crate::model::text::count;
 use crate::model::time::Time;
-use crate::model::user::{EXPIRES_SOON, LastConnection, PasswordInfo, Status, User};
+use crate::model::user::{EXPIRES_SOON, Status, User};
 
 /// A user in a list.
 #[derive(Serialize)]
@@ -42,24 +43,6 @@ pub struct UserRecord<'a> {
     trouble: Trouble,
     #[serde(skip)]
     pub(super) now: Time,
-}
-
-#[derive(Serialize)]
-pub(super) struct PasswordRecord<'a> {
-    pub(super) id: &'a str,
-    pub(super) created_at: Time,
-    pub(super) retires_at: Option<Time>,
-    pub(super) last_connection: Option<ConnectionRecord<'a>>,
-    /// Its last message.
-    pub(super) last_sent_at: Option<Time>,
-    pub(super) messages: u64,
-    pub(super) recipients: u64,
-}
-
-#[derive(Clone, Copy, Serialize)]
-pub(super) struct ConnectionRecord<'a> {
-    at: Time,
-    address: Option<&'a str>,
 }
 
 impl<'a> UserRecord<'a> {
@@ -113,56 +96,6 @@ impl<'a> UserRecord<'a> {
     fn password_ids(&self) -> String {
         let ids: Vec<_> = self.passwords.iter().map(|password| password.id).collect();
         ids.join(" ")
-    }
-}
-
-impl<'a> PasswordRecord<'a> {
-    pub(super) fn new(password: &'a PasswordInfo) -> Self {
-        Self {
-            id: password.id.as_str(),
-            created_at: password.created_at,
-            retires_at: password.retires_at,
-            last_connection: password.last_connection.as_ref().map(ConnectionRecord::new),
-            last_sent_at: password.sent.last_at,
-            messages: password.sent.messages,
-            recipients: password.sent.recipients,
-        }
-    }
-
-    /// Says what was sent with it, after a comma; nothing if that is nothing.
-    fn sent_text(&self, now: Time) -> String {
-        self.last_sent_at.map_or(String::new(), |at| {
-            let ago = now.since(at);
-            format!(
-                ", sent {}, the last {ago} ago",
-                count(self.messages, "message")
-            )
-        })
-    }
-}
-
-impl<'a> ConnectionRecord<'a> {
-    fn new(connection: &'a LastConnection) -> Self {
-        Self {
-            at: connection.at,
-            address: connection.address.as_deref(),
-        }
-    }
-
-    /// Returns when and from where, for a file.
-    pub(super) fn dated(self) -> String {
-        match self.address {
-            Some(address) => format!("{} from {address}", self.at),
-            None => self.at.to_string(),
-        }
-    }
-
-    pub(super) fn text(self, now: Time) -> String {
-        let ago = now.since(self.at);
-        match self.address {
-            Some(address) => format!("{ago} ago from {address}"),
-            None => format!("{ago} ago"),
-        }
     }
 }
 
@@ -282,6 +215,7 @@ pub struct UserDetail<'a> {
     #[serde(flatten)]
     user: UserRecord<'a>,
     old_passwords: Vec<PasswordRecord<'a>>,
+    temporary_passwords: Vec<TemporaryRecord<'a>>,
     /// Empty: every address of its domain.
     senders: Vec<&'a str>,
     /// Its own limits, except for messages per day.
@@ -343,6 +277,11 @@ impl<'a> UserDetail<'a> {
         Self {
             user: UserRecord::new(user, now),
             old_passwords: old.map(PasswordRecord::new).collect(),
+            temporary_passwords: user
+                .temporary
+                .iter()
+                .map(|issued| TemporaryRecord::new(issued, now))
+                .collect(),
             senders: detail.rules.senders.iter().map(Sender::as_str).collect(),
             limits,
             limit_words: own.iter().map(|(kind, most)| kind.words(most)).collect(),
@@ -456,6 +395,9 @@ impl Record for UserDetail<'_> {
         ]);
         if !old.is_empty() {
             lines.push(("Old passwords", old.join("\n").into()));
+        }
+        if let Some(text) = temporary::listed(&self.temporary_passwords, user.now) {
+            lines.push(("Temporary passwords", text.into()));
         }
         let last = user.last_connection.map(|last| last.text(user.now));
         lines.extend([

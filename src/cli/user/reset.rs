@@ -170,8 +170,13 @@ fn note_reset(app: &App, context: &Context, user: &User) {
         Some(at) => format!("the old one works until {at}"),
         None => "the old one no longer works".to_owned(),
     };
+    let issued = match user.live_temporary(now).count() {
+        0 => "",
+        1 => "; a temporary one still works",
+        _ => "; the temporary ones still work",
+    };
     context.out.note(&format!(
-        "new password for {}{password_id}; {old}",
+        "new password for {}{password_id}; {old}{issued}",
         user.username
     ));
     if !user.status(now).can_sign_in() {

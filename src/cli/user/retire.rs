@@ -16,12 +16,14 @@ Examples:
   smtpcred user retire shop@example.com                  stops the old password now
   smtpcred user retire shop@example.com --password-id 7kq3abcd
                                                          stops this one; the other stays valid
+  smtpcred user show shop@example.com                    lists the IDs, also of temporary passwords
 
 JSON:
   The user, as in `user list`.";
 
-/// End an overlap: the old password stops working now
+/// End an overlap or a temporary password: it stops working now
 ///
+/// Without --password-id, the old password stops. A temporary one is ended by its ID (user issue).
 /// If an application cannot switch to the new password, stop the new one with --password-id: the
 /// old one then stays valid and does not retire.
 #[derive(Debug, Args)]
@@ -42,7 +44,10 @@ impl RetirePassword {
         let password_id = self.password_id.map(PasswordId::stored);
         let (user, stopped) = app.retire_password(&self.username, password_id.as_ref())?;
         // Without an ID it is clear which one stays.
-        let stays = user.password().filter(|_| password_id.is_some());
+        let is_temporary = user.temporary.iter().any(|own| own.password.id == stopped);
+        let stays = user
+            .password()
+            .filter(|_| password_id.is_some() && !is_temporary);
         let stays =
             stays.map(|password| format!("; {} still works and does not retire", password.id));
         context.out.note(&format!(

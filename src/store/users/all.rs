@@ -1,7 +1,7 @@
 //! Reads all users, table by table, and merges the tables by name: a join looks up the
 //! passwords of each user, which takes three times as long.
 
-use super::list::{read_sent, read_user, sort_passwords};
+use super::list::{add, read_sent, read_user, sort_passwords};
 use crate::error::Result;
 use crate::model::password::PasswordId;
 use crate::model::user::{LastConnection, PasswordInfo, SentMail, User};
@@ -21,7 +21,7 @@ impl Store {
                 created_at, note, NULL
             FROM users WHERE username > $1 ORDER BY username LIMIT $2";
         const PASSWORDS: &str = "SELECT username, password_id, created_at, retires_at,
-                CASE WHEN hash IS NULL THEN 1 ELSE 0 END
+                CASE WHEN hash IS NULL THEN 1 ELSE 0 END, temporary, label, networks
             FROM passwords WHERE username > $1 AND username <= $2 ORDER BY username, password_id";
         const TAGS: &str = "SELECT username, key, value FROM tags
             WHERE username > $1 AND username <= $2 ORDER BY username, key";
@@ -43,14 +43,15 @@ impl Store {
         let mut at = 0;
         self.engine.query(PASSWORDS, &args, &mut |row| {
             if let Some(user) = find_next(&mut users, &mut at, row.text(0)?) {
-                user.passwords.push(PasswordInfo {
+                let password = PasswordInfo {
                     id: PasswordId::stored(row.text(1)?.to_owned()),
                     created_at: row.time(2)?,
                     retires_at: row.opt_time(3)?,
                     erased: row.int(4)? != 0,
                     last_connection: None,
                     sent: SentMail::default(),
-                });
+                };
+                add(user, password, row, 5)?;
             }
             Ok(())
         })?;
@@ -68,11 +69,9 @@ impl Store {
                 return Ok(());
             };
             let id = row.text(1)?;
-            if let Some(password) = user
-                .passwords
-                .iter_mut()
-                .find(|password| password.id.as_str() == id)
-            {
+            let temporary = user.temporary.iter_mut().map(|issued| &mut issued.password);
+            let mut passwords = user.passwords.iter_mut().chain(temporary);
+            if let Some(password) = passwords.find(|password| password.id.as_str() == id) {
                 password.last_connection = Some(LastConnection {
                     at: row.time(2)?,
                     address: row.opt_text(3)?.map(str::to_owned),

@@ -6,8 +6,9 @@ use crate::error::{Error, Result};
 use crate::model::name::{DomainName, Username};
 use crate::model::password::PasswordId;
 use crate::model::tag::TagFilter;
+use crate::model::temporary;
 use crate::model::time::Time;
-use crate::model::user::{LastConnection, PasswordInfo, SentMail, Status, User};
+use crate::model::user::{LastConnection, PasswordInfo, SentMail, Status, TemporaryPassword, User};
 use crate::model::user_search::SearchText;
 use crate::store::Store;
 use crate::store::engine::{Arg, Row};
@@ -41,7 +42,8 @@ macro_rules! select_users {
                 u.note, ",
             $crate::store::users::tags::tags_of!("u"),
             ", p.password_id, p.created_at, p.retires_at, CASE WHEN p.hash IS NULL THEN 1 ELSE 0 END,
-                l.seen_at, l.address, l.sent_at, l.messages, l.recipients ",
+                l.seen_at, l.address, l.sent_at, l.messages, l.recipients,
+                p.temporary, p.label, p.networks ",
             $more,
             " FROM ",
             $users,
@@ -71,7 +73,7 @@ macro_rules! matching {
                     WHEN u.suspended_at IS NOT NULL THEN 'suspended'
                     WHEN u.expires_at <= $4 THEN 'expired'
                     WHEN (SELECT count(*) FROM passwords k WHERE k.username = u.username
-                        AND k.hash IS NOT NULL AND (k.retires_at IS NULL OR k.retires_at > $4)) > 1
+                        AND k.hash IS NOT NULL AND k.temporary = 0 AND (k.retires_at IS NULL OR k.retires_at > $4)) > 1
                         AND $3 <> 'active' THEN 'overlap'
                     ELSE 'active' END)
                 AND (CAST($5 AS BIGINT) IS NULL OR $5 >= ",
@@ -234,10 +236,10 @@ impl Store {
             {
                 users.push(read_user(row)?);
             }
-            if let (Some(user), Some(password)) = (users.last_mut(), read_password(row)?) {
-                user.passwords.push(password);
+            match users.last_mut() {
+                Some(user) => add_password(user, row),
+                None => Ok(()),
             }
-            Ok(())
         })?;
         users.iter_mut().for_each(sort_passwords);
         Ok((users, rows))
@@ -255,12 +257,14 @@ pub(in crate::store) fn read_user(row: &dyn Row) -> Result<User> {
         note: row.opt_text(6)?.map(str::to_owned),
         tags: tags::read(row, 7)?,
         passwords: Vec::with_capacity(1),
+        temporary: Vec::new(),
     })
 }
 
-pub(in crate::store) fn read_password(row: &dyn Row) -> Result<Option<PasswordInfo>> {
+/// Adds the password of a row to its user.
+pub(in crate::store) fn add_password(user: &mut User, row: &dyn Row) -> Result<()> {
     let Some(id) = row.opt_text(8)? else {
-        return Ok(None);
+        return Ok(());
     };
     let last_connection = match row.opt_time(12)? {
         Some(at) => Some(LastConnection {
@@ -269,14 +273,34 @@ pub(in crate::store) fn read_password(row: &dyn Row) -> Result<Option<PasswordIn
         }),
         None => None,
     };
-    Ok(Some(PasswordInfo {
+    let password = PasswordInfo {
         id: PasswordId::stored(id.to_owned()),
         created_at: row.time(9)?,
         retires_at: row.opt_time(10)?,
         erased: row.int(11)? != 0,
         last_connection,
         sent: read_sent(row, 14)?,
-    }))
+    };
+    add(user, password, row, 17)
+}
+
+/// Adds a password to its user: a temporary one, if the three columns say so.
+pub(super) fn add(
+    user: &mut User,
+    password: PasswordInfo,
+    row: &dyn Row,
+    first: usize,
+) -> Result<()> {
+    if row.int(first)? == 0 {
+        user.passwords.push(password);
+        return Ok(());
+    }
+    user.temporary.push(TemporaryPassword {
+        password,
+        label: row.opt_text(first + 1)?.map(str::to_owned),
+        networks: temporary::networks(row.opt_text(first + 2)?)?,
+    });
+    Ok(())
 }
 
 /// Reads what was sent with a password from three columns.
@@ -289,7 +313,7 @@ pub(super) fn read_sent(row: &dyn Row, first: usize) -> Result<SentMail> {
     })
 }
 
-/// Sorts passwords by age. The store has them by ID; of two from the same second, the one
+/// Sorts passwords by age, and temporary ones by their end. The store has them by ID; of two from the same second, the one
 /// that stays is the newer.
 pub(in crate::store) fn sort_passwords(user: &mut User) {
     let age = |password: &PasswordInfo| {
@@ -304,4 +328,13 @@ pub(in crate::store) fn sort_passwords(user: &mut User) {
         age.then_with(|| a.id.as_str().cmp(b.id.as_str()))
     };
     user.passwords.sort_by(by_age);
+    let end = |issued: &TemporaryPassword| {
+        let password = &issued.password;
+        (
+            password.retires_at,
+            password.created_at,
+            password.id.clone(),
+        )
+    };
+    user.temporary.sort_by_cached_key(end);
 }

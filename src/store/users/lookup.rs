@@ -1,7 +1,7 @@
 //! Looks many users up by name: a distant server gets all queries before it answers the
 //! first. The results are in the order of the names.
 
-use super::list::{self, read_password, read_user, select_users};
+use super::list::{self, add_password, read_user, select_users};
 use crate::error::Result;
 use crate::model::address_rules::AddressRules;
 use crate::model::limits::{Limits, OnLimit};
@@ -39,8 +39,7 @@ impl Store {
                 Some(user) => user,
                 none => none.insert(read_user(row)?),
             };
-            user.passwords.extend(read_password(row)?);
-            Ok(())
+            add_password(user, row)
         })?;
         found.iter_mut().flatten().for_each(list::sort_passwords);
         let hidden = found.iter_mut().zip(names);

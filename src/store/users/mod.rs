@@ -10,7 +10,7 @@ pub(super) mod tags;
 
 pub use self::list::UserFilter;
 pub(super) use self::list::{
-    last_sign_of_life, read_password, read_user, select_users, sort_passwords,
+    add_password, last_sign_of_life, read_user, select_users, sort_passwords,
 };
 pub use self::lookup::UserRules;
 pub use self::reader::UserReader;

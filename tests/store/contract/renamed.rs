@@ -211,13 +211,14 @@ fn everything(store: &mut Store, name: &Username) -> String {
         suspended_at,
         created_at,
         passwords,
+        temporary,
     } = rules.user;
     let hashes = store.hashes(name).unwrap();
     let sending = store.sending_rules(name).unwrap().unwrap();
     let counts = store.usage_window(Scope::user(name), &limits(), at(BEGIN + 20), &Day::Rolling);
     format!(
         "{label:?} {note:?} {tags:?} {daily_limit:?} {expires_at:?} {suspended_at:?} {created_at:?}
-        {passwords:?} {hashes:?} {:?} {:?} {:?} {:?} {:?} {:?} {} {:?} {:?}",
+        {passwords:?} {temporary:?} {hashes:?} {:?} {:?} {:?} {:?} {:?} {:?} {} {:?} {:?}",
         rules.senders,
         rules.limits,
         rules.on_limit,
@@ -248,7 +249,7 @@ fn everything_moves(store: &mut Store) {
     assert_eq!(everything(store, &new), before);
     assert_eq!(everything(store, &old), nothing);
     let row = store.sign_in_row(&new).unwrap().unwrap();
-    assert_eq!(row.hashes.len(), 2);
+    assert_eq!(row.hashes.len(), 3);
     assert!(store.sign_in_row(&old).unwrap().is_none());
     assert!(store.password_without_user().unwrap().is_none());
     // Its events, those of the time before, too.
@@ -260,15 +261,8 @@ fn everything_moves(store: &mut Store) {
     let all = events(store, &filter);
     let actions: Vec<_> = all.iter().map(|event| event.action.as_str()).collect();
     assert_eq!(
-        actions,
-        [
-            "user.create",
-            "user.set",
-            "user.reset",
-            "rotation.begin",
-            "rotation.withdraw",
-            "user.rename"
-        ]
+        actions.join(" "),
+        "user.create user.set user.reset user.issue rotation.begin rotation.withdraw user.rename"
     );
     assert!(all.is_sorted_by_key(|event| event.id));
     let fields = &all.last().unwrap().fields;
@@ -381,6 +375,7 @@ fn make(store: &mut Store, old: &Username) {
     change(store, BEGIN + 7, |tx| {
         tx.reset_password(old, &password("renamed2", 19_456), retire)
     });
+    super::temporary::issue(store, old, "renamed4", BEGIN + 7, BEGIN + 900);
     // A rotation that failed.
     let id = password("renamed3", 19_456);
     change(store, BEGIN + 8, |tx| {

@@ -10,7 +10,8 @@ use super::remembered::Remembered;
 use crate::app::relay::carry_over::format::{CarryOverReader, CarryOverWriter, damaged};
 use crate::app::relay::two_generation_cache::TwoGenerationCache;
 use crate::model::address_rules::AddressPolicy;
-use crate::model::password::PasswordId;
+use crate::model::network::Networks;
+use crate::model::password::{PasswordId, PasswordKind, classify};
 use crate::model::refused_sign_ins::RefusalReason;
 use crate::model::size::MemorySize;
 use crate::model::time::Time;
@@ -44,6 +45,10 @@ pub struct CachedPassword {
     /// Of the stored hash.
     pub digest: HalfDigest,
     pub retires_at: Option<Time>,
+    /// Issued beside the others.
+    pub temporary: bool,
+    /// From where a temporary one works; `None`: from where its user may sign in.
+    pub networks: Option<Networks>,
 }
 
 /// How many users are cached. They are read again after each change of the store, which
@@ -105,6 +110,9 @@ impl CachedUser {
             id: stored.password_id.clone(),
             digest: digest_of(&stored.hash),
             retires_at: stored.retires_at,
+            temporary: stored.temporary,
+            networks: (!stored.networks.is_empty())
+                .then(|| stored.networks.iter().copied().collect()),
         });
         Self {
             generation,
@@ -122,6 +130,17 @@ impl CachedUser {
             _ if self.suspended => Some(RefusalReason::Suspended),
             Some(at) if at <= now => Some(RefusalReason::Expired),
             _ => None,
+        }
+    }
+
+    /// Returns the temporary password that this one is, if it is right: those are generated, and
+    /// name themselves.
+    pub fn temporary(&self, tried: &[u8], now: Time) -> Option<&CachedPassword> {
+        let mut issued = self.live(now).filter(|own| own.temporary).peekable();
+        issued.peek()?;
+        match classify(tried) {
+            PasswordKind::Generated(id) => issued.find(|own| own.id == id),
+            PasswordKind::Mistyped | PasswordKind::Chosen => None,
         }
     }
 

@@ -68,7 +68,7 @@ impl Relay {
         let (digest, named) = match &username {
             Some(username) if user.exists => {
                 if let Some(id) = self.recognise(username, attempt, now) {
-                    match self.judge(username, attempt.address, now)? {
+                    match self.judge(username, attempt, now)? {
                         Ok(verdict) => return Ok(accept(username, attempt, id, verdict, None)),
                         // Nothing may tell it from a wrong one, also not how soon it is
                         // answered among others: it is hashed.
@@ -106,7 +106,7 @@ impl Relay {
             return self.wrong(username, attempt, outcome, at);
         };
         let upgrade = self.remember(username, password, attempt)?;
-        let verdict = match self.judge(username, attempt.address, now)? {
+        let verdict = match self.judge(username, attempt, now)? {
             Ok(verdict) => verdict,
             Err(RefusalReason::AddressNotAllowed) => {
                 // Delays its party as a wrong one would; right passwords are never delayed.
@@ -123,11 +123,11 @@ impl Relay {
         Ok(accept(username, attempt, id, verdict, upgrade))
     }
 
-    /// Decides about the right password of a user that was looked up, from this address.
+    /// Decides about the right password of a user that was looked up, from its address.
     pub(super) fn judge(
         &mut self,
         username: &Username,
-        address: Option<IpAddr>,
+        attempt: &Attempt,
         now: Time,
     ) -> Result<Judgement> {
         let Some(user) = self.sign_ins.users.get_mut(username.as_str()) else {
@@ -136,12 +136,27 @@ impl Relay {
         if let Some(reason) = user.refusal(now) {
             return Ok(Err(reason));
         }
+        let user = &*user;
+        let issued = user.temporary(&attempt.password, now);
+        if let Some(networks) = issued.and_then(|issued| issued.networks.as_ref()) {
+            let is_allowed = attempt.address.is_some_and(|from| networks.contain(from));
+            return Ok(if is_allowed {
+                Ok(AddressVerdict::Accept)
+            } else {
+                Err(RefusalReason::AddressNotAllowed)
+            });
+        }
         let Some(policy) = &user.addresses else {
             return Ok(Ok(AddressVerdict::AcceptAndTell));
         };
         let ignored = &self.reader.settings()?.ignore_addresses;
-        Ok(match policy.judge(address, ignored, now) {
+        Ok(match policy.judge(attempt.address, ignored, now) {
             AddressVerdict::Refuse => Err(RefusalReason::AddressNotAllowed),
+            // Where a guest of some hours comes from is not where its user does.
+            AddressVerdict::Learn { tell: true } if issued.is_some() => {
+                Ok(AddressVerdict::AcceptAndTell)
+            }
+            AddressVerdict::Learn { tell: false } if issued.is_some() => Ok(AddressVerdict::Accept),
             verdict => Ok(verdict),
         })
     }
@@ -157,7 +172,7 @@ impl Relay {
     ) -> Result<bool> {
         match username {
             Some(username) if reason == RefusalReason::AddressNotAllowed => {
-                Ok(self.judge(username, attempt.address, now)?.is_err())
+                Ok(self.judge(username, attempt, now)?.is_err())
             }
             _ => Ok(true),
         }
@@ -186,7 +201,7 @@ impl Relay {
         Ok(match classify(&attempt.password) {
             PasswordKind::Mistyped => RefusalReason::Mistyped,
             PasswordKind::Generated(id) => match self.store()?.user(username)? {
-                Some(user) if user.passwords.iter().any(|own| own.id == id) => {
+                Some(user) if user.all_passwords().any(|own| own.id == id) => {
                     RefusalReason::OldPassword
                 }
                 _ => RefusalReason::WrongPassword,

@@ -21,6 +21,7 @@ use crate::model::name::Username;
 use crate::model::password::{PasswordId, PasswordKind, classify};
 use crate::model::refused_sign_ins::RefusalReason;
 use crate::model::time::Time;
+use crate::store::StoredHash;
 
 /// A password to be compared with the stored hashes of its user.
 #[expect(
@@ -85,13 +86,14 @@ impl Relay {
         let mut hashes = Vec::new();
         let mut may_enter = true;
         if let Some(username) = username.filter(|_| user.exists) {
-            let judged = self.judge(username, attempt.address, now)?;
+            let judged = self.judge(username, attempt, now)?;
             may_enter = !matches!(judged, Err(RefusalReason::AddressNotAllowed));
             let stored = match user.hashes {
                 Some(stored) => stored,
                 None => read(self.store()?, username)?.map_or(Vec::new(), |row| row.hashes),
             };
-            for stored in stored.into_iter().filter(|stored| stored.is_live(now)) {
+            let possible = |stored: &StoredHash| stored.is_live(now) && stored.may_be(&kind);
+            for stored in stored.into_iter().filter(possible) {
                 let hash = readable(username, &stored)?;
                 // A generated password is never mistyped.
                 if !(kind == PasswordKind::Mistyped && stored.generated) {

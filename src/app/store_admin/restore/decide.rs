@@ -224,7 +224,7 @@ fn decide_passwords(
         if here(&password.id).is_some_and(|here| here.is_live(now)) {
             continue;
         }
-        let fate = if replaces && unknown_here(&password) {
+        let fate = if replaces && unknown_here(&password) && !password.is_temporary() {
             PasswordFate::Back
         } else if revival.takes_password(&change.username, &password.id) {
             PasswordFate::Revived
