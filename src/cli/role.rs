@@ -46,8 +46,9 @@ Examples:
 
 Roles:
   viewer    sees domains and users, and why a user cannot sign in or send. No hashes, no recipients.
-  operator  also creates, resets, rotates, suspends, resumes and deletes users, and sets their
-            labels, notes, tags, expiries and limits, up to those of the domain.
+  operator  also creates, resets, rotates, suspends, resumes and deletes users, issues and ends
+            temporary passwords, and sets labels, notes, tags, expiries and limits, up to those of
+            the domain.
   self      sees one user and resets its password: for an application that renews its own.
   Nothing outside the domains or the user exists for the holder.
 

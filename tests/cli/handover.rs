@@ -16,16 +16,17 @@ use crate::support::{PROGRAM, Run, Sandbox, Server, ended, fill, finished, wait_
 
 const CREATE: [&str; 3] = ["user", "create", "new@example.com"];
 const RESET: [&str; 3] = ["user", "reset", "old@example.com"];
+const ISSUE: [&str; 5] = ["user", "issue", "old@example.com", "--for", "1h"];
 
-/// Runs both commands that hand a password over, in a way that must fail, and
+/// Runs the commands that hand a password over, in a way that must fail, and
 /// sees that nothing came of it.
 fn nothing_changes(code: &str, spoiled: impl Fn(&Sandbox, &[&str]) -> Run) {
     let sandbox = Sandbox::new();
     let password = sandbox.create("old@example.com");
     let state = |sandbox: &Sandbox| [["audit", "list"], ["user", "list"]].map(|c| sandbox.json(&c));
     let before = state(&sandbox);
-    for args in [CREATE, RESET] {
-        let args = [&args[..], &["--json", "--reveal", "line"]].concat();
+    for args in [&CREATE[..], &RESET, &ISSUE] {
+        let args = [args, &["--json", "--reveal", "line"]].concat();
         let run = spoiled(&sandbox, &args);
         assert_eq!(run.code, 74, "{args:?}: {}", run.stderr);
         assert_eq!(run.stdout, "");

@@ -11,6 +11,7 @@ mod guesses;
 mod handover;
 mod help;
 mod hygiene;
+mod issue;
 mod lists;
 mod looks;
 mod near;

@@ -77,6 +77,40 @@ fn on_both(test: fn(&Sandbox)) {
 
 #[test]
 #[ignore = "needs PostgreSQL: run tests/run"]
+fn an_operator_issues_and_ends_temporary_passwords() {
+    on_both(|sandbox| {
+        let issue = ["user", "issue", "shop@example.com", "--for", "1h", "--json"];
+        let issued: Value = serde_json::from_str(&ok(sandbox, "ana", &issue)).unwrap();
+        let (one, id) = (&issued["password"], &issued["password_id"]);
+        let (one, id) = (one.as_str().unwrap(), id.as_str().unwrap());
+        assert_eq!(sandbox.verify("shop@example.com", one), 0);
+        let from = [&issue[..], &["--from", "192.0.2.0/24"]].concat();
+        let other = ["user", "issue", "boss@other.org", "--for", "1h"];
+        for (holder, words, code) in [
+            ("ana", &from[..], 4),
+            ("ana", &other, 3),
+            ("vic", &issue, 4),
+            ("app", &issue, 4),
+        ] {
+            let run = run(sandbox, holder, words);
+            assert_eq!(
+                (run.code, run.stdout.as_str()),
+                (code, ""),
+                "{holder}: {words:?}"
+            );
+        }
+        let retire = ["user", "retire", "shop@example.com", "--password-id", id];
+        assert_eq!(run(sandbox, "app", &retire).code, 4);
+        ok(sandbox, "ana", &retire);
+        assert_eq!(sandbox.verify("shop@example.com", one), 6);
+        let events = sandbox.json(&["audit", "list", "--action", "user.issue"]);
+        assert_eq!(events.as_array().unwrap().len(), 1);
+        assert_eq!(events[0]["actor"], "ana");
+    });
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: run tests/run"]
 fn lists_have_only_what_the_role_is_about() {
     on_both(|sandbox| {
         let own = ["crm@example.com", "shop@example.com"];

@@ -98,8 +98,13 @@ impl PendingWrites {
 
     /// Records the right password of a user from an address that is not allowed.
     pub fn refused_address(&mut self, username: Username, address: Option<IpAddr>, at: Time) {
-        let key = (username, address.map(Network::group));
-        self.merge_refused_address(key, RefusedAddress::new(address, at));
+        self.refused_elsewhere(username, RefusedAddress::new(address, at));
+    }
+
+    /// Does the same with all that is known of it.
+    pub fn refused_elsewhere(&mut self, username: Username, refused: RefusedAddress) {
+        let key = (username, refused.address.map(Network::group));
+        self.merge_refused_address(key, refused);
     }
 
     fn merge_refused_address(&mut self, key: (Username, Option<Network>), newer: RefusedAddress) {

@@ -45,8 +45,8 @@ JSON:
   A list of {id, at, actor, run_as, host, action, domain, username, fields}. The actor is the
   person, even behind sudo; run_as is the account that the program ran as, if that is another one.
   The actions are domain.add, domain.set, domain.remove, domain.verify, user.create, user.import,
-  user.set, user.reset, user.rotate, user.retire, user.suspend, user.resume, user.rename, user.close,
-  user.delete, user.expired, session.end, rotation.begin, rotation.withdraw, rotation.unfinished,
+  user.set, user.reset, user.issue, user.rotate, user.retire, user.suspend, user.resume, user.rename,
+  user.close, user.delete, user.expired, session.end, rotation.begin, rotation.withdraw, rotation.unfinished,
   password.rehash, settings.set, store.copy, store.backup, store.restore, store.grant, role.grant,
   role.revoke, limit.near, limit.reached, alert.ack and audit.archive.";
 

@@ -132,7 +132,9 @@ Examples:
   smtpcred user show shop@example.com --json | jq .passwords
 
 JSON:
-  As in `user list`, and old_passwords (those that no longer work), senders, limits: {KIND: N},
+  As in `user list`, and old_passwords (those that no longer work), temporary_passwords: [{id, label,
+  created_at, expires_at, works, from, last_connection, last_sent_at, messages, recipients}] (also
+  ended ones, until `store maintain` deletes them), senders, limits: {KIND: N},
   on_limit, refused_sign_ins: [{username, address, reason, count, first_at, last_at}],
   addresses, unknown_address, learning_until, allowed_addresses, rotate_every_seconds,
   delivery: {command, write_file, write_env, env_name, timeout_seconds},

@@ -216,6 +216,8 @@ pub fn read(from: &mut CarryOverReader<'_>) -> io::Result<PendingWrites> {
             first_at: Time::from_epoch(from.i64()?),
             last_at: Time::from_epoch(from.i64()?),
             count: from.i64()?,
+            // The alert is the same but for what to do next.
+            has_networks: false,
         };
         let key = (username, address.map(Network::group));
         unwritten.refused_addresses.insert(key, refused);

@@ -15,6 +15,8 @@ pub struct RefusedAddress {
     pub last_at: Time,
     /// How many were refused.
     pub count: i64,
+    /// The last was a temporary password with networks of its own.
+    pub has_networks: bool,
 }
 
 impl RefusedAddress {
@@ -25,6 +27,7 @@ impl RefusedAddress {
             first_at: at,
             last_at: at,
             count: 1,
+            has_networks: false,
         }
     }
 
@@ -32,6 +35,7 @@ impl RefusedAddress {
     pub const fn merge(&mut self, newer: &Self) {
         self.count = self.count.saturating_add(newer.count);
         (self.last_at, self.address) = (newer.last_at, newer.address);
+        self.has_networks = newer.has_networks;
     }
 }
 

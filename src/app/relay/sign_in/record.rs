@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::attempt::Attempt;
 use super::decide::Accepted;
-use crate::app::relay::pending_writes::SignIn;
+use crate::app::relay::pending_writes::{RefusedAddress, SignIn};
 use crate::app::relay::sessions::Service;
 use crate::app::relay::{PendingWrites, Relay, address_name};
 use crate::model::refused_sign_ins::RefusalReason;
@@ -46,7 +46,11 @@ impl Relay {
             && let Ok(name) = attempt.username.parse()
         {
             let user = self.known_user(name);
-            self.pending.refused_address(user, attempt.address, at);
+            let mut refused = RefusedAddress::new(attempt.address, at);
+            let cached = self.sign_ins.users.get_mut(user.as_str());
+            let issued = cached.and_then(|cached| cached.temporary(&attempt.password, at));
+            refused.has_networks = issued.is_some_and(|issued| issued.networks.is_some());
+            self.pending.refused_elsewhere(user, refused);
         }
         // The address before the name: a name cannot pass for an address.
         format!(

@@ -171,11 +171,17 @@ fn refused_address(username: &Username, refused: &RefusedAddress) -> NewAlert {
         |address| address.to_string(),
     );
     let (times, since) = (times(refused.count.unsigned_abs()), refused.first_at);
+    let whose = if refused.has_networks {
+        "A temporary password"
+    } else {
+        "The right password"
+    };
     let text = format!(
-        "The right password of {username} came from {from}, which is not allowed. It was refused \
+        "{whose} of {username} came from {from}, which is not allowed. It was refused \
             {times} since {since}."
     );
     let next = match refused.address {
+        _ if refused.has_networks => format!("smtpcred user show {shell}"),
         Some(address) => format!("smtpcred user allow {shell} {}", Network::single(address)),
         None => format!("smtpcred user set {shell} --unknown-address alert"),
     };

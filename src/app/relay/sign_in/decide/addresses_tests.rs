@@ -3,10 +3,12 @@
 use super::tests::{hash, job, reason, sign_in};
 use super::*;
 use crate::app::relay::Service;
-use crate::app::relay::testing::{NOW, TestStore, attempt};
+use crate::app::relay::testing::{NOW, TestStore, attempt, new_password};
 use crate::model::address_rules::{AddressChange, AddressMode};
+use crate::model::network::Network;
+use crate::model::password::{Form, Password, Random};
 use crate::model::setting::Setting;
-use crate::store::{SettingsChange, UserChange};
+use crate::store::{NewTemporary, SettingsChange, UserChange};
 
 const SHOP: &str = "shop@example.com";
 const RIGHT: &str = "vague-Otter-61";
@@ -235,4 +237,99 @@ fn what_is_learned_is_listed_afterwards() {
     }
     let outcome = hash(&job(&mut relay, &from(HOME, "wrong-Otter-1")));
     assert!(outcome.matched.is_none());
+}
+
+/// A generated password and its ID.
+fn generated(number: u8) -> (Password, PasswordId) {
+    // The source of randomness has no state.
+    const SOURCES: [Random; 3] = [
+        |bytes| {
+            bytes.fill(1);
+            Ok(())
+        },
+        |bytes| {
+            bytes.fill(2);
+            Ok(())
+        },
+        |bytes| {
+            bytes.fill(3);
+            Ok(())
+        },
+    ];
+    let random = SOURCES[usize::from(number)];
+    let password = Password::generate(Form::Full, random).unwrap();
+    let id = password.password_id(random).unwrap();
+    (password, id)
+}
+
+fn issue(store: &mut TestStore, number: u8, networks: &[Network]) -> String {
+    let (password, id) = generated(number);
+    let new = new_password(id.as_str(), password.expose());
+    let username: Username = SHOP.parse().unwrap();
+    store.change(|tx| {
+        let issued = NewTemporary {
+            password: &new,
+            until: Time::from_epoch(NOW + 60),
+            label: None,
+            networks,
+        };
+        tx.issue_password(&username, &issued).unwrap();
+    });
+    password.expose().to_owned()
+}
+
+#[test]
+fn the_networks_of_a_temporary_password_replace_the_rules_of_its_user() {
+    let mut store = listed();
+    let away: Network = "203.0.113.0/24".parse().unwrap();
+    let [guest, plain] = [(0, &[away][..]), (1, &[])].map(|(n, of)| issue(&mut store, n, of));
+    for (password, address, expected) in [
+        (guest.as_str(), AWAY, None),
+        (&guest, HOME, NOT_ALLOWED),
+        (&plain, HOME, None),
+        (&plain, AWAY, NOT_ALLOWED),
+        (RIGHT, HOME, None),
+        (RIGHT, AWAY, NOT_ALLOWED),
+    ] {
+        let mut relay = store.relay();
+        // Hashed; then remembered, from the other address first.
+        for is_remembered in [false, true] {
+            if is_remembered {
+                let other = if address == HOME { AWAY } else { HOME };
+                decide(&mut relay, &from(other, password));
+            }
+            let (decision, _) = decide(&mut relay, &from(address, password));
+            assert_eq!(reason(&decision), expected, "{address} {is_remembered}");
+        }
+    }
+}
+
+#[test]
+fn p10_a_guess_is_not_compared_with_temporary_passwords() {
+    let mut store = listed();
+    let guest = issue(&mut store, 0, &[]);
+    issue(&mut store, 1, &[]);
+    let mut relay = store.relay();
+    let (other, _) = generated(2);
+    for (password, hashes) in [("wrong-Otter-1", 1), (other.expose(), 1), (&guest, 2)] {
+        assert_eq!(job(&mut relay, &from(HOME, password)).hashes.len(), hashes);
+    }
+}
+
+#[test]
+fn a_temporary_password_teaches_no_address() {
+    let mut store = listed();
+    set(&mut store, mode(AddressMode::Learn));
+    let guest = issue(&mut store, 0, &[]);
+    let mut relay = store.relay();
+    for (password, verdict) in [
+        (guest.as_str(), AddressVerdict::AcceptAndTell),
+        (RIGHT, AddressVerdict::Learn { tell: true }),
+    ] {
+        let (SignInDecision::Accept(accepted), _) = decide(&mut relay, &from(AWAY, password))
+        else {
+            panic!("not accepted");
+        };
+        assert_eq!(accepted.verdict, verdict);
+    }
 }
