@@ -19,6 +19,7 @@ use super::user::refusal::typed_as;
 use crate::app::why::{Diagnosis, LimitStatus};
 use crate::error::{Error, Exit};
 use crate::model::name::Username;
+use crate::model::network::Network;
 use crate::model::refused_sign_ins::RefusedSignIns;
 use crate::model::sender::Sender;
 use crate::model::text::{in_shell, times};
@@ -36,17 +37,18 @@ Examples:
 
 JSON:
   {username, status, can_sign_in, can_send, reasons, passwords: [{id, created_at, retires_at,
-  temporary, last_used_at}], last_sign_in: {at, address, password_id}, last_refusal: {at, username, address,
-  reason, count}, senders, addresses, unknown_address, learning_until, allowed_addresses, limits:
-  [{owner, limit, most, used, used_up, frees_at}], unfinished_rotation: {password_id, reason,
-  began_at, ways_out: {arrived, not_arrived, reset}}, expires_at, next, alerts: {open, latest: [{id,
-  at, kind, text}]}, sessions: [as in `session list`], last_close: {at, by, reason, suspended},
-  last_bounce: {queue_id, at, address, dsn, reply, meaning, next}}; a missing value is null. used
-  may include up to 64 messages that `serve` has reserved for each busy user. latest has at most the
-  latest three alerts that no one acknowledged. sessions are as last reported, at most 5 minutes
-  ago, and null if no `serve` runs with this store; `session list` asks. last_close is the last
-  `user close`, of the latest 1000 events of the user. last_bounce is the last message within 7 days
-  that bounced or expired, if messages are kept (smtpcred set-settings --keep-messages 30d).";
+  temporary, from, last_used_at}], last_sign_in: {at, address, password_id}, last_refusal: {at,
+  username, address, reason, count}, senders, addresses, unknown_address, learning_until,
+  allowed_addresses, limits: [{owner, limit, most, used, used_up, frees_at}], unfinished_rotation:
+  {password_id, reason, began_at, ways_out: {arrived, not_arrived, reset}}, expires_at, next,
+  alerts: {open, latest: [{id, at, kind, text}]}, sessions: [as in `session list`], last_close: {at,
+  by, reason, suspended}, last_bounce: {queue_id, at, address, dsn, reply, meaning, next}}; a
+  missing value is null. used may include up to 64 messages that `serve` has reserved for each busy
+  user. latest has at most the latest three alerts that no one acknowledged. sessions are as last
+  reported, at most 5 minutes ago, and null if no `serve` runs with this store; `session list` asks.
+  last_close is the last `user close`, of the latest 1000 events of the user. last_bounce is the
+  last message within 7 days that bounced or expired, if messages are kept (smtpcred set-settings
+  --keep-messages 30d).";
 
 /// Explain why a user cannot currently sign in or send
 ///
@@ -115,6 +117,8 @@ struct LivePassword<'a> {
     retires_at: Option<Time>,
     /// Issued beside the user's own.
     temporary: bool,
+    /// From where a temporary one works; empty: from where its user may sign in.
+    from: Vec<String>,
     last_used_at: Option<Time>,
 }
 
@@ -204,6 +208,10 @@ impl<'a> WhyRecord<'a> {
                 Some(at) => format!("last used {}", self.ago(at)),
                 None => "never used".into(),
             };
+            let from = match password.from.as_slice() {
+                [] => String::new(),
+                networks => format!(", only from {}", networks.join(" ")),
+            };
             let (kind, until) = if password.temporary {
                 ("temporary ", "ends")
             } else {
@@ -211,7 +219,7 @@ impl<'a> WhyRecord<'a> {
             };
             let retires = password.retires_at.map(|at| format!(", {until} {at}"));
             format!(
-                "{kind}password ID {}, {age} old, {used}{}",
+                "{kind}password ID {}, {age} old, {used}{}{from}",
                 password.id,
                 retires.unwrap_or_default()
             )
@@ -224,18 +232,21 @@ impl<'a> LivePassword<'a> {
     /// Returns the user's own passwords that work, then the temporary ones.
     fn all(user: &'a User, now: Time) -> Vec<Self> {
         let own = user.live_passwords(now);
-        let own = own.map(|password| Self::new(password, false));
+        let own = own.map(|password| Self::new(password, None));
         let issued = user.live_temporary(now);
-        own.chain(issued.map(|issued| Self::new(&issued.password, true)))
+        own.chain(issued.map(|issued| Self::new(&issued.password, Some(&issued.networks))))
             .collect()
     }
 
-    fn new(password: &'a PasswordInfo, temporary: bool) -> Self {
+    /// `networks` are those of a temporary one.
+    fn new(password: &'a PasswordInfo, networks: Option<&[Network]>) -> Self {
+        let from = networks.unwrap_or_default().iter();
         Self {
             id: password.id.as_str(),
             created_at: password.created_at,
             retires_at: password.retires_at,
-            temporary,
+            temporary: networks.is_some(),
+            from: from.map(ToString::to_string).collect(),
             last_used_at: password.last_connection.as_ref().map(|last| last.at),
         }
     }
