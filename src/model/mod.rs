@@ -55,6 +55,7 @@ pub mod tag;
 pub mod temporary;
 pub mod text;
 pub mod time;
+pub mod token;
 pub mod transfer;
 pub mod usage;
 pub mod usage_window;
