@@ -288,6 +288,13 @@ pub enum Error {
         /// Why it could not be written.
         reason: String,
     },
+    /// A mail was not sent; nothing has changed.
+    Unmailed {
+        /// Where it was to go.
+        to: String,
+        /// Why it was not sent.
+        reason: String,
+    },
     /// The reader of stdout closed it, as `head` does.
     OutputClosed,
     /// Writing to stdout failed, for this reason.

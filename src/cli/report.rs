@@ -1,15 +1,17 @@
 //! `smtpcred report`
 
 mod overview;
+mod page;
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::args::number;
 use super::args::view::{COLUMNS, ViewArgs};
+use super::args::{number, path};
 use super::complete;
 use super::context::Context;
 use super::terminal::column::{Cell, Column, TimeForm};
@@ -17,8 +19,8 @@ use super::terminal::record::Record;
 use crate::app::report::{Matter, ReportFinding, ReportRequest, WeakHashes};
 use crate::error::{Error, Exit};
 use crate::model::duration::Duration;
+use crate::model::mailbox::LocalMailbox;
 use crate::model::name::Username;
-use crate::model::text::count;
 use crate::model::time::Time;
 use crate::store::{Access, UserScan};
 
@@ -29,6 +31,8 @@ Examples:
   smtpcred report --weak-hashes                          users with weak or imported hashes
   smtpcred report --monitor --unfinished --expiring 7d   for Nagios and similar systems
   smtpcred report --json --limit 1000 --after shop@example.com           the next page
+  smtpcred report --html report.html                     a page for people
+  smtpcred report --mail boss@example.org                the same by mail
 
 On a terminal:
   Without options, the report is a summary, the most severe matter first: the number of users, the
@@ -40,6 +44,10 @@ JSON:
   old_password, overlap, never_used, stale, weak_hash, open_alert or many_networks; at is when it
   began or will begin. Alerts about no user are in `alert list`.
 
+For people:
+  --html and --mail make a page that has all of it as charts and tables, up to 10 entries in each
+  list. The file is a new one with the mode 0600. With --json: {file, mailed_to}.
+
 Pages:
   Ordered by username: --limit counts users, and a page has all findings about each of its users.
   Continue with --after and the last username of this page, until a page is empty and the exit code
@@ -47,7 +55,7 @@ Pages:
 
 Exit codes:
   0 nothing found, 7 something found (on this page). With --monitor those of a monitoring plugin:
-  0 ok, 1 warning, 2 critical, 3 unknown.";
+  0 ok, 1 warning, 2 critical, 3 unknown. With --html and --mail: 0 written and sent, 74 if not.";
 
 /// Show what needs attention: alerts, old passwords, expiries
 ///
@@ -106,6 +114,21 @@ pub struct Report {
     #[arg(long, conflicts_with_all = ["after", "limit"])]
     monitor: bool,
 
+    /// Write a page for people to this new file, or to - for stdout
+    ///
+    /// One file of HTML that needs no other: charts and tables of passwords, expiries, sign-ins,
+    /// senders, limits and deliveries, and what to type next.
+    #[arg(long, value_name = "FILE|-", value_parser = path::given(),
+        conflicts_with_all = ["monitor", "after", "limit", "wide", COLUMNS])]
+    html: Option<PathBuf>,
+
+    /// Mail the page, and the same as text, to this address
+    ///
+    /// Through the mail server of this machine. smtpcred-report.timer does it each week.
+    #[arg(long, value_name = "ADDRESS",
+        conflicts_with_all = ["monitor", "after", "limit", "wide", COLUMNS])]
+    mail: Option<LocalMailbox>,
+
     /// Show only findings about users after this one, which may have been deleted
     #[arg(long, value_name = "USERNAME")]
     after: Option<Username>,
@@ -123,6 +146,9 @@ impl Report {
         let wanted = self.wanted();
         if self.monitor {
             return monitor(context, wanted);
+        }
+        if self.html.is_some() || self.mail.is_some() {
+            return page::make(context, wanted, self.html.as_deref(), self.mail.as_ref());
         }
         let pages = self.after.is_some() || self.limit.is_some();
         if context.out.is_for_people() && !(self.selects() || pages || self.view.is_given()) {
@@ -206,7 +232,7 @@ fn monitor(context: &mut Context, wanted: ReportRequest) -> Result<()> {
     };
     let counts = Matter::ALL.map(|matter| (matter, found.of(matter).findings));
     let some = counts.iter().filter(|(_, n)| *n > 0);
-    let some: Vec<_> = some.map(|(matter, n)| counted(*matter, *n)).collect();
+    let some: Vec<_> = some.map(|(matter, n)| matter.counted(*n)).collect();
     let data = counts.map(|(matter, n)| format!("{}={n}", matter.name()));
     let unfinished = found.of(Matter::Unfinished).findings;
     let (word, exit) = match (unfinished, some.is_empty()) {
@@ -225,23 +251,6 @@ fn monitor(context: &mut Context, wanted: ReportRequest) -> Result<()> {
         return Ok(());
     }
     Err(Error::Answered(exit).into())
-}
-
-/// Returns how often something was found: "1 weak hash", "2 expired users".
-fn counted(matter: Matter, n: u64) -> String {
-    match matter {
-        Matter::Unfinished => count(n, "unfinished rotation"),
-        Matter::Expired => count(n, "expired user"),
-        Matter::Expiring => count(n, "expiring user"),
-        Matter::OldPassword => count(n, "old password"),
-        Matter::Overlap => count(n, "overlap"),
-        Matter::NeverUsed => count(n, "unused user"),
-        Matter::Stale => count(n, "stale user"),
-        Matter::WeakHash if n == 1 => "1 weak hash".to_owned(),
-        Matter::WeakHash => format!("{n} weak hashes"),
-        Matter::OpenAlert => format!("{} with alerts", count(n, "user")),
-        Matter::ManyNetworks => format!("{} in many networks", count(n, "user")),
-    }
 }
 
 #[derive(Serialize)]

@@ -1,26 +1,12 @@
 //! Sends alerts: to commands, and by mail through the mail server of this machine.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
-
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use nix::sys::prctl;
-
-use super::command;
+use super::{command, local_mail};
 use crate::app::alerts::AlertSender;
 use crate::model::alert::AlertDocument;
 use crate::model::alert_rules::AlertWay;
 use crate::model::delivery::CommandLine;
 use crate::model::mailbox::LocalMailbox;
 use crate::model::text::escaped;
-use crate::smtp;
-
-/// How long a command may take.
-const MOST: Duration = Duration::from_secs(30);
-/// Where the program is that every mail server has, as the FHS names it and as BSD does.
-const SENDMAIL: [&str; 2] = ["/usr/sbin/sendmail", "/usr/lib/sendmail"];
-const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 25);
 
 /// Sends alerts from this machine.
 pub struct SystemAlertSender;
@@ -31,7 +17,7 @@ impl AlertSender for SystemAlertSender {
             AlertWay::Command(command) => {
                 let mut json = serde_json::to_vec(document).map_err(|error| error.to_string())?;
                 json.push(b'\n');
-                command::tell(command, &json, MOST)
+                command::tell(command, &json, local_mail::MOST)
             }
             AlertWay::Mail(address) => mail(address, document),
         }
@@ -44,28 +30,14 @@ pub fn obstacle(command: &CommandLine) -> Option<String> {
 }
 
 fn mail(to: &LocalMailbox, document: &AlertDocument) -> Result<(), String> {
-    let host = nix::unistd::gethostname().unwrap_or_default();
-    let host = host.to_string_lossy();
-    let host = if host.is_empty() { "localhost" } else { &host };
-    let from = format!("smtpcred@{host}");
+    let host = local_mail::host();
+    let from = local_mail::sender(&host);
     if document.username.as_deref() == Some(&from) {
         return Err(format!(
             "an alert about {from} is not mailed: that is its own sender"
         ));
     }
-    let message = message(&from, host, to, document);
-    // A process that gains no privileges cannot write to Postfix's queue, and Postfix's program
-    // waits without end until it can.
-    let confined = prctl::get_no_new_privs().unwrap_or(true);
-    let mut programs = SENDMAIL.into_iter().filter_map(|program| {
-        let words = [program, "-i", "-f", "<>", "--", to.as_str()];
-        CommandLine::stored(words.map(str::to_owned).into())
-    });
-    let program = programs.find(|program| command::obstacle(program).is_none());
-    match program.filter(|_| !confined) {
-        Some(program) => command::tell(&program, message.as_bytes(), MOST),
-        None => smtp::hand_over(LOCAL, to, &message, MOST),
-    }
+    local_mail::send(to, &message(&from, &host, to, document))
 }
 
 /// Composes a message that no program answers.
@@ -96,7 +68,7 @@ fn message(from: &str, host: &str, to: &LocalMailbox, document: &AlertDocument) 
         Content-Transfer-Encoding: 8bit\n\
         \n\
         {text}\n{}\nRaised at {at} on {host}. All alerts: smtpcred alert list\n",
-        date(at.epoch()),
+        local_mail::date(at.epoch()),
         at.epoch(),
         next.unwrap_or_default(),
     )
@@ -121,14 +93,10 @@ fn folded(text: &str) -> String {
     lines + rest
 }
 
-/// Returns a time as RFC 5322 has it.
-fn date(epoch: i64) -> String {
-    let time = Timestamp::from_second(epoch).unwrap_or_default();
-    jiff::fmt::rfc2822::to_string(&time.to_zoned(TimeZone::UTC)).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::model::time::Time;
 

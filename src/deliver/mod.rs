@@ -6,8 +6,10 @@ mod content;
 mod env_file;
 mod file;
 mod leftover;
+mod local_mail;
 pub mod mask;
 pub mod owner;
+pub mod report;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

@@ -34,7 +34,7 @@ pub fn examine(findings: &mut Findings, store: &mut ExaminedStore, world: World,
 }
 
 fn count(area: &mut Area, app: &mut App, world: World, depth: Depth) -> Result<()> {
-    let mut found = ReportSummary::default();
+    let mut found = ReportSummary::keeping(3);
     let wanted = ReportRequest {
         never_used: true,
         expiring: Some(EXPIRING),

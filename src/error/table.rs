@@ -500,6 +500,12 @@ impl Error {
                 ),
             )
             .hint("free some space or write elsewhere, and run the command again"),
+            Self::Unmailed { to, reason } => entry(
+                "undelivered",
+                Exit::Undelivered,
+                format!("the mail to {to} was not sent: {reason}"),
+            )
+            .hint("the mail server of this machine has to take it: sendmail, or 127.0.0.1 port 25"),
             Self::OutputClosed => entry("output_failed", Exit::Done, "the output was closed"),
             Self::Output(reason) => entry(
                 "output_failed",

@@ -6,6 +6,7 @@ pub mod csv;
 pub mod fields;
 pub mod format;
 pub mod guess;
+pub mod html;
 pub mod input;
 pub mod json;
 pub mod maillog;

@@ -4,12 +4,13 @@ use super::{Matter, ReportFinding};
 use crate::model::name::Username;
 use crate::model::time::Time;
 
-/// How many findings of each matter are kept.
-pub const KEPT: usize = 3;
-
 /// How often each matter was found.
-#[derive(Debug, Default)]
-pub struct ReportSummary([MatterGroup; Matter::ALL.len()]);
+#[derive(Debug)]
+pub struct ReportSummary {
+    groups: [MatterGroup; Matter::ALL.len()],
+    /// How many findings of each matter are kept.
+    kept: usize,
+}
 
 /// The findings of one matter.
 #[derive(Clone, Debug, Default)]
@@ -24,16 +25,24 @@ pub struct MatterGroup {
 }
 
 impl ReportSummary {
+    /// Counts nothing yet, and will keep this many findings of each matter.
+    pub fn keeping(kept: usize) -> Self {
+        Self {
+            groups: <[MatterGroup; Matter::ALL.len()]>::default(),
+            kept,
+        }
+    }
+
     /// Counts a finding. They come by username.
     pub fn add(&mut self, finding: ReportFinding) {
-        if let Some(group) = self.0.get_mut(finding.matter as usize) {
-            group.add(finding);
+        if let Some(group) = self.groups.get_mut(finding.matter as usize) {
+            group.add(finding, self.kept);
         }
     }
 
     /// Returns what was found of a matter.
     pub const fn of(&self, matter: Matter) -> &MatterGroup {
-        &self.0[matter as usize]
+        &self.groups[matter as usize]
     }
 
     /// Returns what was found, the worst first.
@@ -45,7 +54,7 @@ impl ReportSummary {
 }
 
 impl MatterGroup {
-    fn add(&mut self, finding: ReportFinding) {
+    fn add(&mut self, finding: ReportFinding, kept: usize) {
         self.findings += 1;
         if self.last.as_ref() != Some(&finding.username) {
             self.users += 1;
@@ -60,9 +69,9 @@ impl MatterGroup {
         }
         let earlier = |kept: &ReportFinding| kept.at <= finding.at;
         let at = self.first.partition_point(earlier);
-        if at < KEPT {
+        if at < kept {
             self.first.insert(at, finding);
-            self.first.truncate(KEPT);
+            self.first.truncate(kept);
         }
     }
 
@@ -93,7 +102,7 @@ mod tests {
 
     #[test]
     fn the_earliest_are_kept_and_all_are_counted() {
-        let mut summary = ReportSummary::default();
+        let mut summary = ReportSummary::keeping(3);
         for (name, at) in [
             ("a", 50),
             ("b", 40),
@@ -114,7 +123,7 @@ mod tests {
 
     #[test]
     fn matters_are_counted_apart_and_the_worst_comes_first() {
-        let mut summary = ReportSummary::default();
+        let mut summary = ReportSummary::keeping(3);
         for matter in Matter::ALL {
             summary.add(ReportFinding {
                 matter,

@@ -7,10 +7,12 @@ use crate::cli::context::Context;
 use crate::cli::terminal::column::{Cell, Tone};
 use crate::cli::world::WORLD;
 use crate::error::{Error, Exit};
-use crate::model::duration::Duration;
 use crate::model::text::count;
 use crate::model::time::Time;
-use crate::store::{Access, UserScan};
+use crate::store::Access;
+
+/// How many users of each matter are named.
+const NAMED: usize = 3;
 
 /// Prints the overview.
 pub fn show(context: &mut Context, wanted: ReportRequest) -> Result<()> {
@@ -26,8 +28,8 @@ pub fn show(context: &mut Context, wanted: ReportRequest) -> Result<()> {
         let (title, tone) = look(matter);
         values.push((title, Cell::new(who(group, now), tone)));
         values.extend(ways_out(group).map(|ways| ("", ways.into())));
-        values.extend(cure(matter, group).map(|cure| ("", cure.into())));
-        values.push(("", Cell::new(command(matter, wanted), Tone::Dim)));
+        values.extend(matter.cure(group).map(|cure| ("", cure.into())));
+        values.push(("", Cell::new(matter.command(wanted), Tone::Dim)));
     }
     context.out.values(values)?;
     Err(Error::Answered(Exit::Attention).into())
@@ -35,15 +37,7 @@ pub fn show(context: &mut Context, wanted: ReportRequest) -> Result<()> {
 
 /// Reads everything and counts it.
 pub fn summary(context: &Context, wanted: ReportRequest) -> Result<ReportSummary, Error> {
-    let mut summary = ReportSummary::default();
-    let mut app = context.app(Access::Existing)?;
-    app.report(wanted, UserScan::all(), None, &mut |piece| {
-        for finding in piece {
-            summary.add(finding);
-        }
-        Ok(())
-    })?;
-    Ok(summary)
+    context.app(Access::Existing)?.report_summary(wanted, NAMED)
 }
 
 /// Returns the users, as "63 users: a@example.com (90d), … and 60 more".
@@ -71,23 +65,6 @@ fn ways_out(group: &MatterGroup) -> Option<String> {
     })
 }
 
-/// Returns what to do about the first user.
-fn cure(matter: Matter, group: &MatterGroup) -> Option<String> {
-    let name = group.first.first()?.username.in_shell();
-    let extend = format!("smtpcred user set {name} --expires-in 180d");
-    match matter {
-        Matter::Expired => Some(format!(
-            "extend it: {extend}\nor remove it: smtpcred user delete {name}"
-        )),
-        Matter::Expiring => Some(format!("extend it: {extend}")),
-        Matter::OpenAlert => Some(format!("what happened: smtpcred why {name}")),
-        Matter::ManyNetworks => Some(format!(
-            "see from where: smtpcred user addresses {name}\nallow only those of the next 30d: smtpcred user set {name} --addresses learn"
-        )),
-        _ => None,
-    }
-}
-
 /// Returns a user, and for how long it has been so, or when it will be.
 fn with_time(finding: &ReportFinding, now: Time) -> String {
     let name = &finding.username;
@@ -111,27 +88,4 @@ const fn look(matter: Matter) -> (&'static str, Tone) {
         Matter::Stale => ("Stale", Tone::Plain),
         Matter::NeverUsed => ("Never used", Tone::Plain),
     }
-}
-
-/// Returns the command that lists all of a matter.
-fn command(matter: Matter, wanted: ReportRequest) -> String {
-    let age = |flag: &str, age: Option<Duration>| {
-        let age = age.map(|age| format!(" {}", age.exact()));
-        format!("{flag}{}", age.unwrap_or_default())
-    };
-    let flag = match matter {
-        Matter::Unfinished => "--unfinished".to_owned(),
-        Matter::Expired | Matter::Expiring => age("--expiring", wanted.expiring),
-        Matter::WeakHash => "--weak-hashes".to_owned(),
-        Matter::Overlap => "--overlaps".to_owned(),
-        Matter::OldPassword => age("--old-passwords", wanted.old_passwords),
-        Matter::Stale => age("--stale", wanted.stale),
-        Matter::NeverUsed => "--never-used".to_owned(),
-        Matter::OpenAlert => "--alerts".to_owned(),
-        Matter::ManyNetworks => {
-            let most = wanted.many_networks.unwrap_or_default();
-            format!("--many-networks {most}")
-        }
-    };
-    format!("smtpcred report {flag}")
 }
