@@ -6,6 +6,7 @@ mod figures;
 mod sections;
 mod summary;
 mod traffic;
+mod words;
 
 use super::App;
 use crate::error::Result;
@@ -18,8 +19,7 @@ use crate::model::time::Time;
 use crate::model::user::User;
 use crate::store::{ManyNetworks, ReportFilter, ReportRow, UserAlerts, UserScan};
 
-pub use self::document::document;
-pub use self::figures::ReportFigures;
+pub use self::document::ReportPage;
 pub use self::summary::{MatterGroup, ReportSummary};
 
 /// A user created within this time may not be in use yet: it is not reported as never used.
@@ -198,18 +198,6 @@ impl App {
             each(piece)?;
         }
         Ok(())
-    }
-
-    /// Reads everything and counts it. Of each matter, this many users are kept.
-    pub fn report_summary(&mut self, wanted: ReportRequest, kept: usize) -> Result<ReportSummary> {
-        let mut summary = ReportSummary::keeping(kept);
-        self.report(wanted, UserScan::all(), None, &mut |piece| {
-            for finding in piece {
-                summary.add(finding);
-            }
-            Ok(())
-        })?;
-        Ok(summary)
     }
 }
 

@@ -45,8 +45,8 @@ JSON:
   began or will begin. Alerts about no user are in `alert list`.
 
 For people:
-  --html and --mail make a page that has all of it as charts and tables, up to 10 entries in each
-  list. The file is a new one with the mode 0600. With --json: {file, mailed_to}.
+  The page that is written or sent has charts and tables with up to 10 entries each. The file is a new
+  one with the mode 0600. With --json: {file, mailed_to}.
 
 Pages:
   Ordered by username: --limit counts users, and a page has all findings about each of its users.
@@ -84,11 +84,11 @@ pub struct Report {
     old_passwords: Option<Duration>,
 
     /// Show old passwords that still work
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     overlaps: bool,
 
     /// Show unfinished rotations
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     unfinished: bool,
 
     /// Show hashes of other systems, or weaker than the current setting

@@ -3,27 +3,23 @@
 use data_encoding::BASE64;
 
 use super::local_mail;
-use crate::formats::html::{self, Document};
+use crate::app::report::ReportPage;
 use crate::model::mailbox::LocalMailbox;
 use crate::model::text::escaped;
-use crate::model::time::Time;
 
 /// Sends it. Fails with the reason.
-pub fn mail(to: &LocalMailbox, document: &Document, at: Time) -> Result<(), String> {
-    let host = local_mail::host();
-    let parts = [html::plain(document), html::html(document)];
-    local_mail::send(to, &message(&host, to, &document.title, &parts, at))
+pub fn mail(to: &LocalMailbox, page: &ReportPage) -> Result<(), String> {
+    local_mail::send(to, &message(&local_mail::host(), to, page))
 }
 
 /// Composes the message. Both parts are base64: their lines may be of any length.
-fn message(host: &str, to: &LocalMailbox, title: &str, parts: &[String; 2], at: Time) -> String {
+fn message(host: &str, to: &LocalMailbox, page: &ReportPage) -> String {
     let from = local_mail::sender(host);
-    let epoch = at.epoch();
+    let epoch = page.at.epoch();
     let process = std::process::id();
     // A line of base64 has no underscore.
     let boundary = format!("_report_{epoch}_{process}_");
-    let [text, page] = parts;
-    let [text, page] = [text, page].map(|part| lines(part.as_bytes()));
+    let [text, html] = [&page.text, &page.html].map(|part| lines(part.as_bytes()));
     let part = |kind: &str, body: &str| {
         format!(
             "--{boundary}\n\
@@ -44,10 +40,10 @@ fn message(host: &str, to: &LocalMailbox, title: &str, parts: &[String; 2], at: 
         Content-Type: multipart/alternative; boundary=\"{boundary}\"\n\
         \n\
         {}{}--{boundary}--\n",
-        escaped(title),
+        escaped(&page.title),
         local_mail::date(epoch),
         part("plain", &text),
-        part("html", &page),
+        part("html", &html),
     )
 }
 
@@ -66,13 +62,20 @@ mod tests {
     use data_encoding::BASE64_MIME;
 
     use super::*;
+    use crate::model::time::Time;
 
     #[test]
     fn both_parts_arrive_as_they_were() {
         let parts = ["Grüße\n.\n".repeat(99), "<p>Grüße</p>".repeat(99)];
         let to = "root".parse().unwrap();
-        let at = Time::from_epoch(1_800_000_000);
-        let message = message("relay", &to, "SMTP credentials", &parts, at);
+        let [text, html] = parts.clone();
+        let page = ReportPage {
+            title: "SMTP credentials".into(),
+            html,
+            text,
+            at: Time::from_epoch(1_800_000_000),
+        };
+        let message = message("relay", &to, &page);
         assert!(
             message
                 .lines()

@@ -19,6 +19,7 @@ mod panel;
 mod picker;
 mod prompts;
 mod report;
+mod report_page;
 mod roles;
 mod roles_ssh;
 mod scan;

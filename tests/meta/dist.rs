@@ -88,6 +88,7 @@ fn the_services_are_shut_in() {
         ("smtpcred", 5),
         ("smtpcred-maintain", 5),
         ("smtpcred-backup", 5),
+        ("smtpcred-report", 7),
         ("smtpcred-messages", 7),
         ("smtpcred-rotate", 20),
     ] {
@@ -134,6 +135,8 @@ fn systemd_understands_the_rest() {
         "smtpcred-messages.service",
         "smtpcred-backup.service",
         "smtpcred-backup.timer",
+        "smtpcred-report.service",
+        "smtpcred-report.timer",
     ] {
         let unit = fs::read_to_string(dist("systemd").join(name)).unwrap();
         let unit = unit.replace("/usr/local/bin/smtpcred", support::PROGRAM);
@@ -167,6 +170,8 @@ fn systemd_understands_the_rest() {
                     "smtpcred-messages.service",
                     "smtpcred-backup.timer",
                     "smtpcred-backup.service",
+                    "smtpcred-report.timer",
+                    "smtpcred-report.service",
                 ]
                 .map(|name| folder.path().join(name)),
             )

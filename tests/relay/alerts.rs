@@ -18,7 +18,7 @@ const USER: &str = "shop@example.com";
 const THIEF: &str = "127.0.0.1";
 
 /// A network of this thread and its processes, in which port 25 is free and is the machine's.
-fn own_network() {
+pub fn own_network() {
     unshare(CloneFlags::CLONE_NEWNET).expect("root may do that");
     let mut up = Command::new("ip");
     let up = up.args(["link", "set", "lo", "up"]).status();
@@ -26,7 +26,7 @@ fn own_network() {
 }
 
 /// Postfix on port 25, with a mailbox for ana@alerts.test in this folder.
-fn postfix<'a>(shown: &str, place: &'a Place, mail: &Path) -> Postfix<'a> {
+pub fn postfix<'a>(shown: &str, place: &'a Place, mail: &Path) -> Postfix<'a> {
     let mut setup = Setup::shipped(false, shown);
     let mailbox = format!(
         "virtual_mailbox_domains = alerts.test\n\

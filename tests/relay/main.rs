@@ -17,6 +17,7 @@ mod outage;
 mod prometheus;
 mod renamed;
 mod replaced;
+mod report;
 mod rights;
 mod running;
 mod sessions;

@@ -1,14 +1,39 @@
 //! The report as a document for people: what is said, and in which order.
 
+use super::figures::ReportFigures;
 use super::sections::{ages, expiries, limits, next_steps, rotations, users, weak_hashes};
 use super::traffic::{deliveries, networks, senders, traffic};
-use super::{Matter, ReportFigures};
-use crate::formats::html::{Document, grouped};
+use super::words::{day, minute};
+use crate::formats::html::{self, Document, grouped};
 use crate::model::text::count;
 use crate::model::time::Time;
 
-/// Writes the report.
-pub fn document(figures: &ReportFigures) -> Document {
+/// A report for people, ready to be written or sent.
+pub struct ReportPage {
+    /// The title.
+    pub title: String,
+    /// One page of HTML that needs nothing else.
+    pub html: String,
+    /// The same as text.
+    pub text: String,
+    /// The time of the report.
+    pub at: Time,
+}
+
+impl ReportPage {
+    /// Writes the report.
+    pub fn new(figures: &ReportFigures) -> Self {
+        let document = document(figures);
+        Self {
+            html: html::html(&document),
+            text: html::plain(&document),
+            title: document.title,
+            at: figures.status.now,
+        }
+    }
+}
+
+fn document(figures: &ReportFigures) -> Document {
     let now = figures.status.now;
     let attention = figures.status.look_at();
     let matters = figures.found.worst_first().count();
@@ -65,47 +90,5 @@ fn lead(figures: &ReportFigures) -> String {
             format!("{can}; nothing is urgent, but look at {worst}{more}.")
         }
         (None, None) => format!("{can}, and nothing needs attention."),
-    }
-}
-
-/// "2026-11-20"
-pub fn day(at: Time) -> String {
-    let text = at.to_string();
-    text.split('T').next().unwrap_or_default().to_owned()
-}
-
-/// "2026-11-20 08:00 UTC"
-pub fn minute(at: Time) -> String {
-    let text = at.to_string();
-    let clock = text.split('T').nth(1).unwrap_or_default();
-    let clock: String = clock.chars().take(5).collect();
-    format!("{} {clock} UTC", day(at))
-}
-
-/// Says that a list does not have all.
-pub fn cut(shown: usize, all: u64, of: &str, rest: &str) -> Option<String> {
-    let shown = shown as u64;
-    (all > shown).then(|| {
-        format!(
-            "{} of {} {of}; the rest: {rest}",
-            grouped(shown),
-            grouped(all)
-        )
-    })
-}
-
-/// Returns the heading of a matter.
-pub const fn name(matter: Matter) -> &'static str {
-    match matter {
-        Matter::Unfinished => "Rotation not finished",
-        Matter::Expired => "Expired",
-        Matter::WeakHash => "Weak hash",
-        Matter::Expiring => "Expires soon",
-        Matter::Overlap => "Two passwords work",
-        Matter::OldPassword => "Old password",
-        Matter::OpenAlert => "Open alert",
-        Matter::ManyNetworks => "Used from many networks",
-        Matter::Stale => "Not used lately",
-        Matter::NeverUsed => "Never used",
     }
 }

@@ -1,11 +1,10 @@
 //! The sections of the report for people that are about users and passwords.
 
-use super::document::{cut, day, minute, name};
-use super::figures::{LISTED, WEEKS};
-use super::{Matter, ReportFigures};
+use super::Matter;
+use super::figures::{LISTED, ReportFigures, WEEKS};
+use super::words::{cut, day, minute, name};
 use crate::formats::html::{Bars, Chart, Field, Heading, Section, Table, grouped};
 use crate::model::duration::Duration;
-use crate::model::text::count;
 use crate::model::time::Time;
 
 /// Where all findings are.
@@ -22,27 +21,34 @@ pub fn section(title: &str, text: &str, none: &str, table: Table) -> Section {
     }
 }
 
-pub fn chart(title: &str, points: Vec<(String, Vec<u64>)>) -> Option<Chart> {
-    Some(Chart {
+pub fn chart(title: &str, points: Vec<(String, Vec<u64>)>) -> Chart {
+    Chart {
         title: title.to_owned(),
         bars: Bars::Across,
         series: vec!["count"],
         points,
-    })
+    }
 }
 
 /// What to type now.
 pub fn next_steps(figures: &ReportFigures) -> Section {
-    let urgent = figures.status.look_at().into_iter();
-    let mut rows: Vec<Vec<Field>> = urgent
-        .map(|one| vec![one.text.into(), Field::Commands(one.command)])
-        .collect();
-    for (matter, group) in figures.found.worst_first() {
-        let mut commands = matter.command(figures.wanted);
-        if let Some(cure) = matter.cure(group) {
-            commands.insert(0, '\n');
-            commands.insert_str(0, &cure);
+    let mut rows: Vec<Vec<Field>> = Vec::new();
+    let mut found: Vec<_> = figures.found.worst_first().collect();
+    for urgent in figures.status.look_at() {
+        let mut commands = urgent.command;
+        // The same, and what to do about it.
+        if let Some(same) = found
+            .iter()
+            .position(|(matter, _)| matter.name() == urgent.matter)
+        {
+            let (matter, group) = found.remove(same);
+            commands.extend(matter.cure(group).map(|cure| format!("\n{cure}")));
         }
+        rows.push(vec![urgent.text.into(), Field::Commands(commands)]);
+    }
+    for (matter, group) in found {
+        let cure = matter.cure(group).map(|cure| cure + "\n");
+        let commands = cure.unwrap_or_default() + &matter.command(figures.wanted);
         let what = format!("{}: {}", name(matter), matter.counted(group.findings));
         rows.push(vec![what.into(), Field::Commands(commands)]);
     }
@@ -51,7 +57,7 @@ pub fn next_steps(figures: &ReportFigures) -> Section {
         columns: vec![Heading::text("Matter"), Heading::text("Type this")],
         rows,
     };
-    let text = "Commands are for the first user of each matter; the last one lists all.";
+    let text = "Where a command names a user, it is the first one of the matter.";
     section("What to do next", text, "Nothing needs attention.", table)
 }
 
@@ -76,7 +82,7 @@ pub fn users(figures: &ReportFigures) -> Section {
             rows.push(vec![
                 one.username.as_str().into(),
                 name(*matter).into(),
-                format!("{when} {}", day(one.at)).into(),
+                Field::Time(format!("{when} {}", day(one.at))),
                 one.detail.clone().unwrap_or_default().into(),
             ]);
         }
@@ -125,7 +131,7 @@ pub fn ages(figures: &ReportFigures) -> Section {
     let rows = if all == 0 { &[][..] } else { &groups };
     let points = rows.iter().map(|(name, n)| ((*name).into(), vec![*n]));
     Section {
-        chart: chart("Passwords by age", points.collect()),
+        chart: Some(chart("Passwords by age", points.collect())),
         commands: vec!["smtpcred report --old-passwords 180d".into()],
         ..section(
             "Passwords by age",
@@ -163,7 +169,7 @@ pub fn expiries(figures: &ReportFigures) -> Section {
             vec![
                 user.username.as_str().into(),
                 user.label.clone().unwrap_or_default().into(),
-                day(user.expires_at).into(),
+                Field::Time(day(user.expires_at)),
             ]
         })
         .collect();
@@ -210,7 +216,10 @@ pub fn limits(figures: &ReportFigures) -> Section {
         (label, vec![share(one)])
     });
     Section {
-        chart: chart("Limits by how much is used, in per cent", points.collect()),
+        chart: Some(chart(
+            "Limits by how much is used, in per cent",
+            points.collect(),
+        )),
         cut: cut(
             near.len(),
             figures.status.counts.limits_near,
@@ -269,7 +278,7 @@ pub fn rotations(figures: &ReportFigures) -> Section {
         .map(|one| {
             vec![
                 one.username.as_str().into(),
-                minute(one.rotation.began_at).into(),
+                Field::Time(minute(one.rotation.began_at)),
                 one.rotation.reason().into(),
             ]
         })
@@ -312,8 +321,8 @@ pub fn weak_hashes(figures: &ReportFigures) -> Section {
         ..section(
             "Weak hashes",
             &format!(
-                "{} that was not replaced yet: that happens when the password is next used.",
-                count(group.findings, "imported or fast hash").replace("hashs", "hashes")
+                "{}, which are fast to crack. Each is replaced when its password is next used.",
+                Matter::WeakHash.counted(group.findings)
             ),
             "No hash is fast to crack.",
             Table {

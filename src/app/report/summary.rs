@@ -1,8 +1,11 @@
 //! Counts findings by matter and keeps the first of each, in constant memory.
 
-use super::{Matter, ReportFinding};
+use super::{Matter, ReportFinding, ReportRequest};
+use crate::app::App;
+use crate::error::Result;
 use crate::model::name::Username;
 use crate::model::time::Time;
+use crate::store::UserScan;
 
 /// How often each matter was found.
 #[derive(Debug)]
@@ -50,6 +53,20 @@ impl ReportSummary {
         let groups = Matter::WORST_FIRST.into_iter();
         let groups = groups.map(|matter| (matter, self.of(matter)));
         groups.filter(|(_, group)| group.users > 0)
+    }
+}
+
+impl App {
+    /// Reads everything and counts it. Of each matter, this many users are kept.
+    pub fn report_summary(&mut self, wanted: ReportRequest, kept: usize) -> Result<ReportSummary> {
+        let mut summary = ReportSummary::keeping(kept);
+        self.report(wanted, UserScan::all(), None, &mut |piece| {
+            for finding in piece {
+                summary.add(finding);
+            }
+            Ok(())
+        })?;
+        Ok(summary)
     }
 }
 

@@ -1,9 +1,9 @@
 //! The sections of the report for people that are about sign-ins and mail.
 
-use super::document::{cut, minute};
-use super::figures::DAYS;
+use super::LATELY;
+use super::figures::{DAYS, ReportFigures};
 use super::sections::{chart, section};
-use super::{LATELY, ReportFigures};
+use super::words::{cut, minute};
 use crate::formats::html::{Bars, Chart, Field, Heading, Section, Table};
 use crate::model::followed_message::MessageState;
 use crate::model::usage::Usage;
@@ -28,7 +28,7 @@ pub fn traffic(figures: &ReportFigures) -> Section {
         any |= sign_ins + refused + messages + stopped > 0;
         points.push((date.clone(), vec![sign_ins, refused]));
         rows.push(vec![
-            date.into(),
+            Field::Time(date),
             sign_ins.into(),
             refused.into(),
             messages.into(),
@@ -74,13 +74,13 @@ pub fn networks(figures: &ReportFigures) -> Section {
             one.network.as_str().into(),
             one.users.into(),
             one.sign_ins.into(),
-            minute(one.last_at).into(),
+            Field::Time(minute(one.last_at)),
         ]
     };
     let points = found.iter();
     let points = points.map(|one| (one.network.clone(), vec![one.sign_ins]));
     Section {
-        chart: chart("Sign-ins by network", points.collect()),
+        chart: Some(chart("Sign-ins by network", points.collect())),
         cut: cut(
             found.len(),
             figures.counts.all_networks,
@@ -107,7 +107,7 @@ pub fn networks(figures: &ReportFigures) -> Section {
     }
 }
 
-/// Who sent the most.
+/// The users that sent the most.
 pub fn senders(figures: &ReportFigures) -> Section {
     let found = &figures.senders;
     let points = found.iter();
@@ -122,7 +122,7 @@ pub fn senders(figures: &ReportFigures) -> Section {
     };
     let more = "the first 10; the rest: smtpcred usage --since 30d --json";
     Section {
-        chart: chart("Messages by user", points.collect()),
+        chart: Some(chart("Messages by user", points.collect())),
         cut: figures.other_senders.then(|| more.to_owned()),
         ..section(
             "Top senders",
@@ -142,7 +142,7 @@ pub fn senders(figures: &ReportFigures) -> Section {
     }
 }
 
-/// What became of messages.
+/// The results of messages.
 pub fn deliveries(figures: &ReportFigures) -> Section {
     let title = "Deliveries and bounces";
     let Some(states) = &figures.messages else {
@@ -160,7 +160,7 @@ pub fn deliveries(figures: &ReportFigures) -> Section {
         .any(|(state, _)| *state == MessageState::Bounced);
     let command = "smtpcred messages list --state bounced".to_owned();
     Section {
-        chart: chart("Recipients by state", points.collect()),
+        chart: Some(chart("Recipients by state", points.collect())),
         commands: bounced.then_some(command).into_iter().collect(),
         ..section(
             title,

@@ -572,8 +572,8 @@ pub const ELSEWHERE: &[(&[&str], &str)] = &[
     ),
     (
         &["cron", "crontab", "schedule", "timer", "timers"],
-        "smtpcred-rotate.timer, smtpcred-maintain.timer and smtpcred-backup.timer run each night: systemctl list-timers \
-            'smtpcred*'; an example for cron: /usr/share/doc/smtpcred/examples",
+        "smtpcred-rotate.timer, smtpcred-maintain.timer and smtpcred-backup.timer run each night, smtpcred-report.timer each week: \
+            systemctl list-timers 'smtpcred*'; an example for cron: /usr/share/doc/smtpcred/examples",
     ),
     (
         &["fail2ban", "jail"],

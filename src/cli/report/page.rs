@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::app::report::{ReportRequest, document};
+use crate::app::report::{ReportPage, ReportRequest};
 use crate::cli::context::Context;
 use crate::cli::new_file::{NewFile, unwritten};
 use crate::cli::terminal::column::{Cell, Column};
@@ -15,7 +15,6 @@ use crate::cli::terminal::record::Record;
 use crate::cli::terminal::stream::write_error;
 use crate::deliver::report;
 use crate::error::Error;
-use crate::formats::html;
 use crate::model::mailbox::LocalMailbox;
 use crate::store::Access;
 
@@ -40,26 +39,24 @@ pub fn make(
         .transpose()?;
     let figures = app.report_figures(wanted, &context.location()?)?;
     drop(app);
-    let document = document(&figures);
+    let page = ReportPage::new(&figures);
     if to_stdout {
-        let page = html::html(&document);
-        let written = context.out.stdout.write_all(page.as_bytes());
+        let written = context.out.stdout.write_all(page.html.as_bytes());
         written.map_err(|e| write_error(&e))?;
         context.out.finish()?;
     }
     if let Some(mut created) = created {
         let path = created.path().to_owned();
         let failed = |e: std::io::Error| unwritten(&path, &e);
-        let page = html::html(&document);
         created
             .writer()
-            .write_all(page.as_bytes())
+            .write_all(page.html.as_bytes())
             .map_err(failed)?;
         created.keep().map_err(failed)?;
         context.out.note(&format!("wrote {}", path.display()));
     }
     if let Some(to) = mail {
-        let sent = report::mail(to, &document, figures.status.now);
+        let sent = report::mail(to, &page);
         sent.map_err(|reason| Error::Unmailed {
             to: to.to_string(),
             reason,

@@ -11,7 +11,7 @@ const ROW: u64 = 34;
 /// The height of the room for bars upright.
 const HEIGHT: u64 = 120;
 /// The height of the legend.
-const LEGEND: u64 = 20;
+const LEGEND: u64 = 24;
 
 /// Returns the chart as an element.
 pub fn svg(chart: &Chart, id: &str) -> String {

@@ -91,7 +91,9 @@ pub enum Field {
     Text(String),
     /// A number.
     Number(u64),
-    /// Commands to type, one on each line.
+    /// A date or a time, on one line.
+    Time(String),
+    /// Commands to type, one on each line, perhaps after what they are for.
     Commands(String),
 }
 

@@ -6,6 +6,8 @@ use super::escape::Safe;
 use super::{Document, Field, Section, Table, chart, grouped};
 
 const STYLE: &str = include_str!("page.css");
+/// What a command begins with.
+const PROGRAM: &str = "smtpcred ";
 
 /// Returns the document as a page.
 pub fn html(document: &Document) -> String {
@@ -68,10 +70,12 @@ fn write_section(out: &mut String, section: &Section, id: &str) {
 }
 
 fn write_table(out: &mut String, table: &Table) {
+    let caption = Safe(&table.caption);
+    // On a phone it may be wider than the page, and is moved with a finger or the arrow keys.
     let _ = writeln!(
         out,
-        "<table>\n<caption>{}</caption>\n<thead>\n<tr>",
-        Safe(&table.caption)
+        "<div class=\"wide\" role=\"group\" aria-label=\"{caption}\" tabindex=\"0\">\n\
+        <table>\n<caption>{caption}</caption>\n<thead>\n<tr>"
     );
     for column in &table.columns {
         let class = if column.numbers { " class=\"n\"" } else { "" };
@@ -85,7 +89,7 @@ fn write_table(out: &mut String, table: &Table) {
         }
         out.push_str("</tr>\n");
     }
-    out.push_str("</tbody>\n</table>\n");
+    out.push_str("</tbody>\n</table>\n</div>\n");
 }
 
 fn write_field(out: &mut String, field: &Field, first: bool) {
@@ -97,12 +101,20 @@ fn write_field(out: &mut String, field: &Field, first: bool) {
     let _ = match field {
         // Names that are written from right to left must not turn their neighbours around.
         Field::Text(text) => write!(out, "<{start}><bdi>{}</bdi></{end}>", Safe(text)),
+        Field::Time(time) => write!(out, "<{start} class=\"t\">{}</{end}>", Safe(time)),
         Field::Number(number) => write!(out, "<{start} class=\"n\">{}</{end}>", grouped(*number)),
         Field::Commands(lines) => {
             let _ = write!(out, "<{start}>");
             for (place, line) in lines.lines().enumerate() {
                 let apart = if place > 0 { "<br>" } else { "" };
-                let _ = write!(out, "{apart}<code>{}</code>", Safe(line));
+                let start = line.find(PROGRAM).unwrap_or(0);
+                let (purpose, command) = line.split_at(start);
+                let _ = write!(
+                    out,
+                    "{apart}{}<code>{}</code>",
+                    Safe(purpose),
+                    Safe(command)
+                );
             }
             write!(out, "</{end}>")
         }

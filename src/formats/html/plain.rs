@@ -46,7 +46,7 @@ fn write_table(out: &mut String, table: &Table) {
         for (field, column) in row.iter().zip(&table.columns).skip(1) {
             match field {
                 Field::Text(text) if text.is_empty() => {}
-                Field::Text(text) => parts.push(escaped(text)),
+                Field::Text(text) | Field::Time(text) => parts.push(escaped(text)),
                 Field::Number(number) => parts.push(format!(
                     "{} {}",
                     column.name.to_lowercase(),
@@ -56,10 +56,11 @@ fn write_table(out: &mut String, table: &Table) {
             }
         }
         let name = match row.first() {
-            Some(Field::Text(text)) => escaped(text),
+            Some(Field::Text(text) | Field::Time(text)) => escaped(text),
             _ => String::new(),
         };
-        let _ = writeln!(out, "  {name}: {}", parts.join(", "));
+        let colon = if parts.is_empty() { "" } else { ": " };
+        let _ = writeln!(out, "  {name}{colon}{}", parts.join(", "));
         for command in commands {
             let _ = writeln!(out, "    {command}");
         }
