@@ -13,7 +13,7 @@ const LAST: i64 = 253_402_300_799;
 /// What a claim with the name of a user may have at most, in bytes.
 const MAX_NAME: usize = 320;
 
-/// Whose tokens sign in, and what they must say.
+/// The issuer whose tokens sign in, and what these must say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenRules {
     /// The issuer, to the letter.
