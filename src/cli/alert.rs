@@ -211,13 +211,14 @@ impl SendAlerts {
     fn run(&self, context: &mut Context) -> Result<()> {
         drop(context.app(Access::Existing)?);
         let location = context.location()?;
+        let store = location.clone();
         let open: Opener = Box::new(move |patience| {
-            let mut store = Store::open_within(&location, Access::Existing, patience)?;
+            let mut store = Store::open_within(&store, Access::Existing, patience)?;
             store.keep_little()?;
             Ok(store)
         });
         let sender: SharedSender = Arc::new(SystemAlertSender);
-        let outbox = Outbox::new(open, WORLD, sender);
+        let outbox = Outbox::new(open, WORLD, sender, location);
         if self.follow {
             outbox.follow(&*host::stop_on_signals()?);
             return Ok(());

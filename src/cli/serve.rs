@@ -243,8 +243,13 @@ impl Serve {
             openers: [opener(), opener(), opener()],
             world: WORLD,
             log: sink(context.out.is_quiet()),
-            alerts: (!self.no_alerts)
-                .then(|| (opener(), Arc::new(SystemAlertSender) as SharedSender)),
+            alerts: (!self.no_alerts).then(|| {
+                (
+                    opener(),
+                    Arc::new(SystemAlertSender) as SharedSender,
+                    location.clone(),
+                )
+            }),
         };
         match serve::run(&options, parts)? {
             End::Stopped => Ok(()),

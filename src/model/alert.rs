@@ -39,11 +39,17 @@ pub enum AlertKind {
     StoreTrouble,
     /// A password was found where it does not belong.
     Leak,
+    /// Many recipients of a user bounced within an hour.
+    Bounces,
+    /// Many recipients of a user were deferred within an hour.
+    Deferred,
+    /// Messages of a user have been in the queue for long.
+    QueueOld,
 }
 
 impl AlertKind {
     /// All kinds.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::NewAddress,
         Self::ManyAddresses,
         Self::RefusedAddress,
@@ -57,6 +63,9 @@ impl AlertKind {
         Self::Expiring,
         Self::StoreTrouble,
         Self::Leak,
+        Self::Bounces,
+        Self::Deferred,
+        Self::QueueOld,
     ];
 
     /// Returns the name on command lines, in output and in the store.
@@ -75,6 +84,9 @@ impl AlertKind {
             Self::Expiring => "expiring",
             Self::StoreTrouble => "store-trouble",
             Self::Leak => "leak",
+            Self::Bounces => "bounces",
+            Self::Deferred => "deferred",
+            Self::QueueOld => "queue-old",
         }
     }
 }

@@ -25,12 +25,12 @@ pub enum AlertRule {
 pub enum AlertValue {
     /// Always.
     None,
-    /// From this share of a limit on.
+    /// From this share of a limit, or of the recipients, on.
     Percent(u32),
     /// From this many within an hour on.
     PerHour(u32),
-    /// From so long before on.
-    Before(Duration),
+    /// From so long before or after on.
+    Time(Duration),
 }
 
 /// One rule, as it is given: `limit=90%`, or `leak`.
@@ -94,7 +94,10 @@ impl AlertKind {
             Self::ManyAddresses => AlertValue::PerHour(5),
             Self::NewRecipients => AlertValue::PerHour(50),
             Self::Guesses => AlertValue::PerHour(100),
-            Self::Expiring => AlertValue::Before(Duration::days(14)),
+            Self::Expiring => AlertValue::Time(Duration::days(14)),
+            Self::Bounces => AlertValue::Percent(10),
+            Self::Deferred => AlertValue::Percent(50),
+            Self::QueueOld => AlertValue::Time(Duration::hours(4)),
             _ => AlertValue::None,
         }
     }
@@ -116,7 +119,7 @@ impl AlertKind {
                     .contains(&most)
                     .then_some(AlertValue::PerHour(most))
             }
-            AlertValue::Before(_) => text.parse().ok().map(AlertValue::Before),
+            AlertValue::Time(_) => text.parse().ok().map(AlertValue::Time),
         }
     }
 }
@@ -172,7 +175,7 @@ impl fmt::Display for AlertValue {
             Self::None => Ok(()),
             Self::Percent(percent) => write!(f, "{percent}%"),
             Self::PerHour(most) => write!(f, "{most}/h"),
-            Self::Before(before) => f.write_str(&before.exact()),
+            Self::Time(before) => f.write_str(&before.exact()),
         }
     }
 }
@@ -211,6 +214,22 @@ impl AlertRules {
     pub fn per_hour(&self, kind: AlertKind) -> Option<u32> {
         match self.rule(kind) {
             AlertRule::On(AlertValue::PerHour(most)) => Some(most),
+            _ => None,
+        }
+    }
+
+    /// Returns from which percentage on alerts of a kind are raised; `None` if they are not.
+    pub fn percent(&self, kind: AlertKind) -> Option<u32> {
+        match self.rule(kind) {
+            AlertRule::On(AlertValue::Percent(percent)) => Some(percent),
+            _ => None,
+        }
+    }
+
+    /// Returns from which time on alerts of a kind are raised; `None` if they are not.
+    pub fn time(&self, kind: AlertKind) -> Option<Duration> {
+        match self.rule(kind) {
+            AlertRule::On(AlertValue::Time(time)) => Some(time),
             _ => None,
         }
     }

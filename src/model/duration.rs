@@ -28,6 +28,11 @@ impl Duration {
     /// One hour.
     pub const HOUR: Self = Self(3_600);
 
+    /// Returns a duration in hours.
+    pub const fn hours(hours: u16) -> Self {
+        Self(hours as i64 * 3_600)
+    }
+
     /// Returns a duration in days of 24 hours.
     pub const fn days(days: u16) -> Self {
         Self(days as i64 * 86_400)

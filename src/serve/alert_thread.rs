@@ -13,9 +13,12 @@ use crate::app::{App, World};
 use crate::error::Result;
 use crate::model::alert::AlertKind;
 use crate::model::alert_rules::{AlertRules, AlertWay};
+use crate::model::store_location::Location;
 
 /// How often it looks for alerts. Those that `serve` raises are written within a second.
 const LOOK: Duration = Duration::from_millis(250);
+/// How often it counts the outcomes of messages.
+const COUNT: Duration = Duration::from_secs(300);
 /// How long it waits for the store.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the store has to be away before that is told.
@@ -33,10 +36,10 @@ pub struct AlertThread {
 
 impl AlertThread {
     /// Starts the thread.
-    pub fn start(open: Opener, world: World, sender: SharedSender) -> Self {
+    pub fn start(outbox: Outbox) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let thread = thread::spawn(move || Outbox::new(open, world, sender).follow(&stopped));
+        let thread = thread::spawn(move || outbox.follow(&stopped));
         Self { stop, thread }
     }
 
@@ -53,6 +56,7 @@ pub struct Outbox {
     open: Opener,
     world: World,
     sender: SharedSender,
+    location: Location,
     app: Option<App>,
     /// As last read, for what cannot be read from the store.
     rules: AlertRules,
@@ -63,6 +67,8 @@ pub struct Outbox {
     /// Since when the store cannot be used, and whether that was told.
     away: Option<(Instant, bool)>,
     told: Option<Instant>,
+    /// When it last looked at the outcomes of messages.
+    counted: Option<Instant>,
 }
 
 /// What was sent; `None` for what is not in the store.
@@ -74,12 +80,13 @@ type Outcome = (
 
 impl Outbox {
     /// Returns one that opens the store when it first looks.
-    pub fn new(open: Opener, world: World, sender: SharedSender) -> Self {
+    pub fn new(open: Opener, world: World, sender: SharedSender, location: Location) -> Self {
         let (done, outcomes) = channel();
         Self {
             open,
             world,
             sender,
+            location,
             app: None,
             rules: AlertRules::default(),
             busy: Vec::new(),
@@ -87,12 +94,14 @@ impl Outbox {
             done,
             away: None,
             told: None,
+            counted: None,
         }
     }
 
     /// Sends alerts as they come, until `stop` is set.
     pub fn follow(mut self, stop: &AtomicBool) {
         while !stop.load(Ordering::Relaxed) {
+            self.look_at_messages();
             let looked = self.start_due();
             self.note_store(looked.as_ref().err().map(ToString::to_string));
             self.settle_next(LOOK, &mut |_, _| ());
@@ -108,6 +117,7 @@ impl Outbox {
         mut self,
         each: &mut dyn FnMut(&AlertWay, &std::result::Result<(), String>),
     ) -> Result<()> {
+        self.look_at_messages();
         loop {
             self.start_due()?;
             if self.busy.is_empty() {
@@ -131,6 +141,20 @@ impl Outbox {
                 Ok(none.insert(app))
             }
         }
+    }
+
+    /// Raises alerts about the outcomes of messages, from time to time.
+    fn look_at_messages(&mut self) {
+        let lately = |then: Instant| then.elapsed() < COUNT;
+        if self.counted.is_some_and(lately) {
+            return;
+        }
+        self.counted = Some(Instant::now());
+        let location = self.location.clone();
+        // Told by start_due if it is the store, and by doctor if it is the messages.
+        let _ = self
+            .app()
+            .and_then(|app| app.raise_message_alerts(&location));
     }
 
     fn start_due(&mut self) -> Result<()> {

@@ -41,8 +41,9 @@ use crate::app::alerts::SharedSender;
 use crate::app::relay::{CarriedOver, MOST_CARRIED_OVER, Opener, Relay};
 use crate::error::{Error, Result};
 use crate::model::size::MemorySize;
+use crate::model::store_location::Location;
 use crate::model::text::count;
-use alert_thread::AlertThread;
+use alert_thread::{AlertThread, Outbox};
 use log::{Level, Log, Sink};
 use sealed_memory::SealedMemory;
 use sockets::{Listener, Protocol, Purpose};
@@ -75,7 +76,7 @@ pub struct Parts {
     /// Where lines of the log go.
     pub log: Sink,
     /// Sends alerts, with its way to the store; `None` if another process does.
-    pub alerts: Option<(Opener, SharedSender)>,
+    pub alerts: Option<(Opener, SharedSender, Location)>,
 }
 
 /// Enough for more than 1.6 million right passwords.
@@ -166,9 +167,9 @@ pub fn run(options: &Options, parts: Parts) -> Result<End> {
     let has_metrics = listeners.iter().any(|one| one.purpose == Purpose::Metrics);
     let [for_reading, for_writing, for_metrics] = parts.openers;
     let (log, writer) = Log::start(parts.log);
-    let alerts = parts
-        .alerts
-        .map(|(open, sender)| AlertThread::start(open, parts.world, sender));
+    let alerts = parts.alerts.map(|(open, sender, location)| {
+        AlertThread::start(Outbox::new(open, parts.world, sender, location))
+    });
     let mut relay = Relay::new(for_reading, parts.world, workers, options.remember)?;
     let connections = take_over(&mut relay, options.remember, workers, &log);
     let mut server = server::Server::start(

@@ -6,7 +6,7 @@ use super::engine::{Arg, Right};
 use super::{Store, Tx};
 use crate::error::Result;
 use crate::model::alert::{Alert, AlertKind, NewAlert};
-use crate::model::alert_rules::{AlertRule, AlertRules, AlertValue};
+use crate::model::alert_rules::AlertRules;
 use crate::model::event::{Action, Fields};
 use crate::model::name::{DomainName, Username};
 use crate::model::text::escaped;
@@ -149,6 +149,20 @@ impl Tx<'_> {
         Ok(forgotten as u64)
     }
 
+    /// Returns whether the matter of an alert was told within the last hour.
+    pub fn is_told(&mut self, alert: &NewAlert) -> Result<bool> {
+        const SQL: &str = "SELECT 1 FROM alerts WHERE matter = $1 AND at > $2 LIMIT 1";
+        let since = self.stamp.at.epoch() - SAME_MATTER;
+        let mut told = false;
+        let key = alert.key();
+        let args = [key.as_str().into(), since.into()];
+        self.store.engine.query(SQL, &args, &mut |_| {
+            told = true;
+            Ok(())
+        })?;
+        Ok(told)
+    }
+
     /// Raises an alert in the change that causes it, unless its kind is off, with a delivery for
     /// each command and address. What was told within the last hour is only counted.
     pub fn raise(&mut self, alert: &NewAlert) -> Result<()> {
@@ -221,9 +235,7 @@ impl Tx<'_> {
                     WHERE matter = 'expiring ' || username || ' ' || CAST(expires_at AS TEXT))
             ORDER BY expires_at LIMIT 1000";
         let now = self.stamp.at;
-        let AlertRule::On(AlertValue::Before(before)) =
-            self.alert_rules()?.rule(AlertKind::Expiring)
-        else {
+        let Some(before) = self.alert_rules()?.time(AlertKind::Expiring) else {
             return Ok(());
         };
         let mut found = Vec::new();

@@ -84,7 +84,9 @@ pub use examine::Schema;
 pub use figures::{FigureRange, NetworkTotal, StoreFigures};
 pub use future_rows::FutureRows;
 pub use imported_users::ImportedUser;
-pub use messages::{MessageBatch, MessageFilter, MessagePlace, MessageStore, WrittenMessages};
+pub use messages::{
+    MessageBatch, MessageFilter, MessagePlace, MessageStore, StateCount, WrittenMessages,
+};
 pub use metrics::{OldPassword, StoreMetrics};
 pub use one_store::name_below as file_system;
 pub use page::Page;

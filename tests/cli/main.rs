@@ -14,6 +14,7 @@ mod hygiene;
 mod issue;
 mod lists;
 mod looks;
+mod message_alerts;
 mod near;
 mod panel;
 mod picker;

@@ -6,6 +6,7 @@
 //! later lines show that a leg continues a user's message.
 
 mod adopt;
+pub mod alerts;
 pub mod bounce;
 mod exim;
 pub mod follower;

@@ -7,7 +7,7 @@ use crate::model::log_time::LogTime;
 use crate::store::Location;
 
 /// In microseconds.
-const LATELY: i64 = 3_600_000_000;
+pub(super) const LATELY: i64 = 3_600_000_000;
 
 /// How many recipients of the messages of the last hour are in which state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct RecentMessages {
 }
 
 impl RecentMessages {
-    fn add(&mut self, state: MessageState, count: u64) {
+    pub(super) fn add(&mut self, state: MessageState, count: u64) {
         let sum = match state {
             MessageState::Sent => &mut self.sent,
             MessageState::Deferred => &mut self.deferred,

@@ -17,11 +17,13 @@ use crate::model::setting::Setting;
 #[command(next_help_heading = "Alerts")]
 pub struct AlertArgs {
     /// Raise alerts of this kind, from a value on: leak, limit=90%, many-addresses=5/h,
-    /// new-recipients=50/h, guesses=100/h, expiring=14d; repeatable
+    /// new-recipients=50/h, guesses=100/h, expiring=14d, bounces=10%, deferred=50%, queue-old=4h;
+    /// repeatable
     ///
     /// The kinds are new-address, many-addresses, refused-address, limit, suspended, guesses,
-    /// old-password, new-recipients, rotation-failed, rotation-unfinished, expiring, store-trouble
-    /// and leak. All are on by default except new-recipients. See smtpcred-alerts(7).
+    /// old-password, new-recipients, rotation-failed, rotation-unfinished, expiring, store-trouble,
+    /// leak, bounces, deferred and queue-old. All are on by default except new-recipients. See
+    /// smtpcred-alerts(7).
     #[arg(long, value_name = "KIND[=VALUE]", hide_short_help = true)]
     alert: Vec<AlertSetting>,
 

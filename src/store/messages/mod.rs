@@ -4,6 +4,7 @@
 //! has a role of its own. Beside a store file, messages are in a file of their own, in a
 //! folder of their own: a program that writes an SQLite file creates files in its folder, too.
 
+mod by_user;
 mod file;
 mod page;
 mod prune;
@@ -20,6 +21,7 @@ use super::{Access, Location, PATIENCE, sqlite};
 use crate::error::{Error, Result};
 use crate::model::message_rules::{KeepMessages, MessageRules};
 
+pub use by_user::StateCount;
 pub use page::{MessageFilter, MessagePlace};
 pub use write::{MessageBatch, WrittenMessages};
 

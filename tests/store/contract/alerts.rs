@@ -25,6 +25,13 @@ pub fn story(store: &mut Store) {
     for (second, matter) in [(0, "a"), (10, "a"), (20, "b"), (3_700, "a")] {
         change(store, NOON + second, |tx| tx.raise(&raised(&x(), matter)));
     }
+    for (second, matter, expected) in [(3_700, "a", true), (3_700, "b", false), (3_700, "c", false)]
+    {
+        change(store, NOON + second, |tx| {
+            assert_eq!(tx.is_told(&raised(&x(), matter))?, expected, "{matter}");
+            Ok(())
+        });
+    }
     let found = store.alerts(i64::MAX, 3).unwrap();
     let told: Vec<_> = found
         .iter()

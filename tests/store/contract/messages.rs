@@ -157,6 +157,16 @@ fn lists_are_filtered_and_go_on_behind_a_place(messages: &mut MessageStore) {
     let mut counted = counted.unwrap();
     counted.sort_unstable();
     assert_eq!(counted, states.map(|state| (state, 1)));
+    let by_user = messages
+        .states_by_user(LogTime::from_micros(i64::MIN))
+        .unwrap();
+    let by_user: Vec<_> = by_user
+        .iter()
+        .map(|one| (one.username.as_str(), one.state, one.recipients))
+        .collect();
+    let mut expected = states.map(|state| ("shop@example.com", state, 1));
+    expected.sort_by_key(|(_, state, _)| state.name());
+    assert_eq!(by_user, expected);
     let later = LogTime::from_micros(i64::MAX);
     assert_eq!(messages.states_since(later).unwrap(), []);
     for (to, found) in [
@@ -202,6 +212,21 @@ fn lists_are_filtered_and_go_on_behind_a_place(messages: &mut MessageStore) {
         })
         .unwrap();
     assert_eq!(behind, ["M0"]);
+    queued(messages);
+}
+
+/// Only what still waits, and from that time.
+fn queued(messages: &mut MessageStore) {
+    let waits = |id: &str, at| MessageChange::Changed(message(id, at, MessageState::Deferred, at));
+    let changes = ["M5", "M6", "M7"].into_iter().zip(5..);
+    let changes: Vec<_> = changes.map(|(id, at)| waits(id, at)).collect();
+    write(messages, &changes, KeptRecipients::Full);
+    let mut between = |from, to| {
+        let found = messages.queued_between(LogTime::from_micros(from), LogTime::from_micros(to));
+        found.unwrap()
+    };
+    assert_eq!(between(5, 7), [("shop@example.com".to_owned(), 2)]);
+    assert_eq!(between(0, 5), []);
 }
 
 fn what_is_forgotten_is_gone(messages: &mut MessageStore) {
