@@ -65,6 +65,14 @@ pub struct UserRecord {
     pub passwords: Vec<PasswordRecord>,
 }
 
+impl UserRecord {
+    /// Returns the IDs of the passwords that were made when the user was.
+    pub fn first_passwords(&self) -> impl Iterator<Item = &str> {
+        let made = |password: &&PasswordRecord| password.created_at == self.created_at.epoch();
+        self.passwords.iter().filter(made).map(|p| p.id.as_str())
+    }
+}
+
 /// The settings of a user that are in its own row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnSettings {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use blake3::Hasher;
 
 use super::decide::{ChangedUser, PasswordFate, UserFate, decide};
+use super::identity::{Deletions, Identity, identity};
 use super::revive::Revive;
 use crate::error::Result;
 use crate::model::name::Username;
@@ -36,6 +37,7 @@ pub struct Comparison {
     pub(super) domain_rows: Vec<Vec<OwnedArg>>,
     pub(super) rows_in: Vec<TableRow>,
     pub(super) rows_out: Vec<TableRow>,
+    deletions: Deletions,
     /// New names of renamed users, which are left alone.
     renamed_here: HashSet<String>,
 }
@@ -69,6 +71,9 @@ impl OneSided {
 impl Comparison {
     pub(super) fn of(present: &mut Store, backup: &mut Store, ground: &mut Ground) -> Result<Self> {
         let mut this = Self::default();
+        if !ground.descends {
+            this.deletions = Deletions::read(present)?;
+        }
         let (mut missing, mut new) = (BTreeMap::new(), BTreeMap::new());
         let mut after = String::new();
         loop {
@@ -86,7 +91,7 @@ impl Comparison {
             }
             after = last;
         }
-        this.decide_one_sided(present, missing, &new, ground)?;
+        this.decide_one_sided(missing, &new, ground)?;
         this.compare_domains(present, backup)?;
         for table in CopiedTable::of_settings() {
             this.compare_rows(table, present, backup)?;
@@ -114,18 +119,22 @@ impl Comparison {
                 self.users.insert(user.username, change);
                 continue;
             };
-            if ground.same_installation && present.created_at != user.created_at {
-                if !ground.descends && user.created_at > present.created_at {
+            let descends = ground.descends;
+            let of_one = ground.same_installation;
+            match of_one.then(|| identity(&present, &user, descends, &self.deletions)) {
+                None | Some(Identity::Same) => (),
+                Some(Identity::NewerThere) => {
                     // The backup knows that the present one was deleted.
                     let change = one_sided(username, &user, UserFate::Back, ground.now);
                     self.users.insert(user.username, change);
                     continue;
                 }
-                missing.insert(user.username.clone(), OneSided::of(&user));
-                self.recreated(username, &user, &present, ground);
-                continue;
+                Some(Identity::NewerHere) => {
+                    missing.insert(user.username.clone(), OneSided::of(&user));
+                    self.recreated(username, &user, &present, ground);
+                    continue;
+                }
             }
-            let descends = ground.descends;
             let change = decide(
                 &user,
                 &present,
@@ -164,18 +173,10 @@ impl Comparison {
     /// Decides about users that only one of the two has, once all are known.
     fn decide_one_sided(
         &mut self,
-        present: &mut Store,
         missing: BTreeMap<String, OneSided>,
         new: &BTreeMap<String, OneSided>,
         ground: &mut Ground,
     ) -> Result<()> {
-        let mut deleted: HashMap<String, Time> = HashMap::new();
-        if !ground.descends {
-            present.deletions(&mut |name, at| {
-                let last = deleted.entry(name.to_owned()).or_insert(at);
-                *last = at.max(*last);
-            })?;
-        }
         let renamed = renamed(&missing, new);
         for (name, user) in missing {
             let Some(change) = self.users.get_mut(&name) else {
@@ -184,8 +185,7 @@ impl Comparison {
             if change.fate == UserFate::Recreated {
                 continue;
             }
-            let stopped =
-                ground.descends || deleted.get(&name).is_some_and(|at| *at >= user.created_at);
+            let stopped = ground.descends || self.deletions.know(&name, user.created_at);
             if let Some(now) = renamed.get(&name) {
                 change.fate = UserFate::Renamed(now.clone());
                 change.passwords.clear();

@@ -3,6 +3,7 @@
 
 mod compare;
 mod decide;
+mod identity;
 mod revive;
 
 use std::collections::HashSet;
