@@ -82,13 +82,13 @@ fn the_fail2ban_filter_counts_guesses_and_nothing_else() {
 #[test]
 #[ignore = "needs systemd: run tests/run"]
 fn the_services_are_shut_in() {
-    // In tenths, as far as it goes today: above that it fails. A rotation runs
-    // commands that are not known here.
+    // In tenths, as far as it goes today: above that it fails. A report goes to port 25, and a
+    // rotation runs commands that are not known here.
     for (unit, most) in [
         ("smtpcred", 5),
         ("smtpcred-maintain", 5),
         ("smtpcred-backup", 5),
-        ("smtpcred-report", 7),
+        ("smtpcred-report", 11),
         ("smtpcred-messages", 7),
         ("smtpcred-rotate", 20),
     ] {

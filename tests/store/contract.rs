@@ -8,6 +8,7 @@ mod backup;
 mod chain;
 mod copying;
 mod examine;
+mod figures;
 mod generated;
 mod history;
 mod many;
@@ -183,6 +184,7 @@ fn story(open: &dyn Fn() -> Store) {
     alerts::story(&mut store);
     backup::story(&mut store);
     addresses::story(&mut store);
+    figures::story(&mut store);
     sessions::story(&mut store);
     restoring::story(&mut store);
     temporary::story(&mut store);
