@@ -218,10 +218,13 @@ fn tree(release: &str) -> Result<PathBuf, String> {
     let tree = folder.join(release);
     let [new, made_of] = ["new", "packages"].map(|end| folder.join(format!("{release}.{end}")));
     let contents = format!("{PACKAGES} {ARCHIVES:?}");
+    fs::create_dir_all(&folder).expect("our folder");
+    // Several tests need it at the same time, and one makes it.
+    let lock = fs::File::create(folder.join(format!("{release}.lock"))).expect("our folder");
+    lock.lock().expect("a lock");
     if fs::read_to_string(&made_of).is_ok_and(|made_of| made_of == contents) {
         return Ok(tree);
     }
-    fs::create_dir_all(&folder).expect("our folder");
     for old in [&tree, &new] {
         let _ = fs::remove_dir_all(old);
     }
